@@ -1,0 +1,1 @@
+"""Data-centric labeling and active learning for image segmentation."""

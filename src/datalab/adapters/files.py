@@ -1,0 +1,139 @@
+"""Files written whole or not at all: write beside, fsync, rename."""
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from PIL import Image
+
+from datalab.errors import InputError
+from datalab.tables import require
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace `path` by `content`; a kill at any point leaves the old file or the new one."""
+    with _readable_disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _fsync_folder(path.parent)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Like `write_bytes`, as UTF-8."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Indented JSON with sorted keys; NaN and infinity are refused (ValueError), they are not JSON."""
+    write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file; InputError where it is missing or broken."""
+    return _read(path, lambda: json.loads(path.read_text(encoding="utf-8")))
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """A parquet file without the index."""
+    with _readable_disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, table.to_parquet(index=False))
+
+
+def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Just these columns of a parquet file; InputError where the file or a column is missing."""
+    table: pd.DataFrame = _read(path, lambda: pd.read_parquet(path))
+    return require(table, columns, str(path))
+
+
+def write_label_map(path: Path, label_map: npt.NDArray[np.uint8]) -> None:
+    """A (H, W) uint8 label map as a PNG whose pixel values are the class ids."""
+    with _readable_disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(label_map).save(path, format="PNG")
+
+
+def read_label_map(path: Path) -> npt.NDArray[np.uint8]:
+    """The (H, W) uint8 class ids of a PNG."""
+
+    def load() -> npt.NDArray[np.uint8]:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("L") if image.mode not in ("L", "P") else image, dtype=np.uint8)
+
+    label_map: npt.NDArray[np.uint8] = _read(path, load)
+    return label_map
+
+
+def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
+    """The (H, W, 3) uint8 RGB pixels of an ingested image."""
+
+    def load() -> npt.NDArray[np.uint8]:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"), dtype=np.uint8)
+
+    pixels: npt.NDArray[np.uint8] = _read(path, load)
+    return pixels
+
+
+@contextmanager
+def fresh_folder(path: Path) -> Iterator[Path]:
+    """A new folder that takes the place of `path` when the block ends well, and vanishes when it does not."""
+    with _readable_disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        temporary.chmod(0o755)
+        try:
+            yield temporary
+            shutil.rmtree(path, ignore_errors=True)
+            temporary.replace(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        _fsync_folder(path.parent)
+
+
+def _read(path: Path, load: Callable[[], Any]) -> Any:
+    try:
+        return load()
+    except FileNotFoundError as exc:
+        raise InputError(f"{path} does not exist; run the step that makes it first") from exc
+    except (OSError, ValueError) as exc:
+        raise InputError(f"{path} cannot be read: {' '.join(str(exc).split())}") from exc
+
+
+@contextmanager
+def _readable_disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno == errno.ENOSPC:
+            raise InputError(f"no space left on the disk of {path.parent}; free some and run again") from exc
+        if exc.errno in (errno.EACCES, errno.EROFS, errno.ENOTDIR):
+            raise InputError(f"{path} cannot be written: {exc.strerror}") from exc
+        raise
+
+
+def _fsync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

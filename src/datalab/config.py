@@ -1,0 +1,136 @@
+"""What people write by hand: params.yaml and guidelines/. Read when asked for, never on import."""
+
+import hashlib
+import re
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from datalab.errors import InputError
+
+P = TypeVar("P")
+
+
+@dataclass(frozen=True)
+class LabelClass:
+    """One class of the ontology: `id` is its pixel value (1 to 254), `color` "#rrggbb", `rule` one line for people."""
+
+    id: int
+    name: str
+    color: str
+    rule: str = ""
+    hotkey: str = ""
+
+
+@dataclass(frozen=True)
+class Guidelines:
+    """The classes and what annotators are told about them, with the versions stamped on every label."""
+
+    classes: tuple[LabelClass, ...]
+    pages: tuple[tuple[str, str], ...]
+    """(file name, Markdown text), README.md first."""
+    version: str
+    """First 12 hex digits of the SHA-256 over every file of the folder."""
+    ontology_hash: str
+    """First 12 hex digits of the SHA-256 over (id, name) of the classes: changes only when labels change meaning."""
+
+    def id_of(self, name: str) -> int:
+        """The pixel value of a class; InputError that lists the known names."""
+        for item in self.classes:
+            if item.name == name:
+                return item.id
+        raise InputError(f"class {name!r} is not in guidelines/classes.yaml; known: {', '.join(self.names)}")
+
+    @property
+    def names(self) -> list[str]:
+        """Class names in the order of their ids."""
+        return [item.name for item in self.classes]
+
+
+def load_params(path: Path, section: str, kind: type[P]) -> P:
+    """`section` of params.yaml as the dataclass `kind`; a missing section, unknown key or wrong type is an error."""
+    content = _read_yaml(path)
+    if section not in content:
+        raise InputError(f"{path} has no section {section!r}; it has {', '.join(sorted(content))}")
+    return _build(kind, content[section] or {}, f"{path}: {section}")
+
+
+def load_guidelines(folder: Path) -> Guidelines:
+    """Read guidelines/: classes.yaml and the Markdown pages beside it."""
+    content = _read_yaml(folder / "classes.yaml")
+    classes = tuple(
+        sorted((_label_class(item, folder) for item in content.get("classes") or []), key=lambda item: item.id)
+    )
+    _check_classes(classes, folder)
+    pages = sorted(folder.glob("*.md"), key=lambda page: (page.name != "README.md", page.name))
+    ontology = "\n".join(f"{item.id} {item.name}" for item in classes)
+    return Guidelines(
+        classes=classes,
+        pages=tuple((page.name, page.read_text(encoding="utf-8")) for page in pages),
+        version=_folder_digest(folder),
+        ontology_hash=hashlib.sha256(ontology.encode()).hexdigest()[:12],
+    )
+
+
+def _label_class(item: Any, folder: Path) -> LabelClass:
+    return _build(LabelClass, item, f"{folder / 'classes.yaml'}: classes")
+
+
+def _check_classes(classes: tuple[LabelClass, ...], folder: Path) -> None:
+    where = folder / "classes.yaml"
+    if not classes:
+        raise InputError(f"{where} names no class; add at least one below 'classes:'")
+    for key in ("id", "name"):
+        values = [getattr(item, key) for item in classes]
+        if len(set(values)) != len(values):
+            raise InputError(f"{where}: two classes have the same {key}")
+    for item in classes:
+        if not 1 <= item.id <= 254:
+            raise InputError(f"{where}: id of {item.name!r} is {item.id}; use 1 to 254 (0 is background, 255 ignored)")
+        if not re.fullmatch(r"#[0-9a-fA-F]{6}", item.color):
+            raise InputError(f'{where}: color of {item.name!r} is {item.color!r}; write it as "#rrggbb"')
+
+
+def _folder_digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise InputError(f"{path} does not exist; it belongs to every datalab workspace") from exc
+    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+        raise InputError(f"{path} is not readable YAML: {' '.join(str(exc).split())}") from exc
+    if not isinstance(content, dict):
+        raise InputError(f"{path} must be a mapping of names to values")
+    return content
+
+
+def _build(kind: type[P], values: Any, where: str) -> P:
+    assert is_dataclass(kind)
+    if not isinstance(values, dict):
+        raise InputError(f"{where}: expected a mapping, got {values!r}")
+    known = {field.name: field for field in fields(kind)}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise InputError(f"{where}: unknown key(s) {', '.join(unknown)}; known: {', '.join(known)}")
+    try:
+        built = kind(**{name: _coerce(value, known[name].type) for name, value in values.items()})
+    except (TypeError, ValueError) as exc:
+        raise InputError(f"{where}: {exc}") from exc
+    return built
+
+
+def _coerce(value: Any, kind: Any) -> Any:
+    """Whole numbers may stand for fractions; any other difference of type is the user's mistake."""
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind in (int, float, str, bool) and type(value) is not kind:
+        raise ValueError(f"expected {kind.__name__}, got {value!r}")
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,21 @@
+"""The one family of errors a person is meant to read.
+
+Every message is one line that says what is wrong and what to do next. The command line and the flows print the
+message and exit with code 1; anything outside this family is a bug and keeps its traceback.
+"""
+
+
+class DatalabError(Exception):
+    """Something the user can put right; the message says how."""
+
+
+class InputError(DatalabError):
+    """A file, folder, parameter or table is not what it has to be."""
+
+
+class ServiceError(DatalabError):
+    """A server cannot be started, reached or logged in to."""
+
+
+class StateError(DatalabError):
+    """What was asked for cannot follow what has happened so far in this round."""

@@ -1,0 +1,1 @@
+"""Annotation quality: agreement, gold scores, consensus. Pure: arrays and tables in, arrays and tables out."""

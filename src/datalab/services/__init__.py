@@ -1,0 +1,1 @@
+"""Starting, checking and stopping the local servers."""

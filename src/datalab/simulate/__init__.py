@@ -1,0 +1,1 @@
+"""Annotators with a known error profile who label over the real HTTP API."""

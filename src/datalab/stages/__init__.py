@@ -1,0 +1,1 @@
+"""One file per DVC stage: a Params dataclass and run(inputs…, out, params)."""

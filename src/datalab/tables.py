@@ -1,0 +1,72 @@
+"""The tables that pass between the rooms: which columns each one has, and a check at the border.
+
+A table is a pandas DataFrame. Masks are COCO compressed RLE strings (`rle`) beside `height` and `width`.
+`require` is called where a table is read from disk or handed in from outside, never inside a computation.
+"""
+
+import pandas as pd
+
+from datalab.errors import InputError
+
+CATALOG = ("image_id", "file", "source", "width", "height", "phash", "duplicate_group")
+"""One row per distinct image. `image_id`: first 16 hex digits of the SHA-256 of the file's bytes as they came.
+`file`: name inside data/images. `source`: path in the folder it came from. `phash`: 16 hex digits.
+`duplicate_group`: the image_id that stands for its set of near duplicates (its own where it has none)."""
+
+REJECTED = ("source", "kind", "reason", "image_id")
+"""One row per file that did not become a new image. `kind`: "exact_duplicate" or "quarantined"; `image_id`: the
+image an exact duplicate repeats, else ""."""
+
+REGIONS = ("image_id", "region_id", "label", "rle", "height", "width")
+"""One row per object: `label` is a class name of the ontology, `region_id` unique within its table."""
+
+GOLD = REGIONS
+"""Ground truth, exact masks. A gold image with nothing in it has one row with label "" and rle ""."""
+
+PROPOSALS = (*REGIONS, "predicted_iou", "stability", "model_version")
+"""Masks that SAM proposes; the two scores are in [0, 1]."""
+
+BATCH = ("image_id", "role", "overlap", "rank", "reason")
+"""The images of a round. `role`: "batch" or "gold"; `overlap`: how many people label it; `rank`: 0 comes first;
+`reason`: why it was chosen ("cold_start", "uncertainty", "diversity", "random", "gold")."""
+
+ANNOTATIONS = (
+    "annotation_id", "task_id", "round_id", "image_id", "annotator", "lead_time_s", "created_at", "updated_at",
+    "was_cancelled", "guideline_version", "ontology_hash", "width", "height", "result_json",
+)  # fmt: skip
+"""Raw, one row per annotation as Label Studio gave it, never edited. `annotator`: e-mail; `lead_time_s`: seconds."""
+
+ANNOTATED_REGIONS = ("annotation_id", "round_id", "annotator", *REGIONS, "origin")
+"""Decoded regions of annotations. `origin`: "proposal" (untouched), "edited" (a proposal changed), "manual"."""
+
+RATINGS = ("annotation_id", "round_id", "image_id", "annotator", "lead_time_s", "role", "width", "height")
+"""One row per (image, annotator) that was submitted, the newest one where a person submitted twice. A rating without
+a row in ANNOTATED_REGIONS says: looked at, nothing there. An image without a rating by somebody is missing, never
+background."""
+
+CONSENSUS = (*REGIONS, "votes", "raters", "agreement")
+"""Merged objects. `votes` of `raters` annotators drew it; `agreement`: mean IoU of their masks with the consensus."""
+
+DATASET = ("image_id", "file", "split", "duplicate_group", "raters")
+"""Labelled images. `split`: "train", "validation" or "test"; masks lie beside as PNG label maps `<image_id>.png`."""
+
+SCORES = ("image_id", "uncertainty", "predicted_foreground")
+"""One row per pool image: acquisition score (larger = the model is less sure) and share of foreground in [0, 1]."""
+
+NEXT_BATCH = ("image_id", "rank", "reason", "uncertainty")
+"""What people should look at next, best first."""
+
+
+def require(table: pd.DataFrame, columns: tuple[str, ...], name: str) -> pd.DataFrame:
+    """The same table with just these columns, in this order; InputError that names the missing ones."""
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise InputError(
+            f"{name} lacks the column(s) {', '.join(missing)}; it has {', '.join(map(str, table.columns))}"
+        )
+    return table.loc[:, list(columns)]
+
+
+def empty(columns: tuple[str, ...]) -> pd.DataFrame:
+    """A table with these columns and no rows."""
+    return pd.DataFrame({column: pd.Series(dtype=object) for column in columns})

@@ -1,0 +1,130 @@
+"""Where things lie in a workspace: the folder with params.yaml, dvc.yaml and guidelines/.
+
+Stages get their paths from dvc.yaml; these names serve the flow, the command line and the review app. That the two
+agree is held by tests/test_architecture.py.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from datalab.errors import InputError
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One labeling project on disk."""
+
+    root: Path
+
+    @classmethod
+    def at(cls, folder: Path) -> "Workspace":
+        """The workspace at `folder`; InputError where params.yaml, dvc.yaml or guidelines/ is missing."""
+        root = folder.resolve()
+        for name in ("params.yaml", "dvc.yaml", "guidelines/classes.yaml"):
+            if not (root / name).is_file():
+                raise InputError(f"{root} is no datalab workspace: {name} is missing; go to one or pass --workspace")
+        return cls(root)
+
+    @property
+    def name(self) -> str:
+        """The folder's name, used for the Label Studio project and the FiftyOne dataset."""
+        return self.root.name
+
+    @property
+    def env(self) -> Path:
+        """Addresses and secrets of the running services."""
+        return self.root / ".env"
+
+    @property
+    def params(self) -> Path:
+        """Every number a person may turn."""
+        return self.root / "params.yaml"
+
+    @property
+    def guidelines(self) -> Path:
+        """Classes and pages for annotators."""
+        return self.root / "guidelines"
+
+    @property
+    def data(self) -> Path:
+        """The folder of all data."""
+        return self.root / "data"
+
+    @property
+    def images(self) -> Path:
+        """Ingested images, named by content."""
+        return self.data / "images"
+
+    @property
+    def catalog(self) -> Path:
+        """Table CATALOG."""
+        return self.data / "catalog.parquet"
+
+    @property
+    def rejected(self) -> Path:
+        """Table REJECTED."""
+        return self.data / "rejected.parquet"
+
+    @property
+    def gold(self) -> Path:
+        """Table GOLD; absent where nobody has given ground truth."""
+        return self.data / "gold.parquet"
+
+    @property
+    def rounds(self) -> Path:
+        """One folder per round, append-only."""
+        return self.data / "rounds"
+
+    @property
+    def embeddings(self) -> Path:
+        """SAM image embeddings, one file per image."""
+        return self.data / "embeddings"
+
+    @property
+    def regions(self) -> Path:
+        """Table ANNOTATED_REGIONS of all rounds."""
+        return self.data / "regions.parquet"
+
+    @property
+    def ratings(self) -> Path:
+        """Table RATINGS of all rounds."""
+        return self.data / "ratings.parquet"
+
+    @property
+    def consensus(self) -> Path:
+        """Table CONSENSUS."""
+        return self.data / "consensus.parquet"
+
+    @property
+    def dataset(self) -> Path:
+        """index.parquet (table DATASET) and masks/<image_id>.png."""
+        return self.data / "dataset"
+
+    @property
+    def predictions(self) -> Path:
+        """The model's label maps, <image_id>.png."""
+        return self.data / "predictions"
+
+    @property
+    def scores(self) -> Path:
+        """Table SCORES."""
+        return self.data / "scores.parquet"
+
+    @property
+    def next_batch(self) -> Path:
+        """Table NEXT_BATCH."""
+        return self.data / "next_batch.parquet"
+
+    @property
+    def model(self) -> Path:
+        """The trained segmenter."""
+        return self.root / "models" / "segmenter.safetensors"
+
+    @property
+    def reports(self) -> Path:
+        """Metrics, plots and round summaries."""
+        return self.root / "reports"
+
+    def round_folder(self, number: int) -> Path:
+        """Folder of one round, e.g. data/rounds/0001."""
+        return self.rounds / f"{number:04d}"
