@@ -1,0 +1,68 @@
+"""Who is asked about what: the table of a round, made of chosen images and gold."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from datalab.tables import BATCH
+
+
+@dataclass(frozen=True)
+class BatchParams:
+    """Size and shape of a round."""
+
+    seed: int
+    size: int
+    """Images chosen from the pool."""
+    overlap: int
+    """How many people label an image of the overlap set, and a gold image."""
+    overlap_share: float
+    """Share of the chosen images in the overlap set; the others are labelled once."""
+    gold: int
+    """Gold images mixed in."""
+
+
+def compose_batch(
+    chosen: pd.DataFrame, gold: list[str], params: BatchParams, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Table BATCH: the chosen images (NEXT_BATCH: image_id, rank, reason) with gold images at random places.
+
+    Gold goes to as many people as the overlap set, so that nothing tells the two apart. The overlap set is drawn at
+    random, not by rank: agreement measured on the hardest images alone would say nothing about the others.
+    """
+    picked = chosen.sort_values("rank").head(params.size)
+    overlapping = set(rng.permutation(len(picked))[: round(params.overlap_share * len(picked))].tolist())
+    rows = [
+        {"image_id": image_id, "role": "batch", "overlap": params.overlap if place in overlapping else 1, "reason": why}
+        for place, (image_id, why) in enumerate(zip(picked["image_id"], picked["reason"], strict=True))
+    ]
+    for image_id in gold:
+        row = {"image_id": image_id, "role": "gold", "overlap": params.overlap, "reason": "gold"}
+        rows.insert(int(rng.integers(0, len(rows) + 1)), row)
+    table = pd.DataFrame(rows, columns=[column for column in BATCH if column != "rank"])
+    table.insert(3, "rank", range(len(table)))
+    return table.loc[:, list(BATCH)]
+
+
+def rotate_gold(gold: list[str], exposures: dict[str, int], count: int, rng: np.random.Generator) -> list[str]:
+    """`count` gold images, those shown in the fewest rounds first, ties at random."""
+    shuffled = [gold[place] for place in rng.permutation(len(gold))]
+    return sorted(shuffled, key=lambda image_id: exposures.get(image_id, 0))[:count]
+
+
+def choose_gold(truth: pd.DataFrame, catalog: pd.DataFrame, count: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Rows of `truth` (table GOLD) for `count` images drawn at random, stratified by the classes in them.
+
+    One image per duplicate group: a near copy in the pool of a gold image would be learned by heart. Images are dealt
+    in turn from the strata (sets of classes), rare ones first.
+    """
+    groups = dict(zip(catalog["image_id"], catalog["duplicate_group"], strict=True))
+    sizes = catalog["duplicate_group"].value_counts()
+    strata: dict[str, list[str]] = {}
+    for image_id, rows in truth.groupby("image_id", sort=True):
+        if sizes[groups[image_id]] == 1:
+            strata.setdefault("+".join(sorted(set(rows["label"]))), []).append(str(image_id))
+    decks = [rng.permutation(members).tolist() for members in sorted(strata.values(), key=len)]
+    dealt = [deck[turn] for turn in range(max(map(len, decks), default=0)) for deck in decks if turn < len(deck)]
+    return truth[truth["image_id"].isin(dealt[:count])].reset_index(drop=True)
