@@ -23,9 +23,7 @@ class BatchParams:
     """Gold images mixed in."""
 
 
-def compose_batch(
-    chosen: pd.DataFrame, gold: list[str], params: BatchParams, rng: np.random.Generator
-) -> pd.DataFrame:
+def compose_batch(chosen: pd.DataFrame, gold: list[str], params: BatchParams, rng: np.random.Generator) -> pd.DataFrame:
     """Table BATCH: the chosen images (NEXT_BATCH: image_id, rank, reason) with gold images at random places.
 
     Gold goes to as many people as the overlap set, so that nothing tells the two apart. The overlap set is drawn at

@@ -12,7 +12,7 @@ from datalab.adapters.files import read_json, write_json
 from datalab.errors import InputError, StateError
 from datalab.workspace import Workspace
 
-STEPS = ("open", "propose", "push", "label", "pull", "learn", "publish", "report")
+STEPS = ("ingest", "choose", "propose", "push", "label", "pull", "learn", "publish", "report")
 """label: people work, the flow waits. learn: dvc repro. publish: FiftyOne."""
 
 

@@ -1,0 +1,116 @@
+"""One labeling round from nothing to the review app, on the sample images or on any folder.
+
+python flows/demo.py
+python flows/demo.py --images photos --masks masks
+"""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from datalab.adapters.files import read_json
+from datalab.adapters.mask_folder import read_classes
+from datalab.adapters.workspaces import create_workspace
+from datalab.config import LabelClass
+from datalab.errors import DatalabError, InputError
+from datalab.rounds.labeling import simulate, where_to_label
+from datalab.rounds.opening import Source, read_source_truth
+from datalab.rounds.state import load_round
+from datalab.rounds.summary import summary_table
+from datalab.sample.write import write_sample
+from datalab.services.stack import up
+from datalab.settings import Settings
+from datalab.workspace import Workspace
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SAMPLE_IMAGES = 160
+SAMPLE_SEED = 20
+CONSOLE = Console()
+
+
+@click.command()
+@click.option("--images", type=click.Path(path_type=Path), help="Folder of images; default: the sample images.")
+@click.option("--masks", type=click.Path(path_type=Path), help="Exact masks of those images: PNGs or class folders.")
+@click.option("--classes", type=click.Path(path_type=Path), help="classes.yaml, if it does not lie beside the masks.")
+@click.option("--annotators", type=click.Choice(["simulated", "people"]), help="Default: simulated where masks exist.")
+def main(images: Path | None, masks: Path | None, classes: Path | None, annotators: str | None) -> None:
+    """Run one whole labeling round and leave the servers up.
+
+    Example: python flows/demo.py --images photos --masks masks
+    """
+    try:
+        run(images, masks, classes, annotators)
+    except DatalabError as exc:
+        click.secho(f"error: {exc}", fg="red", err=True)
+        sys.exit(1)
+
+
+def run(images: Path | None, masks: Path | None, classes: Path | None, annotators: str | None) -> None:
+    """What `main` does, with errors left to the caller."""
+    check_folders(images, masks, classes)
+    people = annotators == "people" or (images is not None and masks is None)
+    up(REPOSITORY)
+    workspace, source = prepare(images, masks, classes)
+    number = run_flow(workspace, source)
+    if load_round(workspace, number).due == "label":
+        if people:
+            CONSOLE.print(where_to_label(workspace))
+            return
+        simulate(workspace, load_round(workspace, number), read_source_truth(workspace, source))
+        run_flow(workspace, source)
+    CONSOLE.print(summary_table(read_json(workspace.reports / f"round-{number:04d}.json")))
+
+
+def run_flow(workspace: Workspace, source: Source) -> int:
+    """Run label-round in this process against the started server; returns the round's number."""
+    os.environ["PREFECT_API_URL"] = Settings.load(workspace.env).prefect_api_url
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    from label_round import label_round  # noqa: PLC0415  (prefect reads its settings on import)
+
+    paths = (str(path.resolve()) if path else "" for path in (source.images, source.masks, source.classes))
+    return int(label_round(str(workspace.root), *paths))
+
+
+def check_folders(images: Path | None, masks: Path | None, classes: Path | None) -> None:
+    """Fail before anything is started."""
+    if images is None and (masks is not None or classes is not None):
+        raise InputError("masks and classes belong to a folder of images; pass IMAGES=folder too")
+    for name, path in (("IMAGES", images), ("MASKS", masks)):
+        if path is not None and not path.is_dir():
+            raise InputError(f"{name}={path} is no folder; check the path")
+    if classes is not None and not classes.is_file():
+        raise InputError(f"CLASSES={classes} is no file; check the path")
+
+
+def prepare(images: Path | None, masks: Path | None, classes: Path | None) -> tuple[Workspace, Source]:
+    """The workspace of these images: the repository itself for the sample, else one under workspaces/."""
+    if images is None:
+        sample = REPOSITORY / "data" / "sample"
+        if not sample.exists():
+            write_sample(sample, SAMPLE_IMAGES, SAMPLE_SEED)
+        return Workspace.at(REPOSITORY), Source(sample / "images", sample / "masks")
+    known = read_classes(masks, classes) if masks is not None else guessed_classes(classes)
+    root = REPOSITORY / "workspaces" / workspace_name(images.resolve())
+    return create_workspace(REPOSITORY, root, known, REPOSITORY / ".env"), Source(images, masks, classes)
+
+
+def guessed_classes(classes_file: Path | None) -> tuple[LabelClass, ...]:
+    """Without masks people need names: those of a classes.yaml, else one class `object`."""
+    if classes_file is not None:
+        return read_classes(classes_file.parent, classes_file)
+    return (LabelClass(id=1, name="object", color="#e69f00", rule="Every object of interest."),)
+
+
+def workspace_name(images: Path) -> str:
+    """The folder's name, with its parent's where it is a generic one, in letters, digits, dots, dashes."""
+    generic = images.name in ("images", "train", "val", "test", "img", "data")
+    name = f"{images.parent.name}-{images.name}" if generic else images.name
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip("-.") or "images"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""The labeling round as a Prefect flow: do what is due, record it, go on until people have to work.
+
+Killed anywhere, the next run continues; run twice, nothing happens twice.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.states import get_state_exception
+
+from datalab.adapters.files import read_json
+from datalab.config import load_guidelines
+from datalab.errors import ServiceError
+from datalab.rounds.closing import learn, publish
+from datalab.rounds.labeling import label, pull, push
+from datalab.rounds.opening import Source, choose, take_in
+from datalab.rounds.progress import Progress
+from datalab.rounds.proposing import propose
+from datalab.rounds.report import write_report
+from datalab.rounds.state import STEPS, Round, latest_round, save_round
+from datalab.rounds.summary import summary_rows
+from datalab.workspace import Workspace
+
+Step = Callable[[Workspace, Round, Progress], dict[str, Any] | None]
+
+SECONDS_BETWEEN_TRIES = [2, 10, 30]
+LOCAL: dict[str, Step] = {"choose": choose, "propose": propose, "learn": learn, "report": write_report}
+NETWORK: dict[str, Step] = {"push": push, "pull": pull, "publish": publish, "label": label}
+
+
+async def is_service_error(task: Any, task_run: TaskRun, state: State) -> bool:
+    """Only a server that did not answer is worth another try."""
+    return isinstance(await get_state_exception(state), ServiceError)
+
+
+@flow(name="label-round", log_prints=False)
+def label_round(workspace: str = ".", images: str = "", masks: str = "", classes: str = "", wait: bool = False) -> int:
+    """Bring the current round as far as it goes and return its number.
+
+    Args:
+        workspace: folder with params.yaml, dvc.yaml and guidelines/.
+        images: folder of images to take in when a round opens; empty: work with those that are there.
+        masks: exact masks of those images; the first round sets some aside as gold.
+        classes: the classes.yaml of the masks, where it does not lie beside them.
+        wait: poll until people have finished; otherwise the run ends there and the next one goes on.
+    """
+    place = Workspace.at(Path(workspace))
+    source = Source(*(Path(path) if path else None for path in (images, masks, classes)))
+    state = current_round(place)
+    artifact = create_progress_artifact(progress=0.0, key="label-round-progress", description=f"round {state.round_id}")
+    assert isinstance(artifact, UUID)
+    while state.due is not None:
+        step = state.due
+        progress = progress_artifact(artifact, STEPS.index(step))
+        started = time.monotonic()
+        get_run_logger().info("round %s: %s", state.round_id, step)
+        facts = run_step(step, place, state, progress, source, wait)
+        if facts is None:
+            get_run_logger().info("round %s waits for people; run again when they are done", state.round_id)
+            return state.number
+        state = state.finished(step, facts.pop("seconds", time.monotonic() - started), facts)
+        save_round(place, state)
+    update_progress_artifact(artifact, progress=100.0)
+    report = read_json(place.reports / f"round-{state.round_id}.json")
+    create_table_artifact(summary_rows(report), key="label-round-summary", description=f"round {state.round_id}")
+    return state.number
+
+
+def current_round(workspace: Workspace) -> Round:
+    """The round that is under way, or a new one."""
+    latest = latest_round(workspace)
+    if latest is not None and latest.due is not None:
+        return latest
+    guidelines = load_guidelines(workspace.guidelines)
+    number = 1 if latest is None else latest.number + 1
+    return Round(number, guidelines.version, guidelines.ontology_hash)
+
+
+def run_step(
+    step: str, workspace: Workspace, state: Round, progress: Progress, source: Source, wait: bool
+) -> dict[str, Any] | None:
+    """Run one step as a Prefect task; None where the round has to wait for people."""
+    if step == "ingest":
+        return task(name="ingest")(take_in)(workspace, source)
+    if step in LOCAL:
+        return task(name=step)(LOCAL[step])(workspace, state, progress)
+    attempt = task(
+        name=step, retries=3, retry_delay_seconds=SECONDS_BETWEEN_TRIES, retry_condition_fn=is_service_error
+    )(NETWORK[step])
+    while (facts := attempt(workspace, state, progress)) is None and wait:
+        time.sleep(5)
+    return facts
+
+
+def progress_artifact(artifact: UUID, place: int) -> Progress:
+    """Shows a step's progress as a share of the whole round in the Prefect UI, at most once a second."""
+    last = 0.0
+
+    def show(share: float, doing: str) -> None:
+        nonlocal last
+        if time.monotonic() - last < 1.0:
+            return
+        last = time.monotonic()
+        update_progress_artifact(artifact, progress=100 * (place + share) / len(STEPS), description=doing)
+
+    return show
+
+
+if __name__ == "__main__":
+    label_round()

@@ -1,0 +1,56 @@
+"""Make a workspace for another folder of images: the repository's pipeline with its own classes and data."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import yaml
+
+from datalab.adapters.dvc import initialise
+from datalab.adapters.files import write_text
+from datalab.config import LabelClass
+from datalab.errors import InputError
+from datalab.workspace import Workspace
+
+COPIED = ("dvc.yaml", "params.yaml", ".dvcignore")
+IGNORED = "/src\n/.env\n/data/*\n!/data/*.dvc\n"
+
+
+def create_workspace(repository: Path, root: Path, classes: Sequence[LabelClass], env: Path) -> Workspace:
+    """The workspace at `root`, made where it is missing, kept as it is where it exists.
+
+    It has copies of the repository's dvc.yaml and params.yaml (to be tuned for its images), guidelines made from
+    `classes`, `src` linked to the repository's code (so that the stages' deps are found) and the services' `env`.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    for name in COPIED:
+        if not (root / name).exists():
+            shutil.copyfile(repository / name, root / name)
+    if not (root / "guidelines" / "classes.yaml").exists():
+        _write_guidelines(root / "guidelines", classes)
+    _link(root / "src", repository / "src")
+    _link(root / ".env", env)
+    if not (root / ".gitignore").exists():
+        write_text(root / ".gitignore", IGNORED)
+    initialise(root)
+    return Workspace.at(root)
+
+
+def _write_guidelines(folder: Path, classes: Sequence[LabelClass]) -> None:
+    if not classes:
+        raise InputError(f"no class is known for {folder.parent}; give masks or a classes.yaml")
+    listing = yaml.safe_dump({"classes": [asdict(item) for item in classes]}, sort_keys=False, allow_unicode=True)
+    write_text(folder / "classes.yaml", listing)
+    lines = "\n".join(f"- **{item.name}** {item.rule}".rstrip() for item in classes)
+    write_text(folder / "README.md", f"# What to mark\n\nMark every object of these classes:\n\n{lines}\n")
+
+
+def _link(link: Path, target: Path) -> None:
+    if link.is_symlink() and Path(os.readlink(link)) == target:
+        return
+    if link.exists() and not link.is_symlink():
+        raise InputError(f"{link} is in the way of a link to {target}; move it")
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)

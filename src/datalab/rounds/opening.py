@@ -1,0 +1,118 @@
+"""The first steps of a round: take images in, choose the batch."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from datalab.adapters.dvc import repro
+from datalab.adapters.files import read_label_map, read_rgb, read_table, write_table
+from datalab.adapters.images import IngestParams, ingest
+from datalab.adapters.mask_folder import read_classes, read_truth
+from datalab.config import Guidelines, load_guidelines, load_params
+from datalab.errors import InputError, StateError
+from datalab.learning.embeddings import image_vector, region_vector
+from datalab.learning.prototypes import fit_prototypes, nearest_label
+from datalab.learning.selection import cold_start
+from datalab.masks import rle_to_mask
+from datalab.rounds.batch import BatchParams, choose_gold, compose_batch, rotate_gold
+from datalab.rounds.progress import Progress
+from datalab.rounds.state import Round, round_numbers
+from datalab.tables import BATCH, CATALOG, GOLD, NEXT_BATCH, PROPOSALS, empty
+from datalab.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class GoldParams:
+    """Ground truth set aside when masks are given."""
+
+    seed: int
+    share: float
+    """Share of the catalog."""
+    at_least: int
+    at_most: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where new images come from. `masks`: exact masks of them, some of which become gold; None where nobody has any.
+    `classes`: the classes.yaml of the masks, where it does not lie beside them."""
+
+    images: Path | None = None
+    masks: Path | None = None
+    classes: Path | None = None
+
+
+def take_in(workspace: Workspace, source: Source) -> dict[str, Any]:
+    """Ingest a folder (nothing where there is none) and set gold aside from its masks, once.
+
+    Returns the counts for the report. InputError where there is no image at all.
+    """
+    if source.images is None and not workspace.catalog.exists():
+        raise InputError("there are no images yet; pass a folder: datalab ingest FOLDER, or make demo IMAGES=folder")
+    params = load_params(workspace.params, "ingest", IngestParams)
+    facts = {} if source.images is None else {"ingest": asdict(ingest(source.images, workspace, params))}
+    if not workspace.gold.exists() or read_table(workspace.gold, GOLD).empty:
+        write_table(workspace.gold, empty(GOLD) if source.masks is None else _new_gold(workspace, source))
+    return facts
+
+
+def read_source_truth(workspace: Workspace, source: Source) -> pd.DataFrame:
+    """Table GOLD of every catalog image that has a mask in the source."""
+    if source.masks is None:
+        raise InputError("there are no masks of these images; pass MASKS=folder")
+    classes = read_classes(source.masks, source.classes)
+    return read_truth(source.masks, read_table(workspace.catalog, CATALOG), classes)
+
+
+def _new_gold(workspace: Workspace, source: Source) -> pd.DataFrame:
+    params = load_params(workspace.params, "gold", GoldParams)
+    catalog = read_table(workspace.catalog, CATALOG)
+    count = int(np.clip(round(params.share * len(catalog)), params.at_least, params.at_most))
+    return choose_gold(read_source_truth(workspace, source), catalog, count, np.random.default_rng(params.seed))
+
+
+def choose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
+    """Write batch.parquet: the model's next batch where there is a model, else a diverse cold start, and gold."""
+    params = load_params(workspace.params, "batch", BatchParams)
+    rng = np.random.default_rng([params.seed, state.number])
+    gold = sorted(read_table(workspace.gold, GOLD)["image_id"].unique())
+    exposures = _exposures(workspace, state.number)
+    progress(0.0, "embedding images")
+    if workspace.model.exists():
+        repro(workspace, ["select"], lambda stage: progress(0.5, stage))
+        chosen = read_table(workspace.next_batch, NEXT_BATCH)
+        chosen = chosen[~chosen["image_id"].isin({*gold, *exposures})]
+    else:
+        repro(workspace, ["embed"], lambda stage: progress(0.1, stage))
+        chosen = _cold_start(workspace, {*gold, *exposures}, params.size, rng)
+    if chosen.empty:
+        raise StateError("every image has been labelled; ingest new ones (datalab ingest FOLDER) to open a round")
+    batch = compose_batch(chosen, rotate_gold(gold, exposures, params.gold, rng), params, rng)
+    write_table(workspace.round_folder(state.number) / "batch.parquet", batch)
+    return {"batch": {str(role): int(count) for role, count in batch["role"].value_counts().items()}}
+
+
+def _cold_start(workspace: Workspace, excluded: set[str], size: int, rng: np.random.Generator) -> pd.DataFrame:
+    catalog = read_table(workspace.catalog, CATALOG)
+    pool = catalog[~catalog["image_id"].isin(excluded)]
+    if pool.empty:
+        return empty(NEXT_BATCH)
+    vectors = [
+        image_vector(np.load(workspace.embeddings / f"{row.image_id}.npy"), int(row.height), int(row.width))
+        for row in pool.itertuples()
+    ]
+    return cold_start(np.stack(vectors), list(pool["image_id"]), list(pool["duplicate_group"]), size, rng)
+
+
+def _exposures(workspace: Workspace, before: int) -> Counter[str]:
+    """How many earlier rounds each image was in."""
+    shown: Counter[str] = Counter()
+    for number in round_numbers(workspace):
+        path = workspace.round_folder(number) / "batch.parquet"
+        if number < before and path.exists():
+            shown.update(read_table(path, BATCH)["image_id"])
+    return shown

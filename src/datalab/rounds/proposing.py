@@ -1,0 +1,95 @@
+"""The masks a round starts from: SAM proposes shapes, the model or gold tells their class."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from datalab.adapters.files import read_label_map, read_rgb, read_table, write_table
+from datalab.config import Guidelines, load_guidelines, load_params
+from datalab.learning.embeddings import region_vector
+from datalab.learning.prototypes import fit_prototypes, nearest_label
+from datalab.masks import rle_to_mask
+from datalab.rounds.progress import Progress
+from datalab.rounds.state import Round
+from datalab.tables import BATCH, CATALOG, GOLD, PROPOSALS
+from datalab.workspace import Workspace
+
+Vector = npt.NDArray[np.float32]
+
+
+def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
+    """Write proposals.parquet: SAM's masks for every image of the batch, each with a class."""
+    from datalab.adapters.sam import ProposalParams, load_sam, model_version, propose_regions  # noqa: PLC0415  (torch)
+
+    params = load_params(workspace.params, "proposals", ProposalParams)
+    folder = workspace.round_folder(state.number)
+    files = read_table(workspace.catalog, CATALOG).set_index("image_id")["file"]
+    image_ids = list(read_table(folder / "batch.parquet", BATCH)["image_id"])
+    sam = load_sam(params.checkpoint)
+    tables = []
+    for done, image_id in enumerate(image_ids):
+        progress(done / len(image_ids), f"proposing masks {done}/{len(image_ids)}")
+        tables.append(propose_regions(sam, image_id, read_rgb(workspace.images / files[image_id]), params))
+    proposals = pd.concat(tables, ignore_index=True).loc[:, list(PROPOSALS)]
+    labelled = label_proposals(workspace, proposals, load_guidelines(workspace.guidelines))
+    write_table(folder / "proposals.parquet", labelled)
+    return {"proposals": len(labelled), "sam": model_version(params.checkpoint)}
+
+
+def label_proposals(workspace: Workspace, proposals: pd.DataFrame, guidelines: Guidelines) -> pd.DataFrame:
+    """Give each proposal a class and drop those that lie on background.
+
+    By the model's prediction where there is one, else by the nearest class of the gold regions in SAM's embedding,
+    else (no gold) the first class of the guidelines: people then correct the class.
+    """
+    if proposals.empty:
+        return proposals
+    if workspace.predictions.exists():
+        labels = _labels_from_predictions(workspace, proposals, guidelines)
+    else:
+        labels = _labels_from_gold(workspace, proposals, guidelines)
+    return proposals.assign(label=labels)[[label != "" for label in labels]].reset_index(drop=True)
+
+
+def _labels_from_predictions(workspace: Workspace, proposals: pd.DataFrame, guidelines: Guidelines) -> list[str]:
+    names = {0: "", **{item.id: item.name for item in guidelines.classes}}
+    labels = []
+    for row in proposals.itertuples():
+        predicted = read_label_map(workspace.predictions / f"{row.image_id}.png")
+        inside = predicted[rle_to_mask(str(row.rle), int(row.height), int(row.width))]
+        labels.append(names.get(int(np.bincount(inside, minlength=1).argmax()), ""))
+    return labels
+
+
+def _labels_from_gold(workspace: Workspace, proposals: pd.DataFrame, guidelines: Guidelines) -> list[str]:
+    gold = read_table(workspace.gold, GOLD)
+    regions = gold[gold["label"].isin(guidelines.names)]
+    if regions.empty:
+        return [guidelines.names[0]] * len(proposals)
+    known = [*_region_vectors(workspace, regions), *_background_vectors(workspace, gold)]
+    labels = [*regions["label"], *[""] * (len(known) - len(regions))]
+    prototypes = fit_prototypes(np.stack(known), labels)
+    return nearest_label(np.stack(_region_vectors(workspace, proposals)), prototypes)
+
+
+def _region_vectors(workspace: Workspace, regions: pd.DataFrame) -> list[np.ndarray]:
+    return [
+        region_vector(
+            np.load(workspace.embeddings / f"{row.image_id}.npy"), rle_to_mask(row.rle, row.height, row.width)
+        )
+        for row in regions.itertuples()
+    ]
+
+
+def _background_vectors(workspace: Workspace, gold: pd.DataFrame) -> list[np.ndarray]:
+    """One vector per gold image: what lies outside every object."""
+    vectors = []
+    for image_id, rows in gold.groupby("image_id"):
+        outside = np.ones((int(rows["height"].iloc[0]), int(rows["width"].iloc[0])), dtype=bool)
+        for row in rows[rows["rle"] != ""].itertuples():
+            outside &= ~rle_to_mask(row.rle, row.height, row.width)
+        if outside.any():
+            vectors.append(region_vector(np.load(workspace.embeddings / f"{image_id}.npy"), outside))
+    return vectors

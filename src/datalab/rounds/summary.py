@@ -1,0 +1,65 @@
+"""The summary of a round for people: rows of (figure, value), and a table for the terminal."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.table import Table
+
+Report = dict[str, Any]
+
+
+def summary_rows(report: Report) -> list[dict[str, str]]:
+    """One row per figure, in the order in which they came about."""
+    return [{"figure": figure, "value": value} for figure, value in _rows(report)]
+
+
+def summary_table(report: Report) -> Table:
+    """The same as a rich table."""
+    table = Table(title=f"Round {report['round']} of {report['workspace']}", title_justify="left")
+    table.add_column("figure", style="bold")
+    table.add_column("value", overflow="fold")
+    for figure, value in _rows(report):
+        table.add_row(figure, value)
+    return table
+
+
+def _rows(report: Report) -> Iterator[tuple[str, str]]:
+    images = report["images"]
+    yield "images", f"{images['total']} ({images['added']} new in this round)"
+    yield "duplicates", f"{images['exact_duplicates']} exact, {images['near_duplicates']} near"
+    yield "quarantined", str(images["quarantined"])
+    yield "batch", ", ".join(f"{count} {role}" for role, count in sorted(report["batch"].items()))
+    yield "proposals", f"{report['proposals']} by {report['sam']}"
+    yield "annotations", f"{report['annotations']} by {len(report['annotators'])} annotators"
+    yield from _agreement(report["agreement"])
+    yield from _gold(report["gold"])
+    yield from _evaluation(report["evaluation"])
+    yield "next batch", f"{report['next_batch']} images"
+    yield "seconds", ", ".join(f"{step} {seconds:.0f}" for step, seconds in report["seconds"].items())
+    for name, address in report["addresses"].items():
+        yield name, address
+
+
+def _agreement(agreement: Report) -> Iterator[tuple[str, str]]:
+    for name, figure in agreement.items():
+        yield f"agreement: {name}", interval(figure)
+
+
+def _gold(gold: Report) -> Iterator[tuple[str, str]]:
+    for annotator, figure in gold.items():
+        yield f"gold score: {annotator}", interval(figure)
+
+
+def _evaluation(evaluation: Report) -> Iterator[tuple[str, str]]:
+    for name, figure in evaluation.items():
+        yield f"held-out {name}", interval(figure)
+
+
+def interval(figure: Report) -> str:
+    """`0.812 (0.770 to 0.850, n 24)`; a figure without a value gives its reason."""
+    if figure["value"] is None:
+        return f"undefined: {figure['reason']}"
+    text = f"{figure['value']:.3f}"
+    if figure.get("low") is not None and figure.get("high") is not None:
+        text += f" ({figure['low']:.3f} to {figure['high']:.3f})"
+    return text

@@ -1,0 +1,71 @@
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from datalab.adapters import files
+from datalab.errors import InputError
+
+
+def test_json_round_trip_and_no_nan(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.json"
+    files.write_json(path, {"b": 1, "a": None})
+    assert files.read_json(path) == {"a": None, "b": 1}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(path, {"a": float("nan")})
+    assert files.read_json(path) == {"a": None, "b": 1}
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.txt"
+    files.write_text(path, "old")
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(InputError, match="no space left on the disk of .*; free some"):
+        files.write_text(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_table_round_trip_and_a_missing_column(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    files.write_table(path, pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}))
+    assert files.read_table(path, ("b",))["b"].tolist() == ["x", "y"]
+    with pytest.raises(InputError, match=r"lacks the column\(s\) c"):
+        files.read_table(path, ("c",))
+
+
+def test_missing_and_broken_files_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist; run the step"):
+        files.read_table(tmp_path / "no.parquet", ("a",))
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1 but no")
+    with pytest.raises(InputError, match="cannot be read"):
+        files.read_table(tmp_path / "bad.parquet", ("a",))
+    (tmp_path / "bad.png").write_bytes(b"no png")
+    with pytest.raises(InputError, match="cannot be read"):
+        files.read_rgb(tmp_path / "bad.png")
+
+
+def test_label_map_round_trip(tmp_path: Path) -> None:
+    label_map = np.array([[0, 1, 255], [7, 7, 0]], dtype=np.uint8)
+    files.write_label_map(tmp_path / "m.png", label_map)
+    assert np.array_equal(files.read_label_map(tmp_path / "m.png"), label_map)
+    assert files.read_rgb(tmp_path / "m.png").shape == (2, 3, 3)
+
+
+def test_fresh_folder_replaces_only_when_the_block_ends_well(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with files.fresh_folder(out) as folder:
+        (folder / "a").write_text("1")
+    with pytest.raises(RuntimeError, match="killed"), files.fresh_folder(out) as folder:
+        (folder / "b").write_text("2")
+        raise RuntimeError("killed")
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "a"]

@@ -1,0 +1,66 @@
+import numpy as np
+import pandas as pd
+
+from datalab.rounds.batch import BatchParams, choose_gold, compose_batch, rotate_gold
+from datalab.tables import BATCH
+
+PARAMS = BatchParams(seed=1, size=4, overlap=3, overlap_share=0.5, gold=2)
+CHOSEN = pd.DataFrame({"image_id": list("abcdef"), "rank": range(6), "reason": "cold_start"})
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(5)
+
+
+def test_a_batch_has_its_size_its_overlap_set_and_its_gold() -> None:
+    batch = compose_batch(CHOSEN, ["x", "y"], PARAMS, rng())
+    assert list(batch.columns) == list(BATCH)
+    assert batch["rank"].tolist() == list(range(6))
+    picked = batch[batch["role"] == "batch"]
+    assert picked["image_id"].tolist() == ["a", "b", "c", "d"]
+    assert sorted(picked["overlap"]) == [1, 1, 3, 3]
+    gold = batch[batch["role"] == "gold"]
+    assert set(gold["image_id"]) == {"x", "y"}
+    assert set(gold["overlap"]) == {3}
+
+
+def test_gold_places_differ_from_seed_to_seed() -> None:
+    places = {
+        tuple(compose_batch(CHOSEN, ["x"], PARAMS, np.random.default_rng(seed)).query("role == 'gold'")["rank"])
+        for seed in range(20)
+    }
+    assert len(places) > 2
+
+
+def test_same_seed_same_batch() -> None:
+    pd.testing.assert_frame_equal(
+        compose_batch(CHOSEN, ["x"], PARAMS, rng()), compose_batch(CHOSEN, ["x"], PARAMS, rng())
+    )
+
+
+def test_gold_that_was_shown_least_comes_first() -> None:
+    assert set(rotate_gold(list("abcd"), {"a": 2, "b": 1, "c": 1}, 3, rng())) == {"b", "c", "d"}
+    assert rotate_gold(list("abcd"), {"a": 2, "b": 1, "c": 1}, 1, rng()) == ["d"]
+    assert rotate_gold([], {}, 3, rng()) == []
+
+
+def test_gold_covers_rare_classes_and_leaves_near_copies_out() -> None:
+    labels = {"a": "cat", "b": "cat", "c": "cat", "d": "cup", "e": "", "f": "cup"}
+    truth = pd.DataFrame(
+        {
+            "image_id": list(labels),
+            "region_id": list(labels),
+            "label": labels.values(),
+            "rle": "",
+            "height": 1,
+            "width": 1,
+        }
+    )
+    catalog = pd.DataFrame({"image_id": list("abcdef"), "duplicate_group": list("abcddf")})
+    catalog.loc[catalog["image_id"] == "e", "duplicate_group"] = "e"
+    catalog.loc[catalog["image_id"] == "d", "duplicate_group"] = "a"
+    gold = choose_gold(truth, catalog, 3, rng())
+    assert set(gold["label"]) == {"cat", "cup", ""}
+    assert set(gold["image_id"]) >= {"e", "f"}
+    assert not set(gold["image_id"]) & {"a", "d"}
+    assert choose_gold(truth, catalog, 0, rng()).empty

@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+
+from datalab.errors import InputError, StateError
+from datalab.rounds.state import STEPS, Round, latest_round, load_round, save_round
+from datalab.workspace import Workspace
+
+NEW = Round(number=1, guideline_version="g", ontology_hash="o")
+
+
+def test_steps_follow_in_order_and_facts_add_up() -> None:
+    state = NEW
+    for place, step in enumerate(STEPS):
+        assert state.due == step
+        state = state.finished(step, 1.234, {step: place})
+    assert state.due is None
+    assert state.seconds["push"] == 1.23
+    assert state.facts["report"] == STEPS.index("report")
+    assert NEW.seconds == {}
+
+
+def test_a_step_out_of_order_is_refused() -> None:
+    with pytest.raises(StateError, match="round 0001: 'push' cannot follow, 'ingest' is due"):
+        NEW.finished("push", 0.0, {})
+
+
+def test_state_survives_on_disk(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    assert latest_round(workspace) is None
+    save_round(workspace, NEW.finished("ingest", 2.0, {"n": 3}))
+    save_round(workspace, Round(2, "g", "o"))
+    latest = latest_round(workspace)
+    assert latest is not None
+    assert latest.number == 2
+    assert load_round(workspace, 1).facts == {"n": 3}
+
+
+def test_a_round_that_never_began_does_not_count(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.round_folder(1).mkdir(parents=True)
+    assert latest_round(workspace) is None
+
+
+def test_a_foreign_file_is_told(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.round_folder(1).mkdir(parents=True)
+    (workspace.round_folder(1) / "round.json").write_text('{"numbers": 1}')
+    with pytest.raises(InputError, match="not the state of a round"):
+        load_round(workspace, 1)

@@ -1,0 +1,103 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from datalab.config import load_guidelines, load_params
+from datalab.errors import InputError
+
+CLASSES = """
+classes:
+  - {id: 2, name: cup, color: "#00ff00"}
+  - {id: 1, name: coin, color: "#ff0000", rule: Round., hotkey: "1"}
+"""
+
+
+@dataclass(frozen=True)
+class Params:
+    size: int
+    share: float
+    name: str
+
+
+@pytest.fixture
+def guidelines(tmp_path: Path) -> Path:
+    (tmp_path / "classes.yaml").write_text(CLASSES)
+    (tmp_path / "coin.md").write_text("# Coin")
+    (tmp_path / "README.md").write_text("# All")
+    return tmp_path
+
+
+def params_file(folder: Path, text: str) -> Path:
+    path = folder / "params.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_params_are_typed_and_whole_numbers_may_be_fractions(tmp_path: Path) -> None:
+    path = params_file(tmp_path, "stage: {size: 3, share: 1, name: a}")
+    assert load_params(path, "stage", Params) == Params(3, 1.0, "a")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("stage: {size: 3, share: 1, name: a, sice: 4}", r"unknown key\(s\) sice; known: size, share, name"),
+        ("stage: {size: 3, share: 1}", "name"),
+        ("stage: {size: '3', share: 1, name: a}", "expected int, got '3'"),
+        ("stage: {size: true, share: 1, name: a}", "expected int, got True"),
+        ("stage: [1]", "expected a mapping"),
+        ("other: {}", "no section 'stage'; it has other"),
+        ("a: [", "not readable YAML"),
+        ("- a", "must be a mapping"),
+    ],
+)
+def test_wrong_params_are_one_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        load_params(params_file(tmp_path, text), "stage", Params)
+    assert "\n" not in str(caught.value)
+
+
+def test_guidelines_are_read_in_order(guidelines: Path) -> None:
+    read = load_guidelines(guidelines)
+    assert read.names == ["coin", "cup"]
+    assert read.id_of("cup") == 2
+    assert [name for name, _ in read.pages] == ["README.md", "coin.md"]
+    with pytest.raises(InputError, match="known: coin, cup"):
+        read.id_of("cap")
+
+
+def test_a_page_changes_the_version_and_not_the_ontology(guidelines: Path) -> None:
+    before = load_guidelines(guidelines)
+    (guidelines / "coin.md").write_text("# Coins")
+    after = load_guidelines(guidelines)
+    assert after.version != before.version
+    assert after.ontology_hash == before.ontology_hash
+
+
+def test_a_class_changes_the_ontology(guidelines: Path) -> None:
+    before = load_guidelines(guidelines)
+    (guidelines / "classes.yaml").write_text(CLASSES.replace("cup", "mug"))
+    assert load_guidelines(guidelines).ontology_hash != before.ontology_hash
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("classes: []", "names no class"),
+        ("classes: [{id: 0, name: a, color: '#000000'}]", "use 1 to 254"),
+        ("classes: [{id: 1, name: a, color: red}]", "rrggbb"),
+        ("classes: [{id: 1, name: a, color: '#000000'}, {id: 1, name: b, color: '#000000'}]", "same id"),
+        ("classes: [{id: 2, name: a, color: '#000000'}, {id: 1, name: a, color: '#000000'}]", "same name"),
+        ("classes: [{id: 2, nam: a}]", "unknown key"),
+    ],
+)
+def test_wrong_classes_are_told(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "classes.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_guidelines(tmp_path)
+
+
+def test_missing_guidelines_are_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"classes\.yaml does not exist"):
+        load_guidelines(tmp_path)
