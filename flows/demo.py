@@ -10,20 +10,20 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
-
-from datalab.adapters.files import read_json
 from datalab.adapters.mask_folder import read_classes
-from datalab.adapters.workspaces import create_workspace
-from datalab.config import LabelClass
-from datalab.errors import DatalabError, InputError
 from datalab.rounds.labeling import simulate, where_to_label
-from datalab.rounds.opening import Source, read_source_truth
-from datalab.rounds.state import load_round
-from datalab.rounds.summary import summary_table
 from datalab.sample.write import write_sample
 from datalab.services.stack import up
 from datalab.settings import Settings
+from rich.console import Console
+
+from datalab.adapters.files import read_json
+from datalab.adapters.workspaces import create_workspace
+from datalab.config import LabelClass
+from datalab.errors import DatalabError, InputError
+from datalab.rounds.opening import Source, read_source_truth
+from datalab.rounds.state import load_round
+from datalab.rounds.summary import summary_table
 from datalab.workspace import Workspace
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -14,7 +14,7 @@ SOURCE = ROOT / "src"
 GROUND = {"config", "errors", "masks", "settings", "tables", "workspace"}
 
 ALLOWED: dict[str, set[str]] = {
-    **{name: GROUND for name in GROUND},
+    **dict.fromkeys(GROUND, GROUND),
     "quality": {"masks", "tables", "errors"},
     "learning": {"masks", "tables", "errors"},
     "adapters": {*GROUND, "learning"},
@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "prefect_plugin": set(),
     "flows": {*GROUND, "adapters", "rounds", "sample", "services", "simulate"},
 }
-"""room -> rooms it may import, beside itself. adapters may use learning's pure array functions (embeddings, metrics)."""
+"""room -> rooms it may import, beside itself. The adapters may use learning's pure functions."""
 
 FRAMEWORKS = {"prefect", "dvc"}
 OUTSIDE_PURE = {"pathlib", "os", "requests", "torch", "fiftyone", "label_studio_sdk", "time", "random", "subprocess"}
@@ -128,7 +128,17 @@ def test_the_workspace_names_the_same_paths_as_dvc_yaml() -> None:
         for kind in ("outs", "metrics", "plots")
         for entry in stage.get(kind, [])
     }
-    derived = ("embeddings", "regions", "ratings", "consensus", "dataset", "predictions", "scores", "next_batch", "model")
+    derived = (
+        "embeddings",
+        "regions",
+        "ratings",
+        "consensus",
+        "dataset",
+        "predictions",
+        "scores",
+        "next_batch",
+        "model",
+    )
     for name in derived:
         assert getattr(workspace, name).relative_to(ROOT).as_posix() in made
 

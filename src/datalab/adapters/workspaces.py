@@ -1,6 +1,5 @@
 """Make a workspace for another folder of images: the repository's pipeline with its own classes and data."""
 
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -48,7 +47,7 @@ def _write_guidelines(folder: Path, classes: Sequence[LabelClass]) -> None:
 
 
 def _link(link: Path, target: Path) -> None:
-    if link.is_symlink() and Path(os.readlink(link)) == target:
+    if link.is_symlink() and link.readlink() == target:
         return
     if link.exists() and not link.is_symlink():
         raise InputError(f"{link} is in the way of a link to {target}; move it")

@@ -9,19 +9,17 @@ import numpy as np
 import pandas as pd
 
 from datalab.adapters.dvc import repro
-from datalab.adapters.files import read_label_map, read_rgb, read_table, write_table
+from datalab.adapters.files import read_table, write_table
 from datalab.adapters.images import IngestParams, ingest
 from datalab.adapters.mask_folder import read_classes, read_truth
-from datalab.config import Guidelines, load_guidelines, load_params
+from datalab.config import load_params
 from datalab.errors import InputError, StateError
-from datalab.learning.embeddings import image_vector, region_vector
-from datalab.learning.prototypes import fit_prototypes, nearest_label
+from datalab.learning.embeddings import image_vector
 from datalab.learning.selection import cold_start
-from datalab.masks import rle_to_mask
 from datalab.rounds.batch import BatchParams, choose_gold, compose_batch, rotate_gold
 from datalab.rounds.progress import Progress
 from datalab.rounds.state import Round, round_numbers
-from datalab.tables import BATCH, CATALOG, GOLD, NEXT_BATCH, PROPOSALS, empty
+from datalab.tables import BATCH, CATALOG, GOLD, NEXT_BATCH, empty
 from datalab.workspace import Workspace
 
 

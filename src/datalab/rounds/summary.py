@@ -36,8 +36,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield from _evaluation(report["evaluation"])
     yield "next batch", f"{report['next_batch']} images"
     yield "seconds", ", ".join(f"{step} {seconds:.0f}" for step, seconds in report["seconds"].items())
-    for name, address in report["addresses"].items():
-        yield name, address
+    yield from report["addresses"].items()
 
 
 def _agreement(agreement: Report) -> Iterator[tuple[str, str]]:
