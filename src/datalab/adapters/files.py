@@ -19,8 +19,8 @@ from datalab.errors import InputError
 from datalab.tables import require
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace `path` by `content`; a kill at any point leaves the old file or the new one."""
+def write_bytes(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Replace `path` by `content`; a kill at any point leaves the old file or the new one. `mode`: its permissions."""
     with _readable_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -30,7 +30,7 @@ def write_bytes(path: Path, content: bytes) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.chmod(0o644)
+            temporary.chmod(mode)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -1,0 +1,126 @@
+"""Prefect: the server, a work pool for this machine, the deployments of prefect.yaml, and a worker that runs them.
+
+Everything goes through the `prefect` command and the server's HTTP interface, so that flows alone import prefect.
+"""
+
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import requests
+
+from datalab.errors import ServiceError
+from datalab.services.ports import LOOPBACK, port_of
+from datalab.services.processes import FOREIGN_SETTINGS, Service, answers
+from datalab.settings import Settings
+
+NAME = "prefect"
+WORKER = "prefect-worker"
+POOL = "datalab"
+BINARIES = Path(sys.executable).parent
+COMMAND_SECONDS = 120
+
+
+def prefect_server(state: Path, settings: Settings) -> Service:
+    """The server with its database in <state>/prefect; address is the page people open."""
+    port = port_of(settings.prefect_api_url)
+    return Service(
+        name=NAME,
+        command=(str(BINARIES / "prefect"), "server", "start", "--host", LOOPBACK, "--port", str(port)),
+        environment={
+            **_environment(state, settings),
+            # without it the page looks for the server on Prefect's own default port
+            "PREFECT_SERVER_UI_API_URL": settings.prefect_api_url,
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "HOME": str(state / "home"),
+        },
+        folder=state / "prefect",
+        address=settings.prefect_api_url.removesuffix("/api"),
+        port=port,
+        setting="PREFECT_API_URL",
+        ready=partial(answers, f"{settings.prefect_api_url}/health"),
+        start_seconds=120.0,
+    )
+
+
+def prefect_worker(repository: Path, state: Path, settings: Settings) -> Service:
+    """The worker of this machine's pool. HOME stays the caller's: flows run git and dvc, which have settings there."""
+    return Service(
+        name=WORKER,
+        command=(str(BINARIES / "prefect"), "worker", "start", "--pool", POOL, "--name", POOL),
+        environment={
+            **_environment(state, settings),
+            # dvc stages call `python`, which has to be ours
+            "PATH": f"{BINARIES}{os.pathsep}{os.environ.get('PATH', '')}",
+            # seconds between looks for work; the default of 10 is a long wait for a person
+            "PREFECT_WORKER_QUERY_SECONDS": "2",
+        },
+        folder=repository,
+        address=f"pool {POOL}",
+        ready=partial(worker_is_online, settings),
+        start_seconds=60.0,
+    )
+
+
+def worker_is_online(settings: Settings) -> bool:
+    """Whether the server has lately heard from the worker."""
+    workers = _call(settings, "POST", f"/work_pools/{POOL}/workers/filter")
+    return any(worker["name"] == POOL and worker["status"] == "ONLINE" for worker in workers or [])
+
+
+def register(repository: Path, state: Path, settings: Settings) -> None:
+    """Make the work pool where it is missing, and bring the server's deployments up to <repository>/prefect.yaml."""
+    if _call(settings, "GET", f"/work_pools/{POOL}") is None:
+        _prefect(("work-pool", "create", POOL, "--type", "process"), state, settings, folder=state)
+    if (repository / "prefect.yaml").is_file():
+        deploy(repository, state, settings)
+
+
+def deploy(folder: Path, state: Path, settings: Settings) -> None:
+    """Register every deployment of <folder>/prefect.yaml; `folder` becomes the working directory of their runs."""
+    _prefect(("--no-prompt", "deploy", "--all"), state, settings, folder)
+
+
+def _environment(state: Path, settings: Settings) -> dict[str, str]:
+    return {
+        "PREFECT_HOME": str(state / "prefect"),
+        "PREFECT_API_URL": settings.prefect_api_url,
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def _prefect(arguments: tuple[str, ...], state: Path, settings: Settings, folder: Path) -> None:
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN_SETTINGS)}
+    command = f"prefect {' '.join(arguments)}"
+    try:
+        done = subprocess.run(
+            [str(BINARIES / "prefect"), *arguments],
+            cwd=folder,
+            env={**inherited, **_environment(state, settings)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise ServiceError(f"`{command}` took more than {COMMAND_SECONDS} s; see `make status`") from exc
+    if done.returncode != 0:
+        said = " ".join((done.stderr or done.stdout).split()[-60:])
+        raise ServiceError(f"`{command}` failed in {folder}: {said}")
+
+
+def _call(settings: Settings, method: str, path: str) -> list[dict[str, str]] | None:
+    """What the server says; None where it says no or nothing."""
+    with requests.Session() as session:
+        session.trust_env = False
+        try:
+            response = session.request(
+                method, settings.prefect_api_url + path, json={} if method == "POST" else None, timeout=5
+            )
+        except requests.RequestException:
+            return None
+    found: list[dict[str, str]] | None = response.json() if response.ok else None
+    return found

@@ -1,0 +1,220 @@
+"""Server processes that outlive the command that started them.
+
+A started process leaves <state>/run/NAME.json: its pid, its start time and a random mark that is also in its
+environment. Only processes that this record describes are ever signalled: the one with this pid and start time and
+what it started, and those that carry the mark (children left over after the first one was killed).
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+import requests
+
+from datalab.adapters.files import read_json, write_json
+from datalab.errors import ServiceError
+
+MARK = "DATALAB_SERVICE_MARK"
+SAME_START_SECONDS = 1.0
+"""Linux derives a start time from the wall clock, which may be put right a little while a server runs."""
+FOREIGN_SETTINGS = ("LABEL_STUDIO_", "PREFECT_", "FIFTYONE_", "DJANGO_", "XDG_")
+"""Variables of the caller that would change the servers behind our back."""
+
+LAUNCH = 'log=$1; shift; "$@" </dev/null >"$log" 2>&1 & echo $!'
+"""The shell ends at once: the server is nobody's child, so that no caller has to wait for it or reap it."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """How one server is started and how one sees that it is ready."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    folder: Path
+    """Working directory, made where it is missing."""
+    address: str
+    """What a person or a client opens."""
+    ready: Callable[[], bool]
+    start_seconds: float
+    """How long a start may take on a slow machine."""
+    port: int | None = None
+    setting: str = ""
+    """The key of .env that names the port."""
+
+    @property
+    def digest(self) -> str:
+        """Changes when the server has to be started anew to follow its settings; the caller's PATH is none of them."""
+        environment = sorted((key, value) for key, value in self.environment.items() if key != "PATH")
+        content = json.dumps([self.command, environment, str(self.folder)])
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is remembered of a started process. `started` is in seconds since 1970."""
+
+    name: str
+    pid: int
+    started: float
+    mark: str
+    digest: str
+
+
+def start(service: Service, state: Path) -> Record:
+    """Start `service` in a session of its own; output goes to <state>/logs/NAME.log, the last one's to NAME.1.log."""
+    log = log_file(service.name, state)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists():
+        log.replace(log.with_suffix(".1.log"))
+    service.folder.mkdir(parents=True, exist_ok=True)
+    mark = secrets.token_hex(16)
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN_SETTINGS)}
+    shell = subprocess.run(
+        ["/bin/sh", "-c", LAUNCH, "sh", str(log), *service.command],
+        cwd=service.folder,
+        env={**inherited, **service.environment, MARK: mark},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        start_new_session=True,
+    )
+    pid = int(shell.stdout)
+    record = Record(service.name, pid, _start_time(pid), mark, service.digest)
+    write_json(_record_file(service.name, state), asdict(record))
+    return record
+
+
+def find(name: str, state: Path) -> Record | None:
+    """The record of a running process; None where it was never started or has ended."""
+    record = _recorded(name, state)
+    return record if record is not None and is_running(record) else None
+
+
+def is_running(record: Record) -> bool:
+    """Whether the very process that was started is still there."""
+    return _process(record) is not None
+
+
+def stop(name: str, state: Path, grace: float = 10.0) -> bool:
+    """End a service and everything it started: SIGTERM, after `grace` seconds SIGKILL. False where nothing ran."""
+    record = _recorded(name, state)
+    if record is None:
+        return False
+    members = _members(record)
+    _signal(members, psutil.Process.terminate)
+    # a child born after the first look carries the mark too
+    stubborn = list({*_still_there(members, grace), *_members(record)})
+    _signal(stubborn, psutil.Process.kill)
+    _still_there(stubborn, grace)
+    _record_file(name, state).unlink(missing_ok=True)
+    return bool(members)
+
+
+def wait_until_ready(service: Service, record: Record, state: Path, cancelled: Callable[[], bool]) -> None:
+    """Return when `service` answers; ServiceError with its last words when it ends first, or takes too long."""
+    deadline = time.monotonic() + service.start_seconds
+    log = log_file(service.name, state)
+    while not service.ready():
+        if cancelled():
+            raise ServiceError(f"{service.name} was stopped while starting")
+        if not is_running(record):
+            raise ServiceError(f"{service.name} ended while starting: {last_line(log)} (all of it is in {log})")
+        if time.monotonic() > deadline:
+            raise ServiceError(f"{service.name} gave no answer in {service.start_seconds:.0f} s; see {log}")
+        time.sleep(0.2)
+
+
+def answers(url: str) -> bool:
+    """Whether GET `url` gives a success; never through a proxy."""
+    with requests.Session() as session:
+        session.trust_env = False
+        try:
+            return session.get(url, timeout=5).ok
+        except requests.RequestException:
+            return False
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that has something in it."""
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it wrote nothing"
+
+
+def log_file(name: str, state: Path) -> Path:
+    """Where the output of a service goes."""
+    return state / "logs" / f"{name}.log"
+
+
+def _record_file(name: str, state: Path) -> Path:
+    return state / "run" / f"{name}.json"
+
+
+def _recorded(name: str, state: Path) -> Record | None:
+    path = _record_file(name, state)
+    return Record(**read_json(path)) if path.exists() else None
+
+
+def _start_time(pid: int) -> float:
+    """0 where the process has ended already, which no record of a running process has."""
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def _process(record: Record) -> psutil.Process | None:
+    try:
+        process = psutil.Process(record.pid)
+        same = abs(process.create_time() - record.started) < SAME_START_SECONDS
+    except psutil.NoSuchProcess:
+        return None
+    return process if same and _lives(process) else None
+
+
+def _members(record: Record) -> list[psutil.Process]:
+    leader = _process(record)
+    tree = [leader, *leader.children(recursive=True)] if leader is not None else []
+    marked = [process for process in psutil.process_iter() if _mark_of(process) == record.mark]
+    return list({*tree, *marked})
+
+
+def _mark_of(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get(MARK)
+    except (psutil.Error, OSError):
+        return None
+
+
+def _signal(processes: list[psutil.Process], send: Callable[[psutil.Process], None]) -> None:
+    for process in processes:
+        try:
+            send(process)
+        except psutil.NoSuchProcess:
+            continue
+
+
+def _still_there(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those that have not ended after at most `seconds`."""
+    deadline = time.monotonic() + seconds
+    alive = [process for process in processes if _lives(process)]
+    while alive and time.monotonic() < deadline:
+        time.sleep(0.05)
+        alive = [process for process in alive if _lives(process)]
+    return alive
+
+
+def _lives(process: psutil.Process) -> bool:
+    """A zombie has ended; in a container nobody may ever collect it."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

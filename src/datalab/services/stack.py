@@ -1,0 +1,189 @@
+"""All services of this machine together: up, down, status.
+
+Everything they keep lies in <repository>/.datalab: run/ (what is running), logs/, one folder per server, media/.
+"""
+
+import fcntl
+import threading
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from datalab.errors import ServiceError
+from datalab.services import fiftyone_app, label_studio, mongo, prefect
+from datalab.services.environment import ensure_env
+from datalab.services.ports import Ports, holder_of, is_free
+from datalab.services.processes import Service, find, start, stop, wait_until_ready
+from datalab.settings import Settings
+
+CHAINS = ((label_studio.NAME,), (prefect.NAME, prefect.WORKER), (mongo.NAME, fiftyone_app.NAME))
+"""Chains start side by side; within one, each service needs those before it."""
+NAMES = tuple(name for chain in CHAINS for name in chain)
+
+Report = Callable[[str, str], None]
+"""Called with a service's name and what has become of it, from several threads."""
+
+
+def _silent(name: str, news: str) -> None:
+    """The report nobody reads."""
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """What to open in a browser, and MongoDB's address for programs."""
+
+    label_studio: str
+    prefect: str
+    fiftyone: str
+    mongo: str
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """One service now. `pid` is None where it does not run; `healthy` where it also answers."""
+
+    name: str
+    address: str
+    pid: int | None
+    healthy: bool
+
+
+def up(
+    repository: Path, ports: Ports | None = None, services: Collection[str] = NAMES, report: Report = _silent
+) -> Addresses:
+    """Start those of `services` that are not running and return when all of them answer.
+
+    The first call writes <repository>/.env; `ports` replace those in it. A service whose settings have changed since
+    it was started is started anew. Where one does not come up: ServiceError, and what this call started is stopped.
+    """
+    state = _state(repository)
+    with _alone(state):
+        settings = ensure_env(repository / ".env", state, ports)
+        known = _services(repository, state, settings)
+        wanted = {name: known[name] for name in NAMES if name in services}
+        _stop_outdated(wanted, state, report)
+        _check_ports([service for service in wanted.values() if find(service.name, state) is None])
+        for folder in (settings.datalab_media, state / "home"):
+            folder.mkdir(parents=True, exist_ok=True)
+        _start_all(repository, state, settings, wanted, report)
+    return Addresses(
+        known[label_studio.NAME].address,
+        known[prefect.NAME].address,
+        known[fiftyone_app.NAME].address,
+        known[mongo.NAME].address,
+    )
+
+
+def down(repository: Path, report: Report = _silent) -> list[str]:
+    """Stop every service; returns the names of those that were running."""
+    state = _state(repository)
+    with _alone(state):
+        return _stop_all(NAMES, state, report)
+
+
+def status(repository: Path) -> list[ServiceStatus]:
+    """Every service as it is now; addresses are empty before the first `up`."""
+    state = _state(repository)
+    env_file = repository.resolve() / ".env"
+    if not env_file.is_file():
+        return [ServiceStatus(name, "", None, False) for name in NAMES]
+    known = _services(repository, state, Settings.load(env_file))
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda service: _status_of(service, state), known.values()))
+
+
+def _state(repository: Path) -> Path:
+    """Databases and secrets lie in it: it is for its owner only."""
+    folder = repository.resolve() / ".datalab"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """One `up` or `down` at a time; a second one waits for the first."""
+    with (state / "lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _services(repository: Path, state: Path, settings: Settings) -> dict[str, Service]:
+    services = (
+        label_studio.label_studio(repository.resolve(), state, settings),
+        prefect.prefect_server(state, settings),
+        prefect.prefect_worker(repository.resolve(), state, settings),
+        mongo.mongo(state, settings),
+        fiftyone_app.fiftyone_app(state, settings),
+    )
+    return {service.name: service for service in services}
+
+
+def _status_of(service: Service, state: Path) -> ServiceStatus:
+    record = find(service.name, state)
+    if record is None:
+        return ServiceStatus(service.name, service.address, None, False)
+    return ServiceStatus(service.name, service.address, record.pid, service.ready())
+
+
+def _stop_outdated(wanted: dict[str, Service], state: Path, report: Report) -> None:
+    """Also what a killed server has left behind, so that its port is free again."""
+    outdated = []
+    for name, service in wanted.items():
+        record = find(name, state)
+        if record is None or record.digest != service.digest:
+            outdated.append(name)
+    _stop_all(outdated, state, report)
+
+
+def _check_ports(starting: list[Service]) -> None:
+    for service in starting:
+        if service.port is not None and not is_free(service.port):
+            raise ServiceError(
+                f"port {service.port}, wanted by {service.name}, is taken by {holder_of(service.port)}; "
+                f"stop that, or change the port of {service.setting} in .env, and run again"
+            )
+
+
+def _start_all(repository: Path, state: Path, settings: Settings, wanted: dict[str, Service], report: Report) -> None:
+    started: list[str] = []
+    over = threading.Event()
+
+    def bring_up(chain: tuple[str, ...]) -> None:
+        for service in (wanted[name] for name in chain if name in wanted):
+            if over.is_set():
+                return
+            if service.name == prefect.WORKER:
+                report(service.name, "registering deployments")
+                prefect.register(repository.resolve(), state, settings)
+            record = find(service.name, state)
+            report(service.name, "starting" if record is None else "running already")
+            if record is None:
+                record = start(service, state)
+                started.append(service.name)
+            wait_until_ready(service, record, state, over.is_set)
+            report(service.name, f"ready: {service.address}")
+
+    try:
+        with ThreadPoolExecutor() as pool:
+            try:
+                for future in as_completed([pool.submit(bring_up, chain) for chain in CHAINS]):
+                    future.result()
+            finally:
+                over.set()
+    except BaseException:
+        _stop_all(started, state, report)
+        raise
+
+
+def _stop_all(names: Collection[str], state: Path, report: Report) -> list[str]:
+    def end(name: str) -> bool:
+        was_running = stop(name, state)
+        if was_running:
+            report(name, "stopped")
+        return was_running
+
+    with ThreadPoolExecutor() as pool:
+        ended = list(pool.map(end, names))
+    return [name for name, was_running in zip(names, ended, strict=True) if was_running]
