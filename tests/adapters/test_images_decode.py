@@ -1,0 +1,172 @@
+"""Every common form a picture comes in gives the right plain pixels, or a reason."""
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from datalab.adapters.images_decode import NotUsableError, Picture, image_id_of, own_limits, read_picture
+
+CORNERS = np.zeros((20, 30, 3), dtype=np.uint8)
+CORNERS[:10, :15] = (250, 10, 20)  # top left red
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def picture(content: bytes, max_pixels: int = 10_000) -> Picture:
+    with own_limits():
+        return read_picture(content, max_pixels, min_side=8)
+
+
+def pixels(content: bytes) -> npt.NDArray[np.uint8]:
+    with Image.open(io.BytesIO(picture(content).content)) as image:
+        assert image.mode in ("L", "RGB")
+        assert image.getexif().get(0x0112, 1) == 1
+        return np.asarray(image)
+
+
+def reason(content: bytes, max_pixels: int = 10_000) -> str:
+    with pytest.raises(NotUsableError) as caught:
+        picture(content, max_pixels)
+    return str(caught.value)
+
+
+def test_image_id_is_the_start_of_sha256() -> None:
+    assert image_id_of(b"abc") == "ba7816bf8f01cfea"
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("JPEG", "jpg"), ("PNG", "png")])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_plain_files_are_kept_byte_for_byte(kind: str, suffix: str, mode: str) -> None:
+    content = encoded(Image.fromarray(CORNERS).convert(mode), kind)
+    kept = picture(content)
+    assert (kept.content, kept.suffix, kept.width, kept.height) == (content, suffix, 30, 20)
+    assert len(kept.phash) == 16
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG", "WEBP"])
+def test_exif_orientation_is_applied_once(kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # show it turned by 90 degrees clockwise: the red corner goes to the top right
+    upright = pixels(encoded(Image.fromarray(CORNERS), kind, exif=exif))
+    assert upright.shape == (30, 20, 3)
+    assert upright[5, 15, 0] > 200
+    assert upright[5, 5, 0] < 50
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_exif_orientation_of_16_bit_grey(kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    upright = pixels(encoded(Image.fromarray(CORNERS[..., 0].astype(np.uint16) * 9), kind, exif=exif))
+    assert upright.shape == (30, 20)
+    assert upright[25, 5] == 255
+
+
+def test_broken_exif_does_not_matter() -> None:
+    content = encoded(Image.fromarray(CORNERS), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert picture(content).content == content
+
+
+def test_16_bit_grey_is_stretched_from_its_own_range() -> None:
+    values = np.full((10, 10), 1000, dtype=np.uint16)
+    values[0, 0], values[0, 1] = 3000, 2000
+    assert pixels(encoded(Image.fromarray(values), "PNG"))[0, :3].tolist() == [255, 128, 0]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_16_bit_colour_is_stretched_by_one_range(suffix: str) -> None:
+    values = np.zeros((10, 10, 3), dtype=np.uint16)
+    values[:5] = (100, 200, 500)  # OpenCV's order: blue, green, red
+    plain = pixels(cv2.imencode(suffix, values)[1].tobytes())
+    assert plain[0, 0].tolist() == [255, 102, 51]
+    assert plain[9, 9].tolist() == [0, 0, 0]
+
+
+def test_floating_point_with_a_hole() -> None:
+    values = np.zeros((10, 10), dtype=np.float32)
+    values[0, 0], values[0, 1], values[0, 2] = 0.5, np.nan, 0.25
+    assert pixels(encoded(Image.fromarray(values), "TIFF"))[0, :4].tolist() == [255, 0, 128, 0]
+
+
+def test_one_value_everywhere_is_black() -> None:
+    assert not pixels(encoded(Image.fromarray(np.full((10, 10), 700, dtype=np.uint16)), "PNG")).any()
+
+
+def test_transparent_pixels_lie_on_white() -> None:
+    rgba = np.zeros((10, 10, 4), dtype=np.uint8)
+    rgba[5:] = (9, 8, 7, 255)
+    plain = pixels(encoded(Image.fromarray(rgba), "PNG"))
+    assert plain[0, 0].tolist() == [255, 255, 255]
+    assert plain[9, 9].tolist() == [9, 8, 7]
+
+
+def test_palette_and_its_transparent_colour() -> None:
+    image = Image.fromarray(CORNERS).quantize(2)
+    assert abs(pixels(encoded(image, "PNG"))[0, 0].astype(int) - (250, 10, 20)).max() <= 2
+    assert pixels(encoded(image, "GIF", transparency=image.getpixel((0, 0))))[0, 0].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("1", (20, 30)), ("LA", (20, 30)), ("CMYK", (20, 30, 3))])
+def test_other_modes(mode: str, expected: tuple[int, ...]) -> None:
+    assert pixels(encoded(Image.fromarray(CORNERS).convert(mode), "TIFF")).shape == expected
+
+
+def test_cmyk_jpeg_keeps_its_colour() -> None:
+    plain = pixels(encoded(Image.fromarray(CORNERS).convert("CMYK"), "JPEG", quality=95))
+    assert plain[5, 5, 0] > 200
+    assert plain[5, 5, 1] < 60
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "TIFF", "PNG"])
+def test_several_frames_are_refused(kind: str) -> None:
+    frames = [Image.fromarray(np.full((20, 20, 3), value, dtype=np.uint8)) for value in (0, 200)]
+    assert "more than one frame" in reason(encoded(frames[0], kind, save_all=True, append_images=frames[1:]))
+
+
+def test_main_picture_of_a_phones_multi_picture_file() -> None:
+    frames = [Image.fromarray(np.full((20, 20, 3), value, dtype=np.uint8)) for value in (50, 200)]
+    content = encoded(frames[0], "MPO", save_all=True, append_images=frames[1:])
+    assert pixels(content)[0, 0].tolist() == [50, 50, 50]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "BMP"])
+def test_truncated_files(kind: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (60, 60, 3), dtype=np.uint8)
+    content = encoded(Image.fromarray(noise), kind)
+    assert reason(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize("content", [b"", b"hello, not a picture", b"%!PS-Adobe-3.0 EPSF-3.0\n"])
+def test_what_is_no_image(content: bytes) -> None:
+    assert reason(content).startswith("not an image")
+
+
+def test_bomb_is_seen_from_its_header() -> None:
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 100)), (b"IEND", b"")]
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
+    assert reason(content) == "60000x60000 pixels is more than max_pixels 10000; it was not decoded"
+
+
+def test_a_small_side() -> None:
+    assert "min_side 8" in reason(encoded(Image.new("L", (100, 7)), "PNG"))
+
+
+def test_own_limits_put_pillows_back() -> None:
+    before = Image.MAX_IMAGE_PIXELS
+    with pytest.raises(NotUsableError), own_limits():
+        read_picture(b"", 1, 1)
+    assert before == Image.MAX_IMAGE_PIXELS
