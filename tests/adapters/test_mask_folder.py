@@ -1,0 +1,249 @@
+"""Mask folders of every layout, typed by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from PIL import Image
+
+from datalab.adapters.mask_classes import ZERO_ID
+from datalab.adapters.mask_folder import read_classes, read_truth
+from datalab.errors import InputError
+from datalab.masks import label_map, rle_area, rle_to_mask
+from datalab.tables import CATALOG
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+CAMVID = SHARED / "camvid" / "train" / "masks"
+CAMVID_CLASSES = Path(__file__).parents[2] / "docs" / "examples" / "camvid-classes.yaml"
+MAGNETIC_TILE = SHARED / "magnetic_tile" / "masks"
+SCENE = [
+    "1100002",
+    "1100002",
+    "0000000",
+    "0110999",
+    "0110999",
+]
+"""Two objects of class 1 that do not touch, one of 2, one of 9."""
+
+
+def values(rows: list[str]) -> npt.NDArray[np.uint8]:
+    return np.array([[int(digit) for digit in row] for row in rows], dtype=np.uint8)
+
+
+def save(path: Path, rows: list[str] | npt.NDArray[np.generic]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values(rows) if isinstance(rows, list) else rows).save(path)
+
+
+def catalog(*sources: str, width: int = 7, height: int = 5) -> pd.DataFrame:
+    rows = [(f"id{n}", f"id{n}.png", source, width, height, "0" * 16, f"id{n}") for n, source in enumerate(sources)]
+    return pd.DataFrame(rows, columns=list(CATALOG))
+
+
+def labels(truth: pd.DataFrame) -> dict[str, list[str]]:
+    return {str(image_id): list(rows["label"]) for image_id, rows in truth.groupby("image_id")}
+
+
+def test_label_maps_without_names(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", SCENE)
+    save(tmp_path / "b.png", ["0000000"] * 5)
+    classes = read_classes(tmp_path)
+    assert [(item.id, item.name) for item in classes] == [(1, "class_1"), (2, "class_2"), (9, "class_9")]
+    truth = read_truth(tmp_path, catalog("a.jpg", "b.jpg", "c.jpg"), classes)
+    assert labels(truth) == {"id0": ["class_1", "class_1", "class_2", "class_9"], "id1": [""]}
+    assert truth["region_id"].is_unique
+    assert truth.iloc[-1][["rle", "height", "width"]].tolist() == ["", 5, 7]
+    ids = {item.name: item.id for item in classes}
+    regions = [(ids[row["label"]], str(row["rle"])) for row in truth.to_dict("records") if row["label"]]
+    assert label_map(regions, 5, 7).tolist() == values(SCENE).tolist()
+
+
+def test_diagonal_neighbours_hang_together(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", ["1000000", "0100000", "0010000", "0000000", "0000000"])
+    assert len(read_truth(tmp_path, catalog("a.jpg"), read_classes(tmp_path))) == 1
+
+
+def test_named_values_left_out_values_and_255(tmp_path: Path) -> None:
+    mask = values(SCENE)
+    mask[2] = 255
+    save(tmp_path / "a.png", mask)
+    (tmp_path / "classes.yaml").write_text(
+        "classes:\n- {id: 1, name: coin}\n- {id: 2, name: cup}\n- {id: 9, name: unclear, ignore: true}\n"
+    )
+    classes = read_classes(tmp_path)
+    assert [item.name for item in classes] == ["coin", "cup"]
+    assert labels(read_truth(tmp_path, catalog("a.jpg"), classes)) == {"id0": ["coin", "coin", "cup"]}
+
+
+def test_a_value_without_a_name(tmp_path: Path) -> None:
+    save(tmp_path / "masks" / "a.png", SCENE)
+    (tmp_path / "c.yaml").write_text("classes:\n- {id: 1, name: coin}\n- {id: 2, name: cup}\n")
+    with pytest.raises(InputError, match=r"a\.png holds the value 9, which .*c\.yaml does not name"):
+        read_classes(tmp_path / "masks", tmp_path / "c.yaml")
+
+
+def test_zero_as_a_class(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", ["0000000", "0000000", "1111111", "1111111", "1111111"])
+    (tmp_path / "classes.yaml").write_text("classes:\n- {id: 0, name: sky}\n- {id: 1, name: road}\n")
+    truth = read_truth(tmp_path, catalog("a.jpg"), read_classes(tmp_path))
+    assert dict(zip(truth["label"], (rle_area(rle, 5, 7) for rle in truth["rle"]), strict=True)) == {
+        "sky": 14,
+        "road": 21,
+    }
+
+
+def test_specks_join_the_largest_object(tmp_path: Path) -> None:
+    mask = np.zeros((200, 100), dtype=np.uint8)
+    mask[:10, :10] = mask[50:70, :20] = 1
+    mask[150, 50] = mask[150:152, 80:82] = 1  # 1 and 4 pixels; a speck has fewer than 200 * 100 / 5000 = 4
+    save(tmp_path / "a.png", mask)
+    truth = read_truth(tmp_path, catalog("a.jpg", width=100, height=200), read_classes(tmp_path))
+    assert sorted(rle_area(rle, 200, 100) for rle in truth["rle"]) == [4, 100, 401]
+
+
+def test_a_lone_speck_stays(tmp_path: Path) -> None:
+    mask = np.zeros((200, 100), dtype=np.uint8)
+    mask[3, 3] = 1
+    save(tmp_path / "a.png", mask)
+    truth = read_truth(tmp_path, catalog("a.jpg", width=100, height=200), read_classes(tmp_path))
+    assert [rle_area(rle, 200, 100) for rle in truth["rle"]] == [1]
+
+
+def test_class_folders(tmp_path: Path) -> None:
+    save(tmp_path / "dent" / "a.png", values(SCENE) == 1)
+    save(tmp_path / "crack" / "a.png", ((values(SCENE) == 2) * 255).astype(np.uint8))
+    save(tmp_path / "free" / "b.png", ["0000000"] * 5)
+    save(tmp_path / "crack" / "b.png", ["0000000"] * 5)
+    classes = read_classes(tmp_path)
+    assert [(item.id, item.name) for item in classes] == [(1, "crack"), (2, "dent")]
+    truth = read_truth(tmp_path, catalog("x/a.jpg", "b.jpg"), classes)
+    assert labels(truth) == {"id0": ["crack", "dent", "dent"], "id1": [""]}
+
+
+def test_images_in_class_folders_too(tmp_path: Path) -> None:
+    save(tmp_path / "dent" / "a.png", values(SCENE) == 1)
+    save(tmp_path / "crack" / "a.png", values(SCENE) == 2)
+    truth = read_truth(tmp_path, catalog("dent/a.jpg", "crack/a.jpg"), read_classes(tmp_path))
+    assert labels(truth) == {"id0": ["dent", "dent"], "id1": ["crack"]}
+
+
+def test_named_class_folders(tmp_path: Path) -> None:
+    save(tmp_path / "masks" / "dent" / "a.png", values(SCENE) == 1)
+    save(tmp_path / "masks" / "other" / "b.png", values(SCENE) == 2)
+    (tmp_path / "c.yaml").write_text("classes:\n- {id: 40, name: dent, rule: Pressed in.}\n")
+    classes = read_classes(tmp_path / "masks", tmp_path / "c.yaml")
+    assert [(item.id, item.rule) for item in classes] == [(40, "Pressed in.")]
+    truth = read_truth(tmp_path / "masks", catalog("a.jpg", "b.jpg"), classes)
+    assert labels(truth) == {"id0": ["dent", "dent"], "id1": [""]}
+
+
+def test_label_maps_in_sub_folders(tmp_path: Path) -> None:
+    save(tmp_path / "monday" / "a.png", SCENE)
+    save(tmp_path / "tuesday" / "a.png", ["2222222"] * 5)
+    truth = read_truth(tmp_path, catalog("monday/a.jpg", "tuesday/a.jpg"), read_classes(tmp_path))
+    assert labels(truth) == {"id0": ["class_1", "class_1", "class_2", "class_9"], "id1": ["class_2"]}
+
+
+def test_a_name_alone_counts_only_where_it_is_unique(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", SCENE)
+    save(tmp_path / "b.png", SCENE)
+    truth = read_truth(tmp_path, catalog("x/a.jpg", "y/a.jpg", "z/b.jpg"), read_classes(tmp_path))
+    assert set(truth["image_id"]) == {"id2"}
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P"])
+def test_grey_in_other_forms(tmp_path: Path, mode: str) -> None:
+    image = Image.fromarray(values(SCENE))
+    if mode == "P":
+        image.putpalette([7] * 768)  # the colours do not matter, the indexes do
+    (image if mode == "P" else image.convert(mode)).save(tmp_path / "a.png")
+    assert [item.id for item in read_classes(tmp_path)] == [1, 2, 9]
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.eye(3, dtype=np.uint8)[:, :, None] * np.array([1, 2, 3], np.uint8), "colour picture"),
+        (np.full((3, 3), 300, np.uint16), "holds the value 300"),
+        (np.full((3, 3), 255, np.uint8), "only 0 .background. and 255"),
+    ],
+)
+def test_masks_that_are_none(tmp_path: Path, mask: npt.NDArray[np.generic], message: str) -> None:
+    save(tmp_path / "a.png", mask)
+    with pytest.raises(InputError, match=message):
+        read_classes(tmp_path)
+
+
+def test_folders_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        read_classes(tmp_path / "absent")
+    with pytest.raises(InputError, match="no PNG"):
+        read_classes(tmp_path)
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_classes(tmp_path)
+    save(tmp_path / "free" / "a.png", ["00"])
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(InputError, match="is empty"):
+        read_classes(tmp_path)
+
+
+def test_another_size_names_both_and_the_file(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", SCENE)
+    classes = read_classes(tmp_path)
+    with pytest.raises(InputError, match=r"a\.png is 7x5 pixels, its image a\.jpg is 8x5; make them equal$"):
+        read_truth(tmp_path, catalog("a.jpg", width=8), classes)
+    with pytest.raises(InputError, match="turned upright by its EXIF orientation"):
+        read_truth(tmp_path, catalog("a.jpg", width=5, height=7), classes)
+
+
+def test_no_mask_fits(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", SCENE)
+    with pytest.raises(InputError, match=r"has the name of an image, such as z\.jpg"):
+        read_truth(tmp_path, catalog("z.jpg"), read_classes(tmp_path))
+
+
+def real_catalog(images: Path, count: int) -> pd.DataFrame:
+    paths = sorted(images.rglob("*.jpg"))[:: max(1, len(list(images.rglob("*.jpg"))) // count)]
+    rows = []
+    for path in paths:
+        with Image.open(path) as image:
+            rows.append(
+                (path.stem, path.name, path.relative_to(images).as_posix(), *image.size, "0" * 16, path.stem),
+            )
+    return pd.DataFrame(rows, columns=list(CATALOG))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MAGNETIC_TILE.is_dir(), reason="needs the magnetic tile masks in ../shared/data")
+def test_magnetic_tile() -> None:
+    classes = read_classes(MAGNETIC_TILE)
+    assert [item.name for item in classes] == ["blowhole", "break", "crack", "fray", "uneven"]
+    table = real_catalog(MAGNETIC_TILE.parent / "images", 200)
+    truth = read_truth(MAGNETIC_TILE, table, classes)
+    assert set(truth["image_id"]) == set(table["image_id"])
+    assert {"", "crack", "uneven"} <= set(truth["label"])
+    for row in table.to_dict("records"):
+        with Image.open(MAGNETIC_TILE / Path(row["source"]).with_suffix(".png")) as image:
+            own = truth[(truth["image_id"] == row["image_id"]) & (truth["label"] != "")]
+            union = np.zeros((row["height"], row["width"]), dtype=bool)
+            for rle in own["rle"]:
+                union |= rle_to_mask(rle, row["height"], row["width"])
+            assert (union == np.asarray(image)).all()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CAMVID.is_dir(), reason="needs the CamVid masks in ../shared/data")
+def test_camvid_with_sky_as_zero() -> None:
+    classes = read_classes(CAMVID, CAMVID_CLASSES)
+    ids = {item.name: item.id for item in classes}
+    table = real_catalog(CAMVID.parent / "images", 10)
+    truth = read_truth(CAMVID, table, classes)
+    for row in table.to_dict("records"):
+        own = truth[truth["image_id"] == row["image_id"]]
+        painted = label_map(zip(own["label"].map(ids), own["rle"], strict=True), 360, 480)
+        with Image.open(CAMVID / f"{row['image_id']}.png") as image:
+            given = np.asarray(image)
+        assert (painted == np.where(given == 0, ZERO_ID, np.where(given == 11, 0, given))).all()
