@@ -16,7 +16,8 @@ def ensure_env(env_file: Path, state: Path, ports: Ports | None = None) -> Setti
     `ports`, where given, replace those of the file. The file is readable by its owner only.
     """
     present = read_env(env_file)
-    wanted = {**_secrets(), **_addresses(ports or Ports()), "DATALAB_MEDIA": str(state / "media"), **_filled(present)}
+    filled = {key: value for key, value in present.items() if value}
+    wanted = {**_secrets(), **_addresses(ports or Ports()), **filled, **_folders(state)}
     if ports is not None:
         wanted |= _addresses(ports)
     if wanted != present:
@@ -25,8 +26,9 @@ def ensure_env(env_file: Path, state: Path, ports: Ports | None = None) -> Setti
     return Settings.from_values(wanted, str(env_file))
 
 
-def _filled(present: dict[str, str]) -> dict[str, str]:
-    return {key: value for key, value in present.items() if value}
+def _folders(state: Path) -> dict[str, str]:
+    """Never taken from the file: the checkout may have been moved. PREFECT_HOME is for `prefect`, which reads .env."""
+    return {"DATALAB_MEDIA": str(state / "media"), "PREFECT_HOME": str(state / "prefect")}
 
 
 def _addresses(ports: Ports) -> dict[str, str]:

@@ -13,7 +13,7 @@ import requests
 
 from datalab.errors import ServiceError
 from datalab.services.ports import LOOPBACK, port_of
-from datalab.services.processes import FOREIGN_SETTINGS, Service, answers
+from datalab.services.processes import FOREIGN_SETTINGS, Service, answers, log_file
 from datalab.settings import Settings
 
 NAME = "prefect"
@@ -59,13 +59,18 @@ def prefect_worker(repository: Path, state: Path, settings: Settings) -> Service
         },
         folder=repository,
         address=f"pool {POOL}",
-        ready=partial(worker_is_online, settings),
+        ready=partial(worker_is_online, settings, log_file(WORKER, state)),
         start_seconds=60.0,
     )
 
 
-def worker_is_online(settings: Settings) -> bool:
-    """Whether the server has lately heard from the worker."""
+def worker_is_online(settings: Settings, log: Path) -> bool:
+    """Whether the worker has started and the server has lately heard from it.
+
+    The server alone would call a worker online that has just been stopped and started again under the same name.
+    """
+    if not log.exists() or "started!" not in log.read_text(encoding="utf-8", errors="replace"):
+        return False
     workers = _call(settings, "POST", f"/work_pools/{POOL}/workers/filter")
     return any(worker["name"] == POOL and worker["status"] == "ONLINE" for worker in workers or [])
 

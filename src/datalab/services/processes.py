@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -27,8 +28,15 @@ SAME_START_SECONDS = 1.0
 FOREIGN_SETTINGS = ("LABEL_STUDIO_", "PREFECT_", "FIFTYONE_", "DJANGO_", "XDG_")
 """Variables of the caller that would change the servers behind our back."""
 
-LAUNCH = 'log=$1; shift; "$@" </dev/null >"$log" 2>&1 & echo $!'
-"""The shell ends at once: the server is nobody's child, so that no caller has to wait for it or reap it."""
+LAUNCH = """
+import os, subprocess, sys
+with open(sys.argv[1], "wb") as log:
+    server = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+print(server.pid, flush=True)
+os._exit(0)
+"""
+"""The launcher ends at once: the server is nobody's child, so that no caller has to wait for it or reap it. A shell's
+`&` would not do: it makes the server ignore SIGINT, which is what Prefect's worker sends itself in order to end."""
 
 
 @dataclass(frozen=True)
@@ -77,16 +85,18 @@ def start(service: Service, state: Path) -> Record:
     service.folder.mkdir(parents=True, exist_ok=True)
     mark = secrets.token_hex(16)
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN_SETTINGS)}
-    shell = subprocess.run(
-        ["/bin/sh", "-c", LAUNCH, "sh", str(log), *service.command],
+    launched = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", LAUNCH, str(log), *service.command],
         cwd=service.folder,
         env={**inherited, **service.environment, MARK: mark},
-        stdout=subprocess.PIPE,
+        capture_output=True,
         text=True,
-        check=True,
+        check=False,
         start_new_session=True,
     )
-    pid = int(shell.stdout)
+    if launched.returncode != 0:
+        raise ServiceError(f"{service.name} cannot be started: {launched.stderr.strip().splitlines()[-1]}")
+    pid = int(launched.stdout)
     record = Record(service.name, pid, _start_time(pid), mark, service.digest)
     write_json(_record_file(service.name, state), asdict(record))
     return record
@@ -128,7 +138,10 @@ def wait_until_ready(service: Service, record: Record, state: Path, cancelled: C
         if not is_running(record):
             raise ServiceError(f"{service.name} ended while starting: {last_line(log)} (all of it is in {log})")
         if time.monotonic() > deadline:
-            raise ServiceError(f"{service.name} gave no answer in {service.start_seconds:.0f} s; see {log}")
+            seconds = f"{service.start_seconds:.0f} s"
+            raise ServiceError(
+                f"{service.name} gave no answer in {seconds}; it last wrote: {last_line(log)} (see {log})"
+            )
         time.sleep(0.2)
 
 

@@ -5,9 +5,9 @@ Everything they keep lies in <repository>/.datalab: run/ (what is running), logs
 
 import fcntl
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,18 +16,12 @@ from datalab.services import fiftyone_app, label_studio, mongo, prefect
 from datalab.services.environment import ensure_env
 from datalab.services.ports import Ports, holder_of, is_free
 from datalab.services.processes import Service, find, start, stop, wait_until_ready
+from datalab.services.progress import Report, progress_lines
 from datalab.settings import Settings
 
 CHAINS = ((label_studio.NAME,), (prefect.NAME, prefect.WORKER), (mongo.NAME, fiftyone_app.NAME))
 """Chains start side by side; within one, each service needs those before it."""
 NAMES = tuple(name for chain in CHAINS for name in chain)
-
-Report = Callable[[str, str], None]
-"""Called with a service's name and what has become of it, from several threads."""
-
-
-def _silent(name: str, news: str) -> None:
-    """The report nobody reads."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +32,10 @@ class Addresses:
     prefect: str
     fiftyone: str
     mongo: str
+
+    def shown(self) -> dict[str, str]:
+        """Name and address of what people open in a browser."""
+        return {"Label Studio": self.label_studio, "Prefect": self.prefect, "FiftyOne": self.fiftyone}
 
 
 @dataclass(frozen=True)
@@ -51,23 +49,24 @@ class ServiceStatus:
 
 
 def up(
-    repository: Path, ports: Ports | None = None, services: Collection[str] = NAMES, report: Report = _silent
+    repository: Path, ports: Ports | None = None, services: Collection[str] = NAMES, report: Report | None = None
 ) -> Addresses:
     """Start those of `services` that are not running and return when all of them answer.
 
     The first call writes <repository>/.env; `ports` replace those in it. A service whose settings have changed since
     it was started is started anew. Where one does not come up: ServiceError, and what this call started is stopped.
+    Without a `report` each service has its line on the terminal.
     """
     state = _state(repository)
-    with _alone(state):
+    with _alone(state), nullcontext(report) if report else progress_lines() as tell:
         settings = ensure_env(repository / ".env", state, ports)
         known = _services(repository, state, settings)
         wanted = {name: known[name] for name in NAMES if name in services}
-        _stop_outdated(wanted, state, report)
+        _stop_outdated(wanted, state, tell)
         _check_ports([service for service in wanted.values() if find(service.name, state) is None])
         for folder in (settings.datalab_media, state / "home"):
             folder.mkdir(parents=True, exist_ok=True)
-        _start_all(repository, state, settings, wanted, report)
+        _start_all(repository, state, settings, wanted, tell)
     return Addresses(
         known[label_studio.NAME].address,
         known[prefect.NAME].address,
@@ -76,11 +75,11 @@ def up(
     )
 
 
-def down(repository: Path, report: Report = _silent) -> list[str]:
+def down(repository: Path, report: Report | None = None) -> list[str]:
     """Stop every service; returns the names of those that were running."""
     state = _state(repository)
-    with _alone(state):
-        return _stop_all(NAMES, state, report)
+    with _alone(state), nullcontext(report) if report else progress_lines() as tell:
+        return _stop_all(NAMES, state, tell)
 
 
 def status(repository: Path) -> list[ServiceStatus]:
@@ -178,12 +177,13 @@ def _start_all(repository: Path, state: Path, settings: Settings, wanted: dict[s
 
 
 def _stop_all(names: Collection[str], state: Path, report: Report) -> list[str]:
-    def end(name: str) -> bool:
-        was_running = stop(name, state)
-        if was_running:
+    """Within a chain the last comes first: a worker whose server has gone would wait for it in vain."""
+
+    def take_down(chain: tuple[str, ...]) -> list[str]:
+        ended = [name for name in reversed(chain) if name in names and stop(name, state)]
+        for name in ended:
             report(name, "stopped")
-        return was_running
+        return ended
 
     with ThreadPoolExecutor() as pool:
-        ended = list(pool.map(end, names))
-    return [name for name, was_running in zip(names, ended, strict=True) if was_running]
+        return [name for ended in pool.map(take_down, CHAINS) for name in ended]
