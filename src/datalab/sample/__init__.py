@@ -1,0 +1,1 @@
+"""Sample images: composites of real photographs that come inside scikit-image, with exact masks."""
