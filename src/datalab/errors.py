@@ -4,6 +4,10 @@ Every message is one line that says what is wrong and what to do next. The comma
 message and exit with code 1; anything outside this family is a bug and keeps its traceback.
 """
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class DatalabError(Exception):
     """Something the user can put right; the message says how."""
@@ -19,3 +23,12 @@ class ServiceError(DatalabError):
 
 class StateError(DatalabError):
     """What was asked for cannot follow what has happened so far in this round."""
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Around the `main()` of a stage: a DatalabError becomes "error: ..." on stderr and exit code 1."""
+    try:
+        yield
+    except DatalabError as exc:
+        sys.exit(f"error: {exc}")

@@ -1,0 +1,106 @@
+"""How good label maps are: pooled confusion matrices, what follows from them, and bootstrap intervals over images.
+
+A confusion matrix is int64 (K, K): row = true class, column = predicted class, counts of pixels. A figure that is
+undefined is NaN here and becomes null with a reason in a report. Functions named `*_per_class` return shape (..., K).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from datalab.masks import IGNORE_ID
+
+Counts = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Statistic = Callable[[npt.NDArray[Any]], Floats]
+ABSENT = "no pixel of this class in the images"
+
+
+def confusion_matrix(
+    truth: npt.NDArray[np.integer[Any]], predicted: npt.NDArray[np.integer[Any]], classes: int
+) -> Counts:
+    """Pixel counts (classes, classes) of two label maps of the same shape with values 0 to classes - 1.
+
+    Pixels whose truth is 255 are not judged. ValueError where shapes differ or a value lies outside.
+    """
+    if truth.shape != predicted.shape:
+        raise ValueError(f"truth has shape {truth.shape}, predicted {predicted.shape}")
+    judged = truth != IGNORE_ID
+    rows, columns = truth[judged].astype(np.int64), predicted[judged].astype(np.int64)
+    if rows.size and (max(rows.max(), columns.max()) >= classes or min(rows.min(), columns.min()) < 0):
+        raise ValueError(f"a label map has a value outside 0 to {classes - 1}")
+    return np.bincount(rows * classes + columns, minlength=classes * classes).reshape(classes, classes)
+
+
+def iou_per_class(confusion: npt.NDArray[Any]) -> Floats:
+    """Intersection over union, (..., K) of (..., K, K) counts, in [0, 1]; NaN for a class without a true pixel.
+
+    A class that is predicted but nowhere true has nothing to measure; the wrong pixels lower the IoU of the classes
+    they were taken from.
+    """
+    hit, true, predicted = _marginals(confusion)
+    return _ratio(hit, true + predicted - hit, true)
+
+
+def dice_per_class(confusion: npt.NDArray[Any]) -> Floats:
+    """Dice (F1), (..., K) of (..., K, K) counts, in [0, 1]; NaN for a class without a true pixel."""
+    hit, true, predicted = _marginals(confusion)
+    return _ratio(2 * hit, true + predicted, true)
+
+
+def pixel_accuracy(confusion: npt.NDArray[Any]) -> Floats:
+    """Share of pixels with the right class, (...) of (..., K, K) counts; NaN where there is no pixel."""
+    hit, true, _ = _marginals(confusion)
+    return _ratio(hit.sum(axis=-1), true.sum(axis=-1), true.sum(axis=-1))
+
+
+def mean_defined(values: Floats) -> Floats:
+    """Mean over the last axis of what is not NaN, shape (...); NaN where nothing is."""
+    known = ~np.isnan(values)
+    return _ratio(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1), known.sum(axis=-1))
+
+
+def mean_iou(confusion: npt.NDArray[Any]) -> Floats:
+    """Mean IoU over the classes that occur in the truth, background among them: (...) of (..., K, K) counts."""
+    return mean_defined(iou_per_class(confusion))
+
+
+def bootstrap_interval(
+    confusions: Counts, statistic: Statistic, rng: np.random.Generator, resamples: int, level: float = 0.95
+) -> tuple[Floats, Floats]:
+    """Percentile bootstrap interval of `statistic` of the pooled matrix, drawing images with replacement.
+
+    Args:
+        confusions: (N, K, K), one matrix per image.
+        statistic: (R, K, K) pooled counts -> (R, ...) values; NaN where undefined.
+        rng: Where the draws come from.
+        resamples: R, how many draws.
+        level: Coverage, in (0, 1).
+
+    Returns:
+        (low, high), each of the statistic's shape (...). NaN where fewer than two images bear on it: from one image
+        nothing can be said about the spread over images. Draws in which a figure is undefined are left out of it.
+    """
+    images, classes = confusions.shape[0], confusions.shape[1]
+    single = statistic(confusions)
+    weights = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
+    pooled = (weights @ confusions.reshape(images, -1)).reshape(resamples, classes, classes)
+    values = statistic(pooled)
+    tails = np.array([(1 - level) / 2, (1 + level) / 2])
+    enough = (~np.isnan(single)).sum(axis=0) >= 2
+    known = np.where(enough, values, 0.0)
+    low, high = np.nanquantile(known, tails, axis=0)
+    return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
+
+
+def _marginals(confusion: npt.NDArray[Any]) -> tuple[Floats, Floats, Floats]:
+    """Diagonal, row sums and column sums, each (..., K)."""
+    hit = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)
+    return hit, confusion.sum(axis=-1).astype(np.float64), confusion.sum(axis=-2).astype(np.float64)
+
+
+def _ratio(above: npt.NDArray[Any], below: npt.NDArray[Any], defined: npt.NDArray[Any]) -> Floats:
+    quotient: Floats = np.where(defined > 0, above / np.maximum(below, 1), np.nan)
+    return quotient

@@ -1,0 +1,101 @@
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn.metrics import accuracy_score, f1_score, jaccard_score
+from sklearn.metrics import confusion_matrix as sklearn_confusion
+
+from datalab.learning.metrics import (
+    bootstrap_interval,
+    confusion_matrix,
+    dice_per_class,
+    iou_per_class,
+    mean_defined,
+    mean_iou,
+    pixel_accuracy,
+)
+
+CLASSES = 4
+Map = npt.NDArray[np.uint8]
+
+
+def maps() -> st.SearchStrategy[tuple[Map, Map]]:
+    one = hnp.arrays(np.uint8, (6, 7), elements=st.integers(0, CLASSES - 1))
+    return st.tuples(one, one)
+
+
+@given(maps())
+@settings(max_examples=80, deadline=None)
+def test_figures_equal_sklearn(pair: tuple[Map, Map]) -> None:
+    truth, predicted = pair
+    counts = confusion_matrix(truth, predicted, CLASSES)
+    flat, every = (truth.ravel(), predicted.ravel()), list(range(CLASSES))
+    np.testing.assert_array_equal(counts, sklearn_confusion(*flat, labels=every))
+    assert pixel_accuracy(counts) == pytest.approx(accuracy_score(*flat))
+    present = np.unique(truth)
+    iou = jaccard_score(*flat, labels=every, average=None, zero_division=0)
+    dice = f1_score(*flat, labels=every, average=None, zero_division=0)
+    np.testing.assert_allclose(iou_per_class(counts)[present], iou[present])
+    np.testing.assert_allclose(dice_per_class(counts)[present], dice[present])
+    assert np.isnan(iou_per_class(counts)[np.setdiff1d(every, present)]).all()
+    assert float(mean_iou(counts)) == pytest.approx(iou[present].mean())
+
+
+def test_pixels_that_are_not_judged_do_not_count() -> None:
+    truth = np.array([[0, 1, 255]], dtype=np.uint8)
+    np.testing.assert_array_equal(confusion_matrix(truth, np.array([[0, 1, 1]]), 2), [[1, 0], [0, 1]])
+
+
+def test_a_class_without_a_true_pixel_is_undefined_and_left_out_of_the_mean() -> None:
+    counts = confusion_matrix(np.array([[0, 0, 0, 0]]), np.array([[0, 0, 0, 2]]), 3)
+    np.testing.assert_allclose(iou_per_class(counts), [0.75, np.nan, np.nan])
+    assert float(mean_iou(counts)) == 0.75
+
+
+def test_nothing_judged_is_undefined() -> None:
+    empty = np.zeros((2, 2), dtype=np.int64)
+    assert np.isnan(mean_iou(empty))
+    assert np.isnan(pixel_accuracy(empty))
+    assert np.isnan(mean_defined(np.array([np.nan])))
+
+
+@pytest.mark.parametrize(
+    ("truth", "predicted", "message"),
+    [([[0]], [[0, 1]], "shape"), ([[3]], [[0]], "outside 0 to 1"), ([[0]], [[-1]], "outside 0 to 1")],
+)
+def test_wrong_maps_are_refused(truth: list[list[int]], predicted: list[list[int]], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        confusion_matrix(np.array(truth), np.array(predicted), 2)
+
+
+def test_the_interval_holds_the_value_and_narrows_with_more_images() -> None:
+    rng = np.random.default_rng(0)
+    confusions = rng.integers(1, 50, (40, 2, 2)) + np.eye(2, dtype=np.int64) * 50
+    low, high = bootstrap_interval(confusions, mean_iou, np.random.default_rng(1), 500)
+    few_low, few_high = bootstrap_interval(confusions[:5], mean_iou, np.random.default_rng(1), 500)
+    assert low < mean_iou(confusions.sum(axis=0)) < high
+    assert high - low < few_high - few_low
+
+
+def test_the_interval_equals_a_naive_bootstrap() -> None:
+    confusions = np.random.default_rng(0).integers(0, 30, (6, 3, 3))
+    low, high = bootstrap_interval(confusions, mean_iou, np.random.default_rng(5), 200)
+    draws = np.random.default_rng(5).multinomial(6, np.full(6, 1 / 6), size=200)
+    values = [float(mean_iou(np.repeat(confusions, draw, axis=0).sum(axis=0))) for draw in draws]
+    np.testing.assert_allclose([low, high], np.quantile(values, [0.025, 0.975]))
+
+
+def test_equal_images_give_a_point_and_one_image_gives_none() -> None:
+    same = np.repeat(np.array([[[8, 2], [1, 9]]]), 3, axis=0)
+    low, high = bootstrap_interval(same, mean_iou, np.random.default_rng(0), 50)
+    assert low == pytest.approx(high)
+    assert np.isnan(bootstrap_interval(same[:1], mean_iou, np.random.default_rng(0), 50)).all()
+
+
+def test_a_class_in_one_image_only_has_a_value_but_no_interval() -> None:
+    confusions = np.array([[[5, 0], [1, 4]], [[9, 1], [0, 0]]])
+    low, _ = bootstrap_interval(confusions, iou_per_class, np.random.default_rng(0), 50)
+    assert np.isfinite(low[0])
+    assert np.isnan(low[1])
