@@ -1,21 +1,27 @@
 """The real servers, once for all tests that ask for them, on free ports and in a folder of their own.
 
-`stack` and `settings` give Label Studio, Prefect and MongoDB; `worker` adds a Prefect worker to the same stack.
-Tests that use them are marked `services`, so that `pytest -m "not services"` starts nothing.
+`stack` and `settings` give Label Studio, Prefect and MongoDB; `worker` adds a Prefect worker, `review_app` the FiftyOne
+app to the same stack. Tests that use them are marked `services`: `pytest -m "not services"` starts nothing.
 """
 
+import hashlib
+import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from datalab.services import label_studio, mongo, prefect
+from datalab.services import fiftyone_app, label_studio, mongo, prefect
 from datalab.services.ports import free_ports
 from datalab.services.stack import Addresses, down, up
 from datalab.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 SHARED = (label_studio.NAME, prefect.NAME, mongo.NAME)
+DATABASE = Path(".datalab") / "label-studio" / "label_studio.sqlite3"
+SECRETS = (Path(".env"), Path(".datalab") / "label-studio" / ".env")
 
 
 @pytest.fixture(scope="session")
@@ -27,12 +33,37 @@ def stack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def stack(stack_folder: Path) -> Iterator[Addresses]:
+def fresh_database(pytestconfig: pytest.Config) -> Path:
+    """Where Label Studio's empty database is kept between test runs: making it takes half a minute."""
+    assert pytestconfig.cache is not None
+    version = hashlib.sha256((ROOT / "requirements-label-studio.txt").read_bytes()).hexdigest()[:12]
+    return Path(pytestconfig.cache.mkdir(f"label-studio-{version}"))
+
+
+@pytest.fixture(scope="session")
+def stack(stack_folder: Path, fresh_database: Path) -> Iterator[Addresses]:
     """Addresses of running servers; the FiftyOne app is not among them, its database is."""
+    is_kept = (fresh_database / DATABASE).exists()
+    if is_kept:
+        shutil.copytree(fresh_database, stack_folder, dirs_exist_ok=True)
     try:
-        yield up(stack_folder, free_ports(), SHARED)
+        addresses = up(stack_folder, free_ports(), SHARED)
+        if not is_kept:
+            keep(stack_folder, fresh_database)
+        yield addresses
     finally:
         down(stack_folder)
+
+
+def keep(folder: Path, fresh_database: Path) -> None:
+    """The database last: where it exists, all that belongs to it does."""
+    (fresh_database / DATABASE).parent.mkdir(parents=True, exist_ok=True)
+    for secret in SECRETS:
+        shutil.copyfile(folder / secret, fresh_database / secret)
+    copy = fresh_database / DATABASE.with_suffix(".copy")
+    with closing(sqlite3.connect(folder / DATABASE)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    copy.rename(fresh_database / DATABASE)
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +75,14 @@ def settings(stack: Addresses, stack_folder: Path) -> Settings:
 @pytest.fixture(scope="session")
 def worker(settings: Settings, stack_folder: Path) -> Settings:
     """`settings`, with a Prefect worker running and the repository's deployments registered."""
-    (stack_folder / "prefect.yaml").symlink_to(ROOT / "prefect.yaml")
-    (stack_folder / "flows").symlink_to(ROOT / "flows")
+    for name in ("prefect.yaml", "pyproject.toml", "flows"):
+        (stack_folder / name).symlink_to(ROOT / name)
     up(stack_folder, services=(*SHARED, prefect.WORKER))
+    return settings
+
+
+@pytest.fixture(scope="session")
+def review_app(settings: Settings, stack_folder: Path) -> Settings:
+    """`settings`, with the FiftyOne app running at `settings.fiftyone_url`."""
+    up(stack_folder, services=(*SHARED, fiftyone_app.NAME))
     return settings

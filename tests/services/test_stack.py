@@ -1,17 +1,53 @@
+"""Up, down and status with the real servers; what takes part in many ups and downs is MongoDB, ready in a second."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 
-from datalab.services.stack import Addresses, status
-from datalab.settings import Settings
+from datalab.errors import ServiceError
+from datalab.services import fiftyone_app, label_studio, mongo, prefect
+from datalab.services.ports import free_ports
+from datalab.services.processes import find
+from datalab.services.stack import NAMES, Addresses, down, status, up
+from datalab.settings import Settings, read_env
 
 pytestmark = pytest.mark.services
 
 
-def test_the_stack_answers(stack: Addresses, stack_folder: Path) -> None:
+@pytest.fixture
+def repository(tmp_path: Path) -> Iterator[Path]:
+    """Its Label Studio is a program that ends at once."""
+    program = tmp_path / ".venv-label-studio" / "bin" / "label-studio"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\necho the database is locked\nexit 3\n")
+    program.chmod(0o755)
+    yield tmp_path
+    down(tmp_path)
+
+
+def pids(repository: Path) -> dict[str, int]:
+    return {item.name: item.pid for item in status(repository) if item.pid is not None}
+
+
+def test_the_stack_answers_and_a_second_up_keeps_it(stack: Addresses, stack_folder: Path) -> None:
     healthy = {item.name for item in status(stack_folder) if item.healthy}
-    assert healthy == {"label-studio", "prefect", "mongo"}
+    assert healthy >= {label_studio.NAME, prefect.NAME, mongo.NAME}
+    before = pids(stack_folder)
+    assert up(stack_folder, services=(label_studio.NAME, prefect.NAME, mongo.NAME)) == stack
+    assert pids(stack_folder) == before
+
+
+def test_every_server_listens_on_loopback_alone(stack: Addresses, stack_folder: Path) -> None:
+    for pid in pids(stack_folder).values():
+        listening = [item for item in psutil.Process(pid).net_connections() if item.status == psutil.CONN_LISTEN]
+        assert {item.laddr.ip for item in listening} <= {"127.0.0.1"}
 
 
 def test_the_administrator_can_use_the_token(settings: Settings) -> None:
@@ -21,3 +57,97 @@ def test_the_administrator_can_use_the_token(settings: Settings) -> None:
         timeout=30,
     )
     assert answer.json()["email"] == settings.label_studio_username
+
+
+def test_strangers_cannot_sign_up(settings: Settings) -> None:
+    with requests.Session() as session:
+        page = f"{settings.label_studio_url}/user/signup/"
+        session.get(page, timeout=30)
+        form = {
+            "email": "x@datalab.local",
+            "password": "Str0ng-pass-1",
+            "csrfmiddlewaretoken": session.cookies["csrftoken"],
+        }
+        answer = session.post(page, data=form, headers={"Referer": page}, allow_redirects=False, timeout=30)
+    assert answer.status_code == 403
+
+
+def test_secrets_are_in_no_log_and_on_no_command_line(settings: Settings, stack_folder: Path) -> None:
+    secrets = {settings.label_studio_token, settings.label_studio_password, settings.annotator_password}
+    written = [path.read_text(errors="replace") for path in (stack_folder / ".datalab" / "logs").iterdir()]
+    commands = [" ".join(psutil.Process(pid).cmdline()) for pid in pids(stack_folder).values()]
+    assert not [secret for secret in secrets for text in (*written, *commands) if secret in text]
+
+
+@pytest.mark.slow
+def test_the_app_shows_a_dataset_made_later_by_another_process(review_app: Settings, tmp_path: Path) -> None:
+    environment = {
+        "HOME": str(tmp_path),
+        "FIFTYONE_DATABASE_URI": review_app.fiftyone_database_uri,
+        "FIFTYONE_DATABASE_VALIDATION": "false",
+        "FIFTYONE_DO_NOT_TRACK": "true",
+    }
+    script = "import fiftyone; fiftyone.Dataset('made-later', persistent=True)"
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True, cwd=tmp_path)
+    query = {"query": '{ datasets(search: "made-later", first: 2) { edges { node { name } } } }'}
+    answer = requests.post(f"{review_app.fiftyone_url}/graphql", json=query, timeout=30)
+    assert answer.json() == {"data": {"datasets": {"edges": [{"node": {"name": "made-later"}}]}}}
+
+
+def test_up_down_up(repository: Path) -> None:
+    ports = free_ports()
+    assert [item.pid for item in status(repository)] == [None] * len(NAMES)
+    addresses = up(repository, ports, (mongo.NAME,))
+    assert addresses.mongo == f"mongodb://127.0.0.1:{ports.mongo}"
+    first = pids(repository)
+    assert set(first) == {mongo.NAME}
+    assert down(repository) == [mongo.NAME]
+    assert down(repository) == []
+    assert not pids(repository)
+    assert up(repository, services=(mongo.NAME,)) == addresses
+    assert pids(repository) != first
+
+
+def test_a_killed_server_is_started_again(repository: Path) -> None:
+    up(repository, free_ports(), (mongo.NAME,))
+    record = find(mongo.NAME, repository / ".datalab")
+    assert record is not None
+    psutil.Process(record.pid).kill()
+    up(repository, services=(mongo.NAME,))
+    assert pids(repository)[mongo.NAME] != record.pid
+
+
+def test_a_server_moves_to_another_port(repository: Path) -> None:
+    up(repository, free_ports(), (mongo.NAME,))
+    first = pids(repository)[mongo.NAME]
+    addresses = up(repository, free_ports(), (mongo.NAME,))
+    assert not psutil.pid_exists(first) or psutil.Process(first).status() == psutil.STATUS_ZOMBIE
+    assert read_env(repository / ".env")["FIFTYONE_DATABASE_URI"] == addresses.mongo
+
+
+def test_a_taken_port_is_named_and_nothing_is_started(repository: Path) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        taken = server.getsockname()[1]
+        ports = replace(free_ports(), prefect=taken)
+        with pytest.raises(
+            ServiceError, match=rf"port {taken}, wanted by prefect, .*PREFECT_API_URL in \.env"
+        ) as caught:
+            up(repository, ports, (mongo.NAME, prefect.NAME))
+    assert "\n" not in str(caught.value)
+    assert not pids(repository)
+
+
+def test_one_failed_start_takes_back_the_others(repository: Path) -> None:
+    with pytest.raises(ServiceError, match="label-studio ended while starting: the database is locked"):
+        up(repository, free_ports(), (mongo.NAME, fiftyone_app.NAME, label_studio.NAME))
+    assert not pids(repository)
+
+
+def test_a_server_that_was_running_before_survives_a_failed_up(repository: Path) -> None:
+    up(repository, free_ports(), (mongo.NAME,))
+    before = pids(repository)
+    with pytest.raises(ServiceError, match="label-studio ended"):
+        up(repository, services=(mongo.NAME, label_studio.NAME))
+    assert pids(repository) == before

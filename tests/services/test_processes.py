@@ -1,0 +1,156 @@
+"""Real processes, small ones: what is started, what is stopped, and what is never touched."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from datalab.adapters.files import read_json, write_json
+from datalab.errors import ServiceError
+from datalab.services.processes import Service, find, last_line, log_file, start, stop, wait_until_ready
+
+NAME = "small"
+SLEEP = "import time; print('awake', flush=True); time.sleep(60)"
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEP
+PARENT = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}]); " + SLEEP
+
+
+def service(folder: Path, script: str) -> Service:
+    log = log_file(NAME, folder)
+    return Service(
+        name=NAME,
+        command=(sys.executable, "-c", script),
+        environment={"FROM_SERVICE": "1"},
+        folder=folder / "work",
+        address="nowhere",
+        ready=lambda: log.exists() and "awake" in log.read_text(),
+        start_seconds=30.0,
+    )
+
+
+def never() -> bool:
+    return False
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    stop(NAME, tmp_path, grace=0.0)
+
+
+def test_start_find_stop(state: Path) -> None:
+    small = service(state, SLEEP)
+    record = start(small, state)
+    wait_until_ready(small, record, state, never)
+    assert find(NAME, state) == record
+    process = psutil.Process(record.pid)
+    assert process.ppid() != os.getpid()
+    assert os.getsid(record.pid) != os.getsid(0)
+    assert process.cwd() == str((state / "work").resolve())
+    assert stop(NAME, state)
+    assert find(NAME, state) is None
+    assert not stop(NAME, state)
+
+
+def test_the_callers_settings_of_the_servers_do_not_leak_in(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://elsewhere")
+    monkeypatch.setenv("UNRELATED", "kept")
+    environment = psutil.Process(start(service(state, SLEEP), state).pid).environ()
+    assert "PREFECT_API_URL" not in environment
+    assert environment["UNRELATED"] == "kept"
+    assert environment["FROM_SERVICE"] == "1"
+
+
+def test_a_server_that_dies_is_told_by_its_last_words(state: Path) -> None:
+    small = service(state, "print('first'); print('no such database')")
+    with pytest.raises(ServiceError, match="small ended while starting: no such database") as caught:
+        wait_until_ready(small, start(small, state), state, never)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_program_that_does_not_exist_is_told(state: Path) -> None:
+    small = replace(service(state, ""), command=("/no/such/program",))
+    with pytest.raises(ServiceError, match=r"small cannot be started: .*/no/such/program"):
+        start(small, state)
+
+
+def test_a_server_that_never_answers_is_told(state: Path) -> None:
+    small = replace(service(state, SLEEP), ready=never, start_seconds=0.0)
+    with pytest.raises(ServiceError, match="small gave no answer in 0 s"):
+        wait_until_ready(small, start(small, state), state, never)
+
+
+def test_waiting_can_be_called_off(state: Path) -> None:
+    small = replace(service(state, SLEEP), ready=never)
+    with pytest.raises(ServiceError, match="small was stopped while starting"):
+        wait_until_ready(small, start(small, state), state, lambda: True)
+
+
+def test_one_that_ignores_sigterm_is_killed(state: Path) -> None:
+    small = service(state, STUBBORN)
+    record = start(small, state)
+    wait_until_ready(small, record, state, never)
+    assert stop(NAME, state, grace=0.2)
+    wait_for(lambda: not psutil.pid_exists(record.pid) or psutil.Process(record.pid).status() == "zombie")
+
+
+@pytest.mark.parametrize("killed_first", [False, True])
+def test_children_end_with_it_also_when_it_was_killed_before(state: Path, killed_first: bool) -> None:
+    small = service(state, PARENT)
+    record = start(small, state)
+    log = log_file(NAME, state)
+    wait_for(lambda: log.read_text().count("awake") == 2)
+    (child,) = psutil.Process(record.pid).children()
+    if killed_first:
+        psutil.Process(record.pid).kill()
+        wait_for(lambda: find(NAME, state) is None)
+        assert child.is_running()
+    assert stop(NAME, state)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.fixture
+def stranger() -> Iterator[psutil.Process]:
+    with subprocess.Popen([sys.executable, "-c", SLEEP], stdout=subprocess.DEVNULL) as process:
+        yield psutil.Process(process.pid)
+        process.kill()
+
+
+def test_a_stranger_with_the_recorded_pid_is_left_alone(state: Path, stranger: psutil.Process) -> None:
+    start(service(state, "pass"), state)
+    wait_for(lambda: find(NAME, state) is None)
+    record_file = state / "run" / f"{NAME}.json"
+    earlier = stranger.create_time() - 100
+    write_json(record_file, {**read_json(record_file), "pid": stranger.pid, "started": earlier})
+    assert find(NAME, state) is None
+    assert not stop(NAME, state)
+    assert stranger.is_running()
+
+
+def test_the_log_before_the_last_start_is_kept(state: Path) -> None:
+    for words in ("one", "two"):
+        small = service(state, f"print({words!r} + ' awake')")
+        start(small, state)
+        wait_for(small.ready)
+    assert last_line(log_file(NAME, state)) == "two awake"
+    assert last_line(state / "logs" / "small.1.log") == "one awake"
+
+
+def test_the_digest_follows_the_settings_but_not_the_path(state: Path) -> None:
+    small = service(state, SLEEP)
+    assert replace(small, environment={"FROM_SERVICE": "1", "PATH": "/other"}).digest == small.digest
+    assert replace(small, environment={"FROM_SERVICE": "2"}).digest != small.digest
+    assert replace(small, command=("true",)).digest != small.digest
