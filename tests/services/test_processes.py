@@ -1,6 +1,7 @@
 """Real processes, small ones: what is started, what is stopped, and what is never touched."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -72,6 +73,17 @@ def test_the_callers_settings_of_the_servers_do_not_leak_in(state: Path, monkeyp
     assert "PREFECT_API_URL" not in environment
     assert environment["UNRELATED"] == "kept"
     assert environment["FROM_SERVICE"] == "1"
+
+
+def test_a_caller_in_the_background_does_not_make_it_deaf_to_sigint(state: Path) -> None:
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        small = service(state, "import signal; print(signal.getsignal(signal.SIGINT).__name__, 'awake')")
+        start(small, state)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    wait_for(small.ready)
+    assert last_line(log_file(NAME, state)) == "default_int_handler awake"
 
 
 def test_a_server_that_dies_is_told_by_its_last_words(state: Path) -> None:

@@ -151,3 +151,11 @@ def test_a_server_that_was_running_before_survives_a_failed_up(repository: Path)
     with pytest.raises(ServiceError, match="label-studio ended"):
         up(repository, services=(mongo.NAME, label_studio.NAME))
     assert pids(repository) == before
+
+
+def test_outside_the_repository_nothing_is_written(tmp_path: Path) -> None:
+    assert down(tmp_path) == []
+    assert {item.pid for item in status(tmp_path)} == {None}
+    with pytest.raises(ServiceError, match=r"label-studio is missing; .*make setup"):
+        up(tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -15,15 +15,12 @@ FIRST_START_SECONDS = 240.0
 
 def label_studio(repository: Path, state: Path, settings: Settings) -> Service:
     """The server on loopback, with its database in <state>/label-studio and images from `settings.datalab_media`."""
-    program = repository / ".venv-label-studio" / "bin" / "label-studio"
-    if not program.is_file():
-        raise ServiceError(f"{program} is missing; install the environments: run `make setup`")
     folder = state / "label-studio"
     url = settings.label_studio_url
     return Service(
         name=NAME,
         command=(
-            *(str(program), "start", "--no-browser", "--internal-host", "127.0.0.1"),
+            *(str(program(repository)), "start", "--no-browser", "--internal-host", "127.0.0.1"),
             *("--port", str(port_of(url)), "--data-dir", str(folder)),
         ),
         environment=_environment(state, settings),
@@ -34,6 +31,14 @@ def label_studio(repository: Path, state: Path, settings: Settings) -> Service:
         ready=partial(answers, f"{url}/health"),
         start_seconds=FIRST_START_SECONDS,
     )
+
+
+def program(repository: Path) -> Path:
+    """The installed `label-studio`; ServiceError where it is missing."""
+    path = repository / ".venv-label-studio" / "bin" / "label-studio"
+    if not path.is_file():
+        raise ServiceError(f"{path} is missing; go to the datalab repository and run `make setup`")
+    return path
 
 
 def _environment(state: Path, settings: Settings) -> dict[str, str]:

@@ -29,14 +29,15 @@ FOREIGN_SETTINGS = ("LABEL_STUDIO_", "PREFECT_", "FIFTYONE_", "DJANGO_", "XDG_")
 """Variables of the caller that would change the servers behind our back."""
 
 LAUNCH = """
-import os, subprocess, sys
+import os, signal, subprocess, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 with open(sys.argv[1], "wb") as log:
     server = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
 print(server.pid, flush=True)
 os._exit(0)
 """
-"""The launcher ends at once: the server is nobody's child, so that no caller has to wait for it or reap it. A shell's
-`&` would not do: it makes the server ignore SIGINT, which is what Prefect's worker sends itself in order to end."""
+"""The launcher ends at once: the server is nobody's child, so that no caller has to wait for it or reap it. SIGINT, which
+a shell's `&` makes its commands ignore, is what Prefect's worker sends itself in order to end."""
 
 
 @dataclass(frozen=True)

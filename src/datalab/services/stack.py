@@ -57,7 +57,11 @@ def up(
     it was started is started anew. Where one does not come up: ServiceError, and what this call started is stopped.
     Without a `report` each service has its line on the terminal.
     """
+    # before anything is written: this may not be the repository
+    label_studio.program(repository)
     state = _state(repository)
+    # databases and secrets lie in it: it is for its owner only
+    state.mkdir(mode=0o700, exist_ok=True)
     with _alone(state), nullcontext(report) if report else progress_lines() as tell:
         settings = ensure_env(repository / ".env", state, ports)
         known = _services(repository, state, settings)
@@ -78,6 +82,8 @@ def up(
 def down(repository: Path, report: Report | None = None) -> list[str]:
     """Stop every service; returns the names of those that were running."""
     state = _state(repository)
+    if not state.is_dir():
+        return []
     with _alone(state), nullcontext(report) if report else progress_lines() as tell:
         return _stop_all(NAMES, state, tell)
 
@@ -94,10 +100,7 @@ def status(repository: Path) -> list[ServiceStatus]:
 
 
 def _state(repository: Path) -> Path:
-    """Databases and secrets lie in it: it is for its owner only."""
-    folder = repository.resolve() / ".datalab"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
+    return repository.resolve() / ".datalab"
 
 
 @contextmanager
