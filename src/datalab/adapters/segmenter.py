@@ -1,0 +1,109 @@
+"""The trained segmenter: load and save it, and predict label maps with a committee's probabilities."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch.nn import functional
+
+from datalab.adapters.files import write_bytes
+from datalab.adapters.segmenter_network import NetworkSize, SegmenterNetwork
+from datalab.adapters.segmenter_samples import Sample
+from datalab.errors import InputError
+
+FORMAT = "datalab-segmenter-1"
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """A network with the meaning of its outputs."""
+
+    network: SegmenterNetwork
+    class_ids: tuple[int, ...]
+    """Pixel value of each output channel, 0 (background) first."""
+    class_names: tuple[str, ...]
+    longest_side: int
+    """Working size in pixels."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the committee says about one image."""
+
+    members: npt.NDArray[np.float32]
+    """(M, K, h/2, w/2) probabilities, h and w the working size; one member per head and flip."""
+    label_map: npt.NDArray[np.uint8]
+    """(height, width) class ids at the image's own size."""
+
+
+def predict(segmenter: Segmenter, sample: Sample, flip: bool) -> Prediction:
+    """Predict one image; with `flip` the mirrored image is asked too, which doubles members and time."""
+    image = torch.from_numpy(sample.image.astype(np.float32) / 255).permute(2, 0, 1)[None]
+    embedding = torch.from_numpy(sample.embedding.astype(np.float32))[None]
+    if embedding.shape[1] != segmenter.network.size.channels:
+        raise InputError(
+            f"the model wants embeddings of {segmenter.network.size.channels} channels, got {embedding.shape[1]}; "
+            "the SAM checkpoint was changed: run dvc repro train"
+        )
+    with torch.inference_mode():
+        members = segmenter.network(image, embedding)[0].softmax(dim=1)
+        if flip:
+            mirrored = segmenter.network(image.flip(-1), embedding.flip(-1))[0].softmax(dim=1)
+            members = torch.cat([members, mirrored.flip(-1)])
+        mean = members.mean(dim=0, keepdim=True)
+        grown = functional.interpolate(mean, size=sample.size, mode="bilinear", align_corners=False)
+        positions = grown[0].argmax(dim=0).numpy()
+    ids = np.asarray(segmenter.class_ids, dtype=np.uint8)
+    return Prediction(members.numpy(), ids[positions])
+
+
+def save_segmenter(path: Path, segmenter: Segmenter) -> None:
+    """Write weights and meaning as safetensors, whole or not at all; the same segmenter gives the same bytes."""
+    meaning = {
+        "classes": dict(zip(segmenter.class_names, segmenter.class_ids, strict=True)),
+        "longest_side": segmenter.longest_side,
+        "network": asdict(segmenter.network.size),
+    }
+    tensors = {name: tensor.contiguous() for name, tensor in segmenter.network.state_dict().items()}
+    # one key only: safetensors writes several in an order that changes from run to run
+    write_bytes(path, save(tensors, metadata={FORMAT: json.dumps(meaning)}))
+
+
+def load_segmenter(path: Path) -> Segmenter:
+    """Read what `save_segmenter` wrote; InputError where the file is missing, broken or of another kind."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
+    except FileNotFoundError as exc:
+        raise InputError(f"{path} does not exist; run dvc repro train") from exc
+    except (OSError, SafetensorError) as exc:
+        raise InputError(f"{path} is no segmenter ({exc}); run dvc repro train") from exc
+    if FORMAT not in metadata:
+        raise InputError(f"{path} is no {FORMAT} file; run dvc repro train")
+    meaning = json.loads(metadata[FORMAT])
+    network = SegmenterNetwork(NetworkSize(**meaning["network"]))
+    network.load_state_dict(weights)
+    classes: dict[str, int] = meaning["classes"]
+    return Segmenter(network.eval(), tuple(classes.values()), tuple(classes), meaning["longest_side"])
+
+
+def new_network(size: NetworkSize, seed: int, embeddings: Sequence[npt.NDArray[np.float16]]) -> SegmenterNetwork:
+    """A network with random weights by `seed`, its input scaled by mean and deviation of these (C, h, w) embeddings.
+
+    The global random state of torch is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = SegmenterNetwork(size)
+    values = np.concatenate([item.reshape(size.channels, -1) for item in embeddings], axis=1).astype(np.float32)
+    deviation = np.maximum(values.std(axis=1), 1e-3)
+    network.mean.copy_(torch.from_numpy(values.mean(axis=1)).reshape(-1, 1, 1))
+    network.deviation.copy_(torch.from_numpy(deviation).reshape(-1, 1, 1))
+    return network

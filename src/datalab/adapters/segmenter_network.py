@@ -1,0 +1,79 @@
+"""The segmenter's network: a light decoder on SAM's image embedding, with the image itself for exact edges."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+STRIDE = 8
+"""Pixels of the working image per cell of the embedding the network sees."""
+OUTPUT_STRIDE = 2
+"""Pixels of the working image per value of the output."""
+
+
+@dataclass(frozen=True)
+class NetworkSize:
+    """What a checkpoint has to say for the network to be built again."""
+
+    channels: int
+    """C of the embedding."""
+    classes: int
+    """K, background included."""
+    width: int
+    """Channels at 1/8; 1/4 and 1/2 have fewer."""
+    members: int
+    """Heads of the committee."""
+
+
+class SegmenterNetwork(nn.Module):
+    """Embedding and image to the logits of a committee.
+
+    The heads share all features. They differ by their start and by the weight each gave to each image in training, so
+    what they disagree about is what the few labels leave open.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, size: NetworkSize) -> None:
+        """Random weights from torch's global generator."""
+        super().__init__()
+        self.size = size
+        width, half, fine = size.width, size.width // 2, max(16, size.width // 4)
+        self.register_buffer("mean", torch.zeros(size.channels, 1, 1))
+        self.register_buffer("deviation", torch.ones(size.channels, 1, 1))
+        self.project = _block(size.channels, width, kernel=1)
+        self.eighth = _block(half, half, stride=2)
+        self.merge_eighth = _block(width + half, width)
+        self.context = _block(width, width, dilation=3)
+        self.stem = _block(3, fine, stride=2)
+        self.quarter = _block(fine, half, stride=2)
+        self.merge_quarter = _block(width + half, half)
+        self.merge_stem = _block(half + fine, fine)
+        self.heads = nn.ModuleList(_head(fine, size.classes) for _ in range(size.members))
+
+    def forward(self, image: Tensor, embedding: Tensor) -> Tensor:
+        """Logits (B, M, K, H/2, W/2) of images (B, 3, H, W) in [0, 1] and embeddings (B, C, H/8, W/8)."""
+        stem = self.stem(image - 0.5)
+        quarter = self.quarter(stem)
+        semantic = self.project((embedding - self.mean) / self.deviation)
+        eighth = self.merge_eighth(torch.cat([semantic, self.eighth(quarter)], dim=1))
+        deep = eighth + self.context(eighth)
+        middle = self.merge_quarter(torch.cat([_grow(deep, quarter), quarter], dim=1))
+        features = self.merge_stem(torch.cat([_grow(middle, stem), stem], dim=1))
+        return torch.stack([head(features) for head in self.heads], dim=1)
+
+
+def _block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    reach = dilation * (kernel // 2)
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, reach, dilation, bias=False)
+    return nn.Sequential(convolution, nn.GroupNorm(4, outputs), nn.ReLU(inplace=True))
+
+
+def _head(inputs: int, classes: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, 16, 1), nn.ReLU(inplace=True), nn.Conv2d(16, classes, 1))
+
+
+def _grow(features: Tensor, like: Tensor) -> Tensor:
+    return functional.interpolate(features, size=like.shape[-2:], mode="bilinear", align_corners=False)

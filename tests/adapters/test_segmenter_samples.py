@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from datalab.adapters.segmenter_samples import Augmentation, draw_batch, read_embedding, read_sample
+from datalab.errors import InputError
+from tests.adapters.blobs import AUGMENTATION, blob_samples, write_blob
+
+
+@pytest.mark.parametrize(("height", "width"), [(48, 64), (64, 48), (30, 200), (16, 17), (100, 100)])
+def test_every_shape_becomes_multiples_of_eight(tmp_path: Path, height: int, width: int) -> None:
+    write_blob(tmp_path, "b", 4, max(height, 25), max(width, 25))
+    paths = (tmp_path / "images" / "b.png", tmp_path / "embeddings" / "b.npy")
+    sample = read_sample(*paths, 64, tmp_path / "masks" / "b.png", (0, 1, 2))
+    rows, columns = sample.embedding.shape[1:]
+    assert max(rows, columns) == 8
+    assert sample.image.shape == (rows * 8, columns * 8, 3)
+    assert sample.labels is not None
+    assert sample.labels.shape == (rows * 4, columns * 4)
+    assert sample.size == (max(height, 25), max(width, 25))
+
+
+def test_labels_are_positions_and_unknown_ids_are_refused(tmp_path: Path) -> None:
+    write_blob(tmp_path, "b", 1)
+    paths = (tmp_path / "images" / "b.png", tmp_path / "embeddings" / "b.npy")
+    sample = read_sample(*paths, 64, tmp_path / "masks" / "b.png", (0, 2, 1))
+    straight = blob_samples(tmp_path, [1])[0]
+    assert sample.labels is not None
+    assert straight.labels is not None
+    np.testing.assert_array_equal(sample.labels == 1, straight.labels == 2)
+    with pytest.raises(InputError, match=r"pixel value\(s\) \[2\]"):
+        read_sample(*paths, 64, tmp_path / "masks" / "b.png", (0, 1))
+
+
+def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
+    write_blob(tmp_path, "b", 1)
+    write_blob(tmp_path / "other", "b", 1, 40, 40)
+    paths = (tmp_path / "images" / "b.png", tmp_path / "embeddings" / "b.npy")
+    with pytest.raises(InputError, match=r"is \(40, 40\), its image \(64, 48\)"):
+        read_sample(*paths, 64, tmp_path / "other" / "masks" / "b.png", (0, 1, 2))
+
+
+def test_broken_embeddings_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="run dvc repro embed"):
+        read_embedding(tmp_path / "none.npy")
+    (tmp_path / "broken.npy").write_bytes(b"?")
+    with pytest.raises(InputError, match="is no embedding"):
+        read_embedding(tmp_path / "broken.npy")
+    np.save(tmp_path / "nan.npy", np.full((2, 2, 2), np.nan, dtype=np.float16))
+    with pytest.raises(InputError, match="no finite"):
+        read_embedding(tmp_path / "nan.npy")
+
+
+@given(seed=st.integers(0, 1000), crop=st.sampled_from([8, 24, 48, 96]), vertical=st.booleans())
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_image_embedding_and_labels_stay_on_each_other(tmp_path: Path, seed: int, crop: int, vertical: bool) -> None:
+    """Red is class 1 and blue class 2, in the cut as in the whole; padding is not judged."""
+    samples = blob_samples(tmp_path, [1, 2, 3])
+    how = Augmentation(crop, object_share=1.0, vertical_flip=vertical, color_jitter=0.0)
+    batch = draw_batch(samples, [0, 1, 2], how, np.random.default_rng(seed))
+    assert batch.image.shape == (3, 3, crop, crop)
+    assert batch.embedding.shape == (3, 6, crop // 8, crop // 8)
+    assert batch.labels.shape == (3, crop // 2, crop // 2)
+    small = batch.image[:, :, ::2, ::2]
+    red, blue = small[:, 0] - small[:, 2] > 0.4, small[:, 2] - small[:, 0] > 0.4
+    judged = batch.labels != 255
+    agreement = ((red == (batch.labels == 1)) & (blue == (batch.labels == 2)))[judged].float().mean()
+    assert agreement > 0.8
+    if crop > 64:
+        assert (batch.labels[:, crop // 2 - 1, crop // 2 - 1] == 255).any()
+
+
+def test_a_batch_is_drawn_by_its_generator_only(tmp_path: Path) -> None:
+    samples = blob_samples(tmp_path, [1, 2])
+    one, same = (draw_batch(samples, [0, 1], AUGMENTATION, np.random.default_rng(3)) for _ in "ab")
+    assert one.image.equal(same.image)
+    assert one.labels.equal(same.labels)
+    assert 0 <= float(one.image.min()) <= float(one.image.max()) <= 1
