@@ -36,8 +36,10 @@ with open(sys.argv[1], "wb") as log:
 print(server.pid, flush=True)
 os._exit(0)
 """
-"""The launcher ends at once: the server is nobody's child, so that no caller has to wait for it or reap it. SIGINT, which
-a shell's `&` makes its commands ignore, is what Prefect's worker sends itself in order to end."""
+"""The launcher ends at once: the server is nobody's child, so that no caller has to wait for it or reap it.
+
+SIGINT, which a shell's `&` makes its commands ignore, is what Prefect's worker sends itself in order to end.
+"""
 
 
 @dataclass(frozen=True)
