@@ -51,8 +51,8 @@ test-quick: setup ## under two minutes: no servers, nothing slow
 	pytest -q -m "not services and not slow"
 
 bench: setup ## one benchmark, one JSON line: make bench NAME=brush_rle
-	@test -n "$(NAME)" || { echo "say which: make bench NAME=x; known: $$(cd benchmarks && ls *.py | sed 's/\.py//' | xargs)"; exit 1; }
-	@test -f benchmarks/$(NAME).py || { echo "benchmarks/$(NAME).py does not exist; known: $$(cd benchmarks && ls *.py | sed 's/\.py//' | xargs)"; exit 1; }
+	@test -n "$(NAME)" || { echo "say which: make bench NAME=x; known: $$(cd benchmarks && ls *.py | grep -v measure | sed 's/\.py//' | xargs)"; exit 1; }
+	@test -f benchmarks/$(NAME).py || { echo "benchmarks/$(NAME).py does not exist; known: $$(cd benchmarks && ls *.py | grep -v measure | sed 's/\.py//' | xargs)"; exit 1; }
 	@$(BIN)/python benchmarks/$(NAME).py
 
 format: setup ## put the code in its form

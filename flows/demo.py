@@ -10,20 +10,21 @@ import sys
 from pathlib import Path
 
 import click
-from datalab.adapters.mask_folder import read_classes
-from datalab.rounds.labeling import simulate, where_to_label
-from datalab.sample.write import write_sample
-from datalab.services.stack import up
-from datalab.settings import Settings
 from rich.console import Console
 
 from datalab.adapters.files import read_json
+from datalab.adapters.mask_classes import read_classes_file
+from datalab.adapters.mask_folder import read_classes
 from datalab.adapters.workspaces import create_workspace
 from datalab.config import LabelClass
 from datalab.errors import DatalabError, InputError
+from datalab.rounds.labeling import simulate, where_to_label
 from datalab.rounds.opening import Source, read_source_truth
 from datalab.rounds.state import load_round
 from datalab.rounds.summary import summary_table
+from datalab.sample.write import write_sample
+from datalab.services.stack import up
+from datalab.settings import Settings
 from datalab.workspace import Workspace
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -58,7 +59,7 @@ def run(images: Path | None, masks: Path | None, classes: Path | None, annotator
     number = run_flow(workspace, source)
     if load_round(workspace, number).due == "label":
         if people:
-            CONSOLE.print(where_to_label(workspace))
+            CONSOLE.print(where_to_label(workspace, load_round(workspace, number)))
             return
         simulate(workspace, load_round(workspace, number), read_source_truth(workspace, source))
         run_flow(workspace, source)
@@ -89,7 +90,7 @@ def check_folders(images: Path | None, masks: Path | None, classes: Path | None)
 def prepare(images: Path | None, masks: Path | None, classes: Path | None) -> tuple[Workspace, Source]:
     """The workspace of these images: the repository itself for the sample, else one under workspaces/."""
     if images is None:
-        sample = REPOSITORY / "data" / "sample"
+        sample = REPOSITORY / ".datalab" / "sample"
         if not sample.exists():
             write_sample(sample, SAMPLE_IMAGES, SAMPLE_SEED)
         return Workspace.at(REPOSITORY), Source(sample / "images", sample / "masks")
@@ -101,7 +102,7 @@ def prepare(images: Path | None, masks: Path | None, classes: Path | None) -> tu
 def guessed_classes(classes_file: Path | None) -> tuple[LabelClass, ...]:
     """Without masks people need names: those of a classes.yaml, else one class `object`."""
     if classes_file is not None:
-        return read_classes(classes_file.parent, classes_file)
+        return read_classes_file(classes_file)
     return (LabelClass(id=1, name="object", color="#e69f00", rule="Every object of interest."),)
 
 

@@ -105,7 +105,7 @@ def ingest(folder: Path, workspace: Path) -> None:
 def sample(out: Path, count: int, seed: int) -> None:
     """Make the sample images and their exact masks in OUT.
 
-    Example: datalab sample data/sample
+    Example: datalab sample ~/sample
     """
     from datalab.sample.write import write_sample  # noqa: PLC0415
 

@@ -100,8 +100,8 @@ def _cold_start(workspace: Workspace, excluded: set[str], size: int, rng: np.ran
     if pool.empty:
         return empty(NEXT_BATCH)
     vectors = [
-        image_vector(np.load(workspace.embeddings / f"{row.image_id}.npy"), int(row.height), int(row.width))
-        for row in pool.itertuples()
+        image_vector(np.load(workspace.embeddings / f"{row['image_id']}.npy"), row["height"], row["width"])
+        for row in pool.to_dict("records")
     ]
     return cold_start(np.stack(vectors), list(pool["image_id"]), list(pool["duplicate_group"]), size, rng)
 

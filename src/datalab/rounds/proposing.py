@@ -3,20 +3,17 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from datalab.adapters.files import read_label_map, read_rgb, read_table, write_table
 from datalab.config import Guidelines, load_guidelines, load_params
-from datalab.learning.embeddings import region_vector
+from datalab.learning.embeddings import Embedding, Vector, region_vector
 from datalab.learning.prototypes import fit_prototypes, nearest_label
 from datalab.masks import rle_to_mask
 from datalab.rounds.progress import Progress
 from datalab.rounds.state import Round
 from datalab.tables import BATCH, CATALOG, GOLD, PROPOSALS
 from datalab.workspace import Workspace
-
-Vector = npt.NDArray[np.float32]
 
 
 def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
@@ -56,9 +53,9 @@ def label_proposals(workspace: Workspace, proposals: pd.DataFrame, guidelines: G
 def _labels_from_predictions(workspace: Workspace, proposals: pd.DataFrame, guidelines: Guidelines) -> list[str]:
     names = {0: "", **{item.id: item.name for item in guidelines.classes}}
     labels = []
-    for row in proposals.itertuples():
-        predicted = read_label_map(workspace.predictions / f"{row.image_id}.png")
-        inside = predicted[rle_to_mask(str(row.rle), int(row.height), int(row.width))]
+    for row in proposals.to_dict("records"):
+        predicted = read_label_map(workspace.predictions / f"{row['image_id']}.png")
+        inside = predicted[rle_to_mask(row["rle"], row["height"], row["width"])]
         labels.append(names.get(int(np.bincount(inside, minlength=1).argmax()), ""))
     return labels
 
@@ -68,28 +65,31 @@ def _labels_from_gold(workspace: Workspace, proposals: pd.DataFrame, guidelines:
     regions = gold[gold["label"].isin(guidelines.names)]
     if regions.empty:
         return [guidelines.names[0]] * len(proposals)
-    known = [*_region_vectors(workspace, regions), *_background_vectors(workspace, gold)]
-    labels = [*regions["label"], *[""] * (len(known) - len(regions))]
-    prototypes = fit_prototypes(np.stack(known), labels)
+    background = _background_vectors(workspace, gold)
+    known = [*_region_vectors(workspace, regions), *background]
+    prototypes = fit_prototypes(np.stack(known), [*regions["label"], *[""] * len(background)])
     return nearest_label(np.stack(_region_vectors(workspace, proposals)), prototypes)
 
 
-def _region_vectors(workspace: Workspace, regions: pd.DataFrame) -> list[np.ndarray]:
+def _region_vectors(workspace: Workspace, regions: pd.DataFrame) -> list[Vector]:
     return [
-        region_vector(
-            np.load(workspace.embeddings / f"{row.image_id}.npy"), rle_to_mask(row.rle, row.height, row.width)
-        )
-        for row in regions.itertuples()
+        region_vector(_embedding(workspace, row["image_id"]), rle_to_mask(row["rle"], row["height"], row["width"]))
+        for row in regions.to_dict("records")
     ]
 
 
-def _background_vectors(workspace: Workspace, gold: pd.DataFrame) -> list[np.ndarray]:
+def _background_vectors(workspace: Workspace, gold: pd.DataFrame) -> list[Vector]:
     """One vector per gold image: what lies outside every object."""
     vectors = []
     for image_id, rows in gold.groupby("image_id"):
         outside = np.ones((int(rows["height"].iloc[0]), int(rows["width"].iloc[0])), dtype=bool)
-        for row in rows[rows["rle"] != ""].itertuples():
-            outside &= ~rle_to_mask(row.rle, row.height, row.width)
+        for row in rows[rows["rle"] != ""].to_dict("records"):
+            outside &= ~rle_to_mask(row["rle"], row["height"], row["width"])
         if outside.any():
-            vectors.append(region_vector(np.load(workspace.embeddings / f"{image_id}.npy"), outside))
+            vectors.append(region_vector(_embedding(workspace, str(image_id)), outside))
     return vectors
+
+
+def _embedding(workspace: Workspace, image_id: str) -> Embedding:
+    embedding: Embedding = np.load(workspace.embeddings / f"{image_id}.npy", allow_pickle=False)
+    return embedding

@@ -1,0 +1,32 @@
+"""Time two ways of doing the same thing, in turn, in one run."""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def median_ratio(ours: Callable[[], Any], peer: Callable[[], Any], repeats: int) -> float:
+    """Median of peer seconds over ours: above 1 we are faster. Each side runs once unmeasured first."""
+    ours()
+    peer()
+    return statistics.median(_seconds(peer) / _seconds(ours) for _ in range(repeats))
+
+
+def print_result(
+    name: str, ratio: float | Mapping[str, float], peer: str, sizes: Mapping[str, Any], repeats: int, gate: bool
+) -> None:
+    """One JSON line; exit code 1 where the outputs were not equal."""
+    rounded = round(ratio, 2) if isinstance(ratio, float) else {key: round(value, 2) for key, value in ratio.items()}
+    line = {"name": name, "ratio": rounded, "peer": peer, "sizes": dict(sizes), "repeats": repeats, "gate": gate}
+    sys.stdout.write(json.dumps(line) + "\n")
+    if not gate:
+        sys.exit(1)
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started

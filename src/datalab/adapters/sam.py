@@ -1,0 +1,179 @@
+"""Segment Anything: load a checkpoint, embed an image, propose masks for everything in it."""
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from safetensors.torch import load_file
+from segment_anything import SamAutomaticMaskGenerator, SamPredictor, sam_model_registry
+from segment_anything.modeling import Sam
+
+from datalab.adapters.sam_small import build_small_sam
+from datalab.errors import InputError
+from datalab.masks import BoolMask, iou_matrix, mask_to_rle, rle_to_mask
+from datalab.tables import PROPOSALS
+
+SMALL = "small"
+"""The checkpoint that comes with datalab."""
+LARGEST_SIDE = 1024
+"""Masks are made at most this large and scaled up: SAM's own resolution is no finer."""
+SAME_OBJECT_IOU = 0.75
+WIDTH_TO_TYPE = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class ProposalParams:
+    """Section `proposals` of params.yaml: which of SAM's masks people get to see."""
+
+    checkpoint: str
+    """"small", or the path of an official .pth file."""
+    points_per_side: int
+    min_predicted_iou: float
+    min_stability: float
+    min_area_share: float
+    """Of the image; smaller masks are dropped."""
+    max_area_share: float
+    """Larger masks are background."""
+    max_regions: int
+
+
+def load_sam(checkpoint: str) -> Sam:
+    """The model in evaluation mode, on the GPU where there is one; InputError for a missing or foreign file."""
+    if checkpoint == SMALL:
+        sam = build_small_sam()
+        weights = {name: value.float() for name, value in load_file(_small_weights()).items()}
+        sam.load_state_dict(weights, strict=False)  # SAM's pixel mean and deviation are no part of its state
+    else:
+        sam = _load_official(Path(checkpoint))
+    return sam.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+
+def model_version(checkpoint: str) -> str:
+    """Name of the checkpoint with the first 8 hex digits of its SHA-256, e.g. "sam-small-1a2b3c4d"."""
+    path = _small_weights() if checkpoint == SMALL else Path(checkpoint)
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:8]
+    except OSError as exc:
+        raise InputError(_not_found(path)) from exc
+    return f"sam-{'small' if checkpoint == SMALL else path.stem}-{digest}"
+
+
+def embed_image(sam: Sam, pixels: Pixels) -> npt.NDArray[np.float16]:
+    """Embedding (C, h, w) float16 of a (H, W, 3) uint8 RGB image, over SAM's square with padding below or right."""
+    predictor = SamPredictor(sam)
+    predictor.set_image(pixels)
+    embedding: npt.NDArray[np.float16] = predictor.features[0].cpu().numpy().astype(np.float16)
+    return embedding
+
+
+def propose_regions(sam: Sam, image_id: str, pixels: Pixels, params: ProposalParams) -> pd.DataFrame:
+    """Table PROPOSALS of a (H, W, 3) uint8 RGB image, best first, without classes (label "").
+
+    A region is kept where SAM is sure enough of it, where its size is that of an object, and where no better one
+    covers the same object (IoU above 0.75).
+    """
+    height, width = pixels.shape[:2]
+    small = _shrink(pixels)
+    generator = SamAutomaticMaskGenerator(
+        sam,
+        points_per_side=params.points_per_side,
+        pred_iou_thresh=params.min_predicted_iou,
+        stability_score_thresh=params.min_stability,
+        output_mode="coco_rle",
+    )
+    found = [one for one in generator.generate(small) if _has_object_size(one, small.shape[:2], params)]
+    found.sort(key=lambda one: one["predicted_iou"] * one["stability_score"], reverse=True)
+    kept = _one_per_object(found, small.shape[:2])[: params.max_regions]
+    rows = [
+        {
+            "image_id": image_id,
+            "region_id": f"{image_id}-p{number}",
+            "label": "",
+            "rle": _full_size(one["segmentation"]["counts"], small.shape[:2], (height, width)),
+            "height": height,
+            "width": width,
+            "predicted_iou": float(np.clip(one["predicted_iou"], 0, 1)),
+            "stability": float(np.clip(one["stability_score"], 0, 1)),
+            "model_version": model_version(params.checkpoint),
+        }
+        for number, one in enumerate(kept)
+    ]
+    return pd.DataFrame(rows, columns=list(PROPOSALS))
+
+
+def _small_weights() -> Path:
+    return Path(str(resources.files("datalab"))) / "weights" / "small_sam.safetensors"
+
+
+def _load_official(path: Path) -> Sam:
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+        kind = WIDTH_TO_TYPE[int(weights["image_encoder.pos_embed"].shape[-1])]
+        sam = sam_model_registry[kind]()
+        sam.load_state_dict(weights)
+    except FileNotFoundError as exc:
+        raise InputError(_not_found(path)) from exc
+    except Exception as exc:  # torch raises many kinds for a damaged or foreign file
+        reason = " ".join(str(exc).split())[:120]
+        raise InputError(f"{path} is no official Segment Anything checkpoint: {reason}; download it again") from exc
+    return sam
+
+
+def _not_found(path: Path) -> str:
+    return f'SAM checkpoint {path} does not exist; set proposals.checkpoint in params.yaml to a .pth file or "small"'
+
+
+def _shrink(pixels: Pixels) -> Pixels:
+    longest = max(pixels.shape[:2])
+    if longest <= LARGEST_SIDE:
+        return pixels
+    height, width = (max(1, round(side * LARGEST_SIDE / longest)) for side in pixels.shape[:2])
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _has_object_size(found: dict[str, Any], shape: tuple[int, ...], params: ProposalParams) -> bool:
+    share = found["area"] / (shape[0] * shape[1])
+    return bool(params.min_area_share <= share <= params.max_area_share)
+
+
+def _one_per_object(found: list[dict[str, Any]], shape: tuple[int, ...]) -> list[dict[str, Any]]:
+    """`found`, best first, without those that repeat a better one."""
+    rles = [one["segmentation"]["counts"] for one in found]
+    overlap = iou_matrix(rles, rles, shape[0], shape[1])
+    kept: list[int] = []
+    for place in range(len(found)):
+        if not kept or overlap[place, kept].max() <= SAME_OBJECT_IOU:
+            kept.append(place)
+    return [found[place] for place in kept]
+
+
+def _full_size(rle: str, shape: tuple[int, ...], full: tuple[int, int]) -> str:
+    mask = rle_to_mask(rle, shape[0], shape[1])
+    return mask_to_rle(_largest_parts(_scaled(mask, full)))
+
+
+def _scaled(mask: BoolMask, full: tuple[int, int]) -> BoolMask:
+    if mask.shape == full:
+        return mask
+    resized = cv2.resize(mask.astype(np.uint8), (full[1], full[0]), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(resized, dtype=bool)
+
+
+def _largest_parts(mask: BoolMask) -> BoolMask:
+    """Without crumbs: parts below a tenth of the largest are dropped."""
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    if count <= 2:
+        return mask
+    big = 1 + np.nonzero(areas >= 0.1 * areas.max())[0]
+    return np.isin(parts, big)

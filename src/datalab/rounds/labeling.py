@@ -1,0 +1,110 @@
+"""The steps in which people take part: push the tasks, wait, pull the annotations."""
+
+import time
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from datalab.adapters.files import read_table, write_table
+from datalab.adapters.label_studio.client import Client, connect
+from datalab.adapters.label_studio.media import image_url, publish_images
+from datalab.adapters.label_studio.people import ensure_annotator
+from datalab.adapters.label_studio.project import ensure_project, find_project, labeling_url
+from datalab.adapters.label_studio.pull import pull_annotations, round_progress
+from datalab.adapters.label_studio.push import PushedRound, push_batch
+from datalab.config import load_guidelines, load_params
+from datalab.errors import StateError
+from datalab.rounds.batch import BatchParams
+from datalab.rounds.progress import Progress
+from datalab.rounds.state import Round
+from datalab.settings import Settings
+from datalab.simulate.annotator import Assignment, Person, label_tasks, truth_by_image
+from datalab.simulate.profile import SimulateParams, profiles_of
+from datalab.tables import BATCH, CATALOG, PROPOSALS
+from datalab.workspace import Workspace
+
+
+def push(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
+    """Make the round's tasks in Label Studio and write tasks.parquet."""
+    settings = Settings.load(workspace.env)
+    client = connect(settings.label_studio_url, settings.label_studio_token)
+    guidelines = load_guidelines(workspace.guidelines)
+    overlap = load_params(workspace.params, "batch", BatchParams).overlap
+    target = PushedRound(ensure_project(client, workspace.name, guidelines, overlap), state.round_id, guidelines)
+    folder = workspace.round_folder(state.number)
+    batch = read_table(folder / "batch.parquet", BATCH)
+    catalog = read_table(workspace.catalog, CATALOG)
+    files = dict(zip(catalog["image_id"], catalog["file"], strict=True))
+    progress(0.0, "publishing images")
+    publish_images(
+        client, target.project_id, workspace, settings.datalab_media, [files[one] for one in batch["image_id"]]
+    )
+    urls = {image_id: image_url(workspace, files[image_id]) for image_id in batch["image_id"]}
+    proposals = read_table(folder / "proposals.parquet", PROPOSALS)
+    tasks = push_batch(client, target, batch, proposals, urls, progress)
+    write_table(folder / "tasks.parquet", tasks)
+    return {"project_id": target.project_id, "tasks": len(tasks), "pushed_at": time.time()}
+
+
+def label(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any] | None:
+    """None while people still have to work, else the seconds since the push."""
+    client, target = open_round(workspace, state)
+    done = round_progress(client, target)
+    progress(done.annotations_done / max(1, done.annotations_wanted), f"people: {done.tasks_done}/{done.tasks_total}")
+    return {"seconds": time.time() - state.facts["pushed_at"]} if done.complete else None
+
+
+def pull(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
+    """Write annotations.parquet: every annotation of the round, raw."""
+    client, target = open_round(workspace, state)
+    table = pull_annotations(client, target, read_table(workspace.catalog, CATALOG))
+    write_table(workspace.round_folder(state.number) / "annotations.parquet", table)
+    return {
+        "annotations": len(table),
+        "skipped": int(table["was_cancelled"].sum()),
+        "annotators": sorted(table["annotator"].unique()),
+    }
+
+
+def simulate(workspace: Workspace, state: Round, truth: pd.DataFrame) -> dict[str, int]:
+    """Let the simulated annotators of params.yaml label the round; name to number of their annotations."""
+    params = load_params(workspace.params, "simulate", SimulateParams)
+    settings = Settings.load(workspace.env)
+    client, target = open_round(workspace, state)
+    classes = tuple(target.guidelines.names)
+    work = Assignment(target.project_id, truth_by_image(truth, classes), classes, params.seed)
+    people = [
+        Person(profile, ensure_annotator(client, f"{profile.name}@datalab.local", settings.annotator_password))
+        for profile in profiles_of(params)
+    ]
+    progress = round_progress(client, target)
+    wanted = progress.annotations_wanted - progress.annotations_done
+    with tqdm(total=wanted, desc="label", unit="annotation", disable=None) as bar:
+
+        def on_done() -> None:
+            bar.update()
+
+        return label_tasks(client.url, people, work, on_done)
+
+
+def open_round(workspace: Workspace, state: Round) -> tuple[Client, PushedRound]:
+    """The server and the project of a round that was pushed."""
+    settings = Settings.load(workspace.env)
+    client = connect(settings.label_studio_url, settings.label_studio_token)
+    project = find_project(client, workspace.name)
+    if project is None:
+        raise StateError(f"Label Studio has no project {workspace.name!r}; round {state.round_id} cannot go on without")
+    return client, PushedRound(int(project.id), state.round_id, load_guidelines(workspace.guidelines))
+
+
+def where_to_label(workspace: Workspace, state: Round) -> str:
+    """What a person needs to start labeling. The passwords stay in .env."""
+    settings = Settings.load(workspace.env)
+    client, target = open_round(workspace, state)
+    return (
+        f"Label at {labeling_url(client, target.project_id)}\n"
+        f"log in as {settings.label_studio_username}, password: LABEL_STUDIO_PASSWORD in {workspace.env}; "
+        f"one account per annotator: {client.url}/organization (Invite Members)\n"
+        "When all tasks are done, run the same command again (or: prefect deployment run label-round)."
+    )

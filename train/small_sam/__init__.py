@@ -1,0 +1,1 @@
+"""How the small SAM that ships with datalab was trained."""
