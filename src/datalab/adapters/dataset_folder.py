@@ -1,0 +1,40 @@
+"""The dataset on disk as stages write and read it: index.parquet, classes.json, masks/<image_id>.png."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from datalab.adapters.files import read_json, read_table
+from datalab.errors import InputError
+from datalab.tables import DATASET
+
+
+@dataclass(frozen=True)
+class DatasetFolder:
+    """What lies in data/dataset."""
+
+    root: Path
+    index: pd.DataFrame
+    """Table DATASET."""
+    class_ids: tuple[int, ...]
+    """Pixel values, 0 (background) first."""
+    class_names: tuple[str, ...]
+
+    def split(self, name: str) -> pd.DataFrame:
+        """Rows of one split, sorted by image_id."""
+        return self.index[self.index["split"] == name].sort_values("image_id").reset_index(drop=True)
+
+    def mask(self, image_id: str) -> Path:
+        """Label map of an image."""
+        return self.root / "masks" / f"{image_id}.png"
+
+
+def read_dataset(folder: Path) -> DatasetFolder:
+    """Read index and classes; InputError where something is missing."""
+    classes = read_json(folder / "classes.json")
+    try:
+        ids, names = zip(*((int(item["id"]), str(item["name"])) for item in classes), strict=True)
+    except (KeyError, TypeError, ValueError) as exc:
+        raise InputError(f"{folder / 'classes.json'} is no list of classes; run dvc repro dataset") from exc
+    return DatasetFolder(folder, read_table(folder / "index.parquet", DATASET), ids, names)

@@ -1,0 +1,124 @@
+"""Plots as PNG files, drawn by matplotlib without a screen; the same input gives the same picture."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from datalab.adapters.files import write_bytes
+from datalab.masks import IGNORE_ID
+
+DPI = 110
+COLUMNS = 4
+UNKNOWN_COLOR = "#ffffff"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One image of a contact sheet."""
+
+    image_id: str
+    image: npt.NDArray[np.uint8]
+    """(H, W, 3) RGB."""
+    truth: npt.NDArray[np.uint8]
+    """(H, W) class ids."""
+    predicted: npt.NDArray[np.uint8]
+    """(H, W) class ids."""
+    iou: float
+    """Mean IoU of this image; NaN where undefined."""
+
+
+def plot_iou(path: Path, table: pd.DataFrame) -> None:
+    """Bars of IoU per class with their intervals; columns class, iou, low, high (NaN: undefined)."""
+    figure = Figure(figsize=(7, 1.2 + 0.35 * len(table)), layout="constrained")
+    axes = figure.subplots()
+    values = table[["iou", "low", "high"]].to_numpy(dtype=np.float64)
+    places = np.arange(len(values))
+    axes.barh(places, np.nan_to_num(values[:, 0]), color="#4c72b0", height=0.65)
+    for place, (value, low, high) in enumerate(values.tolist()):
+        _annotate(axes, place, value, low, high)
+    axes.set_yticks(places, list(table["class"]))
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.12)
+    axes.set_xlabel("intersection over union, with 95% interval over test images")
+    axes.spines[["top", "right"]].set_visible(False)
+    _save(figure, path)
+
+
+def plot_confusion(path: Path, names: Sequence[str], confusion: npt.NDArray[np.int64]) -> None:
+    """Pooled confusion matrix (K, K), each row as shares of the true class; rows without a pixel stay grey."""
+    totals = confusion.sum(axis=1, keepdims=True)
+    shares = np.where(totals > 0, confusion / np.maximum(totals, 1), np.nan)
+    side = 2.5 + 0.5 * len(names)
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    axes = figure.subplots()
+    axes.set_facecolor("#dddddd")
+    drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.argwhere(shares >= 0.005):
+        share = float(shares[row, column])
+        axes.text(
+            column, row, f"{share:.2f}", ha="center", va="center", size=7, color="white" if share > 0.6 else "black"
+        )
+    axes.set_xticks(range(len(names)), list(names), rotation=45, ha="right")
+    axes.set_yticks(range(len(names)), list(names))
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    figure.colorbar(drawn, shrink=0.8, label="share of the true class's pixels")
+    _save(figure, path)
+
+
+def plot_contact_sheet(path: Path, tiles: Sequence[Tile], colors: Mapping[int, str]) -> None:
+    """Each image with the outlines of truth (solid) and prediction (dashed, with a black edge) in the class colours."""
+    columns = min(COLUMNS, max(1, len(tiles)))
+    rows = max(1, -(-len(tiles) // columns))
+    figure = Figure(figsize=(3.2 * columns, 2.9 * rows + 0.4), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.set_axis_off()
+    for axes, tile in zip(grid, tiles, strict=False):
+        axes.imshow(tile.image)
+        _outline(axes, tile.truth, colors, "solid")
+        _outline(axes, tile.predicted, colors, "dashed")
+        score = "nothing judged" if np.isnan(tile.iou) else f"IoU {tile.iou:.2f}"
+        axes.set_title(f"{tile.image_id[:8]}  {score}", size=8)
+    truth = Line2D([], [], color="black", linestyle="solid", label="truth")
+    prediction = Line2D([], [], color="black", linestyle="dashed", label="prediction")
+    legend = figure.legend(handles=[truth, prediction], loc="outside lower center")
+    legend.set_ncols(2)
+    _save(figure, path)
+
+
+def _annotate(axes: Axes, place: float, value: float, low: float, high: float) -> None:
+    """The interval as a line and the value beside the bar; what is undefined says so."""
+    if np.isnan(value):
+        axes.text(0.01, place, "not in the test images", va="center", size=8, color="#777777")
+        return
+    if not np.isnan(low):
+        axes.plot([low, high], [place, place], color="black", linewidth=1.5, solid_capstyle="butt")
+    axes.text(max(value, 0.0 if np.isnan(high) else high) + 0.01, place, f"{value:.2f}", va="center", size=8)
+
+
+def _outline(axes: Axes, label_map: npt.NDArray[np.uint8], colors: Mapping[int, str], style: str) -> None:
+    for class_id in sorted({int(value) for value in np.unique(label_map)} - {0, IGNORE_ID}):
+        inside = np.pad(label_map == class_id, 1).astype(np.float32)
+        extent = np.arange(-1, inside.shape[1] - 1), np.arange(-1, inside.shape[0] - 1)
+        color = colors.get(class_id, UNKNOWN_COLOR)
+        if style == "dashed":
+            axes.contour(*extent, inside, levels=[0.5], colors="black", linewidths=2.2)
+        axes.contour(*extent, inside, levels=[0.5], colors=color, linewidths=1.4, linestyles=style)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Write the PNG whole or not at all; no date or version in it."""
+    FigureCanvasAgg(figure)
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    write_bytes(path, buffer.getvalue())

@@ -1,0 +1,122 @@
+"""Labelled images as label maps, dealt to train, validation and test."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from datalab.adapters.files import fresh_folder, read_table, write_json, write_label_map, write_table
+from datalab.config import Guidelines, load_guidelines, load_params
+from datalab.errors import InputError, one_line_errors
+from datalab.learning.splits import assign_splits
+from datalab.masks import label_map
+from datalab.tables import ANNOTATED_REGIONS, CATALOG, CONSENSUS, DATASET, RATINGS
+
+
+@dataclass(frozen=True)
+class Params:
+    """How labelled images are dealt."""
+
+    seed: int
+    train: float
+    """Share of the images."""
+    validation: float
+    """Share that decides when training stops."""
+    test: float
+    """Share that the reported figures come from; never trained on, never used to choose."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Files of the stage."""
+
+    consensus: Path
+    """Table CONSENSUS: what the masks are painted from."""
+    ratings: Path
+    """Table RATINGS: which images were looked at. One without an object is all background."""
+    regions: Path
+    """Table ANNOTATED_REGIONS: the classes seen, to spread them over the splits. Unlike consensus they stay as they
+    were when the round was closed, and so do the splits."""
+    catalog: Path
+    """Table CATALOG."""
+    guidelines: Path
+    """Folder with classes.yaml."""
+
+
+def run(inputs: Inputs, out: Path, params: Params) -> None:
+    """Write `out`: index.parquet (table DATASET), classes.json and masks/<image_id>.png.
+
+    classes.json is a list of {"id", "name"}, background (0) first. Gold images are left out: they are there to judge
+    people, and stay unseen. InputError where nothing is labelled or a split would be empty.
+    """
+    guidelines = load_guidelines(inputs.guidelines)
+    ratings = read_table(inputs.ratings, RATINGS)
+    ratings = ratings[ratings["role"] != "gold"]
+    if ratings.empty:
+        raise InputError("no image has been labelled yet; label a round first (datalab round)")
+    images = labelled_images(
+        ratings, read_table(inputs.regions, ANNOTATED_REGIONS), read_table(inputs.catalog, CATALOG)
+    )
+    splits = assign_splits(images, (params.train, params.validation, params.test), params.seed)
+    index = images.assign(split=images["duplicate_group"].map(splits)).loc[:, list(DATASET)]
+    objects = {str(key): rows for key, rows in read_table(inputs.consensus, CONSENSUS).groupby("image_id")}
+    with fresh_folder(out) as folder:
+        for image_id, height, width in zip(images["image_id"], images["height"], images["width"], strict=True):
+            painted = paint(objects.get(image_id), guidelines, int(height), int(width))
+            write_label_map(folder / "masks" / f"{image_id}.png", painted)
+        write_json(folder / "classes.json", class_list(guidelines))
+        write_table(folder / "index.parquet", index)
+
+
+def labelled_images(ratings: pd.DataFrame, regions: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
+    """One row per rated image, sorted by image_id: the catalog's columns, `raters`, `round_id` and `labels`.
+
+    `round_id` is the first round it was rated in, `labels` the distinct classes anybody drew in that round.
+    """
+    first = ratings.groupby("image_id")["round_id"].min()
+    raters = ratings.groupby("image_id")["annotator"].nunique()
+    then = regions[regions["round_id"] == regions["image_id"].map(first)]
+    labels = {str(key): sorted(set(found)) for key, found in then.groupby("image_id")["label"]}
+    rows = catalog[catalog["image_id"].isin(first.index)].sort_values("image_id")
+    missing = sorted(set(first.index) - set(rows["image_id"]))
+    if missing:
+        raise InputError(f"image {missing[0]} was labelled but is not in the catalog; ingest its folder again")
+    return rows.assign(
+        raters=rows["image_id"].map(raters).astype("int64"),
+        round_id=rows["image_id"].map(first),
+        labels=rows["image_id"].map(lambda image_id: tuple(labels.get(image_id, ()))),
+    ).reset_index(drop=True)
+
+
+def paint(objects: pd.DataFrame | None, guidelines: Guidelines, height: int, width: int) -> npt.NDArray[np.uint8]:
+    """The (height, width) label map of class ids of one image's consensus objects; None: all background."""
+    if objects is None:
+        return np.zeros((height, width), dtype=np.uint8)
+    ids = [guidelines.id_of(label) for label in objects["label"]]
+    return label_map(zip(ids, objects["rle"], strict=True), height, width)
+
+
+def class_list(guidelines: Guidelines) -> list[dict[str, int | str]]:
+    """Classes as JSON, background first. Colours and rules are left out: they do not change what a model learns."""
+    named = [(0, "background"), *((item.id, item.name) for item in guidelines.classes)]
+    return [{"id": class_id, "name": name} for class_id, name in named]
+
+
+def main() -> None:
+    """Command line of the stage; the paths are given in dvc.yaml."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("consensus", "ratings", "regions", "catalog", "guidelines"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--params", type=Path, required=True)
+    given = parser.parse_args()
+    inputs = Inputs(given.consensus, given.ratings, given.regions, given.catalog, given.guidelines)
+    run(inputs, given.out, load_params(given.params, "dataset", Params))
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()

@@ -1,0 +1,122 @@
+"""Train the segmenter on the labelled images."""
+
+import argparse
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
+from datalab.adapters.files import write_json
+from datalab.adapters.segmenter import Segmenter, save_segmenter
+from datalab.adapters.segmenter_network import STRIDE, NetworkSize
+from datalab.adapters.segmenter_samples import Augmentation, Sample, read_sample
+from datalab.adapters.segmenter_training import Look, Schedule, train_segmenter
+from datalab.config import load_params
+from datalab.errors import InputError, one_line_errors
+
+
+@dataclass(frozen=True)
+class Params:
+    """Size of the network, how it learns, and how images are varied."""
+
+    seed: int
+    longest_side: int
+    """Working size in pixels."""
+    width: int
+    """Channels of the decoder, a multiple of 16."""
+    members: int
+    """Heads of the committee."""
+    steps: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    validate_every: int
+    patience: int
+    imbalance: float
+    crop: int
+    object_share: float
+    vertical_flip: bool
+    color_jitter: float
+
+
+def run(dataset: Path, images: Path, embeddings: Path, out: Path, report: Path, params: Params) -> None:
+    """Train on split "train", stop by split "validation"; write the model and the curve.
+
+    The report holds the curve (step, loss, validation_miou), the best step and counts; no timings, so that the same
+    inputs give the same bytes.
+    """
+    _check(params)
+    folder = read_dataset(dataset)
+    train, validation = (_read_split(folder, split, images, embeddings, params) for split in ("train", "validation"))
+    if not train:
+        raise InputError("the dataset has no training image; label more images")
+    size = NetworkSize(train[0].embedding.shape[0], len(folder.class_ids), params.width, params.members)
+    augmentation = Augmentation(params.crop, params.object_share, params.vertical_flip, params.color_jitter)
+    network, looks = train_segmenter(train, validation, size, _schedule(params), augmentation, params.seed)
+    save_segmenter(out, Segmenter(network, folder.class_ids, folder.class_names, params.longest_side))
+    write_json(report, _report(looks, len(train), len(validation)))
+
+
+def _read_split(folder: DatasetFolder, split: str, images: Path, embeddings: Path, params: Params) -> list[Sample]:
+    return [
+        read_sample(
+            images / str(row.file),
+            embeddings / f"{row.image_id}.npy",
+            params.longest_side,
+            folder.mask(str(row.image_id)),
+            folder.class_ids,
+        )
+        for row in folder.split(split).itertuples()
+    ]
+
+
+def _schedule(params: Params) -> Schedule:
+    return Schedule(
+        steps=params.steps,
+        batch_size=params.batch_size,
+        learning_rate=params.learning_rate,
+        weight_decay=params.weight_decay,
+        validate_every=params.validate_every,
+        patience=params.patience,
+        imbalance=params.imbalance,
+    )
+
+
+def _report(looks: list[Look], train: int, validation: int) -> dict[str, Any]:
+    scored = [look for look in looks if look.validation_miou is not None]
+    best = max(scored, key=lambda look: (look.validation_miou or 0.0, look.step), default=None)
+    return {
+        "best_step": None if best is None else best.step,
+        "best_validation_miou": None if best is None else best.validation_miou,
+        "images_train": train,
+        "images_validation": validation,
+        "curve": [asdict(look) for look in looks],
+    }
+
+
+def _check(params: Params) -> None:
+    for name in ("longest_side", "crop"):
+        if getattr(params, name) < STRIDE or getattr(params, name) % STRIDE:
+            raise InputError(f"train.{name} must be a multiple of {STRIDE}, got {getattr(params, name)}")
+    if params.width < 16 or params.width % 16:
+        raise InputError(f"train.width must be a multiple of 16, got {params.width}")
+    for name in ("members", "steps", "batch_size", "validate_every", "patience"):
+        if getattr(params, name) < 1:
+            raise InputError(f"train.{name} must be 1 or more, got {getattr(params, name)}")
+    if params.learning_rate <= 0:
+        raise InputError(f"train.learning_rate must be above 0, got {params.learning_rate}")
+
+
+def main() -> None:
+    """Command line of the stage; the paths are given in dvc.yaml."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("dataset", "images", "embeddings", "out", "report", "params"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    given = parser.parse_args()
+    params = load_params(given.params, "train", Params)
+    run(given.dataset, given.images, given.embeddings, given.out, given.report, params)
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()
