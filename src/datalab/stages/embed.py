@@ -12,6 +12,7 @@ from tqdm import tqdm
 from datalab.adapters.files import read_json, read_rgb, read_table, write_bytes, write_json
 from datalab.adapters.sam import embed_image, load_sam, model_version
 from datalab.config import load_params
+from datalab.errors import one_line_errors
 from datalab.tables import CATALOG
 
 
@@ -58,4 +59,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors():
+        main()

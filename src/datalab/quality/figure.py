@@ -1,0 +1,25 @@
+"""One reported number: its value with an interval, or the reason why there is none."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Figure:
+    """`value` is None where it is undefined, and then `reason` says why; `n` is what it was counted over."""
+
+    value: float | None
+    n: int
+    low: float | None = None
+    high: float | None = None
+    reason: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Keys value, low, high, n, reason; numbers to six digits."""
+        rounded = {key: round(item, 6) if isinstance(item, float) else item for key, item in asdict(self).items()}
+        return dict(rounded)
+
+
+def undefined(reason: str, n: int = 0) -> Figure:
+    """No number, and why."""
+    return Figure(None, n, reason=reason)
