@@ -72,8 +72,10 @@ def run_flow(workspace: Workspace, source: Source) -> int:
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
     from label_round import label_round  # noqa: PLC0415  (prefect reads its settings on import)
 
-    paths = (str(path.resolve()) if path else "" for path in (source.images, source.masks, source.classes))
-    return int(label_round(str(workspace.root), *paths))
+    images, masks, classes = (
+        str(path.resolve()) if path else "" for path in (source.images, source.masks, source.classes)
+    )
+    return int(label_round(str(workspace.root), images, masks, classes))
 
 
 def check_folders(images: Path | None, masks: Path | None, classes: Path | None) -> None:

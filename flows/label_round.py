@@ -14,14 +14,13 @@ from datalab.rounds.report import write_report
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.states import get_state_exception
 
 from datalab.adapters.files import read_json
 from datalab.config import load_guidelines
 from datalab.errors import ServiceError
 from datalab.rounds.closing import learn, publish
 from datalab.rounds.opening import Source, choose, take_in
-from datalab.rounds.progress import Progress
+from datalab.rounds.progress import Progress, terminal_bar
 from datalab.rounds.proposing import propose
 from datalab.rounds.state import STEPS, Round, latest_round, save_round
 from datalab.rounds.summary import summary_rows
@@ -29,14 +28,14 @@ from datalab.workspace import Workspace
 
 Step = Callable[[Workspace, Round, Progress], dict[str, Any] | None]
 
-SECONDS_BETWEEN_TRIES = [2, 10, 30]
+SECONDS_BETWEEN_TRIES: list[float] = [2, 10, 30]
 LOCAL: dict[str, Step] = {"choose": choose, "propose": propose, "learn": learn, "report": write_report}
 NETWORK: dict[str, Step] = {"push": push, "pull": pull, "publish": publish, "label": label}
 
 
 async def is_service_error(task: Any, task_run: TaskRun, state: State) -> bool:
     """Only a server that did not answer is worth another try."""
-    return isinstance(await get_state_exception(state), ServiceError)
+    return isinstance(await state.aresult(raise_on_failure=False), ServiceError)
 
 
 @flow(name="label-round", log_prints=False)
@@ -57,10 +56,10 @@ def label_round(workspace: str = ".", images: str = "", masks: str = "", classes
     assert isinstance(artifact, UUID)
     while state.due is not None:
         step = state.due
-        progress = progress_artifact(artifact, STEPS.index(step))
         started = time.monotonic()
         get_run_logger().info("round %s: %s", state.round_id, step)
-        facts = run_step(step, place, state, progress, source, wait)
+        with terminal_bar(step) as bar:
+            facts = run_step(step, place, state, both(bar, progress_artifact(artifact, step)), source, wait)
         if facts is None:
             get_run_logger().info("round %s waits for people; run again when they are done", state.round_id)
             return state.number
@@ -98,16 +97,27 @@ def run_step(
     return facts
 
 
-def progress_artifact(artifact: UUID, place: int) -> Progress:
+def both(bar: Progress, artifact: Progress) -> Progress:
+    """Tell the terminal and the Prefect UI."""
+
+    def show(share: float, doing: str) -> None:
+        bar(share, doing)
+        artifact(share, doing)
+
+    return show
+
+
+def progress_artifact(artifact: UUID, step: str) -> Progress:
     """Shows a step's progress as a share of the whole round in the Prefect UI, at most once a second."""
     last = 0.0
+    place = STEPS.index(step)
 
     def show(share: float, doing: str) -> None:
         nonlocal last
         if time.monotonic() - last < 1.0:
             return
         last = time.monotonic()
-        update_progress_artifact(artifact, progress=100 * (place + share) / len(STEPS), description=doing)
+        update_progress_artifact(artifact, progress=100 * (place + share) / len(STEPS), description=f"{step}: {doing}")
 
     return show
 

@@ -1,14 +1,18 @@
-"""The last steps of a round: learn from the labels, show what came of it."""
+"""The last steps of a round: learn from the labels, show where the model fails."""
 
 from typing import Any
 
 from datalab.adapters.dvc import add, repro
+from datalab.adapters.review import publish as publish_dataset
+from datalab.adapters.review_app import review_url
+from datalab.adapters.review_inputs import read_inputs
 from datalab.rounds.progress import Progress
 from datalab.rounds.state import Round
+from datalab.settings import Settings
 from datalab.workspace import Workspace
 
 STAGES = 10
-"""How many stages dvc.yaml has: only for the progress bar."""
+"""About how many stages dvc.yaml has: only for the progress shown."""
 
 
 def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
@@ -18,7 +22,14 @@ def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, A
     ran: list[str] = []
 
     def on_stage(stage: str) -> None:
-        ran.append(stage)
         progress(min(1.0, len(ran) / STAGES), f"dvc stage {stage}")
+        ran.append(stage)
 
     return {"stages": repro(workspace, on_stage=on_stage)}
+
+
+def publish(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
+    """Bring the FiftyOne dataset of the workspace up to date."""
+    settings = Settings.load(workspace.env)
+    report = publish_dataset(settings.fiftyone_database_uri, workspace.name, read_inputs(workspace), progress)
+    return {"review": review_url(settings.fiftyone_url, workspace.name), "views": list(report.views)}

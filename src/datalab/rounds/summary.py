@@ -5,6 +5,8 @@ from typing import Any
 
 from rich.table import Table
 
+from datalab.rounds.state import STEPS
+
 Report = dict[str, Any]
 
 
@@ -26,36 +28,33 @@ def summary_table(report: Report) -> Table:
 def _rows(report: Report) -> Iterator[tuple[str, str]]:
     images = report["images"]
     yield "images", f"{images['total']} ({images['added']} new in this round)"
-    yield "duplicates", f"{images['exact_duplicates']} exact, {images['near_duplicates']} near"
+    yield "duplicates", f"{images['exact_duplicates']} exact (left out), {images['near_duplicates']} near (grouped)"
     yield "quarantined", str(images["quarantined"])
     yield "batch", ", ".join(f"{count} {role}" for role, count in sorted(report["batch"].items()))
     yield "proposals", f"{report['proposals']} by {report['sam']}"
     yield "annotations", f"{report['annotations']} by {len(report['annotators'])} annotators"
-    yield from _agreement(report["agreement"])
-    yield from _gold(report["gold"])
-    yield from _evaluation(report["evaluation"])
+    yield "regions", ", ".join(f"{count} {origin}" for origin, count in sorted(report["regions"].items()))
+    for name, figure in report["agreement"].items():
+        yield f"agreement: {name}", interval(figure)
+    verdict = report["agreement_verdict"]
+    yield "agreement: verdict", verdict["value"] or f"none: {verdict['reason']}"
+    for annotator, score in report["gold"].items():
+        yield f"gold: {annotator}", f"F1 {interval(score['f1'])}, IoU {interval(score['mean_iou'])}"
+    for name, figure in report["evaluation"].items():
+        yield f"held-out {name}", interval(figure)
+    yield "held-out images", str(report["test_images"])
     yield "next batch", f"{report['next_batch']} images"
-    yield "seconds", ", ".join(f"{step} {seconds:.0f}" for step, seconds in report["seconds"].items())
+    yield "seconds", _seconds(report["seconds"])
     yield from report["addresses"].items()
 
 
-def _agreement(agreement: Report) -> Iterator[tuple[str, str]]:
-    for name, figure in agreement.items():
-        yield f"agreement: {name}", interval(figure)
-
-
-def _gold(gold: Report) -> Iterator[tuple[str, str]]:
-    for annotator, figure in gold.items():
-        yield f"gold score: {annotator}", interval(figure)
-
-
-def _evaluation(evaluation: Report) -> Iterator[tuple[str, str]]:
-    for name, figure in evaluation.items():
-        yield f"held-out {name}", interval(figure)
+def _seconds(seconds: dict[str, float]) -> str:
+    parts = [f"{step} {seconds[step]:.0f}" for step in STEPS if step in seconds]
+    return f"{sum(seconds.values()):.0f} ({', '.join(parts)})"
 
 
 def interval(figure: Report) -> str:
-    """`0.812 (0.770 to 0.850, n 24)`; a figure without a value gives its reason."""
+    """`0.812 (0.770 to 0.850)`, the value with its 95% interval; a figure without a value gives its reason."""
     if figure["value"] is None:
         return f"undefined: {figure['reason']}"
     text = f"{figure['value']:.3f}"

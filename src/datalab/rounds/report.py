@@ -1,0 +1,78 @@
+"""The report of a round: what its steps and the DVC stages found, in one JSON file."""
+
+from collections import Counter
+from typing import Any
+
+from datalab.adapters.files import read_json, read_table, write_json
+from datalab.errors import InputError
+from datalab.rounds.progress import Progress
+from datalab.rounds.state import Round, round_numbers
+from datalab.settings import Settings
+from datalab.tables import ANNOTATED_REGIONS, CATALOG, NEXT_BATCH, REJECTED
+from datalab.workspace import Workspace
+
+
+def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
+    """Write reports/round-NNNN.json."""
+    settings = Settings.load(workspace.env)
+    agreement = read_json(workspace.reports / "agreement.json")
+    gold = read_json(workspace.reports / "gold.json")["annotators"]
+    metrics = read_json(workspace.reports / "metrics.json")
+    report = {
+        "round": state.number,
+        "workspace": workspace.name,
+        "guideline_version": state.guideline_version,
+        "images": _images(workspace, state),
+        "batch": state.facts["batch"],
+        "sam": state.facts["sam"],
+        "proposals": state.facts["proposals"],
+        "annotations": state.facts["annotations"],
+        "skipped": state.facts["skipped"],
+        "annotators": state.facts["annotators"],
+        "regions": _origins(workspace, state),
+        "double_labelled_images": agreement["double_labelled_images"],
+        "agreement": agreement["figures"],
+        "agreement_verdict": agreement["verdict"],
+        "gold": {name: {"f1": score["f1"], "mean_iou": score["mean_iou"]} for name, score in gold.items()},
+        "evaluation": {"miou": metrics["miou"], **{f"iou {name}": one for name, one in metrics["iou"].items()}},
+        "test_images": metrics["test_images"],
+        "next_batch": len(read_table(workspace.next_batch, NEXT_BATCH)),
+        "seconds": state.seconds,
+        "addresses": {
+            "Label Studio": f"{settings.label_studio_url}/projects/{state.facts['project_id']}/data",
+            "Prefect": settings.prefect_api_url.removesuffix("/api"),
+            "FiftyOne": state.facts["review"],
+        },
+    }
+    write_json(workspace.reports / f"round-{state.round_id}.json", report)
+    return {}
+
+
+def read_report(workspace: Workspace, number: int | None) -> dict[str, Any]:
+    """The report of a round, of the newest one that has a report where `number` is None."""
+    numbers = [number] if number is not None else round_numbers(workspace)[::-1]
+    for candidate in numbers:
+        path = workspace.reports / f"round-{candidate:04d}.json"
+        if path.exists():
+            report: dict[str, Any] = read_json(path)
+            return report
+    raise InputError(f"{workspace.reports} has no report of round {number or 'any'}; finish a round first")
+
+
+def _images(workspace: Workspace, state: Round) -> dict[str, int]:
+    catalog = read_table(workspace.catalog, CATALOG)
+    kinds = Counter(read_table(workspace.rejected, REJECTED)["kind"]) if workspace.rejected.exists() else Counter()
+    return {
+        "total": len(catalog),
+        "added": int(state.facts.get("ingest", {}).get("added", 0)),
+        "exact_duplicates": kinds["exact_duplicate"],
+        "near_duplicates": int((catalog["duplicate_group"] != catalog["image_id"]).sum()),
+        "quarantined": kinds["quarantined"],
+    }
+
+
+def _origins(workspace: Workspace, state: Round) -> dict[str, int]:
+    """How many regions of the round were proposals left untouched, edited ones, and drawn by hand."""
+    regions = read_table(workspace.regions, ANNOTATED_REGIONS)
+    counts = regions[regions["round_id"] == state.round_id]["origin"].value_counts()
+    return {str(origin): int(count) for origin, count in counts.items()}
