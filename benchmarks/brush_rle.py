@@ -7,10 +7,10 @@ from importlib.metadata import version
 
 import numpy as np
 from label_studio_sdk.converter.brush import decode_rle, mask2rle
-from measure import median_ratio, print_result
 
 from datalab.adapters.label_studio.brush import brush_to_mask, mask_to_brush
 from datalab.masks import BoolMask
+from measure import median_ratio, print_result
 
 SIDE = 1024
 REPEATS = 7

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from datalab.rounds.labeling import label, pull, push
-from datalab.rounds.report import write_report
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.client.schemas.objects import State, TaskRun
@@ -19,9 +17,11 @@ from datalab.adapters.files import read_json
 from datalab.config import load_guidelines
 from datalab.errors import ServiceError
 from datalab.rounds.closing import learn, publish
+from datalab.rounds.labeling import label, pull, push
 from datalab.rounds.opening import Source, choose, take_in
 from datalab.rounds.progress import Progress, terminal_bar
 from datalab.rounds.proposing import propose
+from datalab.rounds.report import write_report
 from datalab.rounds.state import STEPS, Round, latest_round, save_round
 from datalab.rounds.summary import summary_rows
 from datalab.workspace import Workspace

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+
+from datalab.masks import rle_to_mask
+from datalab.quality.agreement import rated_images
+from datalab.quality.consensus import Merged, merge_image
+from tests.quality.images import HEIGHT, WIDTH, Box, tables
+
+WIDE: Box = ("coin", 0, 0, 4, 5)
+EXACT: Box = ("coin", 0, 0, 4, 4)
+NARROW: Box = ("coin", 0, 0, 4, 3)
+STRAY: Box = ("coin", 4, 5, 6, 8)
+EQUAL = {"ann": 0.5, "bob": 0.5, "cat": 0.5}
+
+
+def merged(answers: dict[str, list[Box]], skills: dict[str, float] | None = None) -> list[Merged]:
+    images = rated_images(*tables({("i", who): boxes for who, boxes in answers.items()}), at_least=1)
+    return merge_image(images["i"], skills or EQUAL, 0.5)
+
+
+def columns(one: Merged) -> int:
+    return int(rle_to_mask(one.rle, HEIGHT, WIDTH)[0].sum())
+
+
+def test_the_majority_of_pixels_wins() -> None:
+    (one,) = merged({"ann": [WIDE], "bob": [EXACT], "cat": [NARROW]})
+    assert columns(one) == 4
+    assert (one.label, one.votes) == ("coin", 3)
+    assert one.agreement == pytest.approx((16 / 20 + 1 + 12 / 16) / 3)
+
+
+def test_skill_outweighs_number() -> None:
+    (one,) = merged({"ann": [WIDE], "bob": [WIDE], "cat": [NARROW]}, {"ann": 0.2, "bob": 0.2, "cat": 0.9})
+    assert columns(one) == 3
+
+
+def test_a_lone_object_is_left_out_and_majority_kept() -> None:
+    assert len(merged({"ann": [EXACT, STRAY], "bob": [EXACT], "cat": []})) == 1
+
+
+def test_two_raters_must_both_have_it_and_a_tie_is_background() -> None:
+    assert merged({"ann": [EXACT], "bob": []}) == []
+    (one,) = merged({"ann": [WIDE], "bob": [EXACT]})
+    assert columns(one) == 4
+
+
+def test_one_rater_is_taken_as_is() -> None:
+    (one,) = merged({"ann": [EXACT]})
+    assert (one.votes, one.agreement) == (1, 1)
+
+
+def test_class_goes_by_skill() -> None:
+    answers = {"ann": [EXACT], "bob": [("cup", 0, 0, 4, 4)], "cat": [("cup", 0, 0, 4, 4)]}
+    assert merged(answers)[0].label == "cup"
+    assert merged(answers, {"ann": 0.9, "bob": 0.2, "cat": 0.2})[0].label == "coin"
+
+
+def test_identical_masks_give_the_mask_whatever_the_skills() -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        skills = dict(zip(EQUAL, rng.random(3), strict=True))
+        (one,) = merged({who: [EXACT] for who in EQUAL}, skills)
+        assert columns(one) == 4
+
+
+def test_nobody_drew_anything() -> None:
+    assert merged({"ann": [], "bob": []}) == []
