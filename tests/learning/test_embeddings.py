@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from datalab.learning.embeddings import crop_embedding, image_vector, region_vector
+from datalab.learning.prototypes import fit_prototypes, nearest_label
+
+GRID = np.arange(16, dtype=np.float32).reshape(1, 4, 4)
+
+
+def test_padding_is_cut_off() -> None:
+    assert crop_embedding(GRID, 100, 200).shape == (1, 2, 4)
+    assert crop_embedding(GRID, 200, 50).shape == (1, 4, 1)
+    assert crop_embedding(GRID, 1, 1000).shape == (1, 1, 4)
+
+
+def test_an_image_vector_has_unit_length_and_ignores_padding() -> None:
+    rng = np.random.default_rng(0)
+    embedding = rng.normal(size=(3, 4, 4))
+    vector = image_vector(embedding, 50, 100)
+    assert vector.shape == (6,)
+    assert np.linalg.norm(vector) == pytest.approx(1)
+    padded = embedding.copy()
+    padded[:, 2:] = 99
+    assert np.array_equal(image_vector(padded, 50, 100), vector)
+
+
+def test_a_region_vector_is_the_mean_over_its_cells() -> None:
+    embedding = np.zeros((2, 2, 2))
+    embedding[:, 0, 0], embedding[:, 1, 1] = [3, 0], [0, 4]
+    mask = np.zeros((8, 8), dtype=bool)
+    mask[:4, :4] = True
+    assert region_vector(embedding, mask).tolist() == [1, 0]
+    mask[4:, 4:] = True
+    assert region_vector(embedding, mask) == pytest.approx([0.6, 0.8])
+
+
+def test_an_empty_region_is_the_whole_image() -> None:
+    assert region_vector(np.ones((2, 2, 2)), np.zeros((4, 4), dtype=bool)) == pytest.approx([0.5**0.5] * 2)
+
+
+def test_the_nearest_examples_name_a_region() -> None:
+    rng = np.random.default_rng(1)
+    centres = {"coin": [1.0, 0, 0], "cup": [0, 1.0, 0], "": [0, 0, 1.0]}
+    labels = [name for name, count in (("coin", 20), ("cup", 4), ("", 6)) for _ in range(count)]
+    vectors = np.array([centres[name] + rng.normal(0, 0.05, 3) for name in labels], dtype=np.float32)
+    asked = np.array([[0.9, 0.1, 0], [0.1, 0.9, 0], [0, 0.1, 1.1]], dtype=np.float32)
+    assert nearest_label(asked, fit_prototypes(vectors, labels)) == ["coin", "cup", ""]

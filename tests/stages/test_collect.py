@@ -1,0 +1,73 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from datalab.adapters.files import read_table, write_table
+from datalab.errors import InputError
+from datalab.stages.collect import run
+from datalab.tables import ANNOTATED_REGIONS, ANNOTATIONS, RATINGS
+from tests.quality.images import Box
+from tests.stages.rounds_folder import write_round
+
+COIN: Box = ("coin", 0, 0, 4, 4)
+
+
+def collected(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    run(folder, folder / "ratings.parquet", folder / "regions.parquet")
+    ratings = read_table(folder / "ratings.parquet", RATINGS)
+    return ratings, read_table(folder / "regions.parquet", ANNOTATED_REGIONS)
+
+
+def test_ratings_regions_and_roles(tmp_path: Path) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", [COIN, COIN]), ("b", "ann", []), ("b", "bob", [COIN])], gold=("b",))
+    ratings, regions = collected(tmp_path)
+    assert ratings[["image_id", "annotator", "role"]].to_numpy().tolist() == [
+        ["a", "ann", "batch"],
+        ["b", "ann", "gold"],
+        ["b", "bob", "gold"],
+    ]
+    assert regions["image_id"].tolist() == ["a", "a", "b"]
+    assert regions["region_id"].is_unique
+    assert set(regions["origin"]) == {"manual"}
+
+
+def test_the_newest_of_one_person_counts_and_skipped_ones_do_not(tmp_path: Path) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", [COIN]), ("a", "bob", [COIN]), ("b", "cat", [])], skipped=1)
+    write_round(tmp_path, "0002", [("a", "ann", [])], first_id=10)
+    ratings, regions = collected(tmp_path)
+    assert ratings[["annotation_id", "annotator"]].to_numpy().tolist() == [[2, "bob"], [10, "ann"]]
+    assert regions["annotation_id"].tolist() == [2]
+
+
+def test_same_input_same_bytes(tmp_path: Path) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", [COIN]), ("b", "bob", [COIN])])
+    collected(tmp_path)
+    first = (tmp_path / "regions.parquet").read_bytes()
+    collected(tmp_path)
+    assert (tmp_path / "regions.parquet").read_bytes() == first
+
+
+def broken(folder: Path, **changes: str | int) -> None:
+    path = folder / "0001" / "annotations.parquet"
+    write_table(path, read_table(path, ANNOTATIONS).assign(**changes))
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", [COIN])])
+    broken(tmp_path, result_json=json.dumps([{"id": "x", "type": "keypointlabels", "value": {}}]))
+    with pytest.raises(InputError, match="annotation 1 of ann on image a cannot be read: region x: type"):
+        collected(tmp_path)
+
+
+def test_a_mask_of_another_size_is_named(tmp_path: Path) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", [COIN])])
+    broken(tmp_path, width=99)
+    with pytest.raises(InputError, match="has a mask of 8 x 6 pixels, the image has 99 x 6"):
+        collected(tmp_path)
+
+
+def test_no_annotation_at_all(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no annotation yet"):
+        collected(tmp_path)

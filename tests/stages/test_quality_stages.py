@@ -1,0 +1,77 @@
+"""agree, score_gold and consensus behind collect, on a round typed by hand."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from datalab.adapters.files import read_json, read_table, write_table
+from datalab.errors import InputError
+from datalab.stages import agree, collect, consensus, score_gold
+from datalab.tables import CONSENSUS, GOLD, empty
+from tests.quality.images import HEIGHT, WIDTH, Box, rle
+from tests.stages.rounds_folder import Answer, write_round
+
+COIN: Box = ("coin", 0, 0, 4, 4)
+NARROW: Box = ("coin", 0, 0, 4, 3)
+CUP: Box = ("cup", 4, 5, 6, 8)
+PEOPLE = ("ann", "bob", "cat")
+CLASSES = """classes: [{id: 1, name: coin, color: "#ff0000"}, {id: 2, name: cup, color: "#00ff00"}]"""
+AGREE = agree.Params(seed=1, iou_threshold=0.5, least_images=50, reliable=0.8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "guidelines").mkdir()
+    (tmp_path / "guidelines" / "classes.yaml").write_text(CLASSES)
+    return tmp_path
+
+
+def run_stages(folder: Path, answers: list[Answer], gold: pd.DataFrame) -> tuple[Any, Any, pd.DataFrame]:
+    write_round(folder / "rounds", "0001", answers, gold=tuple(gold["image_id"]))
+    write_table(folder / "gold.parquet", gold)
+    ratings, regions = folder / "ratings.parquet", folder / "regions.parquet"
+    collect.run(folder / "rounds", ratings, regions)
+    agree.run(ratings, regions, folder / "guidelines", folder / "pairs.parquet", folder / "agreement.json", AGREE)
+    score_gold.run(ratings, regions, folder / "gold.parquet", folder / "gold.json", score_gold.Params(2, 0.5))
+    consensus.run(ratings, regions, folder / "gold.json", folder / "consensus.parquet", consensus.Params(0.5))
+    merged = read_table(folder / "consensus.parquet", CONSENSUS)
+    return read_json(folder / "agreement.json"), read_json(folder / "gold.json")["annotators"], merged
+
+
+def gold_of(image_id: str) -> pd.DataFrame:
+    return pd.DataFrame([(image_id, "t", "coin", rle(0, 0, 4, 4), HEIGHT, WIDTH)], columns=list(GOLD))
+
+
+def test_a_whole_round(folder: Path) -> None:
+    answers: list[Answer] = [(image, who, [COIN, CUP]) for image in "ab" for who in PEOPLE]
+    answers += [("g", "ann", [COIN]), ("g", "bob", [NARROW]), ("g", "cat", [])]
+    agreement, gold, merged = run_stages(folder, answers, gold_of("g"))
+    assert agreement["double_labelled_images"] == 3
+    assert agreement["verdict"] == {"value": None, "reason": "3 double-labelled images; a verdict needs 50"}
+    assert set(agreement["per_pair"]) == {"ann | bob", "ann | cat", "bob | cat"}
+    assert agreement["per_pair"]["ann | bob"]["value"] == pytest.approx((1 + 1 + 0.75) / 3, abs=1e-6)
+    assert [gold[who]["f1"]["value"] for who in PEOPLE] == [1, 1, 0]
+    assert gold["bob"]["mean_iou"]["value"] == 0.75
+    assert set(merged["image_id"]) == {"a", "b"}
+    assert merged["votes"].tolist() == [3, 3, 3, 3]
+
+
+def test_one_person_and_no_gold(folder: Path) -> None:
+    agreement, gold, merged = run_stages(folder, [("a", "ann", [COIN])], empty(GOLD))
+    assert agreement["figures"]["objects (matched IoU)"]["value"] is None
+    assert gold["ann"]["f1"]["value"] is None
+    assert gold["ann"]["f1"]["reason"] == "nothing to count"
+    assert len(merged) == 1
+
+
+def test_everybody_saw_nothing(folder: Path) -> None:
+    agreement, _, merged = run_stages(folder, [("a", who, []) for who in PEOPLE], empty(GOLD))
+    assert agreement["figures"]["objects (matched IoU)"]["value"] is None
+    assert merged.empty
+
+
+def test_an_unknown_class_is_named(folder: Path) -> None:
+    with pytest.raises(InputError, match="the class 'plate'; add it"):
+        run_stages(folder, [("a", "ann", [("plate", 0, 0, 2, 2)])], empty(GOLD))
