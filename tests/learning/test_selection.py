@@ -64,7 +64,14 @@ def test_a_batch_has_its_parts_spread_over_the_ranks() -> None:
     assert Counter(batch["reason"]) == {"uncertainty": 12, "diversity": 4, "random": 4}
     assert set(batch["reason"][:5]) == {"uncertainty", "diversity", "random"}
     unsure = batch[batch["reason"] == "uncertainty"]["uncertainty"]
-    assert unsure.min() >= np.linspace(0, 1, 100)[100 - 4 * 12 - 4]
+    assert unsure.min() >= np.linspace(0, 1, 100)[100 - 48 - 4]
+
+
+def test_in_a_small_pool_the_certain_half_is_no_candidate() -> None:
+    batch = next_batch(pool_of(40), vectors_of(40), NOTHING, 20, SHARES, np.random.default_rng(0))
+    unsure = batch[batch["reason"] == "uncertainty"]["uncertainty"]
+    assert len(unsure) == 12
+    assert unsure.min() >= np.linspace(0, 1, 40)[40 - 18 - 4]
 
 
 def test_the_same_seed_gives_the_same_batch() -> None:

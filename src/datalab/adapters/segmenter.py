@@ -1,7 +1,8 @@
 """The trained segmenter: load and save it, and predict label maps with a committee's probabilities."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def predict(segmenter: Segmenter, sample: Sample, flip: bool) -> Prediction:
             f"the model wants embeddings of {segmenter.network.size.channels} channels, got {embedding.shape[1]}; "
             "the SAM checkpoint was changed: run dvc repro train"
         )
-    with torch.inference_mode():
+    with single_thread(), torch.inference_mode():
         members = segmenter.network(image, embedding)[0].softmax(dim=1)
         if flip:
             mirrored = segmenter.network(image.flip(-1), embedding.flip(-1))[0].softmax(dim=1)
@@ -92,6 +93,21 @@ def load_segmenter(path: Path) -> Segmenter:
     network.load_state_dict(weights)
     classes: dict[str, int] = meaning["classes"]
     return Segmenter(network.eval(), tuple(classes.values()), tuple(classes), meaning["longest_side"])
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """One thread for torch within the block.
+
+    The network is so small that threads mostly wait for each other: on two busy cores two threads took 20 times as long
+    as one. It also makes sums, and so the trained weights, the same whatever the number of cores.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def new_network(size: NetworkSize, seed: int, embeddings: Sequence[npt.NDArray[np.float16]]) -> SegmenterNetwork:

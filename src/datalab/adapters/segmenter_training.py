@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from datalab.adapters.segmenter import Segmenter, new_network, predict
+from datalab.adapters.segmenter import Segmenter, new_network, predict, single_thread
 from datalab.adapters.segmenter_loss import class_weights, segmentation_loss
 from datalab.adapters.segmenter_network import NetworkSize, SegmenterNetwork
 from datalab.adapters.segmenter_samples import Augmentation, Batch, Sample, draw_batch
@@ -69,7 +69,7 @@ def train_segmenter(
     looks: list[Look] = []
     best = Best(network)
     losses: list[float] = []
-    with _deterministic(), tqdm(total=schedule.steps, desc="train", unit="step") as bar:
+    with single_thread(), _deterministic(), tqdm(total=schedule.steps, desc="train", unit="step") as bar:
         for step, places in enumerate(_places(len(train), schedule, rng), start=1):
             for group in optimizer.param_groups:
                 group["lr"] = schedule.learning_rate * _rate(step, schedule.steps)

@@ -28,7 +28,8 @@ class Shares:
     diversity: float
     random: float
     candidates: int
-    """The uncertain part is chosen among this many times its size of the highest scores."""
+    """The uncertain part is chosen among this many times its size of the highest scores, at most half of the pool: in a
+    small pool nearly every image would be a candidate, and only diversity would choose."""
 
 
 def k_center(vectors: Vectors, count: int, covered: Vectors) -> Indices:
@@ -78,7 +79,8 @@ def next_batch(
     unsure_count = wanted - len(control) - diverse_count
 
     rest = np.setdiff1d(kept, control)
-    candidates = rest[np.argsort(-scores[rest], kind="stable")][: shares.candidates * unsure_count]
+    many = min(shares.candidates * unsure_count, max(unsure_count, len(rest) // 2))
+    candidates = rest[np.argsort(-scores[rest], kind="stable")][:many]
     unsure = candidates[k_center(vectors[candidates], unsure_count, np.vstack([labelled, vectors[control]]))]
     rest = np.setdiff1d(rest, unsure)
     taken = np.vstack([labelled, vectors[control], vectors[unsure]])

@@ -1,0 +1,100 @@
+"""A workspace of blobs, labelled by their exact masks, on which the learning stages run in seconds."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from datalab.adapters.files import read_label_map, write_table
+from datalab.masks import mask_to_rle
+from datalab.stages import dataset, train
+from datalab.tables import ANNOTATED_REGIONS, CATALOG, CONSENSUS, GOLD, RATINGS
+from datalab.workspace import Workspace
+from tests.adapters.blobs import write_blob
+
+NAMES = {1: "disc", 2: "square"}
+DATASET = dataset.Params(seed=0, train=0.6, validation=0.2, test=0.2)
+TRAIN = train.Params(
+    seed=0,
+    longest_side=64,
+    width=16,
+    members=3,
+    steps=40,
+    batch_size=4,
+    learning_rate=0.01,
+    weight_decay=0.01,
+    validate_every=20,
+    patience=5,
+    imbalance=0.5,
+    crop=48,
+    object_share=0.5,
+    vertical_flip=True,
+    color_jitter=0.1,
+)
+
+
+def image_ids(count: int) -> list[str]:
+    return [f"{place:016x}" for place in range(count)]
+
+
+def blob_workspace(root: Path, images: int = 24, labelled: int = 12, gold: int = 2) -> Workspace:
+    """`images` blobs; the last `gold` are gold, the first `labelled` rated by one person, in two rounds."""
+    ids = image_ids(images)
+    for seed, image_id in enumerate(ids):
+        write_blob(root / "data", image_id, seed)
+    (root / "guidelines").mkdir()
+    classes = [{"id": key, "name": name, "color": f"#{key}0a0f0"} for key, name in NAMES.items()]
+    (root / "guidelines" / "classes.yaml").write_text(yaml.safe_dump({"classes": classes}))
+    for name in ("params.yaml", "dvc.yaml"):
+        (root / name).write_text("{}")
+    workspace = Workspace.at(root)
+    rows = [(image_id, f"{image_id}.png", "", 64, 48, "0" * 16, image_id) for image_id in ids]
+    write_table(workspace.catalog, pd.DataFrame(rows, columns=list(CATALOG)))
+    write_table(workspace.gold, regions_of(root, ids[images - gold :]).loc[:, list(GOLD)])
+    label(workspace, ids[:labelled])
+    return workspace
+
+
+def label(workspace: Workspace, ids: list[str]) -> None:
+    """Rate these images with their exact masks; the first half in round 0001, the others in 0002."""
+    rounds = {image_id: "0001" if place < len(ids) / 2 else "0002" for place, image_id in enumerate(ids)}
+    rated = [(f"a{key}", number, key, "a@b.c", 9.0, "batch", 64, 48) for key, number in rounds.items()]
+    write_table(workspace.ratings, pd.DataFrame(rated, columns=list(RATINGS)))
+    found = regions_of(workspace.root, ids)
+    found = found[found["label"] != ""]
+    drawn = found.assign(
+        annotation_id="a" + found["image_id"],
+        round_id=found["image_id"].map(rounds),
+        annotator="a@b.c",
+        origin="manual",
+    )
+    write_table(workspace.regions, drawn.loc[:, list(ANNOTATED_REGIONS)])
+    merged = found.assign(votes=1, raters=1, agreement=1.0)
+    write_table(workspace.consensus, merged.loc[:, list(CONSENSUS)])
+
+
+def regions_of(root: Path, ids: list[str]) -> pd.DataFrame:
+    """Exact regions of images; an empty image has one row without a label."""
+    rows = []
+    for image_id in ids:
+        truth = read_label_map(root / "data" / "masks" / f"{image_id}.png")
+        present = [int(key) for key in np.unique(truth) if key]
+        for key in present or [0]:
+            rle = mask_to_rle(truth == key) if key else ""
+            rows.append((image_id, f"{image_id}-{key}", NAMES.get(key, ""), rle, 48, 64))
+    return pd.DataFrame(rows, columns=list(GOLD))
+
+
+def run_dataset(workspace: Workspace) -> None:
+    inputs = dataset.Inputs(
+        workspace.consensus, workspace.ratings, workspace.regions, workspace.catalog, workspace.guidelines
+    )
+    dataset.run(inputs, workspace.dataset, DATASET)
+
+
+def run_train(workspace: Workspace, params: train.Params = TRAIN) -> Path:
+    """Returns the report's path."""
+    report = workspace.reports / "train.json"
+    train.run(workspace.dataset, workspace.images, workspace.embeddings, workspace.model, report, params)
+    return report

@@ -1,0 +1,101 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from datalab.adapters.dataset_folder import read_dataset
+from datalab.adapters.files import read_label_map, read_table, write_json, write_table
+from datalab.errors import InputError
+from datalab.tables import ANNOTATED_REGIONS, CATALOG, CONSENSUS, DATASET, RATINGS, empty
+from datalab.workspace import Workspace
+from tests.stages.blob_workspace import image_ids, label, run_dataset
+
+
+def splits(workspace: Workspace) -> dict[str, str]:
+    index = read_table(workspace.dataset / "index.parquet", DATASET)
+    return dict(zip(index["image_id"], index["split"], strict=True))
+
+
+def test_masks_are_the_labels_and_an_empty_image_is_background(blobs: Workspace) -> None:
+    run_dataset(blobs)
+    dataset = read_dataset(blobs.dataset)
+    assert dataset.class_ids == (0, 1, 2)
+    assert dataset.class_names == ("background", "disc", "square")
+    assert list(dataset.index["image_id"]) == image_ids(12)
+    for image_id in dataset.index["image_id"]:
+        truth = read_label_map(blobs.data / "masks" / f"{image_id}.png")
+        np.testing.assert_array_equal(read_label_map(dataset.mask(image_id)), truth)
+    assert not read_label_map(dataset.mask(image_ids(1)[0])).any()
+    assert set(dataset.index["raters"]) == {1}
+
+
+def test_later_labels_leave_the_splits_alone(blobs: Workspace) -> None:
+    run_dataset(blobs)
+    before = splits(blobs)
+    assert set(before.values()) == {"train", "validation", "test"}
+    ratings, regions = read_table(blobs.ratings, RATINGS), read_table(blobs.regions, ANNOTATED_REGIONS)
+    label(blobs, image_ids(20)[12:])
+    more = read_table(blobs.ratings, RATINGS).assign(round_id="0003")
+    drawn = read_table(blobs.regions, ANNOTATED_REGIONS).assign(round_id="0003")
+    write_table(blobs.ratings, pd.concat([more, ratings]))
+    write_table(blobs.regions, pd.concat([drawn, regions]))
+    run_dataset(blobs)
+    after = splits(blobs)
+    assert len(after) == 20
+    assert {image_id: after[image_id] for image_id in before} == before
+
+
+def test_copies_go_to_one_split(blobs: Workspace) -> None:
+    catalog = read_table(blobs.catalog, CATALOG)
+    group = [image_ids(1)[0] if place < 5 else image_id for place, image_id in enumerate(catalog["image_id"])]
+    write_table(blobs.catalog, catalog.assign(duplicate_group=group))
+    run_dataset(blobs)
+    assert len({splits(blobs)[image_id] for image_id in image_ids(5)}) == 1
+
+
+def test_gold_stays_out(blobs: Workspace) -> None:
+    ratings = read_table(blobs.ratings, RATINGS)
+    write_table(blobs.ratings, ratings.assign(role=["gold", *["batch"] * (len(ratings) - 1)]))
+    run_dataset(blobs)
+    assert image_ids(1)[0] not in splits(blobs)
+
+
+def test_the_same_inputs_give_the_same_bytes(blobs: Workspace) -> None:
+    contents = []
+    for _ in "ab":
+        run_dataset(blobs)
+        contents.append({path.name: path.read_bytes() for path in blobs.dataset.rglob("*") if path.is_file()})
+    assert contents[0] == contents[1]
+
+
+def test_nothing_labelled_is_one_line_and_leaves_nothing(blobs: Workspace) -> None:
+    write_table(blobs.ratings, empty(RATINGS))
+    with pytest.raises(InputError, match="no image has been labelled yet"):
+        run_dataset(blobs)
+    assert not blobs.dataset.exists()
+
+
+def test_too_few_images_leave_nothing(blobs: Workspace) -> None:
+    label(blobs, image_ids(2))
+    with pytest.raises(InputError, match="label at least 3"):
+        run_dataset(blobs)
+    assert not blobs.dataset.exists()
+
+
+def test_an_unknown_class_names_the_known_ones(blobs: Workspace) -> None:
+    write_table(blobs.consensus, read_table(blobs.consensus, CONSENSUS).assign(label="cube"))
+    with pytest.raises(InputError, match=r"'cube' is not in .*disc, square"):
+        run_dataset(blobs)
+    assert not blobs.dataset.exists()
+
+
+def test_a_labelled_image_that_left_the_catalog_is_one_line(blobs: Workspace) -> None:
+    write_table(blobs.catalog, read_table(blobs.catalog, CATALOG).iloc[1:])
+    with pytest.raises(InputError, match="is not in the catalog"):
+        run_dataset(blobs)
+
+
+def test_broken_classes_are_one_line(blobs: Workspace) -> None:
+    run_dataset(blobs)
+    write_json(blobs.dataset / "classes.json", [{"name": "disc"}])
+    with pytest.raises(InputError, match="no list of classes"):
+        read_dataset(blobs.dataset)

@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from datalab.adapters.dataset_folder import read_dataset
+from datalab.adapters.files import read_json, read_label_map, write_json, write_label_map
+from datalab.errors import InputError
+from datalab.learning.metrics import confusion_matrix
+from datalab.stages.evaluate import Inputs, Params, figures, run
+from datalab.workspace import Workspace
+
+PARAMS = Params(seed=0, resamples=100, flip=True, sheet=3)
+NAMES = ("background", "leaf", "rust")
+
+
+def inputs_of(workspace: Workspace) -> Inputs:
+    return Inputs(workspace.model, workspace.dataset, workspace.images, workspace.embeddings, workspace.guidelines)
+
+
+def test_an_easy_world_scores_high_and_leaves_pictures(trained: Workspace, tmp_path: Path) -> None:
+    run(inputs_of(trained), tmp_path / "metrics.json", tmp_path / "plots", PARAMS)
+    report = read_json(tmp_path / "metrics.json")
+    assert report["miou"]["value"] > 0.8
+    assert report["miou"]["low"] <= report["miou"]["value"] <= report["miou"]["high"]
+    assert set(report["iou"]) == {"background", "disc", "square"}
+    assert report["test_images"] == len(read_dataset(trained.dataset).split("test"))
+    table = pd.read_csv(tmp_path / "plots" / "iou.csv")
+    assert list(table["iou"]) == [figure["value"] for figure in report["iou"].values()]
+    for name in ("iou", "confusion", "contact_sheet"):
+        with Image.open(tmp_path / "plots" / f"{name}.png") as picture:
+            assert min(picture.size) > 100
+
+
+def test_the_same_inputs_give_the_same_bytes(trained: Workspace, tmp_path: Path) -> None:
+    contents = []
+    for name in "ab":
+        run(inputs_of(trained), tmp_path / name / "metrics.json", tmp_path / name / "plots", PARAMS)
+        contents.append({path.name: path.read_bytes() for path in (tmp_path / name).rglob("*") if path.is_file()})
+    assert contents[0] == contents[1]
+    assert len(contents[0]) == 5
+
+
+def test_what_cannot_be_measured_is_null_with_its_reason() -> None:
+    seen = confusion_matrix(np.array([[0, 0, 1, 1]]), np.array([[0, 0, 1, 2]]), 3)
+    blank = confusion_matrix(np.array([[0, 0, 0, 0]]), np.array([[0, 0, 0, 0]]), 3)
+    report = figures(np.stack([seen, blank, blank]), NAMES, np.random.default_rng(0), 50)
+    assert report["iou"]["rust"] == {
+        "value": None,
+        "low": None,
+        "high": None,
+        "reason": "no pixel of this class in the images",
+    }
+    assert report["iou"]["leaf"]["value"] == 0.5
+    assert report["iou"]["leaf"]["low"] is None
+    assert report["iou"]["leaf"]["reason"] == "fewer than two test images bear on it"
+    assert report["iou"]["background"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert report["miou"]["value"] == 0.75
+    assert report["miou_objects"]["value"] == 0.5
+    assert report["pixel_accuracy"]["value"] == pytest.approx(11 / 12, abs=1e-6)
+
+
+def test_one_image_has_values_without_intervals() -> None:
+    report = figures(np.eye(3, dtype=np.int64)[None], NAMES, np.random.default_rng(0), 10)
+    assert report["miou"]["value"] == 1
+    assert report["miou"]["low"] is None
+
+
+def test_other_classes_than_the_dataset_are_told_apart(trained: Workspace, tmp_path: Path) -> None:
+    other = copy_of_dataset(trained, tmp_path)
+    write_json(other / "classes.json", [{"id": 0, "name": "background"}, {"id": 5, "name": "star"}])
+    changed = Inputs(trained.model, other, trained.images, trained.embeddings, trained.guidelines)
+    with pytest.raises(InputError, match="trained for other classes"):
+        run(changed, tmp_path / "metrics.json", tmp_path / "plots", PARAMS)
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def test_a_mask_of_another_size_is_one_line(trained: Workspace, tmp_path: Path) -> None:
+    other = copy_of_dataset(trained, tmp_path)
+    for row in read_dataset(other).split("test").itertuples():
+        write_label_map(other / "masks" / f"{row.image_id}.png", np.zeros((5, 5), dtype=np.uint8))
+    changed = Inputs(trained.model, other, trained.images, trained.embeddings, trained.guidelines)
+    with pytest.raises(InputError, match="another size than its image"):
+        run(changed, tmp_path / "metrics.json", tmp_path / "plots", PARAMS)
+
+
+def copy_of_dataset(workspace: Workspace, tmp_path: Path) -> Path:
+    other = tmp_path / "dataset"
+    (other / "masks").mkdir(parents=True)
+    for name in ("index.parquet", "classes.json"):
+        (other / name).write_bytes((workspace.dataset / name).read_bytes())
+    for path in (workspace.dataset / "masks").glob("*.png"):
+        write_label_map(other / "masks" / path.name, read_label_map(path))
+    return other

@@ -1,0 +1,58 @@
+from dataclasses import replace
+
+import pytest
+
+from datalab.adapters.dataset_folder import read_dataset
+from datalab.adapters.files import read_json
+from datalab.adapters.segmenter import load_segmenter
+from datalab.errors import InputError
+from datalab.workspace import Workspace
+from tests.stages.blob_workspace import TRAIN, run_dataset, run_train
+
+SHORT = replace(TRAIN, steps=3, validate_every=2)
+
+
+def test_the_model_knows_its_classes_and_the_report_its_curve(trained: Workspace) -> None:
+    segmenter = load_segmenter(trained.model)
+    assert segmenter.class_names == ("background", "disc", "square")
+    assert segmenter.longest_side == 64
+    report = read_json(trained.reports / "train.json")
+    assert [look["step"] for look in report["curve"]] == [20, 40]
+    assert report["best_step"] in (20, 40)
+    assert report["curve"][1]["loss"] < report["curve"][0]["loss"]
+    dataset = read_dataset(trained.dataset)
+    assert report["images_train"] == len(dataset.split("train"))
+
+
+def test_the_same_seed_gives_the_same_bytes(blobs: Workspace) -> None:
+    run_dataset(blobs)
+    made = []
+    for seed in (0, 0, 1):
+        report = run_train(blobs, replace(SHORT, seed=seed))
+        made.append((blobs.model.read_bytes(), report.read_bytes()))
+    assert made[0] == made[1]
+    assert made[0] != made[2]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"longest_side": 100}, "train.longest_side must be a multiple of 8"),
+        ({"crop": 4}, "train.crop must be a multiple of 8"),
+        ({"width": 20}, "train.width must be a multiple of 16"),
+        ({"steps": 0}, "train.steps must be 1 or more"),
+        ({"learning_rate": 0.0}, "train.learning_rate must be above 0"),
+    ],
+)
+def test_wrong_numbers_are_one_line(blobs: Workspace, wrong: dict[str, int | float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        run_train(blobs, replace(SHORT, **wrong))  # type: ignore[arg-type]
+
+
+def test_a_missing_embedding_is_one_line_and_leaves_no_model(blobs: Workspace) -> None:
+    run_dataset(blobs)
+    for path in blobs.embeddings.glob("*.npy"):
+        path.unlink()
+    with pytest.raises(InputError, match="run dvc repro embed"):
+        run_train(blobs, SHORT)
+    assert not blobs.model.exists()
