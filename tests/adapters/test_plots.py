@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+
+from datalab.adapters.files import read_rgb
+from datalab.adapters.plots import Tile, plot_confusion, plot_contact_sheet, plot_iou
+
+COLORS = {1: "#ff0000"}
+
+
+def tile(truth: npt.NDArray[np.uint8], predicted: npt.NDArray[np.uint8], iou: float = 0.5) -> Tile:
+    return Tile("0123456789abcdef", np.full((*truth.shape, 3), 90, dtype=np.uint8), truth, predicted, iou)
+
+
+def count_of(path: Path, color: tuple[int, int, int]) -> int:
+    return int((np.abs(read_rgb(path).astype(int) - color).max(axis=2) < 30).sum())
+
+
+@pytest.fixture
+def square() -> npt.NDArray[np.uint8]:
+    label_map = np.zeros((40, 60), dtype=np.uint8)
+    label_map[10:30, 0:30] = 1
+    return label_map
+
+
+def test_outlines_show_in_the_colour_of_the_class(tmp_path: Path, square: npt.NDArray[np.uint8]) -> None:
+    nothing = np.zeros_like(square)
+    plot_contact_sheet(tmp_path / "both.png", [tile(square, square)], COLORS)
+    plot_contact_sheet(tmp_path / "none.png", [tile(nothing, nothing, float("nan"))], COLORS)
+    assert count_of(tmp_path / "both.png", (255, 0, 0)) > 50
+    assert count_of(tmp_path / "none.png", (255, 0, 0)) == 0
+
+
+def test_a_class_without_a_colour_and_pixels_not_judged_do_no_harm(
+    tmp_path: Path, square: npt.NDArray[np.uint8]
+) -> None:
+    other = np.where(square == 1, 9, 255).astype(np.uint8)
+    plot_contact_sheet(tmp_path / "sheet.png", [tile(other, square)] * 5, COLORS)
+    assert read_rgb(tmp_path / "sheet.png").shape[1] > 1000
+
+
+def test_undefined_values_are_drawn_as_words(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        [("leaf", 0.5, 0.4, 0.6), ("rust", None, None, None), ("soil", 0.9, None, None)],
+        columns=["class", "iou", "low", "high"],
+    )
+    plot_iou(tmp_path / "iou.png", table)
+    assert count_of(tmp_path / "iou.png", (0x4C, 0x72, 0xB0)) > 1000
+
+
+def test_an_empty_row_of_the_confusion_matrix_is_grey(tmp_path: Path) -> None:
+    plot_confusion(tmp_path / "confusion.png", ["a", "b"], np.array([[5, 5], [0, 0]]))
+    assert count_of(tmp_path / "confusion.png", (0xDD, 0xDD, 0xDD)) > 1000
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path, square: npt.NDArray[np.uint8]) -> None:
+    for name in "ab":
+        plot_contact_sheet(tmp_path / f"{name}.png", [tile(square, square)], COLORS)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
