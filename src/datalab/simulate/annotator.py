@@ -1,24 +1,25 @@
 """Simulated annotators at the real server: each takes tasks as people get them and submits under its own account."""
 
-import hashlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import requests
 
 from datalab.adapters.label_studio.client import Client, connect
-from datalab.adapters.label_studio.results import region_to_result, results_to_regions
 from datalab.errors import InputError, ServiceError
-from datalab.simulate.labeling import Annotator, Labeled, Region
+from datalab.simulate.answers import answer_task
 from datalab.simulate.profile import Profile
+from datalab.tables import GOLD, require
 
-TRIES = 4
+LOGGER = logging.getLogger(__name__)
+PAUSES_S = (0.5, 1.0, 2.0, 4.0)
+"""Waits before a submission that failed is looked after and, if it did not arrive, tried again."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Person:
 
 def truth_by_image(truth: pd.DataFrame, classes: Sequence[str]) -> dict[str, pd.DataFrame]:
     """image_id to rows; InputError where the truth has a class that the guidelines do not know."""
+    truth = require(truth, GOLD, "the ground truth")
     unknown = sorted(set(truth["label"]) - set(classes) - {""})
     if unknown:
         raise InputError(f"the masks have the class {unknown[0]!r}, guidelines/classes.yaml has {', '.join(classes)}")
@@ -52,80 +54,115 @@ def label_tasks(
 ) -> dict[str, int]:
     """Let everybody label until the server has no task left for them; name to number of submitted annotations.
 
-    Everybody works at the same time in a thread of their own. Stopped and started again, they go on where they were:
-    the server hands nobody a task they have answered. Tasks without truth are skipped, as a person would.
+    Everybody works at the same time in a thread of their own; `on_done` is called after each annotation, by one thread
+    at a time. Stopped and started again, they go on where they were: the server hands nobody a task they have answered.
+    Tasks without truth are skipped, as a person would, and count; a warning says how many. ServiceError where the
+    server fails for good: then everybody stops after the task at hand.
     """
-    lock = threading.Lock()
+    workers = [_Worker(connect(url, person.token), person.profile) for person in people]
+    desk = _Desk(work, on_done)
+    # a task that somebody has in hand, or skips, may be due to another who was told that there is none: ask again
+    while _work_side_by_side(desk, workers):
+        pass
+    for worker in workers:
+        if worker.skipped:
+            LOGGER.warning("%s skipped %d tasks: no truth for their image", worker.profile.name, worker.skipped)
+    return {worker.profile.name: len(worker.answered) for worker in workers}
 
-    def counted() -> None:
-        with lock:
-            on_done()
 
-    with ThreadPoolExecutor(len(people)) as pool:
-        done = list(pool.map(lambda person: _work_through(connect(url, person.token), person, work, counted), people))
-    return {person.profile.name: count for person, count in zip(people, done, strict=True)}
+@dataclass
+class _Worker:
+    """One person at work, and the ids of the tasks answered so far."""
+
+    client: Client
+    profile: Profile
+    answered: set[int] = field(default_factory=set)
+    skipped: int = 0
 
 
-def _work_through(client: Client, person: Person, work: Assignment, on_done: Callable[[], None]) -> int:
-    done = 0
-    while (task := _next_task(client, work.project_id)) is not None:
-        _submit(client, task, _answer(task, person.profile, work))
-        done += 1
-        on_done()
-    return done
+@dataclass
+class _Desk:
+    """What the threads share."""
+
+    work: Assignment
+    on_done: Callable[[], None]
+    closed: threading.Event = field(default_factory=threading.Event)
+    handing_out: threading.Lock = field(default_factory=threading.Lock)
+    counting: threading.Lock = field(default_factory=threading.Lock)
+
+
+def _work_side_by_side(desk: _Desk, workers: Sequence[_Worker]) -> int:
+    """Everybody until there is no task for them; how many they answered together."""
+    with ThreadPoolExecutor(max(1, len(workers))) as pool:
+        futures = [pool.submit(_work_through, desk, worker) for worker in workers]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        except BaseException:  # Ctrl-C: nobody takes another task
+            desk.closed.set()
+            raise
+        if any(future.done() and future.exception() for future in futures):
+            desk.closed.set()
+    return sum(future.result() for future in futures)
+
+
+def _work_through(desk: _Desk, worker: _Worker) -> int:
+    before = len(worker.answered)
+    work = desk.work
+    while not desk.closed.is_set():
+        # the server looks and locks in two steps: asked by two at once, it hands out a task once too often
+        with desk.handing_out:
+            task = _next_task(worker.client, work.project_id)
+        if task is None or int(task["id"]) in worker.answered:
+            break
+        answer = answer_task(task, work.truth, work.classes, worker.profile, work.seed)
+        _submit(worker.client, int(task["id"]), answer)
+        worker.answered.add(int(task["id"]))
+        worker.skipped += answer["was_cancelled"]
+        with desk.counting:
+            desk.on_done()
+    return len(worker.answered) - before
 
 
 def _next_task(client: Client, project_id: int) -> dict[str, Any] | None:
     try:
         task: dict[str, Any] = client.get(f"/api/projects/{project_id}/next")
     except ServiceError as exc:
-        cause = exc.__cause__
-        if isinstance(cause, requests.HTTPError) and cause.response.status_code == 404:
+        if _status(exc) == 404 and _project_exists(client, project_id):
             return None
         raise
     return task
 
 
-def _answer(task: dict[str, Any], profile: Profile, work: Assignment) -> dict[str, Any]:
-    image_id = task["data"].get("image_id", "")
-    if image_id not in work.truth:
-        return {"result": [], "was_cancelled": True, "lead_time": 1.0}
-    rows = work.truth[image_id]
-    height, width = int(rows["height"].iloc[0]), int(rows["width"].iloc[0])
-    truth = [Region(row["region_id"], row["label"], row["rle"]) for row in rows.to_dict("records") if row["rle"]]
-    prediction = max(task.get("predictions") or [{}], key=lambda one: one.get("id", 0))
-    proposed = results_to_regions(prediction.get("result", []))
-    proposals = [Region(row["region_id"], row["label"], row["rle"]) for row in proposed]
-    annotator = Annotator(profile, work.classes, height, width, _rng(work.seed, profile.name, image_id))
-    labeled = annotator.label(truth, proposals)
-    answer = {"result": _results(labeled, height, width), "lead_time": labeled.seconds, "was_cancelled": False}
-    return {**answer, "parent_prediction": prediction["id"]} if prediction else answer
+def _project_exists(client: Client, project_id: int) -> bool:
+    """A project that was deleted answers 404 too; ServiceError then."""
+    return bool(client.get(f"/api/projects/{project_id}"))
 
 
-def _results(labeled: Labeled, height: int, width: int) -> list[dict[str, Any]]:
-    return [
-        region_to_result(region.region_id, region.label, region.rle, height, width, region.origin)
-        for region in labeled.regions
-    ]
-
-
-def _submit(client: Client, task: dict[str, Any], answer: dict[str, Any]) -> None:
+def _submit(client: Client, task_id: int, answer: dict[str, Any]) -> None:
     """Submit once; after a failure look whether it arrived before trying again."""
-    path = f"/api/tasks/{task['id']}/annotations/"
-    for attempt in range(TRIES):
+    path = f"/api/tasks/{task_id}/annotations/"
+    for pause in PAUSES_S:
         try:
             client.post(path, answer)
-            return
-        except ServiceError:
-            if attempt == TRIES - 1:
+        except ServiceError as exc:
+            if _refused(exc):
                 raise
-            time.sleep(0.5 * 2**attempt)
-            me = client.get("/api/current-user/whoami")["id"]
-            if any(one["completed_by"] == me for one in client.get(path)):
-                return
+        else:
+            return
+        time.sleep(pause)
+        me = client.get("/api/current-user/whoami")["id"]
+        if any(one["completed_by"] == me for one in client.get(path)):
+            return
+    client.post(path, answer)
 
 
-def _rng(seed: int, name: str, image_id: str) -> np.random.Generator:
-    """The same for the same person and image, in whatever order tasks arrive."""
-    digest = hashlib.sha256(f"{name}/{image_id}".encode()).digest()
-    return np.random.default_rng([seed, int.from_bytes(digest[:8], "big")])
+def _refused(error: ServiceError) -> bool:
+    """Whether another try would get the same answer; a busy server says 409 or 429."""
+    status = _status(error)
+    return status is not None and 400 <= status < 500 and status not in (409, 429)
+
+
+def _status(error: ServiceError) -> int | None:
+    """HTTP status behind a ServiceError; None where there was no answer."""
+    cause = error.__cause__
+    return cause.response.status_code if isinstance(cause, requests.HTTPError) else None

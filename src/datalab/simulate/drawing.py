@@ -6,37 +6,55 @@ import numpy.typing as npt
 
 from datalab.masks import BoolMask
 
-WAVELENGTH_PX = 10.0
-"""Scale of the wobble along an outline."""
+SMOOTH_PX = 5.0
+"""Standard deviation of the blur that makes the wobble: outlines waver over about 10 pixels."""
+REACH = 4
+"""Standard deviations of the wobble that are looked at."""
+SMALLEST_BLOB, LARGEST_BLOB = 0.02, 0.12
+"""Radius of an invented object, as a share of the image's smaller side."""
 
 
 def draw(mask: BoolMask, bias_px: float, jitter_px: float, rng: np.random.Generator) -> BoolMask:
     """The (H, W) mask as somebody draws it: its outline moved outwards by `bias_px` plus a smooth random wobble.
 
-    An empty result (a small object drawn too narrow) keeps the true mask: a person sees what vanished.
+    The wobble has mean 0 and standard deviation `jitter_px`. What would vanish (a small object drawn too narrow) stays
+    as it is: a person sees that nothing is left.
     """
-    if bias_px == 0 and jitter_px == 0:
+    if (bias_px == 0 and jitter_px == 0) or not mask.any():
         return mask.copy()
-    offset = bias_px + jitter_px * _wobble(mask.shape, rng)
-    drawn = np.asarray(_signed_distance(mask) > -offset, dtype=bool)
+    window = _window(mask, margin=int(np.ceil(max(bias_px, 0) + REACH * jitter_px)) + 1)
+    part = mask[window]
+    offset = bias_px + jitter_px * _wobble(part.shape, rng)
+    drawn = np.zeros_like(mask)
+    drawn[window] = _signed_distance(part) > -offset
     return drawn if drawn.any() else mask.copy()
 
 
-def invent(height: int, width: int, rng: np.random.Generator) -> BoolMask:
-    """A blob of 2% to 12% of the image's smaller side in radius, somewhere."""
-    radius = float(rng.uniform(0.02, 0.12)) * min(height, width) + 1
-    centre_y, centre_x = rng.uniform(0, height), rng.uniform(0, width)
-    y, x = np.mgrid[:height, :width] + 0.5
-    blob: BoolMask = np.hypot(y - centre_y, (x - centre_x) * rng.uniform(0.6, 1.4)) <= radius
-    if not blob.any():
-        blob[min(int(centre_y), height - 1), min(int(centre_x), width - 1)] = True
-    return blob
+def invent(free: BoolMask, rng: np.random.Generator) -> BoolMask:
+    """An oval somewhere in the `free` pixels of an image (H, W), and only there; empty where none is free."""
+    places = np.argwhere(free)
+    if len(places) == 0:
+        return np.zeros_like(free)
+    centre_y, centre_x = places[rng.integers(len(places))]
+    radius = rng.uniform(SMALLEST_BLOB, LARGEST_BLOB) * min(free.shape) + 1
+    y, x = np.ogrid[: free.shape[0], : free.shape[1]]
+    oval: BoolMask = np.hypot(y - centre_y, (x - centre_x) * rng.uniform(0.6, 1.4)) <= radius
+    return oval & free
 
 
-def perimeter_px(mask: BoolMask) -> float:
-    """Length of the mask's outlines in pixels."""
+def outline_px(mask: BoolMask) -> float:
+    """Length of the outlines of a (H, W) mask in pixels, those of its holes too."""
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     return float(sum(cv2.arcLength(contour, closed=True) for contour in contours))
+
+
+def _window(mask: BoolMask, margin: int) -> tuple[slice, slice]:
+    """The mask's box and `margin` pixels around it, as far as the image goes: nothing is drawn beyond."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return (
+        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1),
+        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1),
+    )
 
 
 def _signed_distance(mask: BoolMask) -> npt.NDArray[np.float32]:
@@ -47,8 +65,9 @@ def _signed_distance(mask: BoolMask) -> npt.NDArray[np.float32]:
 
 
 def _wobble(shape: tuple[int, ...], rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """Smooth noise with mean 0 and standard deviation 1."""
-    noise = rng.standard_normal(shape).astype(np.float32)
-    smooth = cv2.GaussianBlur(noise, (0, 0), WAVELENGTH_PX / 2)
-    deviation = float(smooth.std())
-    return np.asarray((smooth - smooth.mean()) / deviation if deviation > 0 else smooth, dtype=np.float32)
+    """Smooth noise with mean 0 and standard deviation 1, everywhere alike."""
+    edge = int(np.ceil(REACH * SMOOTH_PX))
+    noise = rng.standard_normal((shape[0] + 2 * edge, shape[1] + 2 * edge), dtype=np.float32)
+    smooth = cv2.GaussianBlur(noise, (0, 0), SMOOTH_PX)[edge:-edge, edge:-edge]
+    # white noise blurred by a Gaussian of s pixels keeps a standard deviation of 1 / (2 s sqrt(pi))
+    return np.asarray(smooth * (2 * SMOOTH_PX * np.sqrt(np.pi)), dtype=np.float32)
