@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import cv2
 import numpy as np
+import numpy.typing as npt
+from skimage.draw import polygon
 
 from datalab.adapters.label_studio.brush import brush_to_mask, mask_to_brush
 from datalab.errors import InputError
@@ -53,18 +54,32 @@ def _rows(results: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         kind = str(result.get("type"))
         if kind not in READERS:
             raise InputError(f"region {result.get('id')}: type {kind!r} is no mask; known: {', '.join(READERS)}")
-        value = result["value"]
-        height, width = int(result["original_height"]), int(result["original_width"])
-        mask = READERS[kind](value, height, width)
-        if mask.any():
-            yield {
-                "region_id": str(result["id"]),
-                "label": next(iter(value.get(kind) or [""])),
-                "rle": mask_to_rle(mask),
-                "height": height,
-                "width": width,
-                "origin": ORIGINS.get(str(result.get("origin", "manual")), "manual"),
-            }
+        try:
+            row, is_empty = _row(result, kind)
+        except (InputError, KeyError, TypeError, ValueError) as exc:
+            raise InputError(f"region {result.get('id')}: {_reason(exc)}") from exc
+        if not is_empty:
+            yield row
+
+
+def _row(result: dict[str, Any], kind: str) -> tuple[dict[str, Any], bool]:
+    """The row of a region, and whether it is empty."""
+    value = result["value"]
+    height, width = int(result["original_height"]), int(result["original_width"])
+    mask = READERS[kind](value, height, width)
+    row = {
+        "region_id": str(result["id"]),
+        "label": next(iter(value.get(kind) or [""])),
+        "rle": mask_to_rle(mask),
+        "height": height,
+        "width": width,
+        "origin": ORIGINS.get(str(result.get("origin", "manual")), "manual"),
+    }
+    return row, not mask.any()
+
+
+def _reason(error: Exception) -> str:
+    return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
 
 
 def _brush(value: dict[str, Any], height: int, width: int) -> BoolMask:
@@ -72,10 +87,17 @@ def _brush(value: dict[str, Any], height: int, width: int) -> BoolMask:
 
 
 def _polygon(value: dict[str, Any], height: int, width: int) -> BoolMask:
-    points = np.array(value["points"], dtype=np.float64) * [width / 100, height / 100]
-    canvas = np.zeros((height, width), dtype=np.uint8)
-    cv2.fillPoly(canvas, [np.round(points).astype(np.int32)], 1)
-    return canvas.astype(bool)
+    return _inside(np.array(value["points"], dtype=np.float64) * [width / 100, height / 100], height, width)
+
+
+def _inside(points: npt.NDArray[np.float64], height: int, width: int) -> BoolMask:
+    """Pixels whose centre lies inside the polygon of these (x, y) corners, as for ellipses.
+
+    cv2.fillPoly would add the outline: half a pixel more all around.
+    """
+    mask = np.zeros((height, width), dtype=bool)
+    mask[polygon(points[:, 1] - 0.5, points[:, 0] - 0.5, (height, width))] = True
+    return mask
 
 
 def _rectangle(value: dict[str, Any], height: int, width: int) -> BoolMask:
@@ -84,8 +106,7 @@ def _rectangle(value: dict[str, Any], height: int, width: int) -> BoolMask:
     corner = np.array([x * width, y * height]) / 100
     along = np.array([np.cos(angle), np.sin(angle)]) * w * width / 100
     down = np.array([-np.sin(angle), np.cos(angle)]) * h * height / 100
-    points = np.array([corner, corner + along, corner + along + down, corner + down])
-    return _polygon({"points": points * 100 / [width, height]}, height, width)
+    return _inside(np.array([corner, corner + along, corner + along + down, corner + down]), height, width)
 
 
 def _ellipse(value: dict[str, Any], height: int, width: int) -> BoolMask:
