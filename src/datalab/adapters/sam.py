@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor, sam_model_registry
 from segment_anything.modeling import Sam
@@ -49,9 +50,7 @@ class ProposalParams:
 def load_sam(checkpoint: str) -> Sam:
     """The model in evaluation mode, on the GPU where there is one; InputError for a missing or foreign file."""
     if checkpoint == SMALL:
-        sam = build_small_sam()
-        weights = {name: value.float() for name, value in load_file(_small_weights()).items()}
-        sam.load_state_dict(weights, strict=False)  # SAM's pixel mean and deviation are no part of its state
+        sam = _load_small(_small_weights())
     else:
         sam = _load_official(Path(checkpoint))
     return sam.to("cuda" if torch.cuda.is_available() else "cpu").eval()
@@ -91,9 +90,10 @@ def propose_regions(sam: Sam, image_id: str, pixels: Pixels, params: ProposalPar
         stability_score_thresh=params.min_stability,
         output_mode="coco_rle",
     )
-    found = [one for one in generator.generate(small) if _has_object_size(one, small.shape[:2], params)]
+    found = [one for one in generator.generate(small) if _is_like_an_object(one, small.shape[:2], params)]
     found.sort(key=lambda one: one["predicted_iou"] * one["stability_score"], reverse=True)
     kept = _one_per_object(found, small.shape[:2])[: params.max_regions]
+    version = model_version(params.checkpoint)
     rows = [
         {
             "image_id": image_id,
@@ -104,7 +104,7 @@ def propose_regions(sam: Sam, image_id: str, pixels: Pixels, params: ProposalPar
             "width": width,
             "predicted_iou": float(np.clip(one["predicted_iou"], 0, 1)),
             "stability": float(np.clip(one["stability_score"], 0, 1)),
-            "model_version": model_version(params.checkpoint),
+            "model_version": version,
         }
         for number, one in enumerate(kept)
     ]
@@ -113,6 +113,16 @@ def propose_regions(sam: Sam, image_id: str, pixels: Pixels, params: ProposalPar
 
 def _small_weights() -> Path:
     return Path(str(resources.files("datalab"))) / "weights" / "small_sam.safetensors"
+
+
+def _load_small(path: Path) -> Sam:
+    sam = build_small_sam()
+    try:
+        weights = load_file(path)
+        sam.load_state_dict({name: value.float() for name, value in weights.items()})
+    except (OSError, SafetensorError, RuntimeError) as exc:
+        raise InputError(f"the small SAM's weights {path} are missing or damaged; install datalab again") from exc
+    return sam
 
 
 def _load_official(path: Path) -> Sam:
@@ -141,9 +151,12 @@ def _shrink(pixels: Pixels) -> Pixels:
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def _has_object_size(found: dict[str, Any], shape: tuple[int, ...], params: ProposalParams) -> bool:
+def _is_like_an_object(found: dict[str, Any], shape: tuple[int, ...], params: ProposalParams) -> bool:
+    """Of an object's size, and not reaching from side to side both ways, as what lies behind objects does."""
     share = found["area"] / (shape[0] * shape[1])
-    return bool(params.min_area_share <= share <= params.max_area_share)
+    _, _, width, height = found["bbox"]  # to the last pixel's middle, so one less than there are pixels
+    reaches_all_sides = width >= shape[1] - 1 and height >= shape[0] - 1
+    return bool(params.min_area_share <= share <= params.max_area_share) and not reaches_all_sides
 
 
 def _one_per_object(found: list[dict[str, Any]], shape: tuple[int, ...]) -> list[dict[str, Any]]:
