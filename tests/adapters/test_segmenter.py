@@ -63,8 +63,8 @@ def test_a_network_depends_on_the_seed_and_leaves_torch_alone(sample: Sample) ->
     torch.manual_seed(5)
     one, same, other = (new_network(SIZE, seed, [sample.embedding]) for seed in (1, 1, 2))
     assert torch.equal(torch.rand(3), expected)
-    assert torch.equal(one.heads[0][0].weight, same.heads[0][0].weight)  # type: ignore[index]
-    assert not torch.equal(one.heads[0][0].weight, other.heads[0][0].weight)  # type: ignore[index]
+    assert torch.equal(one.coarse_heads[0].weight, same.coarse_heads[0].weight)  # type: ignore[arg-type]
+    assert not torch.equal(one.coarse_heads[0].weight, other.coarse_heads[0].weight)  # type: ignore[arg-type]
 
 
 def test_files_that_are_no_segmenter_are_one_line(tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ class SegmenterNetwork(nn.Module):
     """Embedding and image to the logits of a committee.
 
     The heads share all features. They differ by their start and by the weight each gave to each image in training, so
-    what they disagree about is what the few labels leave open.
+    what they disagree about is what the few labels leave open. Each adds what it reads off the coarse features, which
+    are wide enough to tell many classes apart, and off the fine ones, which know where edges are.
     """
 
     mean: Tensor
@@ -51,7 +52,8 @@ class SegmenterNetwork(nn.Module):
         self.quarter = _block(fine, half, stride=2)
         self.merge_quarter = _block(width + half, half)
         self.merge_stem = _block(half + fine, fine)
-        self.heads = nn.ModuleList(_head(fine, size.classes) for _ in range(size.members))
+        self.fine_heads = nn.ModuleList(_head(fine, size.classes) for _ in range(size.members))
+        self.coarse_heads = nn.ModuleList(nn.Conv2d(width, size.classes, 1) for _ in range(size.members))
 
     def forward(self, image: Tensor, embedding: Tensor) -> Tensor:
         """Logits (B, M, K, H/2, W/2) of images (B, 3, H, W) in [0, 1] and embeddings (B, C, H/8, W/8)."""
@@ -62,7 +64,8 @@ class SegmenterNetwork(nn.Module):
         deep = eighth + self.context(eighth)
         middle = self.merge_quarter(torch.cat([_grow(deep, quarter), quarter], dim=1))
         features = self.merge_stem(torch.cat([_grow(middle, stem), stem], dim=1))
-        return torch.stack([head(features) for head in self.heads], dim=1)
+        coarse = [_grow(head(deep), features) for head in self.coarse_heads]
+        return torch.stack([head(features) + rough for head, rough in zip(self.fine_heads, coarse, strict=True)], dim=1)
 
 
 def _block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> nn.Sequential:
