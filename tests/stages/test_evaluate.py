@@ -55,11 +55,23 @@ def test_what_cannot_be_measured_is_null_with_its_reason() -> None:
     }
     assert report["iou"]["leaf"]["value"] == 0.5
     assert report["iou"]["leaf"]["low"] is None
-    assert report["iou"]["leaf"]["reason"] == "fewer than two test images bear on it"
+    assert report["iou"]["leaf"]["reason"] == "no interval: it hangs on a single test image"
     assert report["iou"]["background"] == {"value": 1.0, "low": 1.0, "high": 1.0}
     assert report["miou"]["value"] == 0.75
     assert report["miou_objects"]["value"] == 0.5
     assert report["pixel_accuracy"]["value"] == pytest.approx(11 / 12, abs=1e-6)
+
+
+def test_a_mean_is_over_the_same_classes_in_every_draw() -> None:
+    """Nothing of the rare class is found: draws without it would score 1 and stretch the interval to there."""
+    plain = confusion_matrix(np.zeros((4, 4), int), np.zeros((4, 4), int), 2)
+    missed = confusion_matrix(np.array([[0, 1]]), np.array([[0, 0]]), 2)
+    report = figures(np.stack([*[plain] * 6, missed, missed]), NAMES[:2], np.random.default_rng(0), 400)
+    assert report["miou"]["value"] == pytest.approx((0.98 + 0) / 2)
+    assert report["miou"]["high"] <= 0.5
+    alone = figures(np.stack([*[plain] * 6, missed]), NAMES[:2], np.random.default_rng(0), 400)
+    assert alone["miou"]["low"] is None
+    assert alone["pixel_accuracy"]["low"] is not None
 
 
 def test_one_image_has_values_without_intervals() -> None:

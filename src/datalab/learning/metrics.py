@@ -80,16 +80,16 @@ def bootstrap_interval(
         level: Coverage, in (0, 1).
 
     Returns:
-        (low, high), each of the statistic's shape (...). NaN where fewer than two images bear on it: from one image
-        nothing can be said about the spread over images. Draws in which a figure is undefined are left out of it.
+        (low, high), each of the statistic's shape (...). NaN where leaving out an image leaves a figure undefined: what
+        hangs on a single image says nothing about the spread over images. Draws in which it is undefined are left out.
     """
     images, classes = confusions.shape[0], confusions.shape[1]
-    single = statistic(confusions)
+    without_one = statistic(confusions.sum(axis=0) - confusions)
     weights = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
     pooled = (weights @ confusions.reshape(images, -1)).reshape(resamples, classes, classes)
     values = statistic(pooled)
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
-    enough = (~np.isnan(single)).sum(axis=0) >= 2
+    enough = ~np.isnan(without_one).any(axis=0)
     known = np.where(enough, values, 0.0)
     low, high = np.nanquantile(known, tails, axis=0)
     return np.where(enough, low, np.nan), np.where(enough, high, np.nan)

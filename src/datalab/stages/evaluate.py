@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from tqdm import tqdm
 
@@ -32,7 +33,7 @@ from datalab.learning.metrics import (
 )
 
 Figure = dict[str, Any]
-ONE_IMAGE = "fewer than two test images bear on it"
+ONE_IMAGE = "no interval: it hangs on a single test image"
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,16 @@ def run(inputs: Inputs, out: Path, plots: Path, params: Params) -> None:
 
 
 def figures(confusions: Counts, names: tuple[str, ...], rng: np.random.Generator, resamples: int) -> dict[str, Any]:
-    """The content of metrics.json from one (K, K) confusion matrix per image, shape (N, K, K)."""
+    """The content of metrics.json from one (K, K) confusion matrix per image, shape (N, K, K).
+
+    A mean is over the same classes in every draw of the bootstrap: a draw without a hard class is no better model.
+    """
+    present = ~np.isnan(iou_per_class(confusions.sum(axis=0)))
+    objects = present & (np.arange(len(names)) > 0)
 
     def statistic(counts: Counts) -> Floats:
         iou, dice = iou_per_class(counts), dice_per_class(counts)
-        means = (mean_iou(counts), mean_defined(iou[..., 1:]), mean_defined(dice), pixel_accuracy(counts))
+        means = (_mean(iou, present), _mean(iou, objects), _mean(dice, present), pixel_accuracy(counts))
         return np.concatenate([np.stack(means, axis=-1), iou, dice], axis=-1)
 
     value = statistic(confusions.sum(axis=0))
@@ -98,6 +104,12 @@ def figures(confusions: Counts, names: tuple[str, ...], rng: np.random.Generator
         "dice_per_class": dict(zip(names, found[4 + classes :], strict=True)),
         "test_images": len(confusions),
     }
+
+
+def _mean(values: Floats, classes: npt.NDArray[np.bool_]) -> Floats:
+    """Mean of (..., K) over these classes; NaN where one of them is undefined, and where there is none."""
+    wanted = np.where(np.isnan(values[..., classes]).any(axis=-1, keepdims=True), np.nan, values[..., classes])
+    return mean_defined(wanted)
 
 
 def _figure(value: float, low: float, high: float) -> Figure:
