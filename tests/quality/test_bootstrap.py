@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from datalab.quality.bootstrap import bootstrap_ratio, bootstrap_statistic
+from datalab.quality.bootstrap import bootstrap_ratio, bootstrap_statistic, sum_by_image
 from datalab.quality.figure import Figure, undefined
 from datalab.quality.kappa import cohen_kappa
 
@@ -49,3 +49,21 @@ def test_a_statistic_of_summed_tables() -> None:
 def test_a_figure_is_json_without_nan() -> None:
     text = json.dumps(Figure(1 / 3, 4, 0.1, 0.9).as_json(), allow_nan=False)
     assert json.loads(text) == {"value": 0.333333, "n": 4, "low": 0.1, "high": 0.9, "reason": None}
+
+
+def test_no_interval_where_too_few_images_carry_the_figure() -> None:
+    rare = np.zeros(50)
+    rare[:2] = 1
+    figure = bootstrap_ratio(rare, rare, rng())
+    assert (figure.value, figure.n, figure.low) == (1, 2, None)
+    assert str(figure.reason).startswith("no interval: undefined in ")
+    tables = np.zeros((50, 2, 2))
+    tables[:, 0, 0] = 1
+    tables[0] = [[0, 1], [1, 0]]
+    assert str(bootstrap_statistic(tables, cohen_kappa, rng()).reason).startswith("no interval: undefined in ")
+
+
+def test_pairs_of_an_image_are_summed() -> None:
+    tables = np.arange(12).reshape(3, 2, 2)
+    assert sum_by_image(tables, ["b", "a", "b"]).tolist() == [(tables[0] + tables[2]).tolist(), tables[1].tolist()]
+    assert sum_by_image(tables[:0], []).shape == (0, 2, 2)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from datalab.masks import rle_to_mask
-from datalab.quality.agreement import rated_images
 from datalab.quality.consensus import Merged, merge_image
+from datalab.quality.rated import rated_images
 from tests.quality.images import HEIGHT, WIDTH, Box, tables
 
 WIDE: Box = ("coin", 0, 0, 4, 5)
@@ -13,9 +13,13 @@ STRAY: Box = ("coin", 4, 5, 6, 8)
 EQUAL = {"ann": 0.5, "bob": 0.5, "cat": 0.5}
 
 
-def merged(answers: dict[str, list[Box]], skills: dict[str, float] | None = None) -> list[Merged]:
+def everything(answers: dict[str, list[Box]], skills: dict[str, float] | None = None) -> list[Merged]:
     images = rated_images(*tables({("i", who): boxes for who, boxes in answers.items()}), at_least=1)
     return merge_image(images["i"], skills or EQUAL, 0.5)
+
+
+def merged(answers: dict[str, list[Box]], skills: dict[str, float] | None = None) -> list[Merged]:
+    return [one for one in everything(answers, skills) if one.kept]
 
 
 def columns(one: Merged) -> int:
@@ -42,6 +46,49 @@ def test_two_raters_must_both_have_it_and_a_tie_is_background() -> None:
     assert merged({"ann": [EXACT], "bob": []}) == []
     (one,) = merged({"ann": [WIDE], "bob": [EXACT]})
     assert columns(one) == 4
+
+
+def test_just_half_of_the_raters_is_a_doubt_and_less_is_not() -> None:
+    (one,) = everything({"ann": [EXACT], "bob": []})
+    assert (one.doubt, one.kept, one.votes) == ("existence", False, 1)
+    assert everything({"ann": [EXACT], "bob": [], "cat": []}) == []
+    (one,) = everything({"ann": [EXACT], "bob": [EXACT], "cat": [], "dan": []})
+    assert (one.doubt, one.kept) == ("existence", False)
+
+
+def test_two_classes_of_equal_skill_are_left_out_with_a_doubt() -> None:
+    answers: dict[str, list[Box]] = {"ann": [("cup", 0, 0, 4, 4)], "bob": [EXACT]}
+    (one,) = everything(answers)
+    assert (one.doubt, one.kept) == ("class", False)
+    (one,) = everything(answers, {"ann": 0.9, "bob": 0.6})
+    assert (one.label, one.doubt, one.kept) == ("cup", "class", True)
+
+
+def test_a_tie_of_skill_against_number_is_a_doubt() -> None:
+    answers: dict[str, list[Box]] = {"ann": [("cup", 0, 0, 4, 4)], "bob": [EXACT], "cat": [EXACT]}
+    (one,) = everything(answers, {"ann": 0.8, "bob": 0.4, "cat": 0.4})
+    assert (one.doubt, one.kept) == ("class", False)
+
+
+def test_masks_that_overlap_too_little_are_two_objects() -> None:
+    found = everything({"ann": [("coin", 0, 0, 4, 4)], "bob": [("coin", 0, 3, 4, 7)]})
+    assert [one.doubt for one in found] == ["existence", "existence"]
+
+
+def test_the_order_of_people_does_not_matter() -> None:
+    answers = {"ann": [WIDE, STRAY], "bob": [EXACT], "cat": [NARROW, STRAY]}
+    there, back = (
+        {(one.label, one.rle, one.votes) for one in merged(dict(order))}
+        for order in (answers.items(), reversed(answers.items()))
+    )
+    assert there == back
+
+
+def test_nothing_outside_the_box_and_the_exact_place() -> None:
+    (one,) = merged({"ann": [STRAY], "bob": [STRAY], "cat": [("coin", 3, 4, 6, 8)]})
+    mask = rle_to_mask(one.rle, HEIGHT, WIDTH)
+    assert mask.sum() == 6
+    assert mask[4:6, 5:8].all()
 
 
 def test_one_rater_is_taken_as_is() -> None:

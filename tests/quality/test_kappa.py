@@ -12,6 +12,7 @@ from statsmodels.stats.inter_rater import fleiss_kappa as statsmodels_fleiss
 
 from datalab.quality.kappa import (
     Counts,
+    both_ways,
     cohen_kappa,
     fleiss_kappa,
     krippendorff_alpha,
@@ -88,6 +89,17 @@ def test_nothing_to_explain_is_undefined() -> None:
     assert observed_agreement(np.zeros((2, 2))) is None
 
 
+def test_one_small_object_in_a_large_image_is_defined() -> None:
+    assert cohen_kappa(np.array([[10**7, 0], [0, 3]])) == pytest.approx(1)
+    assert cohen_kappa(np.array([[10**7, 3], [3, 0]])) == pytest.approx(0, abs=1e-6)
+
+
+def test_pairs_without_an_order_give_scotts_pi() -> None:
+    """Artstein & Poesio, table 4: kappa .801325, pi .799532."""
+    table = np.array([[46, 0, 0], [6, 32, 6], [0, 0, 10]])
+    assert cohen_kappa(both_ways(table)) == pytest.approx(0.799532, abs=5e-7)
+
+
 def test_fleiss_refuses_unequal_numbers_of_ratings() -> None:
     with pytest.raises(ValueError, match="same number"):
         fleiss_kappa(np.array([[3, 0], [1, 1]]))
@@ -98,6 +110,7 @@ def test_cohen_is_scikit_learns(ratings: npt.NDArray[np.int64]) -> None:
     table = np.zeros((4, 4))
     np.add.at(table, (ratings[0], ratings[1]), 1)
     value = cohen_kappa(table)
+    assert (value is None) == (len(np.unique(ratings)) == 1)
     if value is not None:
         assert value == pytest.approx(cohen_kappa_score(ratings[0], ratings[1]))
 

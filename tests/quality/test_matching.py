@@ -45,12 +45,32 @@ def test_nothing_against_nothing() -> None:
     assert match_regions([], [], HEIGHT, WIDTH, 0.5).objects == 0
 
 
+def test_a_tie_goes_to_the_side_that_pairs_more_objects() -> None:
+    """ "x" fits both "a" of the left equally well; only one of them leaves a partner for the "b" of the right."""
+    x, upper, lower = rle(0, 0, 4, 4), rle(0, 0, 3, 4), rle(1, 0, 4, 4)
+    left, right = [("a", upper), ("a", lower)], [("a", x), ("b", rle(0, 0, 3, 3))]
+    for order in (left, left[::-1]):
+        there, back = match_regions(order, right, HEIGHT, WIDTH, 0.6), match_regions(right, order, HEIGHT, WIDTH, 0.6)
+        assert (len(there.matches), len(there.confusions), there.objects) == (1, 1, 2)
+        assert (len(back.matches), len(back.confusions), back.objects) == (1, 1, 2)
+
+
+def test_the_threshold_comes_before_the_assignment() -> None:
+    """Raw IoU first would pair both and then drop one below the threshold, losing the good pair's better partner."""
+    left = [("a", rle(0, 0, 4, 4)), ("a", rle(0, 1, 4, 6))]
+    matching = match_regions(left, [("a", rle(0, 0, 4, 5)), ("a", rle(0, 6, 4, 8))], HEIGHT, WIDTH, 0.5)
+    assert [(one.left, one.right) for one in matching.matches] == [(0, 0)]
+    assert matching.matches[0].iou == pytest.approx(0.8)
+
+
 @given(OBJECTS, OBJECTS)
 def test_swapping_the_sides_swaps_the_result(left: list[tuple[str, str]], right: list[tuple[str, str]]) -> None:
     there = match_regions(left, right, HEIGHT, WIDTH, 0.5)
     back = match_regions(right, left, HEIGHT, WIDTH, 0.5)
     assert there.iou_sum == pytest.approx(back.iou_sum)
     assert len(there.matches) == len(back.matches)
+    assert len(there.confusions) == len(back.confusions)
+    assert there.objects == back.objects
     paired = len(there.matches) + len(there.confusions)
     assert len(there.only_left) + paired == len(left)
     assert len(there.only_right) + paired == len(right)

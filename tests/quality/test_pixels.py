@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import confusion_matrix, jaccard_score
 
-from datalab.quality.pixels import class_dice, class_iou, pixel_confusion, quantity_and_allocation
+from datalab.quality.pixels import (
+    class_dice,
+    class_iou,
+    pixel_confusion,
+    pixel_overlap,
+    pixel_tables,
+    quantity_and_allocation,
+)
+from datalab.quality.rated import rated_images
+from tests.quality.images import HEIGHT, WIDTH, Box, tables
 
 MAPS = arrays(np.uint8, (5, 7), elements=st.integers(0, 2))
 
@@ -42,3 +51,21 @@ def test_maps_that_cannot_be_compared() -> None:
         pixel_confusion(np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8), 2)
     with pytest.raises(ValueError, match="above 1"):
         pixel_confusion(np.full((2, 2), 2, np.uint8), np.zeros((2, 2), np.uint8), 2)
+
+
+def test_tables_of_rated_images_by_hand() -> None:
+    coin, narrow, cup = ("coin", 0, 0, 4, 4), ("coin", 0, 0, 4, 3), ("cup", 0, 0, 1, 1)
+    answers: dict[tuple[str, str], list[Box]] = {("i", "ann"): [coin], ("i", "bob"): [narrow, cup], ("i", "cat"): []}
+    found = pixel_tables(rated_images(*tables(answers)), ["coin", "cup"])
+    empty = HEIGHT * WIDTH - 16
+    assert found[0].tolist() == [[empty, 0, 0], [4, 11, 1], [0, 0, 0]]
+    assert found[1].tolist() == [[empty, 0, 0], [16, 0, 0], [0, 0, 0]]
+    assert pixel_tables({}, ["coin"]).shape == (0, 2, 2)
+
+
+def test_pooled_overlap_leaves_images_without_the_class_out() -> None:
+    one = np.array([[[40, 0], [4, 12]], [[48, 0], [0, 0]], [[48, 0], [0, 0]]])
+    found = pixel_overlap(one, 1, np.random.default_rng(0))
+    assert (found["iou"].value, found["iou"].n) == (0.75, 1)
+    assert found["dice"].value == pytest.approx(24 / 28)
+    assert pixel_overlap(one[1:], 1, np.random.default_rng(0))["iou"].value is None

@@ -30,7 +30,8 @@ def write_round(
     rows = [
         (
             first_id + place, place, round_id, image, annotator, 12.0,
-            f"2026-01-0{round_id[-1]}", f"{round_id}-{place:02}", place >= len(answers) - skipped, "g", "o", WIDTH, HEIGHT, result_json(boxes),
+            f"2026-01-0{round_id[-1]}", f"{round_id}-{place:02}", place >= len(answers) - skipped,
+            "g", "o", WIDTH, HEIGHT, result_json(boxes),
         )
         for place, (image, annotator, boxes) in enumerate(answers)
     ]  # fmt: skip

@@ -68,6 +68,28 @@ def test_a_mask_of_another_size_is_named(tmp_path: Path) -> None:
         collected(tmp_path)
 
 
+@pytest.mark.parametrize("damaged", ["{", "null", '{"type": "brushlabels"}', '[{"id": "x", "type": "brushlabels"}]'])
+def test_damaged_json_is_named(tmp_path: Path, damaged: str) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", [COIN])])
+    broken(tmp_path, result_json=damaged)
+    with pytest.raises(InputError, match="annotation 1 of ann on image a cannot be read"):
+        collected(tmp_path)
+    assert not (tmp_path / "ratings.parquet").exists()
+
+
+def test_a_region_without_a_class_is_named(tmp_path: Path) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", [("", 0, 0, 4, 4)])])
+    with pytest.raises(InputError, match="annotation 1 of ann on image a has a region without a class"):
+        collected(tmp_path)
+
+
+def test_an_image_that_was_gold_once_is_gold(tmp_path: Path) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", [COIN])], gold=("a",))
+    write_round(tmp_path, "0002", [("a", "bob", [COIN])], first_id=10)
+    ratings, _ = collected(tmp_path)
+    assert ratings["role"].tolist() == ["gold", "gold"]
+
+
 def test_no_annotation_at_all(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no annotation yet"):
         collected(tmp_path)

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from datalab.adapters.files import read_json, read_table, write_table
-from datalab.errors import InputError
 from datalab.stages import agree, collect, consensus, score_gold
 from datalab.tables import CONSENSUS, GOLD, empty
 from tests.quality.images import HEIGHT, WIDTH, Box, rle
@@ -35,7 +34,8 @@ def run_stages(folder: Path, answers: list[Answer], gold: pd.DataFrame) -> tuple
     collect.run(folder / "rounds", ratings, regions)
     agree.run(ratings, regions, folder / "guidelines", folder / "pairs.parquet", folder / "agreement.json", AGREE)
     score_gold.run(ratings, regions, folder / "gold.parquet", folder / "gold.json", score_gold.Params(2, 0.5))
-    consensus.run(ratings, regions, folder / "gold.json", folder / "consensus.parquet", consensus.Params(0.5))
+    outs = folder / "consensus.parquet", folder / "adjudication.parquet"
+    consensus.run(ratings, regions, folder / "gold.json", *outs, consensus.Params(0.5))
     merged = read_table(folder / "consensus.parquet", CONSENSUS)
     return read_json(folder / "agreement.json"), read_json(folder / "gold.json")["annotators"], merged
 
@@ -51,7 +51,7 @@ def test_a_whole_round(folder: Path) -> None:
     assert agreement["double_labelled_images"] == 3
     assert agreement["verdict"] == {"value": None, "reason": "3 double-labelled images; a verdict needs 50"}
     assert set(agreement["per_pair"]) == {"ann | bob", "ann | cat", "bob | cat"}
-    assert agreement["per_pair"]["ann | bob"]["value"] == pytest.approx((1 + 1 + 0.75) / 3, abs=1e-6)
+    assert agreement["per_pair"]["ann | bob"]["objects"]["value"] == pytest.approx((1 + 1 + 0.75) / 3, abs=1e-6)
     assert [gold[who]["f1"]["value"] for who in PEOPLE] == [1, 1, 0]
     assert gold["bob"]["mean_iou"]["value"] == 0.75
     assert set(merged["image_id"]) == {"a", "b"}
@@ -62,7 +62,7 @@ def test_one_person_and_no_gold(folder: Path) -> None:
     agreement, gold, merged = run_stages(folder, [("a", "ann", [COIN])], empty(GOLD))
     assert agreement["figures"]["objects (matched IoU)"]["value"] is None
     assert gold["ann"]["f1"]["value"] is None
-    assert gold["ann"]["f1"]["reason"] == "nothing to count"
+    assert gold["ann"]["f1"]["reason"] == "labelled no gold image"
     assert len(merged) == 1
 
 
@@ -72,6 +72,11 @@ def test_everybody_saw_nothing(folder: Path) -> None:
     assert merged.empty
 
 
-def test_an_unknown_class_is_named(folder: Path) -> None:
-    with pytest.raises(InputError, match="the class 'plate'; add it"):
-        run_stages(folder, [("a", "ann", [("plate", 0, 0, 2, 2)])], empty(GOLD))
+def test_same_input_same_bytes(folder: Path) -> None:
+    answers: list[Answer] = [(image, who, [COIN, CUP]) for image in "ab" for who in PEOPLE]
+    answers += [("g", "ann", [COIN]), ("g", "bob", [NARROW]), ("g", "cat", [])]
+    names = ("agreement.json", "gold.json", "pairs.parquet", "consensus.parquet", "adjudication.parquet")
+    run_stages(folder, answers, gold_of("g"))
+    first = {name: (folder / name).read_bytes() for name in names}
+    run_stages(folder, answers, gold_of("g"))
+    assert {name: (folder / name).read_bytes() for name in names} == first

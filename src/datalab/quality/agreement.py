@@ -1,23 +1,24 @@
-"""Agreement between people who labelled the same images: objects, class presence, pixels.
+"""How far two people agree on the objects of an image: the same objects, the same outlines, the same classes."""
 
-Every function takes a long table of ratings (RATINGS: who looked at what) and one of regions (ANNOTATED_REGIONS: what
-they drew). A rating without regions says "nothing there"; without a rating nothing is said.
-"""
-
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from datalab.masks import label_map
-from datalab.quality.bootstrap import bootstrap_ratio, bootstrap_statistic
+from datalab.masks import rle_area
+from datalab.quality.bootstrap import bootstrap_ratio
 from datalab.quality.figure import Figure, undefined
-from datalab.quality.kappa import cohen_kappa, krippendorff_alpha
-from datalab.quality.matching import Matching, match_regions
-from datalab.quality.pixels import pixel_confusion
+from datalab.quality.matching import match_regions
+from datalab.quality.rated import RatedImage, RatedImages, pairs_of
+
+OBJECTS = (
+    "image_id", "annotator_a", "annotator_b", "outcome", "iou",
+    "label_a", "label_b", "area_a", "area_b", "origin_a", "origin_b",
+)  # fmt: skip
+"""One row per distinct object of an image and pair. `outcome`: "matched", "confused" (another class), "only_a" or
+"only_b"; `iou`: of the two masks, 0 for one that only one of them drew; `area`: share of the image. Label and origin
+are "" and the area is 0 on the side that did not draw it. Any choice of rows (a class, a pair, a size, an origin) can
+be given to the figures below."""
 
 PAIRS = (
     "image_id", "annotator_a", "annotator_b",
@@ -25,145 +26,108 @@ PAIRS = (
 )  # fmt: skip
 """One row per image and pair of annotators. `agreement`: iou_sum / objects, NaN where neither marked anything."""
 
-
-@dataclass(frozen=True)
-class RatedImage:
-    """One image as one person labelled it: (label, rle) per object."""
-
-    image_id: str
-    annotator: str
-    regions: tuple[tuple[str, str], ...]
-    height: int
-    width: int
+PAIR = ["image_id", "annotator_a", "annotator_b"]
+OUTCOMES = ("matched", "confused", "only_a", "only_b")
 
 
-def rated_images(ratings: pd.DataFrame, regions: pd.DataFrame, at_least: int = 2) -> dict[str, list[RatedImage]]:
-    """image_id to its ratings, by annotator, for images that `at_least` so many people rated."""
-    drawn: dict[int, list[tuple[str, str]]] = {}
-    for row in regions.to_dict("records"):
-        drawn.setdefault(row["annotation_id"], []).append((row["label"], row["rle"]))
-    images: dict[str, list[RatedImage]] = {}
-    for row in ratings.sort_values(["image_id", "annotator"]).to_dict("records"):
-        rated = RatedImage(
-            row["image_id"], row["annotator"], tuple(drawn.get(row["annotation_id"], ())), row["height"], row["width"]
-        )
-        images.setdefault(row["image_id"], []).append(rated)
-    return {image_id: rated for image_id, rated in images.items() if len(rated) >= at_least}
+def object_table(images: RatedImages, iou_threshold: float) -> pd.DataFrame:
+    """Table OBJECTS of all images and pairs; objects whose masks overlap less than the threshold are different ones."""
+    rows = chain.from_iterable(_objects(a, b, iou_threshold) for a, b in pairs_of(images))
+    return pd.DataFrame(rows, columns=list(OBJECTS))
 
 
-def pair_table(images: dict[str, list[RatedImage]], iou_threshold: float) -> pd.DataFrame:
-    """Table PAIRS: how well every two people agree on the objects of an image.
+def pair_table(images: RatedImages, objects: pd.DataFrame) -> pd.DataFrame:
+    """Table PAIRS, in the order of `pairs_of`.
 
-    Confused and unmatched objects count as IoU 0, so the score is symmetric and misses cost. Two empty ratings agree on
-    absence: they are listed, with an undefined score. Empty against something is 0.
+    Confused and unmatched objects count as IoU 0, so the score is symmetric and misses cost (Labelbox's rule). Two
+    empty ratings agree on absence: they are listed, with an undefined score. Empty against something is 0.
     """
-    rows = [_pair_row(a, b, iou_threshold) for rated in images.values() for a, b in combinations(rated, 2)]
-    return pd.DataFrame(rows, columns=list(PAIRS))
+    rows = pd.DataFrame([(a.image_id, a.annotator, b.annotator) for a, b in pairs_of(images)], columns=PAIR)
+    counts = objects.groupby([*PAIR, "outcome"]).size().unstack(fill_value=0).reindex(columns=list(OUTCOMES))
+    matched = objects[objects["outcome"] == "matched"]
+    counts["iou_sum"] = matched.groupby(PAIR)["iou"].sum()
+    table = rows.merge(counts.reset_index(), on=PAIR, how="left", validate="1:1")
+    table[list(OUTCOMES)] = table[list(OUTCOMES)].fillna(0).astype("int64")
+    table["objects"] = table[list(OUTCOMES)].sum(axis=1)
+    table["iou_sum"] = table["iou_sum"].fillna(0.0).astype("float64")
+    table["agreement"] = table["iou_sum"] / table["objects"].where(table["objects"] > 0)
+    return table.loc[:, list(PAIRS)]
 
 
-def object_agreement(pairs: pd.DataFrame, rng: np.random.Generator) -> Figure:
-    """Mean of `agreement` over pairs, resampled over images."""
-    by_image = pairs.dropna(subset=["agreement"]).groupby("image_id")["agreement"].agg(["sum", "count"])
-    if by_image.empty:
-        return undefined("no image was marked by two people")
+def of_class(objects: pd.DataFrame, label: str) -> pd.DataFrame:
+    """The objects of one class: one that the other side called something else was seen by one side only."""
+    rows = objects[(objects["label_a"] == label) | (objects["label_b"] == label)].copy()
+    for side in "ab":
+        other = rows[f"label_{side}"] != label
+        rows.loc[other, [f"label_{side}", f"origin_{side}"]] = ""
+        rows.loc[other, f"area_{side}"] = 0.0
+    confused = rows["outcome"] == "confused"
+    rows.loc[confused, "iou"] = 0.0
+    rows.loc[confused, "outcome"] = np.where(rows.loc[confused, "label_a"] == label, "only_a", "only_b")
+    return rows
+
+
+def object_agreement(objects: pd.DataFrame, rng: np.random.Generator) -> Figure:
+    """Mean over images and pairs of sum of matched IoU / (matched + confused + missed + extra), in [0, 1].
+
+    Images are resampled. An image on which a pair marked nothing has no score and does not count.
+    """
+    if objects.empty:
+        return undefined("no object was marked on an image that two people labelled")
+    counted = objects["iou"].where(objects["outcome"] == "matched", 0.0)
+    scores = counted.groupby([objects[column] for column in PAIR]).mean()
+    by_image = scores.groupby("image_id").agg(["sum", "count"])
     return bootstrap_ratio(by_image["sum"], by_image["count"], rng)
 
 
-def per_pair(pairs: pd.DataFrame, rng: np.random.Generator) -> dict[str, Figure]:
-    """Object agreement of every two people, "a | b"."""
-    groups = pairs.groupby(["annotator_a", "annotator_b"], sort=True)
-    return {f"{a} | {b}": object_agreement(rows, rng) for (a, b), rows in groups}
+def object_rates(objects: pd.DataFrame, rng: np.random.Generator) -> dict[str, Figure]:
+    """`precision`, `recall` and `f1` of matched objects, reading annotator a as the truth; images are resampled.
 
-
-def per_class(
-    images: dict[str, list[RatedImage]], classes: Sequence[str], iou_threshold: float, rng: np.random.Generator
-) -> dict[str, Figure]:
-    """Object agreement on the objects of one class at a time; images on which nobody marked the class do not count."""
-    figures = {}
-    for name in classes:
-        only = {
-            image_id: [
-                RatedImage(one.image_id, one.annotator, _of_class(one, name), one.height, one.width) for one in rated
-            ]
-            for image_id, rated in images.items()
-        }
-        figures[name] = object_agreement(pair_table(only, iou_threshold), rng)
-    return figures
-
-
-def presence_alpha(
-    images: dict[str, list[RatedImage]], classes: Sequence[str], rng: np.random.Generator
-) -> dict[str, Figure]:
-    """Krippendorff's nominal alpha on "is this class in the image", per class; any number of raters."""
-    figures = {}
-    for name in classes:
-        votes = [[bool(_of_class(one, name)) for one in rated] for rated in images.values()]
-        counts = np.array([[row.count(False), row.count(True)] for row in votes], dtype=np.int64).reshape(-1, 2)
-        value = krippendorff_alpha(counts)
-        if value is None:
-            figures[name] = undefined("no variation: everybody gave the same answer everywhere", len(counts))
-            continue
-        draws = rng.integers(0, len(counts), (500, len(counts)))
-        drawn = [one for one in (krippendorff_alpha(counts[draw]) for draw in draws) if one is not None]
-        low, high = np.quantile(drawn, [0.025, 0.975])
-        figures[name] = Figure(value, len(counts), float(low), float(high))
-    return figures
-
-
-def presence_kappa(images: dict[str, list[RatedImage]], classes: Sequence[str], rng: np.random.Generator) -> Figure:
-    """Cohen's kappa on class presence, over all classes and pairs; resampled over images."""
-    tables = np.zeros((len(images), 2, 2))
-    for place, rated in enumerate(images.values()):
-        for a, b in combinations(rated, 2):
-            for name in classes:
-                tables[place, int(bool(_of_class(a, name))), int(bool(_of_class(b, name)))] += 1
-    return bootstrap_statistic(_symmetric(tables), cohen_kappa, rng)
-
-
-def pixel_kappa(images: dict[str, list[RatedImage]], classes: Sequence[str], rng: np.random.Generator) -> Figure:
-    """Cohen's kappa on the class of every pixel, background included; resampled over images.
-
-    On images that are mostly background it tends to Dice, so it is reported and decides nothing.
+    F1 = 2 matched / (drawn by a + drawn by b) does not depend on who is who; the other two swap.
     """
-    ids = {name: place + 1 for place, name in enumerate(classes)}
-    size = len(classes) + 1
-    tables = np.zeros((len(images), size, size))
-    for place, rated in enumerate(images.values()):
-        maps = [_label_map(one, ids) for one in rated]
-        for a, b in combinations(maps, 2):
-            tables[place] += pixel_confusion(a, b, size)
-    return bootstrap_statistic(_symmetric(tables), cohen_kappa, rng)
-
-
-def _symmetric(tables: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Pairs have no order: each counts half in either direction."""
-    return (tables + tables.transpose(0, 2, 1)) / 2
-
-
-def _pair_row(a: RatedImage, b: RatedImage, iou_threshold: float) -> dict[str, object]:
-    matching: Matching = match_regions(a.regions, b.regions, a.height, a.width, iou_threshold)
+    if objects.empty:
+        return dict.fromkeys(("precision", "recall", "f1"), undefined("nothing to count"))
+    columns = {
+        "matched": objects["outcome"] == "matched",
+        "a": objects["label_a"] != "",
+        "b": objects["label_b"] != "",
+    }
+    counts = pd.DataFrame(columns).groupby(objects["image_id"]).sum()
     return {
-        "image_id": a.image_id,
-        "annotator_a": a.annotator,
-        "annotator_b": b.annotator,
-        "agreement": matching.iou_sum / matching.objects if matching.objects else float("nan"),
-        "iou_sum": matching.iou_sum,
-        "objects": matching.objects,
-        "matched": len(matching.matches),
-        "confused": len(matching.confusions),
-        "only_a": len(matching.only_left),
-        "only_b": len(matching.only_right),
+        "precision": bootstrap_ratio(counts["matched"], counts["b"], rng),
+        "recall": bootstrap_ratio(counts["matched"], counts["a"], rng),
+        "f1": bootstrap_ratio(2 * counts["matched"], counts["a"] + counts["b"], rng),
     }
 
 
-def _of_class(rated: RatedImage, name: str) -> tuple[tuple[str, str], ...]:
-    return tuple(region for region in rated.regions if region[0] == name)
+def class_confusions(objects: pd.DataFrame) -> dict[str, int]:
+    """How often two people gave one object two classes: "cup | coin" in the order of the alphabet."""
+    rows = objects[objects["outcome"] == "confused"]
+    names = [" | ".join(sorted(pair)) for pair in zip(rows["label_a"], rows["label_b"], strict=True)]
+    return {name: names.count(name) for name in sorted(set(names))}
 
 
-def _label_map(rated: RatedImage, ids: dict[str, int]) -> npt.NDArray[np.uint8]:
-    return label_map(_painted(rated, ids), rated.height, rated.width)
+def _objects(a: RatedImage, b: RatedImage, iou_threshold: float) -> list[tuple[object, ...]]:
+    matching = match_regions(a.regions, b.regions, a.height, a.width, iou_threshold)
+    named = (a.image_id, a.annotator, b.annotator)
+    found = [
+        *(("matched", match.iou, match.left, match.right) for match in matching.matches),
+        *(("confused", match.iou, match.left, match.right) for match in matching.confusions),
+        *(("only_a", 0.0, place, None) for place in matching.only_left),
+        *(("only_b", 0.0, None, place) for place in matching.only_right),
+    ]
+    return [(*named, outcome, iou, *_sides(a, left, b, right)) for outcome, iou, left, right in found]
 
 
-def _painted(rated: RatedImage, ids: dict[str, int]) -> Iterator[tuple[int, str]]:
-    for name, rle in rated.regions:
-        yield ids[name], rle
+def _sides(a: RatedImage, left: int | None, b: RatedImage, right: int | None) -> tuple[object, ...]:
+    """label_a, label_b, area_a, area_b, origin_a, origin_b."""
+    sides = (_side(a, left), _side(b, right))
+    return tuple(value for pair in zip(*sides, strict=True) for value in pair)
+
+
+def _side(rated: RatedImage, place: int | None) -> tuple[str, float, str]:
+    if place is None:
+        return "", 0.0, ""
+    label, rle = rated.regions[place]
+    area = rle_area(rle, rated.height, rated.width) / (rated.height * rated.width)
+    return label, area, rated.origins[place]

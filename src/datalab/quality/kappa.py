@@ -17,7 +17,18 @@ def cohen_kappa(confusion: Counts) -> float | None:
     shares = confusion / total
     expected = float(shares.sum(axis=0) @ shares.sum(axis=1))
     observed = float(np.trace(shares))
-    return None if np.isclose(expected, 1) else (observed - expected) / (1 - expected)
+    # not by expected == 1: one object in a large image comes close to it and is defined
+    used = np.count_nonzero(confusion.sum(axis=0) + confusion.sum(axis=1))
+    return None if used == 1 else (observed - expected) / (1 - expected)
+
+
+def both_ways(tables: Counts) -> npt.NDArray[np.float64]:
+    """(..., K, K) tables of pairs without an order: each counts half in either direction.
+
+    Their Cohen's kappa is Scott's pi: chance agreement from what all raters together chose (Scott 1955).
+    """
+    turned: npt.NDArray[np.float64] = (tables + np.swapaxes(tables, -1, -2)) / 2
+    return turned
 
 
 def fleiss_kappa(counts: Counts) -> float | None:
@@ -34,7 +45,7 @@ def fleiss_kappa(counts: Counts) -> float | None:
     observed = float(((counts * (counts - 1)).sum(axis=1) / (m * (m - 1))).mean())
     shares = counts.sum(axis=0) / counts.sum()
     expected = float((shares**2).sum())
-    return None if np.isclose(expected, 1) else (observed - expected) / (1 - expected)
+    return None if np.count_nonzero(shares) == 1 else (observed - expected) / (1 - expected)
 
 
 def krippendorff_alpha(counts: Counts) -> float | None:
@@ -42,16 +53,29 @@ def krippendorff_alpha(counts: Counts) -> float | None:
 
     None where no item has two ratings or only one category was used.
     """
+    return alpha_of_coincidences(coincidences(counts).sum(axis=0))
+
+
+def coincidences(counts: Counts) -> npt.NDArray[np.float64]:
+    """(items, K, K) coincidence matrices of (items, K) counts: pairs of ratings, each item weighing its ratings.
+
+    Cell (c, k) of an item with m ratings is n_c (n_k - [c = k]) / (m - 1); all 0 below 2 ratings.
+    """
     ratings = counts.sum(axis=1)
-    paired = counts[ratings >= 2]
-    if len(paired) == 0:
+    ordered = counts[:, :, None] * (counts[:, None, :] - np.eye(counts.shape[1]))
+    paired: npt.NDArray[np.float64] = ordered / np.maximum(ratings - 1, 1)[:, None, None]
+    paired[ratings < 2] = 0
+    return paired
+
+
+def alpha_of_coincidences(coincidence: npt.NDArray[np.floating]) -> float | None:
+    """Nominal alpha of the (K, K) sum of coincidence matrices: 1 - observed / expected disagreement."""
+    totals = coincidence.sum(axis=0)
+    if np.count_nonzero(totals) < 2:
         return None
-    weights = 1 / (paired.sum(axis=1) - 1)
-    totals = paired.sum(axis=0).astype(np.float64)
-    n = totals.sum()
-    agreeing = float(((paired * (paired - 1)).sum(axis=1) * weights).sum())
-    expected = float(n * n - (totals**2).sum()) / (n - 1)
-    return None if expected == 0 else 1 - (n - agreeing) / expected
+    n = float(totals.sum())
+    expected = (n * n - float((totals**2).sum())) / (n - 1)
+    return 1 - (n - float(np.trace(coincidence))) / expected
 
 
 def observed_agreement(confusion: Counts) -> float | None:

@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from datalab.masks import iou_matrix
+
+MORE_PAIRS = 1e-6
+"""Worth of a pair beyond its IoU: less than any difference in IoU that matters, enough to break a tie."""
+CONFUSION = 1e-6
+"""Worth of a pair of different classes, as a share of the same pair of one class."""
 
 
 @dataclass(frozen=True)
@@ -48,27 +52,19 @@ def match_regions(
 ) -> Matching:
     """Match two lists of (label, rle) on one image.
 
-    Pairs below the threshold are out before the assignment, so that a poor pair cannot push a good one aside. The
-    second pass matches leftovers of any class: they are class confusion. Swapping the sides swaps the result.
+    Pairs below the threshold are out before the assignment, so that a poor pair cannot push a good one aside. Matches
+    of one class go before everything; what they leave over may pair with any class, as class confusion. Among equally
+    good assignments the one with more pairs is taken, so that swapping the sides swaps the result.
     """
     overlap = iou_matrix([rle for _, rle in left], [rle for _, rle in right], height, width)
-    overlap[overlap < iou_threshold] = 0
+    allowed = (overlap >= iou_threshold) & (overlap > 0)
     same = np.array([[a == b for b, _ in right] for a, _ in left], dtype=bool).reshape(overlap.shape)
-    matches = _assign(np.where(same, overlap, 0))
-    free = overlap.copy()
-    free[[match.left for match in matches], :] = 0
-    free[:, [match.right for match in matches]] = 0
-    confusions = _assign(free)
-    pairs = (*matches, *confusions)
+    worth = np.where(allowed, np.where(same, 1, CONFUSION) * (overlap + MORE_PAIRS), 0)
+    rows, columns = (places.tolist() for places in linear_sum_assignment(worth, maximize=True))
+    pairs = [Match(i, j, float(overlap[i, j])) for i, j in zip(rows, columns, strict=True) if allowed[i, j]]
     return Matching(
-        matches,
-        confusions,
+        tuple(pair for pair in pairs if same[pair.left, pair.right]),
+        tuple(pair for pair in pairs if not same[pair.left, pair.right]),
         tuple(sorted(set(range(len(left))) - {pair.left for pair in pairs})),
         tuple(sorted(set(range(len(right))) - {pair.right for pair in pairs})),
     )
-
-
-def _assign(overlap: npt.NDArray[np.float64]) -> tuple[Match, ...]:
-    rows, columns = linear_sum_assignment(-overlap)
-    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
-    return tuple(Match(row, column, float(overlap[row, column])) for row, column in pairs if overlap[row, column] > 0)

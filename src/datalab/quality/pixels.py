@@ -1,7 +1,15 @@
 """Agreement of two label maps, pixel by pixel, from one confusion matrix per image and pair."""
 
+from collections.abc import Sequence
+from itertools import combinations
+
 import numpy as np
 import numpy.typing as npt
+
+from datalab.masks import label_map
+from datalab.quality.bootstrap import bootstrap_ratio
+from datalab.quality.figure import Figure
+from datalab.quality.rated import RatedImage, RatedImages
 
 Confusion = npt.NDArray[np.int64]
 
@@ -17,6 +25,26 @@ def pixel_confusion(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8], classes:
         raise ValueError(f"a label map holds a class above {classes - 1}")
     pairs = a.ravel().astype(np.int64) * classes + b.ravel()
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def pixel_tables(images: RatedImages, classes: Sequence[str]) -> Confusion:
+    """(pairs, K, K) confusions in the order of `pairs_of`: background, then `classes`; rows are annotator a.
+
+    Where objects of one person overlap, the smaller one lies on top (`masks.label_map`).
+    """
+    size = len(classes) + 1
+    ids = {name: place for place, name in enumerate(classes, start=1)}
+    tables = [table for rated in images.values() for table in _image_tables(rated, ids, size)]
+    return np.array(tables, dtype=np.int64).reshape(-1, size, size)
+
+
+def pixel_overlap(
+    tables: npt.NDArray[np.floating] | Confusion, class_id: int, rng: np.random.Generator
+) -> dict[str, Figure]:
+    """`iou` and `dice` of one class over per-image confusions (images, K, K), pooled; images are resampled."""
+    both = tables[:, class_id, class_id]
+    sizes = tables[:, class_id, :].sum(axis=1) + tables[:, :, class_id].sum(axis=1)
+    return {"iou": bootstrap_ratio(both, sizes - both, rng), "dice": bootstrap_ratio(2 * both, sizes, rng)}
 
 
 def class_iou(confusion: Confusion) -> list[float | None]:
@@ -39,3 +67,13 @@ def quantity_and_allocation(confusion: Confusion) -> tuple[float, float]:
     rows, columns = shares.sum(axis=1), shares.sum(axis=0)
     quantity = float(np.abs(rows - columns).sum() / 2)
     return quantity, float(1 - np.trace(shares) - quantity) if confusion.sum() else 0.0
+
+
+def _image_tables(rated: Sequence[RatedImage], ids: dict[str, int], size: int) -> list[Confusion]:
+    """One image at a time: label maps of all images would not fit in memory."""
+    maps = [_label_map(one, ids) for one in rated]
+    return [pixel_confusion(a, b, size) for a, b in combinations(maps, 2)]
+
+
+def _label_map(rated: RatedImage, ids: dict[str, int]) -> npt.NDArray[np.uint8]:
+    return label_map(((ids[label], rle) for label, rle in rated.regions), rated.height, rated.width)

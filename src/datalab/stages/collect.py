@@ -18,7 +18,7 @@ def run(rounds: Path, ratings: Path, regions: Path) -> None:
     """Write `ratings` (table RATINGS) and `regions` (table ANNOTATED_REGIONS) from every round below `rounds`.
 
     Skipped annotations are left out. Of several by one person on one image the newest counts. InputError, with the
-    annotation's id, for one that cannot be decoded or has another size than its image.
+    annotation's id, for one that cannot be decoded, has another size than its image or a region without a class.
     """
     annotations = _all(rounds, "annotations.parquet", ANNOTATIONS)
     batches = _all(rounds, "batch.parquet", BATCH)
@@ -26,7 +26,7 @@ def run(rounds: Path, ratings: Path, regions: Path) -> None:
         raise InputError(f"{rounds} holds no annotation yet; label a round first")
     # rounds after rounds: an image that was gold once is gold
     roles = batches.sort_values("role").drop_duplicates("image_id", keep="last").set_index("image_id")["role"]
-    submitted = annotations[~annotations["was_cancelled"]].sort_values(["updated_at", "annotation_id"])
+    submitted = annotations[~annotations["was_cancelled"].astype(bool)].sort_values(["updated_at", "annotation_id"])
     newest = submitted.drop_duplicates(["image_id", "annotator"], keep="last").sort_values("annotation_id")
     table = newest.assign(role=newest["image_id"].map(roles)).loc[:, list(RATINGS)].reset_index(drop=True)
     rows = [row for annotation in newest.to_dict("records") for row in _regions(annotation)]
@@ -43,13 +43,15 @@ def _regions(annotation: dict[Any, Any]) -> Iterator[dict[str, Any]]:
     where = f"annotation {annotation['annotation_id']} of {annotation['annotator']} on image {annotation['image_id']}"
     try:
         decoded = results_to_regions(json.loads(annotation["result_json"]))
-    except (InputError, KeyError, TypeError, ValueError) as exc:
+    except (InputError, AttributeError, KeyError, TypeError, ValueError) as exc:
         raise InputError(f"{where} cannot be read: {exc}; correct it in Label Studio and pull again") from exc
     for place, region in enumerate(decoded):
         size = (region["width"], region["height"])
         if size != (annotation["width"], annotation["height"]):
             expected = f"{annotation['width']} x {annotation['height']}"
             raise InputError(f"{where} has a mask of {size[0]} x {size[1]} pixels, the image has {expected}")
+        if not region["label"]:
+            raise InputError(f"{where} has a region without a class; give it one in Label Studio and pull again")
         yield {
             "annotation_id": annotation["annotation_id"],
             "round_id": annotation["round_id"],

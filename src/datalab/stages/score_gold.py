@@ -22,9 +22,10 @@ class Params:
 
 
 def run(ratings: Path, regions: Path, gold: Path, report: Path, params: Params) -> None:
-    """Write `report`: annotator to f1, precision, recall, mean_iou (each with interval), skill, seconds, images.
+    """Write `report`: annotator to f1, precision, recall, mean_iou (each with interval), objects, confusions, skill.
 
-    Without gold, or for somebody who saw none, figures are null with the reason and the skill is one half.
+    Without gold, or for somebody who saw none, figures are null with the reason and the skill is one half. InputError
+    where a gold mask has another size than its image.
     """
     rated, drawn = read_table(ratings, RATINGS), read_table(regions, ANNOTATED_REGIONS)
     truth = read_table(gold, GOLD)
@@ -33,7 +34,7 @@ def run(ratings: Path, regions: Path, gold: Path, report: Path, params: Params) 
     for annotator in sorted(rated["annotator"].unique()):
         theirs = rated[(rated["annotator"] == annotator) & rated["image_id"].isin(truth["image_id"])]
         score = score_annotator(theirs, drawn[drawn["annotator"] == annotator], truth, params.iou_threshold, rng)
-        scores[annotator] = {**score.as_json(), "images": len(theirs)}
+        scores[annotator] = score.as_json()
     write_json(report, {"annotators": scores})
 
 

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from datalab.quality.bootstrap import bootstrap_statistic, sum_by_image
+from datalab.quality.kappa import both_ways, cohen_kappa
+from datalab.quality.presence import class_presence, presence_counts, presence_tables
+from datalab.quality.rated import RatedImages, rated_images
+from tests.quality.images import Box, tables
+
+COIN: Box = ("coin", 0, 0, 4, 4)
+CUP: Box = ("cup", 4, 5, 6, 8)
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(1)
+
+
+def votes(ann: str, bob: str) -> RatedImages:
+    """One image per place: "1" where there is a coin."""
+    answers: dict[tuple[str, str], list[Box]] = {}
+    for place, pair in enumerate(zip(ann, bob, strict=True)):
+        for who, vote in zip(("ann", "bob"), pair, strict=True):
+            answers[f"{place:03}", who] = [COIN] if vote == "1" else []
+    return rated_images(*tables(answers))
+
+
+def test_tables_and_counts_by_hand() -> None:
+    answers: dict[tuple[str, str], list[Box]] = {("i", "ann"): [COIN, COIN], ("i", "bob"): [CUP], ("i", "cat"): []}
+    images = rated_images(*tables(answers))
+    found = presence_tables(images, ["coin", "cup"])
+    assert found.shape == (3, 2, 2, 2)
+    assert found[0].tolist() == [[[0, 0], [1, 0]], [[0, 1], [0, 0]]]
+    assert presence_counts(images, "coin").tolist() == [[2, 1]]
+
+
+def test_two_people_against_other_libraries() -> None:
+    ann, bob = "1101001110", "1001011100"
+    found = class_presence(votes(ann, bob), "coin", rng())
+    same = sum(a == b for a, b in zip(ann, bob, strict=True))
+    assert found["observed"].value == pytest.approx(same / 10)
+    assert found["positive"].value == pytest.approx(f1_score(list(ann), list(bob), pos_label="1"))
+    assert found["negative"].value == pytest.approx(f1_score(list(ann), list(bob), pos_label="0"))
+
+
+def test_the_prevalence_paradox_shows_in_the_negative_agreement() -> None:
+    found = class_presence(votes("1" * 90 + "0" * 10, "1" * 80 + "0" * 10 + "1" * 5 + "0" * 5), "coin", rng())
+    assert found["observed"].value == pytest.approx(0.85)
+    assert found["positive"].value == pytest.approx(0.9143, abs=5e-5)
+    assert found["negative"].value == pytest.approx(0.4, abs=5e-5)
+
+
+def test_a_class_that_is_everywhere_or_nowhere() -> None:
+    everywhere = class_presence(votes("111", "111"), "coin", rng())
+    assert everywhere["alpha"].reason == "only one category was seen"
+    assert (everywhere["observed"].value, everywhere["positive"].value) == (1, 1)
+    assert everywhere["negative"].value is None
+    nowhere = class_presence(votes("000", "000"), "coin", rng())
+    assert (nowhere["positive"].value, nowhere["negative"].value) == (None, 1)
+
+
+def test_nobody_shares_an_image() -> None:
+    found = class_presence({}, "coin", rng())
+    assert {figure.value for figure in found.values()} == {None}
+    tables_of_none = both_ways(sum_by_image(presence_tables({}, ["coin"]).sum(axis=1), []))
+    assert bootstrap_statistic(tables_of_none, cohen_kappa, rng()).reason == "nothing to count"
