@@ -1,0 +1,171 @@
+"""How the review app shows a dataset: which fields there are, their colours, the sidebar, the saved views."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from datalab.adapters.review_labels import ANNOTATOR_FIELD
+from datalab.config import Guidelines
+from datalab.masks import IGNORE_ID
+
+IGNORE_COLOR = "#9e9e9e"
+MUTED = ("#78909c", "#8d6e63", "#7e7f9a", "#6d8b74", "#9a7b8c", "#8a8256")
+"""Colours of whatever is no class: figures, tags, objects told apart one by one."""
+
+
+@dataclass(frozen=True)
+class FieldKind:
+    """A sample field: `kind` and `document` name classes of the module fiftyone."""
+
+    kind: str
+    description: str
+    document: str | None = None
+    attributes: tuple[tuple[str, str], ...] = ()
+    """(path inside the label, field class) of what it carries beside the usual."""
+
+
+@dataclass(frozen=True)
+class SavedView:
+    """Images that have a value of `field`, in its order."""
+
+    name: str
+    field: str
+    description: str
+    color: str
+
+
+FIELDS = {
+    "iou": FieldKind("FloatField", "Mean IoU of the prediction with the consensus, over the classes of the consensus"),
+    "agreement": FieldKind("FloatField", "Mean agreement of the annotators on the objects of the image"),
+    "uncertainty": FieldKind("FloatField", "Acquisition score: larger = the model is less sure"),
+    "next_batch": FieldKind("IntField", "Rank in the next batch, 0 first"),
+    "round": FieldKind("StringField", "Newest round in which the image was labelled"),
+    "duplicate_group": FieldKind("StringField", "The image that stands for its set of near duplicates"),
+    "image_id": FieldKind("StringField", "First 16 hex digits of the SHA-256 of the file as it came"),
+    "consensus": FieldKind(
+        "EmbeddedDocumentField",
+        "Objects the annotators agree on",
+        "Detections",
+        (
+            ("detections.votes", "IntField"),
+            ("detections.raters", "IntField"),
+            ("detections.agreement", "FloatField"),
+            ("digest", "StringField"),
+        ),
+    ),
+    "consensus_map": FieldKind("EmbeddedDocumentField", "The label map the model learns from", "Segmentation"),
+    "prediction": FieldKind("EmbeddedDocumentField", "The model's label map", "Segmentation"),
+}
+"""Every field but those of the annotators, in the order of the sidebar."""
+
+SHOWN = ("consensus", "iou", "agreement")
+"""Switched on when the app opens; the predictions beside them would hide the consensus."""
+
+VIEWS = (
+    SavedView("worst first", "iou", "Lowest IoU of prediction and consensus first", "#d55e00"),
+    SavedView("low agreement", "agreement", "Lowest agreement of the annotators first", "#e69f00"),
+    SavedView("next batch", "next_batch", "What the model wants to have labelled, best first", "#0072b2"),
+)
+
+
+def annotator_kind(email: str) -> FieldKind:
+    """The field with the regions of one annotator."""
+    attributes = tuple((path, "StringField") for path in ("detections.origin", "detections.region_id", "digest"))
+    return FieldKind("EmbeddedDocumentField", f"Regions of {email}", "Detections", attributes)
+
+
+def review_url(base: str, dataset: str, view: str | None = None) -> str:
+    """Where the app at `base` shows a dataset, or one of its saved views, e.g. "next batch"."""
+    return base.rstrip("/") + review_path(dataset, view)
+
+
+def review_path(dataset: str, view: str | None = None) -> str:
+    """The part of `review_url` behind the app's address."""
+    path = f"/datasets/{quote(dataset, safe='')}"
+    # the app knows a saved view by its slug
+    return path if view is None else f"{path}?view={quote(view.lower().replace(' ', '-'))}"
+
+
+def declare_fields(fiftyone: Any, dataset: Any, wanted: dict[str, FieldKind]) -> None:
+    """Give the dataset these fields and no other annotators'; those that people have added stay as they are."""
+    schema = dataset.get_field_schema()
+    stale = [name for name in schema if name.startswith(ANNOTATOR_FIELD) and name not in wanted]
+    if stale:
+        dataset.delete_sample_fields(stale)
+    for name, kind in wanted.items():
+        document = getattr(fiftyone, kind.document) if kind.document else None
+        if name not in schema:
+            dataset.add_sample_field(
+                name, getattr(fiftyone, kind.kind), embedded_doc_type=document, description=kind.description
+            )
+        for attribute, attribute_kind in kind.attributes:
+            dataset.add_sample_field(f"{name}.{attribute}", getattr(fiftyone, attribute_kind))
+
+
+def dress(fiftyone: Any, dataset: Any, wanted: Collection[str], guidelines: Guidelines) -> None:
+    """Class names and colours of the guidelines, a sidebar in the order of a review, little switched on at first."""
+    targets = {item.id: item.name for item in guidelines.classes}
+    dataset.default_mask_targets = {**targets, IGNORE_ID: "left out"}
+    dataset.default_classes = guidelines.names
+    dataset.app_config.color_scheme = color_scheme(fiftyone, wanted, guidelines)
+    dataset.app_config.sidebar_groups = sidebar(fiftyone, dataset, wanted)
+    dataset.app_config.active_fields = fiftyone.ActiveFields(exclude=False, paths=list(SHOWN))
+    dataset.save()
+
+
+def color_scheme(fiftyone: Any, wanted: Collection[str], guidelines: Guidelines) -> Any:
+    """`fiftyone.ColorScheme` by class: the same colour in detections and in label maps."""
+    values = [{"value": item.name, "color": item.color} for item in guidelines.classes]
+    targets = [{"intTarget": item.id, "color": item.color} for item in guidelines.classes]
+    targets.append({"intTarget": IGNORE_ID, "color": IGNORE_COLOR})
+    fields: list[dict[str, Any]] = []
+    for name in wanted:
+        if name == "consensus" or name.startswith(ANNOTATOR_FIELD):
+            fields.append({"path": name, "colorByAttribute": "label", "valueColors": values})
+        elif name in ("consensus_map", "prediction"):
+            fields.append({"path": name, "maskTargetsColors": targets})
+    return fiftyone.ColorScheme(
+        color_by="value",
+        color_pool=list(MUTED),
+        fields=fields,
+        default_mask_targets_colors=targets,
+        opacity=0.5,
+    )
+
+
+def sidebar(fiftyone: Any, dataset: Any, wanted: Collection[str]) -> list[Any]:
+    """Groups of the sidebar; the last one takes what people have added."""
+    labels = [name for name, kind in FIELDS.items() if kind.document]
+    people = sorted(name for name in wanted if name.startswith(ANNOTATOR_FIELD))
+    figures = [name for name in FIELDS if name not in labels]
+    file = ["id", "filepath", "metadata", "created_at", "last_modified_at"]
+    known = {"tags", *labels, *people, *figures, *file}
+    others = [name for name in dataset.get_field_schema() if name not in known]
+    file[2:3] = [f"metadata.{name}" for name in ("size_bytes", "mime_type", "width", "height", "num_channels")]
+    groups = {
+        "tags": ["tags", "_label_tags"],
+        "figures": figures,
+        "consensus and model": labels,
+        "annotators": people,
+        "other": others,
+        "metadata": file,
+    }
+    kind = fiftyone.core.odm.SidebarGroupDocument
+    return [
+        kind(name=name, paths=paths, expanded=name not in ("metadata", "annotators"))
+        for name, paths in groups.items()
+        if paths
+    ]
+
+
+def save_views(dataset: Any) -> tuple[str, ...]:
+    """Save each of VIEWS that is not there as it should be; returns the names of those that show an image now.
+
+    A view that is saved anew gets another id, and an app that has the dataset open would not find it any more.
+    """
+    for view in VIEWS:
+        stages = dataset.exists(view.field).sort_by(view.field)
+        if not dataset.has_saved_view(view.name) or dataset.load_saved_view(view.name) != stages:
+            dataset.save_view(view.name, stages, description=view.description, color=view.color, overwrite=True)
+    return tuple(view.name for view in VIEWS if dataset.count(view.field))

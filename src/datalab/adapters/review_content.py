@@ -1,0 +1,85 @@
+"""What a review dataset holds, field by field and image by image."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from datalab.adapters.review_app import FIELDS, FieldKind, annotator_kind
+from datalab.adapters.review_figures import ByImage, image_figures, image_iou, image_tags, label_map_paths
+from datalab.adapters.review_inputs import ReviewInputs
+from datalab.adapters.review_labels import RegionField, annotator_fields, region_fields
+
+OnProgress = Callable[[float, str], None]
+"""Called with the share that is done, 0 to 1, and what is being done."""
+
+MARK_PATHS = {"Detections": ".digest", "Segmentation": ".mask_path", None: ""}
+"""Kind of label -> where in a field lies what tells whether it is up to date."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """All that the dataset is to hold, by field and image."""
+
+    kinds: dict[str, FieldKind]
+    """All of FIELDS, and one field for each annotator."""
+    marks: dict[str, ByImage]
+    """Field -> image_id -> the value; of detections their digest, of a label map its path. `filepath` is in it too."""
+    regions: dict[str, RegionField]
+    sizes: dict[str, tuple[int, int]]
+    """image_id -> (width, height) in pixels, of every image, in the order of the catalog."""
+    tags: dict[str, set[str]]
+
+    def mark_path(self, field: str) -> str:
+        """Where the dataset keeps the marks of a field."""
+        return field + MARK_PATHS[self.kinds[field].document if field in self.kinds else None]
+
+    def value(self, fiftyone: Any, field: str, image_id: str) -> Any:
+        """What `field` of an image is to hold, a label of the module `fiftyone` or a plain value; None for nothing."""
+        mark = self.marks[field].get(image_id)
+        if mark is not None and self.mark_path(field).endswith(".digest"):
+            return self.regions[field].labels(fiftyone, image_id)
+        if mark is not None and self.mark_path(field).endswith(".mask_path"):
+            return fiftyone.Segmentation(mask_path=mark)
+        return mark
+
+
+def read_content(inputs: ReviewInputs, tell: OnProgress) -> Content:
+    """Put together what `inputs` say; InputError where a label map does not fit."""
+    catalog = inputs.catalog
+    image_ids = list(catalog["image_id"])
+    regions = region_fields(inputs)
+    marks = {
+        "filepath": dict(
+            zip(image_ids, (str(inputs.images.absolute() / file) for file in catalog["file"]), strict=True)
+        ),
+        "image_id": dict(zip(image_ids, image_ids, strict=True)),
+        **image_figures(inputs),
+        **_maps_and_iou(inputs, image_ids, tell),
+        **{field: item.digests() for field, item in regions.items()},
+    }
+    people = {} if inputs.ratings is None else annotator_fields(inputs.ratings["annotator"])
+    kinds = {**FIELDS, **{field: annotator_kind(email) for email, field in people.items()}}
+    empty: dict[str, ByImage] = {field: {} for field in kinds}
+    sizes = zip(catalog["width"].tolist(), catalog["height"].tolist(), strict=True)
+    return Content(
+        kinds=kinds,
+        marks={**empty, **marks},
+        regions=regions,
+        sizes=dict(zip(image_ids, sizes, strict=True)),
+        tags=image_tags(inputs),
+    )
+
+
+def _maps_and_iou(inputs: ReviewInputs, image_ids: list[str], tell: OnProgress) -> dict[str, ByImage]:
+    labelled = [] if inputs.index is None else list(inputs.index["image_id"])
+    truth = label_map_paths(inputs.masks, labelled)
+    predictions = label_map_paths(inputs.predictions, image_ids)
+    both = [image_id for image_id in truth if image_id in predictions]
+    ious: ByImage = {}
+    for done, image_id in enumerate(both):
+        tell(0.3 * done / len(both), "comparing predictions")
+        iou = image_iou(truth[image_id], predictions[image_id], inputs.guidelines)
+        if iou is not None:
+            ious[image_id] = iou
+    maps = {"consensus_map": truth, "prediction": predictions}
+    return {**{field: {key: str(path) for key, path in paths.items()} for field, paths in maps.items()}, "iou": ious}

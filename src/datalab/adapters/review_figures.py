@@ -1,0 +1,96 @@
+"""What a review says about each image in plain values: tags, figures, and which label maps there are."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from datalab.adapters.files import read_label_map
+from datalab.adapters.review_inputs import ReviewInputs
+from datalab.config import Guidelines
+from datalab.errors import InputError
+from datalab.learning.metrics import confusion_matrix, mean_iou
+from datalab.masks import IGNORE_ID
+
+ByImage = dict[str, Any]
+"""image_id -> value; images without a value are left out."""
+
+ROUND_TAG = "round-"
+OWN_TAGS = frozenset({"batch", "gold", "train", "validation", "test"})
+
+
+def is_own_tag(tag: str) -> bool:
+    """Whether `image_tags` may give this tag; any other one was put there by a person."""
+    return tag in OWN_TAGS or (tag.startswith(ROUND_TAG) and tag.removeprefix(ROUND_TAG).isdigit())
+
+
+def image_tags(inputs: ReviewInputs) -> dict[str, set[str]]:
+    """Role, rounds and split of every catalog image, e.g. {"batch", "round-0001", "train"}."""
+    tags: dict[str, set[str]] = {image_id: set() for image_id in inputs.catalog["image_id"]}
+    pairs: list[tuple[str, str]] = []
+    if inputs.ratings is not None:
+        pairs += zip(inputs.ratings["image_id"], inputs.ratings["role"], strict=True)
+        pairs += zip(inputs.ratings["image_id"], ROUND_TAG + inputs.ratings["round_id"], strict=True)
+    if inputs.index is not None:
+        pairs += zip(inputs.index["image_id"], inputs.index["split"], strict=True)
+    for image_id, tag in pairs:
+        if image_id in tags:
+            tags[image_id].add(tag)
+    return tags
+
+
+def image_figures(inputs: ReviewInputs) -> dict[str, ByImage]:
+    """Field name -> values by image, `iou` apart; undefined values (NaN) are left out."""
+    figures = {"duplicate_group": _by_image(inputs.catalog.set_index("image_id")["duplicate_group"])}
+    if inputs.ratings is not None:
+        figures["round"] = _by_image(inputs.ratings.groupby("image_id")["round_id"].max())
+    if inputs.agreement is not None:
+        figures["agreement"] = _by_image(inputs.agreement.groupby("image_id")["agreement"].mean())
+    if inputs.scores is not None:
+        figures["uncertainty"] = _by_image(inputs.scores.set_index("image_id")["uncertainty"])
+    if inputs.next_batch is not None:
+        figures["next_batch"] = _by_image(inputs.next_batch.set_index("image_id")["rank"])
+    return figures
+
+
+def label_map_paths(folder: Path | None, image_ids: Iterable[str]) -> dict[str, Path]:
+    """Absolute path of <image_id>.png of every image that has one in `folder`."""
+    if folder is None:
+        return {}
+    present = {path.stem: path.absolute() for path in folder.glob("*.png")}
+    return {image_id: present[image_id] for image_id in image_ids if image_id in present}
+
+
+def image_iou(consensus: Path, prediction: Path, guidelines: Guidelines) -> float | None:
+    """Mean IoU of a predicted label map with the consensus, in [0, 1], over the classes in the consensus.
+
+    Background is one of the classes, as in the reports; pixels of value 255 in the consensus are not judged. None
+    where no pixel is. InputError where the two maps differ in size or hold an unknown class.
+    """
+    positions = _class_positions(guidelines)
+    truth, predicted = positions[read_label_map(consensus)], positions[read_label_map(prediction)]
+    try:
+        confusion = confusion_matrix(truth, predicted, len(guidelines.classes) + 1)
+    except ValueError as exc:
+        raise InputError(f"{prediction} does not fit {consensus}: {exc}; run dvc repro") from exc
+    value = float(mean_iou(confusion))
+    return None if np.isnan(value) else value
+
+
+def _class_positions(guidelines: Guidelines) -> npt.NDArray[np.int64]:
+    """(256,) place of each pixel value: 0 background, then the classes; 255 stays, unknown values get -1."""
+    positions = np.full(256, -1, dtype=np.int64)
+    positions[0] = 0
+    for place, item in enumerate(guidelines.classes, start=1):
+        positions[item.id] = place
+    positions[IGNORE_ID] = IGNORE_ID
+    return positions
+
+
+def _by_image(column: "pd.Series[Any]") -> ByImage:
+    """Plain Python values, which is what a database wants, of a column with image_id as its index."""
+    known = column.dropna()
+    return dict(zip(known.index, known.tolist(), strict=True))

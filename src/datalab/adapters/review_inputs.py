@@ -1,0 +1,69 @@
+"""What a review shows: the tables and folders of a workspace, as many as there are by now."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from datalab.adapters.files import read_table
+from datalab.config import Guidelines, load_guidelines
+from datalab.tables import ANNOTATED_REGIONS, CATALOG, CONSENSUS, DATASET, NEXT_BATCH, RATINGS, SCORES
+from datalab.workspace import Workspace
+
+IMAGE_AGREEMENT = ("image_id", "agreement")
+"""Agreement of people on an image: one row, or one per pair of people; [0, 1], NaN where undefined."""
+
+
+@dataclass(frozen=True)
+class ReviewInputs:
+    """Whatever is None is not there yet: no round has been closed, or no model has been trained."""
+
+    images: Path
+    """Folder of the catalog's files."""
+    catalog: pd.DataFrame
+    """Table CATALOG."""
+    guidelines: Guidelines
+    ratings: pd.DataFrame | None = None
+    """Table RATINGS."""
+    regions: pd.DataFrame | None = None
+    """Table ANNOTATED_REGIONS."""
+    consensus: pd.DataFrame | None = None
+    """Table CONSENSUS."""
+    agreement: pd.DataFrame | None = None
+    """Table IMAGE_AGREEMENT."""
+    index: pd.DataFrame | None = None
+    """Table DATASET."""
+    scores: pd.DataFrame | None = None
+    """Table SCORES."""
+    next_batch: pd.DataFrame | None = None
+    """Table NEXT_BATCH."""
+    masks: Path | None = None
+    """Folder of the dataset's label maps, <image_id>.png."""
+    predictions: Path | None = None
+    """Folder of the model's label maps, <image_id>.png."""
+
+
+def read_inputs(workspace: Workspace) -> ReviewInputs:
+    """Read what lies in the workspace; InputError where there is no catalog or a table lacks a column."""
+    return ReviewInputs(
+        images=workspace.images,
+        catalog=read_table(workspace.catalog, CATALOG),
+        guidelines=load_guidelines(workspace.guidelines),
+        ratings=_table(workspace.ratings, RATINGS),
+        regions=_table(workspace.regions, ANNOTATED_REGIONS),
+        consensus=_table(workspace.consensus, CONSENSUS),
+        agreement=_table(workspace.data / "agreement.parquet", IMAGE_AGREEMENT),
+        index=_table(workspace.dataset / "index.parquet", DATASET),
+        scores=_table(workspace.scores, SCORES),
+        next_batch=_table(workspace.next_batch, NEXT_BATCH),
+        masks=_folder(workspace.dataset / "masks"),
+        predictions=_folder(workspace.predictions),
+    )
+
+
+def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame | None:
+    return read_table(path, columns) if path.exists() else None
+
+
+def _folder(path: Path) -> Path | None:
+    return path if path.is_dir() else None

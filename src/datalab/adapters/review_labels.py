@@ -1,0 +1,98 @@
+"""People's regions and their consensus as FiftyOne labels, masks cropped to their box."""
+
+import hashlib
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from datalab.adapters.review_inputs import ReviewInputs
+from datalab.masks import rle_box_xywh, rle_to_mask
+
+Row = dict[Hashable, Any]
+ANNOTATOR_FIELD = "by_"
+"""Begins the name of every field that holds the regions of one person."""
+
+
+@dataclass(frozen=True)
+class RegionField:
+    """Regions that become one field of detections. An image of `looked_at` without a region has an empty list: nothing
+    there; other images have no value: not looked at."""
+
+    looked_at: frozenset[str]
+    regions: dict[str, list[Row]]
+    """image_id -> rows with the columns of REGIONS and `attributes`."""
+    attributes: tuple[str, ...]
+    """Columns shown with each region."""
+
+    def labels(self, fiftyone: Any, image_id: str) -> Any:
+        """`fiftyone.Detections` of one image; None where it was not looked at."""
+        if image_id not in self.looked_at:
+            return None
+        found = (_detection(fiftyone, row, self.attributes) for row in self.regions.get(image_id, []))
+        return fiftyone.Detections(
+            detections=[item for item in found if item is not None], digest=self._digest(image_id)
+        )
+
+    def digests(self) -> dict[str, str]:
+        """image_id -> 12 hex digits that change when its labels do; images that were not looked at are left out."""
+        return {image_id: self._digest(image_id) for image_id in self.looked_at}
+
+    def _digest(self, image_id: str) -> str:
+        columns = ("label", "rle", "height", "width", *self.attributes)
+        shown = [[str(row[column]) for column in columns] for row in self.regions.get(image_id, [])]
+        return hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:12]
+
+
+def region_fields(inputs: ReviewInputs) -> dict[str, RegionField]:
+    """Field name -> regions: `consensus`, and one field per annotator."""
+    fields = {}
+    if inputs.consensus is not None:
+        judged = set(inputs.consensus["image_id"])
+        for table in (inputs.index, inputs.ratings):
+            judged |= set() if table is None else set(table["image_id"])
+        fields["consensus"] = _field(judged, inputs.consensus, ("votes", "raters", "agreement"))
+    if inputs.ratings is None or inputs.regions is None:
+        return fields
+    current = inputs.regions[inputs.regions["annotation_id"].isin(inputs.ratings["annotation_id"])]
+    for annotator, name in annotator_fields(inputs.ratings["annotator"]).items():
+        looked_at = set(inputs.ratings.loc[inputs.ratings["annotator"] == annotator, "image_id"])
+        fields[name] = _field(looked_at, current[current["annotator"] == annotator], ("origin", "region_id"))
+    return fields
+
+
+def annotator_fields(annotators: Iterable[str]) -> dict[str, str]:
+    """E-mail -> field name: `by_` and the part before the @ in a-z, 0-9 and _, sorted by e-mail.
+
+    People whose names would be the same get six hex digits of the e-mail's SHA-256 behind it.
+    """
+    emails = sorted(set(annotators))
+    plain = {email: ANNOTATOR_FIELD + re.sub(r"[^a-z0-9]+", "_", email.split("@")[0].lower()) for email in emails}
+    shared = Counter(plain.values())
+    digest = {email: hashlib.sha256(email.encode()).hexdigest()[:6] for email in emails}
+    return {email: name if shared[name] == 1 else f"{name}_{digest[email]}" for email, name in plain.items()}
+
+
+def _field(looked_at: set[str], regions: pd.DataFrame, attributes: tuple[str, ...]) -> RegionField:
+    by_image: dict[str, list[Row]] = defaultdict(list)
+    for row in regions.to_dict("records"):
+        by_image[row["image_id"]].append(row)
+    return RegionField(frozenset(looked_at), dict(by_image), attributes)
+
+
+def _detection(fiftyone: Any, row: Row, attributes: tuple[str, ...]) -> Any:
+    """None for an empty mask: it has no box."""
+    if not row["rle"]:
+        return None
+    height, width = int(row["height"]), int(row["width"])
+    x, y, w, h = rle_box_xywh(row["rle"], height, width)
+    if w == 0 or h == 0:
+        return None
+    mask = rle_to_mask(row["rle"], height, width)[y : y + h, x : x + w]
+    known = {name: row[name] for name in attributes if not pd.isna(row[name])}
+    box = [x / width, y / height, w / width, h / height]
+    return fiftyone.Detection(label=row["label"], bounding_box=box, mask=mask, **known)
