@@ -28,7 +28,7 @@ class FakeServer:
         """In place of `client.connect`: the token is the user's name."""
         session = requests.Session()
         session.mount(url, _Adapter(self, token))
-        return Client(url, None, session)
+        return Client(url, session)
 
     def of(self, user: str) -> list[int]:
         """Tasks that this user answered."""

@@ -21,11 +21,16 @@ LIMITS = np.array([8, 16, 256])
 """Longest runs of the first three classes."""
 LONGEST_RUN = 65536
 HEADER_BITS = 32 + 5 + 4 * 4
-LARGEST_SIDE = 65_536
+WINDOW_BITS = 40
+LARGEST = 2**28
+"""Pixels. The count of a stream has 32 bits for four values a pixel; no image that was taken in is nearly as large."""
 
 
 def mask_to_brush(mask: BoolMask) -> list[int]:
     """The bytes (0 to 255) of a (H, W) boolean mask; its pixels are drawn opaque, the others transparent."""
+    if mask.ndim != 2:
+        raise InputError(f"a mask must have 2 axes (height, width), got shape {mask.shape}")
+    _check_size(*mask.shape)
     lengths, values, split = _runs(mask.ravel())
     # what is left of a split run keeps the largest class, as the converter writes it
     classes = np.where(split, len(LIMITS), np.searchsorted(LIMITS, lengths))
@@ -40,15 +45,19 @@ def mask_to_brush(mask: BoolMask) -> list[int]:
 
 def brush_to_mask(rle: list[int], height: int, width: int) -> BoolMask:
     """The (height, width) boolean mask: pixels of at least half opacity. InputError for a damaged stream."""
-    if height * width > LARGEST_SIDE * LARGEST_SIDE // 16:
-        raise InputError(f"a mask of {width} x {height} pixels is too large")
+    _check_size(height, width)
     try:
         stream = np.array(rle, dtype=np.uint8)
-        alpha = _decode(np.unpackbits(stream), height * width * CHANNELS).reshape(height, width, CHANNELS)[..., 3]
+        alpha = _decode_alpha(stream, height * width).reshape(height, width)
     except (ValueError, IndexError, OverflowError, TypeError) as exc:
         raise InputError(f"a brush mask of {width} x {height} pixels is damaged: {exc}") from exc
     inside: BoolMask = alpha >= THRESHOLD
     return inside
+
+
+def _check_size(height: int, width: int) -> None:
+    if not 0 < height * width <= LARGEST:
+        raise InputError(f"a mask of {width} x {height} pixels cannot be a brush mask; 1 to {LARGEST} pixels can")
 
 
 Runs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]
@@ -79,34 +88,63 @@ def _as_bits(words: npt.NDArray[np.int64], widths: npt.NDArray[np.int64]) -> npt
     return ((words[word] >> shift) & 1).astype(np.uint8)
 
 
-def _decode(bits: npt.NDArray[np.uint8], expected: int) -> npt.NDArray[np.uint8]:
-    """The `expected` bytes of a stream; ValueError where it holds another number of them or ends early."""
-    count = _number(bits, 0, 32)
-    if count != expected:
-        raise ValueError(f"it holds {count} values, not {expected}")
-    if _number(bits, 32, 5) != 7:
+def _decode_alpha(stream: npt.NDArray[np.uint8], pixels: int) -> npt.NDArray[np.uint8]:
+    """The alpha of each pixel; ValueError where the stream holds another number of them or ends early."""
+    windows = _windows(stream)
+    count, width, sizes = _read_header(windows, len(stream))
+    if count != pixels * CHANNELS:
+        raise ValueError(f"it holds {count} values, not {pixels * CHANNELS}")
+    if width != 8:
         raise ValueError("its words are not bytes")
-    sizes = [_number(bits, 37 + 4 * place, 4) + 1 for place in range(4)]
-    packed = bits.tobytes()
-    out = np.empty(count, dtype=np.uint8)
+    lengths, starts, is_literal = _heads(windows.tolist(), sizes, count, 8 * len(stream))
+    ends = np.cumsum(lengths)
+    first = (ends - lengths) // CHANNELS
+    # every fourth value is an alpha: pixel k's lies in the run that holds value 4k + 3
+    inside = ends // CHANNELS - first
+    alpha = np.repeat(_bytes_at(windows, starts), inside)
+    literal = np.flatnonzero(is_literal)
+    run = np.repeat(literal, inside[literal])
+    pixel = first[run] + np.arange(len(run)) - np.repeat(np.cumsum(inside[literal]) - inside[literal], inside[literal])
+    place = pixel * CHANNELS + CHANNELS - 1 - (ends - lengths)[run]
+    alpha[pixel] = _bytes_at(windows, starts[run] + 8 * place)
+    return alpha
+
+
+def _heads(
+    windows: list[int], sizes: list[int], count: int, last: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Of each run its length, the bit where its values start, and whether it is literal."""
+    lengths, starts, is_literal = [], [], []
     place, filled = HEADER_BITS, 0
-    while filled < count:
-        size = sizes[2 * packed[place + 1] + packed[place + 2]]
-        length = _number(bits, place + 3, size) + 1
-        values = 8 if packed[place] else 8 * length
-        start = place + 3 + size
-        place = start + values
-        if place > len(bits) or filled + length > count:
-            raise ValueError("it ends early")
-        out[filled : filled + length] = np.packbits(bits[start:place])
+    while filled < count and place < last:
+        head = windows[place >> 3] >> (WINDOW_BITS - 19 - (place & 7)) & 0x7FFFF
+        size = sizes[head >> 16 & 3]
+        length = ((head & 0xFFFF) >> (16 - size)) + 1
+        literal = head < 0x40000
+        lengths.append(length)
+        starts.append(place + 3 + size)
+        is_literal.append(literal)
+        place += 3 + size + (8 * length if literal else 8)
         filled += length
-    return out
-
-
-def _number(bits: npt.NDArray[np.uint8], start: int, size: int) -> int:
-    if start + size > len(bits):
+    if filled != count or place > last:
         raise ValueError("it ends early")
-    value = 0
-    for bit in bits[start : start + size].tobytes():
-        value = value << 1 | bit
-    return value
+    return np.array(lengths, dtype=np.int64), np.array(starts, dtype=np.int64), np.array(is_literal, dtype=bool)
+
+
+def _windows(stream: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """At each byte the 40 bits that begin there: enough for the head of a run at any of its bits."""
+    padded = np.concatenate([stream, np.zeros(4, dtype=np.uint8)]).astype(np.int64)
+    return sum((padded[k : k + len(stream)] << (32 - 8 * k) for k in range(5)), np.zeros(len(stream), dtype=np.int64))
+
+
+def _bytes_at(windows: npt.NDArray[np.int64], bits: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    values: npt.NDArray[np.int64] = windows[bits >> 3] >> (WINDOW_BITS - 8 - (bits & 7)) & 0xFF
+    return values.astype(np.uint8)
+
+
+def _read_header(windows: npt.NDArray[np.int64], length: int) -> tuple[int, int, list[int]]:
+    """How many values, bits per value, bits of a length in the four classes."""
+    if 8 * length < HEADER_BITS:
+        raise ValueError("it ends early")
+    fields = int(windows[4]) >> (WINDOW_BITS - 21)
+    return int(windows[0]) >> 8, (fields >> 16) + 1, [(fields >> shift & 15) + 1 for shift in (12, 8, 4, 0)]

@@ -1,4 +1,8 @@
-"""A connection to a Label Studio server: the SDK where it covers the call, plain requests for the rest."""
+"""A connection to a Label Studio server: its HTTP API with one token, every call with a time limit.
+
+Not through the vendor's SDK: it tries any call again, also those that make something, and a second project or a second
+task is worse than an error.
+"""
 
 import time
 from collections.abc import Iterator
@@ -6,14 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import requests
-from label_studio_sdk import LabelStudio
-from label_studio_sdk.core.api_error import ApiError
 
 from datalab.errors import ServiceError
 
-TIMEOUT_S = 60
+TIMEOUT_S = (10, 120)
+"""To connect, and between two bytes of the answer: importing 25 tasks takes seconds on a busy machine."""
 PAUSES_S = (0.5, 2.0, 5.0)
 """Waits before another try of a call that changes nothing or may safely be repeated."""
 PAGE = 500
@@ -21,10 +23,9 @@ PAGE = 500
 
 @dataclass(frozen=True)
 class Client:
-    """`sdk` and `session` speak to the same server with the same token."""
+    """`session` carries the token of one person."""
 
     url: str
-    sdk: LabelStudio
     session: requests.Session
 
     def get(self, path: str, **params: Any) -> Any:
@@ -39,14 +40,25 @@ class Client:
         """JSON of a POST, sent once: a second one could make a second thing."""
         return self._once("POST", path, json=content)
 
-    def tasks(self, project_id: int) -> list[dict[str, Any]]:
-        """Every task of a project with its data and annotations, in the order of their ids."""
+    def delete(self, path: str) -> None:
+        """DELETE, sent once: where the answer is lost, look before asking again."""
+        self._once("DELETE", path)
+
+    def tasks(self, project_id: int, include: str = "", page_size: int = PAGE, **query: Any) -> list[dict[str, Any]]:
+        """Every task of a project with its data and annotations, in the order of their ids.
+
+        `include`: comma-separated names of the fields to send, at every level; masks are large, so name what is needed.
+        `query`: further parameters, such as a filter.
+        """
+        wanted = {"project": project_id, "page_size": page_size, "fields": "all", **query}
+        if include:
+            wanted["include"] = include
         tasks: list[dict[str, Any]] = []
         page = 1
         while True:
-            answer = self.get("/api/tasks", project=project_id, page=page, page_size=PAGE, fields="all")
+            answer = self.get("/api/tasks", page=page, **wanted)
             tasks += answer["tasks"]
-            if len(answer["tasks"]) < PAGE or len(tasks) >= answer["total"]:
+            if len(answer["tasks"]) < page_size or len(tasks) >= answer["total"]:
                 return sorted(tasks, key=lambda task: int(task["id"]))
             page += 1
 
@@ -70,29 +82,44 @@ class Client:
 def connect(url: str, token: str) -> Client:
     """Log in with a legacy token; ServiceError where the server does not answer or refuses the token."""
     session = requests.Session()
-    session.headers["Authorization"] = f"Token {token}"
-    client = Client(url.rstrip("/"), LabelStudio(base_url=url, api_key=token, timeout=TIMEOUT_S), session)
+    # also keeps requests from taking another password out of ~/.netrc
+    session.auth = _TokenAuth(token)
+    client = Client(url.rstrip("/"), session)
     client.get("/api/current-user/whoami")
     return client
 
 
+class _TokenAuth(requests.auth.AuthBase):
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Token {self.token}"
+        return request
+
+
 @contextmanager
 def readable_errors(url: str) -> Iterator[None]:
-    """Turn what the SDK, httpx and requests raise into a ServiceError of one line; the cause is kept."""
+    """Turn what requests raises into a ServiceError of one line; the cause is kept."""
     try:
         yield
-    except ApiError as exc:
-        raise ServiceError(_refusal(url, exc.status_code or 0, str(exc.body))) from exc
     except requests.HTTPError as exc:
-        raise ServiceError(_refusal(url, exc.response.status_code, exc.response.text)) from exc
-    except (requests.RequestException, httpx.HTTPError) as exc:
+        raise ServiceError(_refusal(url, exc.response)) from exc
+    except requests.exceptions.JSONDecodeError as exc:
+        raise ServiceError(f"{url} answers, but not as Label Studio does; check LABEL_STUDIO_URL in .env") from exc
+    except (requests.RequestException, UnicodeError) as exc:
         raise ServiceError(f"Label Studio at {url} does not answer; is it running? start it with `make up`") from exc
 
 
-def _refusal(url: str, status: int, body: str) -> str:
-    if status in (401, 403):
+def _refusal(url: str, answer: requests.Response) -> str:
+    if answer.status_code == 401:
         return f"Label Studio at {url} refuses the token; take LABEL_STUDIO_TOKEN from its account page or `make up`"
-    return f"Label Studio at {url} answered {status}: {' '.join(body.split())[:200]}"
+    try:
+        content = answer.json()
+        said = str(content.get("validation_errors") or content.get("detail") or content)
+    except (requests.exceptions.JSONDecodeError, AttributeError):
+        said = str(answer.reason)  # a page for browsers
+    return f"Label Studio at {url} answered {answer.status_code}: {' '.join(said.split())[:200]}"
 
 
 def _worth_another_try(error: ServiceError) -> bool:

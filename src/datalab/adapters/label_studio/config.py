@@ -1,33 +1,48 @@
 """The labeling config and the instructions of a project, made from guidelines/."""
 
+from html import escape
 from xml.sax.saxutils import quoteattr
 
 from markdown_it import MarkdownIt
 
 from datalab.adapters.label_studio.results import BRUSH, IMAGE, POLYGON
-from datalab.config import Guidelines
+from datalab.config import Guidelines, LabelClass
+
+STYLE = (
+    "<style>.guidelines ul{list-style:disc} .guidelines ol{list-style:decimal} "
+    ".guidelines ul,.guidelines ol{padding-left:1.5em} .guidelines p,.guidelines li{margin:.3em 0} "
+    ".guidelines h1,.guidelines h2{margin:1em 0 .3em}</style>"
+)
+"""Label Studio's own style sheet takes from lists their marks and from paragraphs their distance."""
 
 
 def labeling_config(guidelines: Guidelines) -> str:
-    """Label Studio's XML: the image, a brush and a polygon tool with the classes, their colours and hotkeys."""
-    brush = "\n".join(_label(item.name, item.color, item.hotkey) for item in guidelines.classes)
-    polygon = "\n".join(_label(item.name, item.color, "") for item in guidelines.classes)
+    """Label Studio's XML: the image, a brush and a polygon tool with the classes, their colours, hotkeys and rules."""
+    brush = "".join(_label(item, item.hotkey) for item in guidelines.classes)
+    polygon = "".join(_label(item, "") for item in guidelines.classes)
     return (
         "<View>\n"
         f'  <Image name="{IMAGE}" value="$image" zoom="true" zoomControl="true" brightnessControl="true"/>\n'
-        f'  <BrushLabels name="{BRUSH}" toName="{IMAGE}" opacity="0.5">\n{brush}\n  </BrushLabels>\n'
-        f'  <PolygonLabels name="{POLYGON}" toName="{IMAGE}" opacity="0.5">\n{polygon}\n  </PolygonLabels>\n'
+        '  <View style="display: flex; flex-wrap: wrap; column-gap: 3em">\n'
+        '    <View><Header value="Brush" size="6"/>\n'
+        f'    <BrushLabels name="{BRUSH}" toName="{IMAGE}" opacity="0.5">\n{brush}    </BrushLabels></View>\n'
+        '    <View><Header value="Polygon" size="6"/>\n'
+        f'    <PolygonLabels name="{POLYGON}" toName="{IMAGE}" opacity="0.5">\n{polygon}    </PolygonLabels></View>\n'
+        "  </View>\n"
         "</View>"
     )
 
 
 def instructions_html(guidelines: Guidelines) -> str:
-    """The guideline pages as HTML; tags written in a page are shown as text, never passed on."""
+    """The guideline pages and the classes' rules as HTML; tags written in a page are shown as text, never passed on."""
     markdown = MarkdownIt("js-default", {"html": False, "linkify": False})
     pages = [str(markdown.render(text)) for _, text in guidelines.pages]
-    return f"{'<hr>'.join(pages)}<p><small>Guidelines {guidelines.version}</small></p>"
+    rules = "".join(f"<li><b>{escape(item.name)}</b>: {escape(item.rule)}</li>" for item in guidelines.classes)
+    version = f"<p><small>Guidelines {guidelines.version}</small></p>"
+    return f'{STYLE}<div class="guidelines">{"<hr>".join([*pages, f"<ul>{rules}</ul>"])}{version}</div>'
 
 
-def _label(name: str, color: str, hotkey: str) -> str:
-    shortcut = f" hotkey={quoteattr(hotkey)}" if hotkey else ""
-    return f"    <Label value={quoteattr(name)} background={quoteattr(color)}{shortcut}/>"
+def _label(item: LabelClass, hotkey: str) -> str:
+    attributes = {"value": item.name, "background": item.color, "hotkey": hotkey, "hint": item.rule}
+    written = " ".join(f"{name}={quoteattr(value)}" for name, value in attributes.items() if value)
+    return f"      <Label {written}/>\n"

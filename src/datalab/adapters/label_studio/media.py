@@ -1,13 +1,17 @@
 """The images where Label Studio can serve them: links below its document root, and the storage that lets it."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
-from datalab.adapters.label_studio.client import Client, readable_errors
+from datalab.adapters.label_studio.client import Client
+from datalab.errors import InputError
 from datalab.workspace import Workspace
+
+STORAGES = "/api/storages/localfiles"
 
 
 def image_folder(workspace: Workspace, media: Path) -> Path:
@@ -21,15 +25,18 @@ def image_url(workspace: Workspace, file: str) -> str:
 
 
 def publish_images(client: Client, project_id: int, workspace: Workspace, media: Path, files: Iterable[str]) -> None:
-    """Link (or, on another disk, copy) the images and make sure that the project may serve their folder."""
+    """Link (or, on another disk, copy) the images and make sure that the project may serve their folder.
+
+    InputError where an image of the catalog is missing or the disk is full.
+    """
     folder = image_folder(workspace, media)
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
         _place(workspace.images / file, folder / file)
-    with readable_errors(client.url):
-        storages = client.sdk.import_storage.local.list(project=project_id)
-        if not any(storage.path == str(folder) for storage in storages):
-            client.sdk.import_storage.local.create(project=project_id, path=str(folder), use_blob_urls=True)
+    # the folder has to be known, never synchronised: that would make a task of every file in it
+    known = [storage["path"] for storage in client.get(STORAGES, project=project_id)]
+    if str(folder) not in known:
+        client.post(STORAGES, {"project": project_id, "path": str(folder), "use_blob_urls": True})
 
 
 def _place(source: Path, target: Path) -> None:
@@ -37,7 +44,20 @@ def _place(source: Path, target: Path) -> None:
         return
     try:
         os.link(source, target)
-    except OSError:  # another disk: a copy does as well
-        temporary = target.with_name(f".{target.name}")
+    except FileNotFoundError as exc:
+        raise InputError(f"{source} is in the catalog but not on disk; restore it with `dvc checkout`") from exc
+    except OSError:
+        _copy(source, target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """On another disk there are no hard links; a copy does as well, and is never seen half-written."""
+    temporary = target.with_name(f".{target.name}")
+    try:
         shutil.copyfile(source, temporary)
-        temporary.replace(target)
+    except OSError as exc:
+        temporary.unlink(missing_ok=True)
+        if exc.errno == errno.ENOSPC:
+            raise InputError(f"no space left on the disk of {target.parent}; free some and run again") from exc
+        raise
+    temporary.replace(target)

@@ -1,18 +1,24 @@
 """Tasks with proposed masks into a project, once each, however often it is tried."""
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from datalab.adapters.label_studio.client import Client, readable_errors
+from datalab.adapters.label_studio.client import Client
 from datalab.adapters.label_studio.project import MODEL_VERSION
 from datalab.adapters.label_studio.results import region_to_result
 from datalab.config import Guidelines
+from datalab.errors import InputError
 
 CHUNK = 25
 """Tasks per request: a few MB at most, so that none takes long."""
+STATE = "id,data,overlap,is_labeled,total_annotations,cancelled_annotations,annotators"
+"""What is asked of tasks where their annotations are not needed."""
+
+Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -30,32 +36,57 @@ def push_batch(
     batch: pd.DataFrame,
     proposals: pd.DataFrame,
     urls: dict[str, str],
-    progress: Callable[[float, str], None],
+    progress: Progress,
 ) -> pd.DataFrame:
     """Make the tasks of `batch` (table BATCH) that are missing, in rank order; returns image_id and task_id of all.
 
     Tasks are found again by image and round, so a push that was killed goes on where it stopped. Nothing in a task
-    tells gold from the others. `urls`: image_id to the image's address.
+    tells gold from the others. `urls`: image_id to the image's address. Open tasks of earlier rounds are closed: what
+    people answer there would never be read. InputError for a proposal whose class the labeling config does not have:
+    the server would take it and the browser not show it.
     """
+    _check_labels(proposals, target.guidelines)
     batch = batch.sort_values("rank")
     known = existing_tasks(client, target)
     missing = [image_id for image_id in batch["image_id"] if image_id not in known]
     by_image = dict(iter(proposals.groupby("image_id")))
     for start in range(0, len(missing), CHUNK):
-        progress(start / len(batch), f"pushing tasks {start}/{len(missing)}")
+        progress(0.8 * start / len(missing), f"pushing tasks {start}/{len(missing)}")
         chunk = missing[start : start + CHUNK]
         tasks = [_task(image_id, urls[image_id], target, by_image.get(image_id)) for image_id in chunk]
-        with readable_errors(client.url):
-            client.sdk.projects.import_tasks(target.project_id, request=tasks, return_task_ids=True)
+        client.post(f"/api/projects/{target.project_id}/import?return_task_ids=true", tasks)
+    _remove_repeats(client, target)
     known = existing_tasks(client, target)
-    _set_overlap(client, target, batch, known)
+    _set_overlap(client, batch, known, progress)
+    _close_earlier(client, target)
     return pd.DataFrame({"image_id": batch["image_id"], "task_id": [known[one]["id"] for one in batch["image_id"]]})
 
 
-def existing_tasks(client: Client, target: PushedRound) -> dict[str, dict[str, Any]]:
-    """image_id to task, for the tasks of this round."""
-    tasks = client.tasks(target.project_id)
-    return {task["data"]["image_id"]: task for task in tasks if task["data"].get("round") == target.round_id}
+def existing_tasks(client: Client, target: PushedRound, include: str = STATE, page_size: int = 500) -> dict[str, Any]:
+    """image_id to the first task of this round for it."""
+    tasks = round_tasks(client, target, include, page_size)
+    return {task["data"]["image_id"]: task for task in reversed(tasks)}
+
+
+def round_tasks(client: Client, target: PushedRound, include: str, page_size: int = 500) -> list[dict[str, Any]]:
+    """The tasks of this round, by id, with the fields of `include`; `id` and `data` have to be among them."""
+    of_round = {
+        "conjunction": "and",
+        "items": [
+            {"filter": "filter:tasks:data.round", "operator": "equal", "type": "String", "value": target.round_id}
+        ],
+    }
+    tasks = client.tasks(target.project_id, include, page_size, query=json.dumps({"filters": of_round}))
+    return [task for task in tasks if task["data"].get("round") == target.round_id]
+
+
+def _check_labels(proposals: pd.DataFrame, guidelines: Guidelines) -> None:
+    unknown = sorted(set(proposals["label"]) - set(guidelines.names))
+    if unknown:
+        raise InputError(
+            f"proposals have the class {unknown[0]!r}, guidelines/classes.yaml has {', '.join(guidelines.names)}; "
+            "propose again with these guidelines"
+        )
 
 
 def _task(image_id: str, url: str, target: PushedRound, proposals: pd.DataFrame | None) -> dict[str, Any]:
@@ -70,24 +101,40 @@ def _task(image_id: str, url: str, target: PushedRound, proposals: pd.DataFrame 
 
 
 def _prediction(proposals: pd.DataFrame) -> dict[str, Any]:
-    return {
-        "model_version": MODEL_VERSION,
-        "score": float(proposals["predicted_iou"].mean()),
-        "result": list(_results(proposals)),
-    }
-
-
-def _results(proposals: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    for row in proposals.to_dict("records"):
-        result = region_to_result(
-            row["region_id"], row["label"], row["rle"], row["height"], row["width"], origin="proposal"
-        )
+    rows = proposals.to_dict("records")
+    results = [
+        region_to_result(row["region_id"], row["label"], row["rle"], row["height"], row["width"]) for row in rows
+    ]
+    for result in results:
         del result["origin"]  # the labeling screen notes it itself when it copies a prediction
-        yield result
+    return {"model_version": MODEL_VERSION, "score": float(proposals["predicted_iou"].mean()), "result": results}
 
 
-def _set_overlap(client: Client, target: PushedRound, batch: pd.DataFrame, tasks: dict[str, dict[str, Any]]) -> None:
+def _remove_repeats(client: Client, target: PushedRound) -> None:
+    """An import whose answer was lost may have been carried out after all: of two tasks without answers one goes."""
+    seen: set[str] = set()
+    tasks = round_tasks(client, target, STATE)
+    for task in sorted(tasks, key=lambda one: (not _is_touched(one), int(one["id"]))):
+        image_id = task["data"]["image_id"]
+        if image_id in seen and not _is_touched(task):
+            client.delete(f"/api/tasks/{task['id']}/")
+        seen.add(image_id)
+
+
+def _is_touched(task: dict[str, Any]) -> bool:
+    return bool(task["total_annotations"] or task["cancelled_annotations"])
+
+
+def _set_overlap(client: Client, batch: pd.DataFrame, tasks: dict[str, Any], progress: Progress) -> None:
     """New tasks have the project's overlap; those that fewer people shall see get their own."""
-    for image_id, overlap in zip(batch["image_id"], batch["overlap"], strict=True):
+    for place, (image_id, overlap) in enumerate(zip(batch["image_id"], batch["overlap"], strict=True)):
         if tasks[image_id]["overlap"] != overlap:
-            client.patch(f"/api/tasks/{tasks[image_id]['id']}", {"overlap": int(overlap)})
+            progress(0.8 + 0.2 * place / len(batch), f"setting the overlap {place}/{len(batch)}")
+            client.patch(f"/api/tasks/{tasks[image_id]['id']}/", {"overlap": int(overlap)})
+
+
+def _close_earlier(client: Client, target: PushedRound) -> None:
+    """Skipped tasks stay open for others for ever, and come first in the stream."""
+    for task in client.tasks(target.project_id, "id,data,is_labeled"):
+        if "round" in task["data"] and task["data"]["round"] != target.round_id and not task["is_labeled"]:
+            client.patch(f"/api/tasks/{task['id']}/", {"is_labeled": True})

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from skimage.draw import polygon
 
 from datalab.adapters.label_studio.brush import brush_to_mask, mask_to_brush
 from datalab.errors import InputError
@@ -16,6 +14,8 @@ BRUSH, POLYGON = "mask", "polygon"
 IMAGE = "image"
 ORIGINS = {"prediction": "proposal", "prediction-changed": "edited", "manual": "manual"}
 """What Label Studio notes about a region's past, in our words."""
+NO_REGIONS = ("relation",)
+"""Results that say something about regions and are none: an arrow drawn from one to another."""
 
 
 def region_to_result(
@@ -43,43 +43,33 @@ def region_to_result(
 def results_to_regions(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows region_id, label, rle, height, width, origin of an annotation's or prediction's results.
 
-    Brush, polygon, ellipse and rectangle regions count; an empty region (everything erased) is left out. InputError
-    for another type or a damaged region, with its id: nothing is dropped in silence.
+    Brush, polygon, ellipse and rectangle regions count; an empty region (everything erased) is left out. `label` is ""
+    for a region to which no class was given. InputError for another type or a damaged region, with its id: nothing is
+    dropped in silence.
     """
-    return list(_rows(results))
+    return [row for result in results if result.get("type") not in NO_REGIONS for row in _rows(result)]
 
 
-def _rows(results: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for result in results:
-        kind = str(result.get("type"))
-        if kind not in READERS:
-            raise InputError(f"region {result.get('id')}: type {kind!r} is no mask; known: {', '.join(READERS)}")
-        try:
-            row, is_empty = _row(result, kind)
-        except (InputError, KeyError, TypeError, ValueError) as exc:
-            raise InputError(f"region {result.get('id')}: {_reason(exc)}") from exc
-        if not is_empty:
-            yield row
-
-
-def _row(result: dict[str, Any], kind: str) -> tuple[dict[str, Any], bool]:
-    """The row of a region, and whether it is empty."""
-    value = result["value"]
-    height, width = int(result["original_height"]), int(result["original_width"])
-    mask = READERS[kind](value, height, width)
-    row = {
-        "region_id": str(result["id"]),
-        "label": next(iter(value.get(kind) or [""])),
-        "rle": mask_to_rle(mask),
-        "height": height,
-        "width": width,
-        "origin": ORIGINS.get(str(result.get("origin", "manual")), "manual"),
-    }
-    return row, not mask.any()
-
-
-def _reason(error: Exception) -> str:
-    return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+def _rows(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    kind = str(result.get("type"))
+    shape = kind.removesuffix("labels")
+    if shape not in READERS:
+        raise InputError(f"region {result.get('id')}: type {kind!r} is no mask; known: {', '.join(READERS)}")
+    try:
+        value = result["value"]
+        height, width = int(result["original_height"]), int(result["original_width"])
+        mask = READERS[shape](value, height, width)
+    except (InputError, KeyError, TypeError, ValueError, IndexError) as exc:
+        raise InputError(f"region {result.get('id')} is damaged: {exc!r}") from exc
+    if mask.any():
+        yield {
+            "region_id": str(result.get("id")),
+            "label": next(iter(value.get(kind) or [""])),
+            "rle": mask_to_rle(mask),
+            "height": height,
+            "width": width,
+            "origin": ORIGINS.get(str(result.get("origin", "manual")), "manual"),
+        }
 
 
 def _brush(value: dict[str, Any], height: int, width: int) -> BoolMask:
@@ -87,41 +77,45 @@ def _brush(value: dict[str, Any], height: int, width: int) -> BoolMask:
 
 
 def _polygon(value: dict[str, Any], height: int, width: int) -> BoolMask:
-    return _inside(np.array(value["points"], dtype=np.float64) * [width / 100, height / 100], height, width)
-
-
-def _inside(points: npt.NDArray[np.float64], height: int, width: int) -> BoolMask:
-    """Pixels whose centre lies inside the polygon of these (x, y) corners, as for ellipses.
-
-    cv2.fillPoly would add the outline: half a pixel more all around.
-    """
-    mask = np.zeros((height, width), dtype=bool)
-    mask[polygon(points[:, 1] - 0.5, points[:, 0] - 0.5, (height, width))] = True
-    return mask
+    """Pixels whose centre lies inside by the even-odd rule. `points`: corners (x, y) in percent of the image."""
+    corners = np.array(value["points"], dtype=np.float64) * [width / 100, height / 100]
+    following = np.roll(corners, -1, axis=0)
+    centres = np.arange(height) + 0.5
+    edge, row = np.nonzero((corners[:, 1:] <= centres) != (following[:, 1:] <= centres))
+    (x, y), step = corners[edge].T, (following - corners)[edge]
+    crossing = x + (centres[row] - y) * step[:, 0] / step[:, 1]
+    toggles = np.zeros((height, width + 1), dtype=np.int64)
+    np.add.at(toggles, (row, np.clip(np.ceil(crossing - 0.5), 0, width).astype(np.int64)), 1)
+    inside: BoolMask = np.cumsum(toggles, axis=1)[:, :width] % 2 == 1
+    return inside
 
 
 def _rectangle(value: dict[str, Any], height: int, width: int) -> BoolMask:
+    """`x`, `y`: the corner it is turned about by `rotation` degrees; all lengths in percent of the image."""
     x, y, w, h = (float(value[key]) for key in ("x", "y", "width", "height"))
     angle = np.deg2rad(float(value.get("rotation", 0)))
     corner = np.array([x * width, y * height]) / 100
     along = np.array([np.cos(angle), np.sin(angle)]) * w * width / 100
     down = np.array([-np.sin(angle), np.cos(angle)]) * h * height / 100
-    return _inside(np.array([corner, corner + along, corner + along + down, corner + down]), height, width)
+    points = np.array([corner, corner + along, corner + along + down, corner + down])
+    return _polygon({"points": points * 100 / [width, height]}, height, width)
 
 
 def _ellipse(value: dict[str, Any], height: int, width: int) -> BoolMask:
+    """`x`, `y`: the centre it is turned about by `rotation` degrees; all lengths in percent of the image."""
     y, x = np.mgrid[:height, :width] + 0.5
     x, y = x - value["x"] * width / 100, y - value["y"] * height / 100
     angle = np.deg2rad(float(value.get("rotation", 0)))
     along = x * np.cos(angle) + y * np.sin(angle)
     across = y * np.cos(angle) - x * np.sin(angle)
-    inside = (along / (value["radiusX"] * width / 100)) ** 2 + (across / (value["radiusY"] * height / 100)) ** 2 <= 1
-    return np.asarray(inside, dtype=bool)
+    radii = value["radiusX"] * width / 100, value["radiusY"] * height / 100
+    inside: BoolMask = (along * radii[1]) ** 2 + (across * radii[0]) ** 2 < (radii[0] * radii[1]) ** 2
+    return inside
 
 
 READERS: dict[str, Callable[[dict[str, Any], int, int], BoolMask]] = {
-    "brushlabels": _brush,
-    "polygonlabels": _polygon,
-    "rectanglelabels": _rectangle,
-    "ellipselabels": _ellipse,
+    "brush": _brush,
+    "polygon": _polygon,
+    "rectangle": _rectangle,
+    "ellipse": _ellipse,
 }
