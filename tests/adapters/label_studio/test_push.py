@@ -1,0 +1,95 @@
+"""What a task tells the people who label it, seen as the server gets it."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import requests
+
+from datalab.adapters.label_studio.client import Client
+from datalab.adapters.label_studio.push import PushedRound, push_batch
+from datalab.adapters.label_studio.results import results_to_regions
+from datalab.config import Guidelines, LabelClass
+from datalab.errors import InputError
+from datalab.masks import mask_to_rle
+from datalab.tables import BATCH, PROPOSALS
+
+GUIDELINES = Guidelines((LabelClass(1, "coin", "#e69f00"),), (), "0123456789ab", "ba9876543210")
+TARGET = PushedRound(7, "0001", GUIDELINES)
+IMAGES = {"b": "gold", "c": "batch", "a": "batch"}
+"""In the order of their ranks."""
+MASK = mask_to_rle(np.eye(4, 5, dtype=bool))
+URLS = {image_id: f"/data/local-files/?d=w/{image_id}.png" for image_id in IMAGES}
+
+
+@dataclass(frozen=True)
+class Recorder(Client):
+    """Keeps the tasks it is sent and gives them back."""
+
+    stored: list[dict[str, Any]] = field(default_factory=list)
+    patched: list[tuple[str, Any]] = field(default_factory=list)
+
+    def post(self, path: str, content: Any) -> Any:
+        assert path.startswith("/api/projects/7/import")
+        extra = {"overlap": 2, "total_annotations": 0, "cancelled_annotations": 0, "is_labeled": False}
+        for task in content:
+            self.stored.append({**json.loads(json.dumps(task)), **extra, "id": len(self.stored)})
+
+    def tasks(self, project_id: int, include: str = "", page_size: int = 500, **query: Any) -> list[dict[str, Any]]:
+        return list(self.stored)
+
+    def patch(self, path: str, content: Any) -> Any:
+        self.patched.append((path, content))
+
+
+def push(client: Client, label: str = "coin") -> pd.DataFrame:
+    batch = pd.DataFrame(
+        [(one, role, 2 if role == "batch" else 3, rank, role) for rank, (one, role) in enumerate(IMAGES.items())],
+        columns=list(BATCH),
+    )
+    proposals = pd.DataFrame(
+        [(one, f"{one}-0", label, MASK, 4, 5, 0.9, 0.95, "sam") for one in IMAGES], columns=list(PROPOSALS)
+    )
+    return push_batch(client, TARGET, batch.sort_values("image_id"), proposals, URLS, lambda share, text: None)
+
+
+def test_tasks_are_sent_in_rank_order_and_only_once() -> None:
+    client = Recorder("http://label-studio.test", requests.Session())
+    for _ in range(2):
+        table = push(client)
+        assert table.to_dict("list") == {"image_id": list(IMAGES), "task_id": [0, 1, 2]}
+    assert [task["data"]["image_id"] for task in client.stored] == list(IMAGES)
+
+
+def test_only_another_overlap_is_set() -> None:
+    client = Recorder("http://label-studio.test", requests.Session())
+    push(client)
+    assert [(path.rstrip("/"), content) for path, content in client.patched] == [("/api/tasks/0", {"overlap": 3})]
+
+
+def test_nothing_tells_gold_from_the_others() -> None:
+    client = Recorder("http://label-studio.test", requests.Session())
+    push(client)
+    for task in client.stored:
+        image_id = task["data"]["image_id"]
+        assert task["data"] == {
+            "image": URLS[image_id],
+            "image_id": image_id,
+            "round": "0001",
+            "guideline_version": "0123456789ab",
+            "ontology_hash": "ba9876543210",
+        }
+        (prediction,) = task["predictions"]
+        assert {**prediction, "result": []} == {"model_version": "proposals", "score": 0.9, "result": []}
+        regions = results_to_regions(prediction["result"])
+        assert [(one["region_id"], one["label"], one["rle"]) for one in regions] == [(f"{image_id}-0", "coin", MASK)]
+
+
+def test_a_proposal_of_an_unknown_class_is_not_pushed() -> None:
+    client = Recorder("http://label-studio.test", requests.Session())
+    with pytest.raises(InputError, match=r"class 'spoon', guidelines/classes\.yaml has coin"):
+        push(client, "spoon")
+    assert client.stored == []
