@@ -1,68 +1,58 @@
-"""What annotators get to see, made from the guidelines."""
+"""The labeling config and the instructions of a project."""
 
 from xml.etree import ElementTree
-
-from hypothesis import given
-from hypothesis import strategies as st
 
 from datalab.adapters.label_studio.config import instructions_html, labeling_config
 from datalab.config import Guidelines, LabelClass
 
-NAMES = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1)
+HOSTILE = "a<b> & \"c\" 'd' é"
+CLASSES = (
+    LabelClass(1, "coin", "#e69f00", rule="One whole coin.", hotkey="1"),
+    LabelClass(2, HOSTILE, "#56b4e9", rule="<script>alert(1)</script>"),
+)
 
 
-def guidelines(*classes: LabelClass, pages: tuple[tuple[str, str], ...] = ()) -> Guidelines:
-    return Guidelines(classes=classes, pages=pages, version="0123456789ab", ontology_hash="ba9876543210")
+def guidelines(*pages: str) -> Guidelines:
+    return Guidelines(CLASSES, tuple((f"{place}.md", page) for place, page in enumerate(pages)), "v123", "o456")
 
 
-def labels(config: str, tool: str) -> list[dict[str, str]]:
-    return [dict(label.attrib) for label in ElementTree.fromstring(config).findall(f"{tool}/Label")]
+def test_every_class_has_a_brush_and_a_polygon_in_its_colour() -> None:
+    root = ElementTree.fromstring(labeling_config(guidelines()))
+    assert root.find(".//Image").attrib["value"] == "$image"  # type: ignore[union-attr]
+    for tag, name in (("BrushLabels", "mask"), ("PolygonLabels", "polygon")):
+        tool = root.find(f".//{tag}")
+        assert tool is not None
+        assert (tool.attrib["name"], tool.attrib["toName"]) == (name, "image")
+        labels = [(label.attrib["value"], label.attrib["background"]) for label in tool.findall("Label")]
+        assert labels == [("coin", "#e69f00"), (HOSTILE, "#56b4e9")]
 
 
-def test_the_image_has_a_brush_and_a_polygon_tool() -> None:
-    view = ElementTree.fromstring(labeling_config(guidelines(LabelClass(1, "coin", "#e69f00"))))
-    assert [(tool.tag, tool.get("name"), tool.get("toName")) for tool in view] == [
-        ("Image", "image", None),
-        ("BrushLabels", "mask", "image"),
-        ("PolygonLabels", "polygon", "image"),
-    ]
-    assert view[0].get("value") == "$image"
+def test_a_hotkey_picks_the_brush_alone() -> None:
+    root = ElementTree.fromstring(labeling_config(guidelines()))
+    keyed = {
+        tool: [label.get("hotkey") for label in root.findall(f".//{tool}/Label")]
+        for tool in ("BrushLabels", "PolygonLabels")
+    }
+    assert keyed == {"BrushLabels": ["1", None], "PolygonLabels": [None, None]}
 
 
-def test_both_tools_have_the_classes_and_colours_and_the_brush_the_hotkeys() -> None:
-    config = labeling_config(
-        guidelines(LabelClass(1, "coin", "#e69f00", "Whole.", "1"), LabelClass(2, "cup", "#56b4e9"))
-    )
-    coin, cup = {"value": "coin", "background": "#e69f00"}, {"value": "cup", "background": "#56b4e9"}
-    assert labels(config, "BrushLabels") == [{**coin, "hotkey": "1"}, cup]
-    assert labels(config, "PolygonLabels") == [coin, cup]
+def test_the_rule_is_the_hint() -> None:
+    root = ElementTree.fromstring(labeling_config(guidelines()))
+    assert [label.get("hint") for label in root.findall(".//BrushLabels/Label")] == [item.rule for item in CLASSES]
 
 
-@given(NAMES)
-def test_any_name_survives_the_xml(name: str) -> None:
-    config = labeling_config(guidelines(LabelClass(1, name, "#000000")))
-    assert labels(config, "BrushLabels")[0]["value"] == name
+def test_the_pages_are_rendered_and_the_version_stands_below() -> None:
+    html = instructions_html(guidelines("# Coins\n\n- **whole** coins", "second"))
+    assert "<h1>Coins</h1>" in html
+    assert "<li><strong>whole</strong> coins</li>" in html
+    assert html.index("second") > html.index("whole")
+    assert "Guidelines v123" in html
 
 
-def test_a_name_cannot_add_a_tag() -> None:
-    name = """a<b>&"'/><Style>"""
-    config = labeling_config(guidelines(LabelClass(1, name, "#000000")))
-    assert "<Style>" not in config
-    assert labels(config, "PolygonLabels") == [{"value": name, "background": "#000000"}]
-
-
-def test_pages_follow_one_another_as_html_and_end_with_the_version() -> None:
-    pages = (("README.md", "# What\n\n*Coins* and:\n\n| a | b |\n|---|---|\n| 1 | 2 |"), ("edges.md", "Edges"))
-    html = instructions_html(guidelines(pages=pages))
-    assert html.startswith("<h1>What</h1>\n<p><em>Coins</em> and:</p>\n<table>")
-    assert "<hr><p>Edges</p>" in html
-    assert html.endswith("Guidelines 0123456789ab</small></p>")
-
-
-def test_html_and_scripts_in_a_page_are_shown_never_passed_on() -> None:
-    text = "<script>alert(1)</script>\n\n[link](javascript:alert(1)) and <img src=x onerror=alert(1)>"
-    html = instructions_html(guidelines(pages=(("README.md", text),)))
-    assert "<script" not in html
-    assert "<img" not in html
-    assert "href" not in html
+def test_no_page_rule_or_name_brings_in_tags_or_scripts() -> None:
+    page = "<script>alert(1)</script>\n\n<img src=x onerror=alert(2)> [click](javascript:alert(3)) `<b>`"
+    html = instructions_html(guidelines(page))
+    for tag in ("<script", "<img", "<b>`", 'href="javascript'):
+        assert tag not in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert "a&lt;b&gt; &amp; &quot;c&quot;" in html

@@ -1,0 +1,58 @@
+"""Images below Label Studio's document root."""
+
+import errno
+import os
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from datalab.adapters.label_studio.client import connect
+from datalab.adapters.label_studio.media import image_url, publish_images
+from datalab.errors import InputError
+from datalab.workspace import Workspace
+from tests.adapters.label_studio.scripted_server import Answer, serving
+
+ME: Answer = (200, {"id": 1})
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    images = tmp_path / "tiles" / "data" / "images"
+    images.mkdir(parents=True)
+    (images / "a.png").write_bytes(b"pixels")
+    return Workspace(tmp_path / "tiles")
+
+
+def no_links(source: Path, target: Path) -> NoReturn:
+    raise OSError(errno.EXDEV, "another disk")
+
+
+def test_images_are_linked_and_the_folder_announced_once(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "media" / "tiles"
+    with serving(ME, (200, []), (201, {}), (200, [{"path": str(folder)}])) as server:
+        client = connect(server.url, "abc")
+        for _ in range(2):
+            publish_images(client, 7, workspace, tmp_path / "media", ["a.png"])
+    assert (folder / "a.png").samefile(workspace.images / "a.png")
+    assert [(method, body) for method, _, body in server.asked if method == "POST"] == [
+        ("POST", {"project": 7, "path": str(folder), "use_blob_urls": True})
+    ]
+
+
+def test_on_another_disk_they_are_copied(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", no_links)
+    with serving(ME, (200, []), (201, {})) as server:
+        publish_images(connect(server.url, "abc"), 7, workspace, tmp_path / "media", ["a.png"])
+    assert [path.name for path in (tmp_path / "media" / "tiles").iterdir()] == ["a.png"]
+    assert (tmp_path / "media" / "tiles" / "a.png").read_bytes() == b"pixels"
+
+
+def test_a_missing_image_is_named(workspace: Workspace, tmp_path: Path) -> None:
+    with serving(ME) as server, pytest.raises(InputError, match=r"b\.png is in the catalog but not on disk"):
+        publish_images(connect(server.url, "abc"), 7, workspace, tmp_path / "media", ["b.png"])
+
+
+def test_an_address_survives_odd_names() -> None:
+    workspace = Workspace(Path("/data/my tiles #2"))
+    assert image_url(workspace, "a+b&c.png") == "/data/local-files/?d=my%20tiles%20%232/a%2Bb%26c.png"
