@@ -59,7 +59,7 @@ FIELDS = {
 }
 """Every field but those of the annotators, in the order of the sidebar."""
 
-SHOWN = ("consensus", "iou", "agreement")
+SHOWN = ("consensus", "iou", "agreement", "uncertainty")
 """Switched on when the app opens; the predictions beside them would hide the consensus."""
 
 VIEWS = (

@@ -5,6 +5,7 @@ alone, and nothing else of datalab imports it.
 """
 
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -60,7 +61,8 @@ def fiftyone_environment(uri: str) -> dict[str, str]:
 
 def _connected(uri: str) -> Any:
     environment = fiftyone_environment(uri)
-    os.environ.update(environment)
+    if "fiftyone" not in sys.modules:
+        os.environ.update(environment)
     with warnings.catch_warnings():
         # of its libraries about one another; nothing a user of datalab can act on
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -79,7 +81,11 @@ def _connected(uri: str) -> Any:
 
 def _ping(uri: str) -> None:
     """Before the import, so that a database that is down is told at once."""
-    with MongoClient[dict[str, Any]](_impatient(uri)) as client:
+    try:
+        client = MongoClient[dict[str, Any]](_impatient(uri))
+    except ValueError as exc:
+        raise ServiceError("FIFTYONE_DATABASE_URI is no address of a MongoDB; put it right in .env") from exc
+    with client:
         client.admin.command("ping")
 
 

@@ -1,0 +1,75 @@
+"""Three images of 6 x 4 pixels: one labelled by two people, one labelled and empty, one in the next batch."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from datalab.adapters.files import write_label_map
+from datalab.adapters.review_inputs import ReviewInputs
+from datalab.config import Guidelines, LabelClass
+from datalab.masks import mask_to_rle
+from datalab.tables import ANNOTATED_REGIONS, CATALOG, CONSENSUS, DATASET, NEXT_BATCH, RATINGS, SCORES
+
+GUIDELINES = Guidelines((LabelClass(3, "coin", "#e69f00"), LabelClass(7, "cup", "#56b4e9")), (), "v", "o")
+ANNA, BEN = "anna.k@datalab.local", "ben@datalab.local"
+HEIGHT, WIDTH = 4, 6
+
+
+def box_mask(top: int, left: int, bottom: int, right: int) -> str:
+    mask = np.zeros((HEIGHT, WIDTH), dtype=bool)
+    mask[top:bottom, left:right] = True
+    return mask_to_rle(mask)
+
+
+def catalog() -> pd.DataFrame:
+    rows = [(name, f"{name}.png", f"in/{name}.png", WIDTH, HEIGHT, "0" * 16, name) for name in ("a1", "b2", "c3")]
+    return pd.DataFrame(rows, columns=list(CATALOG))
+
+
+def before_labels(folder: Path) -> ReviewInputs:
+    return ReviewInputs(folder / "images", catalog(), GUIDELINES)
+
+
+def after_round(folder: Path) -> ReviewInputs:
+    """The coin of a1: consensus columns 0 to 1, prediction columns 0 to 2 (IoU 8/12; background 12/16)."""
+    truth, predicted = np.zeros((2, HEIGHT, WIDTH), dtype=np.uint8)
+    truth[:, :2], predicted[:, :3] = 3, 3
+    empty = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+    write_label_map(folder / "masks" / "a1.png", truth)
+    write_label_map(folder / "masks" / "b2.png", empty)
+    for name, label_map in (("a1", predicted), ("b2", empty), ("c3", predicted)):
+        write_label_map(folder / "predictions" / f"{name}.png", label_map)
+    coin, smaller = box_mask(0, 0, 4, 2), box_mask(1, 0, 4, 2)
+    return ReviewInputs(
+        images=folder / "images",
+        catalog=catalog(),
+        guidelines=GUIDELINES,
+        ratings=pd.DataFrame(
+            [
+                ("n1", "0001", "a1", ANNA, 9.0, "batch", WIDTH, HEIGHT),
+                ("n2", "0002", "a1", BEN, 8.0, "batch", WIDTH, HEIGHT),
+                ("n3", "0001", "b2", ANNA, 7.0, "gold", WIDTH, HEIGHT),
+            ],
+            columns=list(RATINGS),
+        ),
+        regions=pd.DataFrame(
+            [
+                ("n1", "0001", ANNA, "a1", "r1", "coin", coin, HEIGHT, WIDTH, "edited"),
+                ("n2", "0002", BEN, "a1", "r2", "coin", smaller, HEIGHT, WIDTH, "proposal"),
+            ],
+            columns=list(ANNOTATED_REGIONS),
+        ),
+        consensus=pd.DataFrame(
+            [("a1", "k1", "coin", coin, HEIGHT, WIDTH, 2, 2, 0.875)],
+            columns=list(CONSENSUS),
+        ),
+        agreement=pd.DataFrame({"image_id": ["a1", "a1", "b2"], "agreement": [0.5, 0.7, np.nan]}),
+        index=pd.DataFrame(
+            [("a1", "a1.png", "train", "a1", 2), ("b2", "b2.png", "test", "b2", 1)], columns=list(DATASET)
+        ),
+        scores=pd.DataFrame([("c3", 0.25, 0.5)], columns=list(SCORES)),
+        next_batch=pd.DataFrame([("c3", 0, "uncertainty", 0.25)], columns=list(NEXT_BATCH)),
+        masks=folder / "masks",
+        predictions=folder / "predictions",
+    )

@@ -1,0 +1,87 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datalab.adapters.files import write_label_map
+from datalab.adapters.review_content import read_content
+from datalab.adapters.review_figures import image_figures, image_iou, image_tags, is_own_tag, label_map_paths
+from datalab.errors import InputError
+from tests.adapters.review_example import GUIDELINES, after_round, before_labels
+
+
+def iou_of(folder: Path, truth: list[list[int]], predicted: list[list[int]]) -> float | None:
+    paths = folder / "truth.png", folder / "predicted.png"
+    for path, values in zip(paths, (truth, predicted), strict=True):
+        write_label_map(path, np.array(values, dtype=np.uint8))
+    return image_iou(*paths, GUIDELINES)
+
+
+def test_tags_are_role_rounds_and_split(tmp_path: Path) -> None:
+    assert image_tags(after_round(tmp_path)) == {
+        "a1": {"batch", "round-0001", "round-0002", "train"},
+        "b2": {"gold", "round-0001", "test"},
+        "c3": set(),
+    }
+    assert image_tags(before_labels(tmp_path)) == {"a1": set(), "b2": set(), "c3": set()}
+
+
+@pytest.mark.parametrize(
+    ("tag", "own"),
+    [("batch", True), ("round-0012", True), ("validation", True), ("round-two", False), ("wrong label", False)],
+)
+def test_other_tags_belong_to_people(tag: str, own: bool) -> None:
+    assert is_own_tag(tag) is own
+
+
+def test_figures_without_the_undefined_ones(tmp_path: Path) -> None:
+    figures = image_figures(after_round(tmp_path))
+    assert figures.pop("agreement") == {"a1": pytest.approx(0.6)}
+    assert figures == {
+        "duplicate_group": {"a1": "a1", "b2": "b2", "c3": "c3"},
+        "round": {"a1": "0002", "b2": "0001"},
+        "uncertainty": {"c3": 0.25},
+        "next_batch": {"c3": 0},
+    }
+    assert type(figures["next_batch"]["c3"]) is int
+
+
+def test_content_before_any_label(tmp_path: Path) -> None:
+    content = read_content(before_labels(tmp_path), lambda share, doing: None)
+    filled = {field for field, marks in content.marks.items() if marks}
+    assert filled == {"filepath", "image_id", "duplicate_group"}
+
+
+def test_iou_and_maps_of_the_labelled_images(tmp_path: Path) -> None:
+    content = read_content(after_round(tmp_path), lambda share, doing: None)
+    # coin 8 / 12, background 12 / 16; an empty image that is seen as empty is right
+    assert content.marks["iou"] == {"a1": pytest.approx((8 / 12 + 12 / 16) / 2), "b2": 1.0}
+    assert content.marks["prediction"].keys() == {"a1", "b2", "c3"}
+    assert content.marks["consensus_map"]["a1"] == str(tmp_path / "masks" / "a1.png")
+
+
+def test_iou_leaves_out_what_was_not_judged(tmp_path: Path) -> None:
+    assert iou_of(tmp_path, [[3, 3, 255]], [[3, 3, 7]]) == 1.0
+    assert iou_of(tmp_path, [[255, 255]], [[3, 0]]) is None
+
+
+def test_iou_counts_a_class_that_was_missed(tmp_path: Path) -> None:
+    assert iou_of(tmp_path, [[3, 7, 0, 0]], [[3, 3, 0, 0]]) == pytest.approx((1 / 2 + 0 + 1) / 3)
+
+
+@pytest.mark.parametrize("predicted", [[[3, 3]], [[3, 4, 0]]], ids=["size", "unknown class"])
+def test_a_map_that_does_not_fit_is_named(tmp_path: Path, predicted: list[list[int]]) -> None:
+    with pytest.raises(InputError, match=r"predicted\.png does not fit .*truth\.png: .*run dvc repro"):
+        iou_of(tmp_path, [[3, 7, 0]], predicted)
+
+
+def test_maps_of_images_that_left_the_catalog_are_left_out(tmp_path: Path) -> None:
+    after_round(tmp_path)
+    assert label_map_paths(tmp_path / "predictions", ["a1", "zz"]) == {"a1": tmp_path / "predictions" / "a1.png"}
+    assert label_map_paths(None, ["a1"]) == {}
+
+
+def test_ratings_of_images_that_left_the_catalog_give_no_tags(tmp_path: Path) -> None:
+    inputs = after_round(tmp_path)
+    assert image_tags(replace(inputs, catalog=inputs.catalog.iloc[1:])).keys() == {"b2", "c3"}

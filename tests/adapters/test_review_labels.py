@@ -1,0 +1,73 @@
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from datalab.adapters.review_labels import annotator_fields, region_fields
+from tests.adapters.review_example import ANNA, BEN, after_round, before_labels, box_mask
+
+FAKE = SimpleNamespace(Detection=SimpleNamespace, Detections=SimpleNamespace)
+"""Stands for the module fiftyone: labels as plain objects."""
+
+
+def test_one_field_per_annotator() -> None:
+    assert annotator_fields([BEN, ANNA, BEN]) == {ANNA: "by_anna_k", BEN: "by_ben"}
+
+
+def test_same_names_are_told_apart_and_stay_so() -> None:
+    fields = annotator_fields(["ben@one.org", "Ben@two.org", "carl@one.org"])
+    assert len(set(fields.values())) == 3
+    assert fields["carl@one.org"] == "by_carl"
+    assert fields["ben@one.org"] == annotator_fields(["ben@one.org", "BEN@three.org"])["ben@one.org"]
+    assert all(field.removeprefix("by_").replace("_", "").isalnum() for field in fields.values())
+
+
+def test_nothing_there_differs_from_not_looked_at(tmp_path: Path) -> None:
+    fields = region_fields(after_round(tmp_path))
+    assert fields["by_anna_k"].labels(FAKE, "b2").detections == []
+    assert fields["by_ben"].labels(FAKE, "b2") is None
+    assert fields["consensus"].labels(FAKE, "b2").detections == []
+    assert fields["consensus"].labels(FAKE, "c3") is None
+    assert region_fields(before_labels(tmp_path)) == {}
+
+
+def test_a_mask_is_cropped_to_its_box(tmp_path: Path) -> None:
+    (region,) = region_fields(after_round(tmp_path))["by_ben"].labels(FAKE, "a1").detections
+    assert region.bounding_box == pytest.approx([0.0, 1 / 4, 2 / 6, 3 / 4])
+    assert np.array_equal(region.mask, np.ones((3, 2), dtype=bool))
+    assert (region.label, region.origin, region.region_id) == ("coin", "proposal", "r2")
+
+
+def test_consensus_carries_its_votes(tmp_path: Path) -> None:
+    (region,) = region_fields(after_round(tmp_path))["consensus"].labels(FAKE, "a1").detections
+    assert (region.votes, region.raters, region.agreement) == (2, 2, 0.875)
+
+
+def test_an_empty_mask_has_no_box(tmp_path: Path) -> None:
+    inputs = after_round(tmp_path)
+    assert inputs.consensus is not None
+    for rle in ("", box_mask(0, 0, 0, 0)):
+        field = region_fields(replace(inputs, consensus=inputs.consensus.assign(rle=rle)))["consensus"]
+        assert field.labels(FAKE, "a1").detections == []
+
+
+def test_an_older_annotation_of_the_same_person_is_not_shown(tmp_path: Path) -> None:
+    inputs = after_round(tmp_path)
+    assert inputs.ratings is not None
+    ratings = inputs.ratings.replace({"annotation_id": {"n1": "n9"}})
+    assert region_fields(replace(inputs, ratings=ratings))["by_anna_k"].labels(FAKE, "a1").detections == []
+
+
+def test_the_digest_follows_what_is_shown(tmp_path: Path) -> None:
+    inputs = after_round(tmp_path)
+    assert inputs.consensus is not None
+    before = region_fields(inputs)["consensus"].digests()
+    assert before.keys() == {"a1", "b2"}
+    moved = replace(inputs, consensus=inputs.consensus.assign(rle=box_mask(0, 1, 4, 3)))
+    renamed = replace(inputs, consensus=inputs.consensus.assign(region_id="k9"))
+    after = region_fields(moved)["consensus"].digests()
+    assert after["a1"] != before["a1"]
+    assert after["b2"] == before["b2"]
+    assert region_fields(renamed)["consensus"].digests() == before

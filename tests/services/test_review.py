@@ -1,0 +1,157 @@
+"""Publishing into a real database, read back through FiftyOne."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from datalab.adapters.review import publish
+from datalab.adapters.review_connection import opened
+from datalab.adapters.review_inputs import ReviewInputs
+from datalab.errors import InputError, ServiceError
+from datalab.settings import Settings
+from tests.adapters.review_example import after_round, before_labels
+
+pytestmark = pytest.mark.services
+NAME = "review test"
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.fixture
+def uri(settings: Settings) -> Iterator[str]:
+    yield settings.fiftyone_database_uri
+    with opened(settings.fiftyone_database_uri) as fiftyone:
+        if fiftyone.dataset_exists(NAME):
+            fiftyone.delete_dataset(NAME)
+
+
+def published(uri: str, inputs: ReviewInputs) -> Any:
+    """The dataset after publishing."""
+    publish(uri, NAME, inputs, silent)
+    with opened(uri) as fiftyone:
+        return fiftyone.load_dataset(NAME, reload=True)
+
+
+def silent(share: float, doing: str) -> None:
+    assert 0 <= share <= 1
+    assert doing
+
+
+def by_image(dataset: Any, field: str) -> dict[str, Any]:
+    return dict(zip(*dataset.values(["image_id", field]), strict=True))
+
+
+def ids(view: Any) -> list[str]:
+    return list(view.values("image_id"))
+
+
+def test_a_round_as_people_see_it(uri: str, tmp_path: Path) -> None:
+    report = publish(uri, NAME, after_round(tmp_path), silent)
+    assert (report.path, report.samples) == ("/datasets/review%20test", 3)
+    assert report.views == ("worst first", "low agreement", "next batch")
+    with opened(uri) as fiftyone:
+        dataset = fiftyone.load_dataset(NAME)
+        assert dataset.persistent
+        assert by_image(dataset, "filepath")["a1"] == str(tmp_path / "images" / "a1.png")
+        assert by_image(dataset, "metadata.width") == {"a1": 6, "b2": 6, "c3": 6}
+        assert by_image(dataset, "tags")["b2"] == ["gold", "round-0001", "test"]
+        assert by_image(dataset, "iou") == {"a1": pytest.approx(17 / 24), "b2": 1.0, "c3": None}
+        assert by_image(dataset, "next_batch") == {"a1": None, "b2": None, "c3": 0}
+        assert by_image(dataset, "prediction.mask_path")["c3"] == str(tmp_path / "predictions" / "c3.png")
+        assert by_image(dataset, "by_ben.detections.origin") == {"a1": ["proposal"], "b2": None, "c3": None}
+        (coin,) = by_image(dataset, "consensus.detections")["a1"]
+        assert (coin.label, coin.votes, coin.agreement) == ("coin", 2, 0.875)
+        assert np.array_equal(coin.mask, np.ones((4, 2), dtype=bool))
+
+
+def test_saved_views_are_sorted_and_keep_to_what_is_defined(uri: str, tmp_path: Path) -> None:
+    dataset = published(uri, after_round(tmp_path))
+    assert ids(dataset.load_saved_view("worst first")) == ["a1", "b2"]
+    assert ids(dataset.load_saved_view("low agreement")) == ["a1"]
+    assert ids(dataset.load_saved_view("next batch")) == ["c3"]
+    assert all(dataset.get_saved_view_info(name)["description"] for name in dataset.list_saved_views())
+
+
+def test_colours_are_those_of_the_guidelines(uri: str, tmp_path: Path) -> None:
+    dataset = published(uri, after_round(tmp_path))
+    assert dataset.default_mask_targets == {3: "coin", 7: "cup", 255: "left out"}
+    fields = {field["path"]: field for field in dataset.app_config.color_scheme.fields}
+    assert {"value": "coin", "color": "#e69f00"} in fields["by_anna_k"]["valueColors"]
+    assert {"intTarget": 7, "color": "#56b4e9"} in fields["prediction"]["maskTargetsColors"]
+
+
+def test_publishing_again_changes_nothing(uri: str, tmp_path: Path) -> None:
+    before = published(uri, after_round(tmp_path))
+    fields = ["id", "last_modified_at", "consensus.detections.id", "tags"]
+    values, view = before.values(fields), before._get_saved_view_doc("worst first").id
+    after = published(uri, after_round(tmp_path))
+    assert after.values(fields) == values
+    assert after._get_saved_view_doc("worst first").id == view
+
+
+def test_the_first_round_fills_what_was_empty(uri: str, tmp_path: Path) -> None:
+    report = publish(uri, NAME, before_labels(tmp_path), silent)
+    assert (report.samples, report.views) == (3, ())
+    dataset = published(uri, after_round(tmp_path))
+    assert len(dataset) == 3
+    assert by_image(dataset, "round") == {"a1": "0002", "b2": "0001", "c3": None}
+
+
+def test_what_no_longer_holds_is_cleared_and_what_people_added_stays(uri: str, tmp_path: Path) -> None:
+    dataset = published(uri, after_round(tmp_path))
+    dataset.tag_samples("wrong label")
+    dataset.add_sample_field("note", dataset.get_field("image_id").__class__)
+    dataset.save_view("mine", dataset.limit(1))
+    moved = tmp_path / "elsewhere"
+    dataset = published(uri, before_labels(moved))
+    assert set(by_image(dataset, "consensus").values()) == {None}
+    assert set(by_image(dataset, "iou").values()) == {None}
+    assert by_image(dataset, "tags") == {"a1": ["wrong label"], "b2": ["wrong label"], "c3": ["wrong label"]}
+    assert by_image(dataset, "filepath")["b2"] == str(moved / "images" / "b2.png")
+    assert not [name for name in dataset.get_field_schema() if name.startswith("by_")]
+    assert dataset.has_field("note")
+    assert dataset.has_saved_view("mine")
+
+
+def test_images_come_and_go_without_doubles(uri: str, tmp_path: Path) -> None:
+    inputs = after_round(tmp_path)
+    dataset = published(uri, replace(inputs, catalog=inputs.catalog.iloc[:2]))
+    assert sorted(ids(dataset)) == ["a1", "b2"]
+    dataset.add_sample(dataset.first().copy())
+    assert sorted(ids(published(uri, inputs))) == ["a1", "b2", "c3"]
+    assert sorted(ids(published(uri, replace(inputs, catalog=inputs.catalog.iloc[1:])))) == ["b2", "c3"]
+
+
+@pytest.mark.parametrize("step", ["comparing predictions", "adding images", "publishing"])
+def test_killed_midway_and_run_again(uri: str, tmp_path: Path, step: str) -> None:
+    def kill(share: float, doing: str) -> None:
+        if doing == step:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        publish(uri, NAME, after_round(tmp_path), kill)
+    dataset = published(uri, after_round(tmp_path))
+    assert sorted(ids(dataset)) == ["a1", "b2", "c3"]
+    assert by_image(dataset, "consensus.detections.label") == {"a1": ["coin"], "b2": [], "c3": None}
+    assert dataset.persistent
+
+
+def test_somebody_elses_dataset_is_left_alone(uri: str, tmp_path: Path) -> None:
+    with opened(uri) as fiftyone:
+        theirs = fiftyone.Dataset(NAME)
+        theirs.add_sample(fiftyone.Sample(str(tmp_path / "x.png")))
+    with pytest.raises(InputError, match="that datalab did not make"):
+        publish(uri, NAME, before_labels(tmp_path), silent)
+    assert len(theirs) == 1
+
+
+def test_one_process_serves_one_database(uri: str, tmp_path: Path) -> None:
+    publish(uri, NAME, before_labels(tmp_path), silent)
+    with pytest.raises(ServiceError, match="run it in a new process"):
+        publish(f"{uri}/?appName=other", NAME, before_labels(tmp_path), silent)
