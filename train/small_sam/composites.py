@@ -1,6 +1,6 @@
 """Training pictures: procedural shapes with textures of public-domain photographs, and their exact masks.
 
-A picture is a pure function of its seed. Only photographs that scikit-image ships as public domain or CC0 are used.
+A picture is a pure function of its seed. The photographs come with scikit-image; docs/small-sam.md has their terms.
 """
 
 from collections.abc import Sequence

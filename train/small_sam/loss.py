@@ -4,6 +4,7 @@ import torch
 from segment_anything.modeling import Sam
 from torch.nn import functional as F
 
+
 def prompted_masks(
     sam: Sam, embeddings: torch.Tensor, points: torch.Tensor, boxes: torch.Tensor, use_box: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,0 +1,108 @@
+"""Objects to measure a SAM on: pictures with the exact mask of one object each, never used for training."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from small_sam.composites import Mask, Picture, Rng, compose, load_photographs
+
+HELD_OUT_SEED = 1007
+"""Training pictures come from seed 7."""
+SMALLEST, LARGEST = 0.002, 0.6
+"""Share of the picture an object may have."""
+PER_PICTURE = 2
+
+
+@dataclass(frozen=True)
+class Example:
+    """A (H, W, 3) uint8 picture and the (H, W) mask of one object in it."""
+
+    picture: Picture
+    mask: Mask
+
+
+def composites(count: int, rng: Rng) -> list[Example]:
+    """From the same photographs and the same code as the training pictures, from another seed."""
+    photographs = load_photographs()
+    pictures = (compose(photographs, np.random.default_rng([HELD_OUT_SEED, number])) for number in range(10 * count))
+    return _choose(pictures, count, rng)
+
+
+def sample_images(folder: Path, count: int, rng: Rng) -> list[Example]:
+    """Composites of real cut-outs as `datalab sample` writes them: `folder` with images/ and masks/."""
+    masks = _shuffled(folder / "masks", "*.png", rng)
+    pairs = ((next((folder / "images").glob(f"{path.stem}.*")), path) for path in masks)
+    return _choose(((_picture(image), _parts(_map(path), ignore={0, 255})) for image, path in pairs), count, rng)
+
+
+def camvid(folder: Path, count: int, rng: Rng) -> list[Example]:
+    """Connected parts of the classes of road scenes; 11 is unlabelled."""
+    images = _shuffled(folder / "val" / "images", "*", rng)
+    maps = folder / "val" / "masks"
+    pairs = ((_picture(path), _parts(_map(maps / f"{path.stem}.png"), ignore={11, 255})) for path in images)
+    return _choose(pairs, count, rng)
+
+
+def bsds500(folder: Path, count: int, rng: Rng) -> list[Example]:
+    """Regions that the first annotator drew in natural photographs."""
+    images = _shuffled(folder / "val" / "images", "*", rng)
+    maps = folder / "val" / "segmentations"
+    first = ((path, min(maps.glob(f"{path.stem}_*.png"))) for path in images)
+    return _choose(((_picture(image), _parts(_map(path), ignore=set())) for image, path in first), count, rng)
+
+
+def magnetic_tile(folder: Path, count: int, rng: Rng) -> list[Example]:
+    """Defects on photographs of magnetic tiles."""
+    masks = [path for path in _shuffled(folder / "masks", "*/*.png", rng) if path.parent.name != "free"]
+    images = ((next((folder / "images" / path.parent.name).glob(f"{path.stem}.*")), path) for path in masks)
+    pairs = ((_picture(image), _parts((_map(path) > 127).astype(np.uint8), ignore={0})) for image, path in images)
+    return _choose(pairs, count, rng)
+
+
+READERS: dict[str, Callable[[Path, int, Rng], list[Example]]] = {
+    "camvid": camvid,
+    "bsds500": bsds500,
+    "magnetic_tile": magnetic_tile,
+}
+
+
+def _choose(pictures: Iterator[tuple[Picture, list[Mask]]], count: int, rng: Rng) -> list[Example]:
+    """At most PER_PICTURE objects of each picture until there are `count`."""
+    chosen: list[Example] = []
+    for picture, masks in pictures:
+        fitting = [mask for mask in masks if SMALLEST <= mask.mean() <= LARGEST]
+        for place in rng.permutation(len(fitting))[:PER_PICTURE]:
+            chosen.append(Example(picture, fitting[place]))
+        if len(chosen) >= count:
+            break
+    return chosen[:count]
+
+
+def _parts(label_map: Picture, ignore: set[int]) -> list[Mask]:
+    """The connected parts of every value of a (H, W) map that is not in `ignore`."""
+    parts: list[Mask] = []
+    for value in sorted(set(np.unique(label_map).tolist()) - ignore):
+        count, labels = cv2.connectedComponents((label_map == value).astype(np.uint8))
+        parts += [labels == number for number in range(1, count)]
+    return parts
+
+
+def _shuffled(folder: Path, pattern: str, rng: Rng) -> list[Path]:
+    paths = sorted(folder.glob(pattern))
+    if not paths:
+        raise FileNotFoundError(f"nothing matches {pattern} in {folder}")
+    return [paths[place] for place in rng.permutation(len(paths))]
+
+
+def _picture(path: Path) -> Picture:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"), dtype=np.uint8)
+
+
+def _map(path: Path) -> Picture:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("L") if image.mode == "1" else image, dtype=np.uint8)
