@@ -49,10 +49,7 @@ class ProposalParams:
 
 def load_sam(checkpoint: str) -> Sam:
     """The model in evaluation mode, on the GPU where there is one; InputError for a missing or foreign file."""
-    if checkpoint == SMALL:
-        sam = _load_small(_small_weights())
-    else:
-        sam = _load_official(Path(checkpoint))
+    sam = _load_small(_small_weights()) if checkpoint == SMALL else _load_official(Path(checkpoint))
     return sam.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
