@@ -1,290 +1,254 @@
-"""A round's tasks into the real Label Studio, labelled by three people at once, and out again."""
+"""The Label Studio adapter at the real server: what a task shows, to whom it goes, and what comes back."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
 import pytest
+import requests
 
-from datalab.adapters.label_studio import client as client_module
 from datalab.adapters.label_studio import push as push_module
-from datalab.adapters.label_studio.brush import mask_to_brush
 from datalab.adapters.label_studio.client import Client, connect
-from datalab.adapters.label_studio.media import publish_images
+from datalab.adapters.label_studio.config import instructions_html, labeling_config
 from datalab.adapters.label_studio.people import ensure_annotator
 from datalab.adapters.label_studio.project import ensure_project, find_project
 from datalab.adapters.label_studio.pull import RoundProgress, pull_annotations, round_progress
-from datalab.adapters.label_studio.push import PushedRound, push_batch
-from datalab.adapters.label_studio.results import results_to_regions
-from datalab.errors import ServiceError, StateError
-from datalab.services.ports import free_ports
+from datalab.adapters.label_studio.results import region_to_result, results_to_regions
+from datalab.config import LabelClass
+from datalab.errors import ServiceError
+from datalab.masks import mask_to_rle
 from datalab.settings import Settings
-from datalab.simulate.annotator import Assignment, Person, label_tasks, truth_by_image
-from datalab.tables import ANNOTATIONS, GOLD
-from datalab.workspace import Workspace
-from tests.services.labeling import (
-    CUP,
-    GUIDELINES,
-    OTHER,
-    OVERLAP,
-    TRUE,
-    SmallRound,
-    batch_table,
-    catalog_table,
-    proposals_table,
-    small_round,
-    truth_table,
-)
-from tests.simulate.people import FAULTLESS, square
+from tests.services.label_studio_project import GUIDELINES, lay_table, push
 
 pytestmark = pytest.mark.services
-NAMES = ("ann", "ben", "cleo")
-PASSWORD = "a password of the tests"
 
 
 @pytest.fixture(scope="module")
 def client(settings: Settings) -> Iterator[Client]:
-    """Closed in the end: a connection left open is a ResourceWarning, and so an error."""
     client = connect(settings.label_studio_url, settings.label_studio_token)
     with client.session:
         yield client
 
 
 @pytest.fixture(scope="module")
-def people(client: Client) -> list[Person]:
-    return [
-        Person(replace(FAULTLESS, name=name), ensure_annotator(client, f"{name}@datalab.local", PASSWORD))
-        for name in NAMES
-    ]
+def people(client: Client, settings: Settings) -> Iterator[list[Client]]:
+    """Three annotators at the server."""
+    names = ("first", "second", "third")
+    tokens = [ensure_annotator(client, f"{name}@datalab.local", settings.annotator_password) for name in names]
+    people = [connect(client.url, token) for token in tokens]
+    with people[0].session, people[1].session, people[2].session:
+        yield people
 
 
-@pytest.fixture(scope="module")
-def pushed(client: Client, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> SmallRound:
-    """Six tasks in a project of their own."""
-    made = small_round(client, settings, tmp_path_factory.mktemp("pushed"), "pushed twice & more")
-    made.push()
-    return made
+def next_task(person: Client, project_id: int) -> dict[str, Any] | None:
+    try:
+        task: dict[str, Any] = person.get(f"/api/projects/{project_id}/next")
+    except ServiceError as exc:
+        assert "404" in str(exc)
+        return None
+    return task
 
 
-@pytest.fixture(scope="module")
-def labelled(
-    client: Client, settings: Settings, people: list[Person], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[SmallRound, pd.DataFrame]:
-    """Another one after three people have labelled what they were given, and what was pulled."""
-    made = small_round(client, settings, tmp_path_factory.mktemp("labelled"), "labelled")
-    made.push()
-    label_tasks(client.url, people, assignment(made, truth_table()))
-    return made, pull_annotations(client, made.target, catalog_table())
+def answer(person: Client, task_id: int, result: list[dict[str, Any]], **more: Any) -> None:
+    person.post(f"/api/tasks/{task_id}/annotations/", {"result": result, "lead_time": 4.5, **more})
 
 
-def assignment(made: SmallRound, truth: pd.DataFrame) -> Assignment:
-    names = tuple(GUIDELINES.names)
-    return Assignment(made.target.project_id, truth_by_image(truth, names), names, seed=1)
+def without(content: Any, names: set[str]) -> Any:
+    """JSON without the fields of these names, at every level."""
+    if isinstance(content, dict):
+        return {name: without(value, names) for name, value in content.items() if name not in names}
+    return [without(item, names) for item in content] if isinstance(content, list) else content
 
 
-def tasks(made: SmallRound) -> list[dict[str, Any]]:
-    return made.client.tasks(made.target.project_id)
+def test_a_wrong_token_is_refused_in_one_line(settings: Settings) -> None:
+    for token in ("0" * 40, "not a token"):
+        with pytest.raises(ServiceError, match="refuses the token") as caught:
+            connect(settings.label_studio_url, token)
+        assert "\n" not in str(caught.value)
 
 
-def test_a_wrong_token_is_one_line(settings: Settings) -> None:
-    with pytest.raises(ServiceError, match="refuses the token") as caught:
-        connect(settings.label_studio_url, "0" * 40)
-    assert "\n" not in str(caught.value)
-    assert "0" * 40 not in str(caught.value)
+@pytest.mark.parametrize("title", ["tiles & <b>cups</b>", "a", "a long name " * 8])
+def test_a_project_is_made_once_and_follows_the_guidelines(client: Client, title: str) -> None:
+    project_id = ensure_project(client, title, GUIDELINES, 3)
+    assert ensure_project(client, title, GUIDELINES, 3) == project_id
+    changed = replace(
+        GUIDELINES, version="v2", classes=(*GUIDELINES.classes, LabelClass(9, "a<b> & \"c\" 'd' é", "#101010"))
+    )
+    assert ensure_project(client, title, changed, 2) == project_id
+    found = find_project(client, title)
+    assert found is not None
+    assert found.settings["label_config"] == labeling_config(changed)
+    # the server cleans the instructions; it must find nothing to clean
+    assert found.settings["expert_instruction"] == instructions_html(changed)
+    assert found.settings["parsed_label_config"]["mask"]["labels"] == [item.name for item in changed.classes]
+    assert found.settings["maximum_annotations"] == 3
+    assert found.settings["show_instruction"] is True
+    assert find_project(client, title + "?") is None
 
 
-def test_a_server_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "PAUSES_S", (0.0,))
-    port = free_ports().label_studio
-    with pytest.raises(ServiceError, match=rf"127.0.0.1:{port} does not answer; .*make up") as caught:
-        connect(f"http://127.0.0.1:{port}", "0" * 40)
-    assert "\n" not in str(caught.value)
+def test_an_annotator_gets_the_same_account_again(client: Client, settings: Settings) -> None:
+    token = ensure_annotator(client, "again@datalab.local", settings.annotator_password)
+    assert ensure_annotator(client, "again@datalab.local", settings.annotator_password) == token
+    person = connect(client.url, token)
+    with person.session:
+        assert person.get("/api/current-user/whoami")["email"] == "again@datalab.local"
+    with pytest.raises(ServiceError, match=r"again@datalab\.local: the account has another password"):
+        ensure_annotator(client, "again@datalab.local", "0ther-pass-word")
 
 
-def test_a_project_that_is_gone_is_one_line(client: Client) -> None:
-    with pytest.raises(ServiceError, match="answered 404") as caught:
-        client.get("/api/projects/987654")
-    assert "\n" not in str(caught.value)
-
-
-def test_an_annotator_keeps_account_and_token(client: Client, people: list[Person]) -> None:
-    assert ensure_annotator(client, "ann@datalab.local", PASSWORD) == people[0].token
-    assert len({person.token for person in people}) == 3
-    mine = connect(client.url, people[0].token)
-    assert mine.get("/api/current-user/whoami")["email"] == "ann@datalab.local"
-
-
-def test_an_account_with_another_password_is_an_error(client: Client, people: list[Person]) -> None:
-    with pytest.raises(ServiceError, match=r"ann@datalab\.local: the account has another password"):
-        ensure_annotator(client, "ann@datalab.local", "not this one")
-
-
-def test_a_project_is_found_again(client: Client, pushed: SmallRound) -> None:
-    assert ensure_project(client, "pushed twice & more", GUIDELINES, 3) == pushed.target.project_id
-    assert find_project(client, "pushed twice") is None
-
-
-def test_images_are_served_to_annotators_and_published_once(
-    client: Client, settings: Settings, pushed: SmallRound, people: list[Person], tmp_path: Path
-) -> None:
-    mine = connect(client.url, people[0].token)
-    answer = mine.session.get(client.url + pushed.urls["a"], timeout=30)
-    assert answer.status_code == 200
-    folder = settings.datalab_media / "pushed twice & more"
-    assert answer.content == (folder / "a.png").read_bytes()
-    outside = mine.session.get(f"{client.url}/data/local-files/?d={quote('../../etc/passwd')}", timeout=30)
-    assert outside.status_code >= 400
-    assert b"root:" not in outside.content
-    workspace = Workspace(tmp_path / "pushed twice & more")
-    publish_images(client, pushed.target.project_id, workspace, settings.datalab_media, ["a.png"])
-    assert len(client.get("/api/storages/localfiles", project=pushed.target.project_id)) == 1
-
-
-def test_pushing_again_makes_nothing_new(pushed: SmallRound) -> None:
-    before = tasks(pushed)
-    table = pushed.push()
-    assert [task["id"] for task in tasks(pushed)] == [task["id"] for task in before]
-    assert table["image_id"].tolist() == list(OVERLAP)
-    assert table["task_id"].tolist() == [task["id"] for task in before]
-
-
-def test_tasks_come_in_rank_order_with_their_overlap(pushed: SmallRound) -> None:
-    found = tasks(pushed)
-    assert {task["data"]["image_id"]: task["overlap"] for task in found} == OVERLAP
-    assert [task["data"]["image_id"] for task in found] == list(OVERLAP)
-
-
-def test_a_push_that_was_killed_goes_on_where_it_stopped(
-    client: Client, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = small_round(client, settings, tmp_path, "killed")
-    monkeypatch.setattr(push_module, "CHUNK", 2)
-
-    def stop_before_the_second_chunk(share: float, text: str) -> None:
-        if share > 0:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        push_batch(client, made.target, batch_table(), proposals_table(), made.urls, stop_before_the_second_chunk)
-    first = [task["id"] for task in tasks(made)]
-    assert len(first) == 2
-
-    made.push()
-    found = tasks(made)
-    assert [task["id"] for task in found[:2]] == first
-    assert [(task["data"]["image_id"], task["overlap"]) for task in found] == list(OVERLAP.items())
-    assert [len(task["predictions"]) for task in found] == [1, 1, 1, 1, 1, 0]
-
-
-def test_another_round_of_the_same_image_is_another_task(client: Client, settings: Settings, tmp_path: Path) -> None:
-    made = small_round(client, settings, tmp_path, "two rounds")
-    first = made.push()
-    second = replace(made, target=replace(made.target, round_id="0002")).push(batch_table().head(1))
-    assert len(tasks(made)) == 7
-    assert not set(first["task_id"]) & set(second["task_id"])
-    assert round_progress(client, made.target).tasks_total == 6
-
-
-def test_gold_tasks_look_like_all_others(pushed: SmallRound) -> None:
-    found = [task for task in tasks(pushed) if task["data"]["image_id"] != "c"]
-    assert len({(tuple(sorted(task)), tuple(sorted(task["data"])), len(task["predictions"])) for task in found}) == 1
-    assert "gold" not in json.dumps([task["data"] for task in found])
-
-
-def test_progress_before_anybody_has_started(client: Client, pushed: SmallRound) -> None:
-    progress = round_progress(client, pushed.target)
-    assert progress == RoundProgress(annotations_done=0, annotations_wanted=13, tasks_done=0, tasks_total=6)
-    assert not progress.complete
-    assert pull_annotations(client, pushed.target, catalog_table()).empty
-    with pytest.raises(StateError, match="no task of round 0009"):
-        round_progress(client, replace(pushed.target, round_id="0009"))
-
-
-def test_three_people_label_as_often_as_wanted_and_nobody_twice(labelled: tuple[SmallRound, pd.DataFrame]) -> None:
-    made, table = labelled
-    assert table["image_id"].value_counts().to_dict() == OVERLAP
-    assert not table.duplicated(["image_id", "annotator"]).any()
-    assert set(table["annotator"]) == {f"{name}@datalab.local" for name in NAMES}
-    progress = round_progress(made.client, made.target)
-    assert progress == RoundProgress(annotations_done=13, annotations_wanted=13, tasks_done=6, tasks_total=6)
-    assert progress.complete
-
-
-def test_the_pulled_table_has_what_everybody_did(labelled: tuple[SmallRound, pd.DataFrame]) -> None:
-    _, table = labelled
-    assert list(table.columns) == list(ANNOTATIONS)
-    assert table["annotation_id"].is_unique
-    assert table["annotation_id"].is_monotonic_increasing
-    assert (table["lead_time_s"] >= 4).all()
-    assert not table["was_cancelled"].any()
-    assert set(table["guideline_version"]) == {GUIDELINES.version}
-    assert set(table["ontology_hash"]) == {GUIDELINES.ontology_hash}
-    assert set(table["round_id"]) == {"0001"}
-
-
-def test_masks_and_origins_come_back_bit_for_bit(labelled: tuple[SmallRound, pd.DataFrame]) -> None:
-    _, table = labelled
-    for row in table.to_dict("records"):
-        results = json.loads(row["result_json"])
-        is_proposed = row["image_id"] != "c"
-        regions = [(one["label"], one["rle"], one["origin"]) for one in results_to_regions(results)]
-        assert regions == [
-            ("coin", TRUE, "edited" if is_proposed else "manual"),
-            ("cup", OTHER, "proposal" if is_proposed else "manual"),
-        ]
-        assert results[1]["value"]["rle"] == mask_to_brush(square(20, 20))
-        assert not is_proposed or results[1]["id"] == f"{row['image_id']}-exact"
-
-
-def test_started_again_nobody_has_anything_to_do(
-    labelled: tuple[SmallRound, pd.DataFrame], people: list[Person]
-) -> None:
-    made, table = labelled
-    assert label_tasks(made.client.url, people, assignment(made, truth_table())) == dict.fromkeys(NAMES, 0)
-    assert len(pull_annotations(made.client, made.target, catalog_table())) == len(table)
-
-
-def test_an_image_without_truth_is_skipped_and_counts_as_done(
-    client: Client, settings: Settings, people: list[Person], tmp_path: Path
-) -> None:
-    made = small_round(client, settings, tmp_path, "without truth")
-    made.push(batch_table().query("image_id == 'c'"))
-    nothing = pd.DataFrame(columns=list(GOLD))
-    assert sum(label_tasks(client.url, people[:1], assignment(made, nothing)).values()) == 1
-    table = pull_annotations(client, made.target, catalog_table())
-    assert table["was_cancelled"].tolist() == [True]
-    assert round_progress(client, made.target).complete
-
-
-def test_changed_guidelines_reach_the_project(client: Client, settings: Settings, tmp_path: Path) -> None:
-    made = small_round(client, settings, tmp_path, "changed")
-    made.push()
-    spoon = replace(CUP, id=3, name="spoon", hotkey="3")
-    changed = replace(GUIDELINES, classes=(*GUIDELINES.classes, spoon), version="fedcba987654")
-    assert ensure_project(client, "changed", changed, 3) == made.target.project_id
-    project = client.get(f"/api/projects/{made.target.project_id}")
-    assert 'value="spoon"' in project["label_config"]
-    assert "Guidelines fedcba987654" in project["expert_instruction"]
-    assert {task["data"]["image_id"]: task["overlap"] for task in tasks(made)} == OVERLAP
-
-
-def test_a_class_that_was_taken_away_keeps_its_labels(labelled: tuple[SmallRound, pd.DataFrame]) -> None:
-    made, table = labelled
-    ensure_project(made.client, "labelled", replace(GUIDELINES, classes=(CUP,)), 3)
-    again = pull_annotations(made.client, made.target, catalog_table())
-    assert again["result_json"].tolist() == table["result_json"].tolist()
-    ensure_project(made.client, "labelled", GUIDELINES, 3)
-
-
-def test_a_round_of_a_deleted_project_is_a_state_or_service_error(
+def test_tasks_come_in_rank_order_with_image_masks_and_stamps(
     client: Client, settings: Settings, tmp_path: Path
 ) -> None:
-    made = small_round(client, settings, tmp_path, "deleted")
-    made.push()
-    client.delete(f"/api/projects/{made.target.project_id}")
-    with pytest.raises((StateError, ServiceError)):
-        round_progress(client, PushedRound(made.target.project_id, "0001", GUIDELINES))
+    table = lay_table(tmp_path, "stamped #1 & more", 4)
+    target, tasks = push(client, settings, table, table.batch([3, 1, 3, 1]))
+    assert tasks["image_id"].tolist() == ["i3", "i2", "i1", "i0"]
+    assert tasks["task_id"].is_monotonic_increasing
+    first = client.tasks(target.project_id)[0]
+    assert first["data"] == {
+        "image": table.urls["i3"], "image_id": "i3", "round": "0001", "guideline_version": "v1", "ontology_hash": "o1"
+    }  # fmt: skip
+    (prediction,) = first["predictions"]
+    wanted = table.proposals().query("image_id == 'i3'")
+    assert [row["rle"] for row in results_to_regions(prediction["result"])] == wanted["rle"].tolist()
+    assert prediction["model_version"] == client.get(f"/api/projects/{target.project_id}")["model_version"]
+
+
+def test_the_image_is_served_to_people_who_are_logged_in_alone(
+    client: Client, people: list[Client], settings: Settings, tmp_path: Path
+) -> None:
+    table = lay_table(tmp_path, "served", 1)
+    push(client, settings, table, table.batch([1]))
+    address = client.url + table.urls["i0"]
+    answer = people[0].session.get(address, timeout=30)
+    assert answer.content == (table.workspace.images / table.files["i0"]).read_bytes()
+    assert requests.get(address, timeout=30).status_code == 401
+    outside = people[0].session.get(f"{client.url}/data/local-files/?d=../../../etc/passwd", timeout=30)
+    assert outside.status_code >= 400
+    assert b"root:" not in outside.content
+
+
+def test_nothing_in_a_task_tells_gold(client: Client, settings: Settings, tmp_path: Path) -> None:
+    table = lay_table(tmp_path, "unmarked", 4)
+    target, _ = push(client, settings, table, table.batch([2, 2, 2, 2], ["batch", "gold", "batch", "gold"]))
+    tasks = client.tasks(target.project_id)
+    own = {"id", "task", "inner_id", "created_at", "updated_at", "predictions_results", "image", "image_id"}
+    assert len({json.dumps(without(task, own), sort_keys=True) for task in tasks}) == 1
+    assert "gold" not in json.dumps(tasks)
+
+
+def test_a_killed_push_goes_on_and_a_finished_one_does_nothing(
+    client: Client, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = lay_table(tmp_path, "killed", 7)
+    batch = table.batch([3, 1, 3, 1, 3, 1, 3])
+    monkeypatch.setattr(push_module, "CHUNK", 2)
+
+    def killed_in(words: str) -> None:
+        def progress(share: float, doing: str) -> None:
+            if doing.startswith(words):
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            push(client, settings, table, batch, progress=progress)
+
+    killed_in("pushing tasks 4")
+    found = find_project(client, "killed")
+    assert found is not None
+    assert len(client.tasks(found.id)) == 4
+    killed_in("setting the overlap")
+    target, tasks = push(client, settings, table, batch)
+    before = client.tasks(target.project_id)
+    assert [(task["data"]["image_id"], task["overlap"]) for task in before] == [
+        (f"i{number}", 3 if number % 2 == 0 else 1) for number in range(7)[::-1]
+    ]
+    ensure_project(client, "killed", replace(GUIDELINES, version="v2"), 2)
+    again = push(client, settings, table, batch)[1]
+    pd.testing.assert_frame_equal(again, tasks)
+    assert client.tasks(target.project_id) == before
+
+
+def test_an_import_whose_answer_was_lost_leaves_no_task_twice(
+    client: Client, people: list[Client], settings: Settings, tmp_path: Path
+) -> None:
+    table = lay_table(tmp_path, "lost", 3)
+    target, tasks = push(client, settings, table, table.batch([1, 1, 1]))
+    copies = [{"data": task["data"]} for task in client.tasks(target.project_id)]
+    client.post(f"/api/projects/{target.project_id}/import", copies)
+    # one copy was answered meanwhile: it stays and the first one goes
+    answered = client.tasks(target.project_id)[-1]
+    answer(people[0], answered["id"], [])
+    after = push(client, settings, table, table.batch([1, 1, 1]))[1]
+    assert after["image_id"].tolist() == ["i2", "i1", "i0"]
+    assert after["task_id"].tolist() == [*tasks["task_id"][:2], answered["id"]]
+    assert len(client.tasks(target.project_id)) == 3
+
+
+def test_a_task_goes_to_as_many_people_as_it_shall_in_rank_order(
+    client: Client, people: list[Client], settings: Settings, tmp_path: Path
+) -> None:
+    table = lay_table(tmp_path, "handed-out", 4)
+    target, tasks = push(client, settings, table, table.batch([1, 3, 1, 2]))
+    images = dict(zip(tasks["task_id"], tasks["image_id"], strict=True))
+    taken: list[list[str]] = []
+    for person in people:
+        taken.append([])
+        while (task := next_task(person, target.project_id)) is not None:
+            answer(person, task["id"], task["predictions"][0]["result"])
+            taken[-1].append(images[task["id"]])
+    assert taken[0] == ["i3", "i2", "i1", "i0"]
+    assert sorted(taken[1]) == ["i1", "i3"]
+    assert taken[2] == ["i1"]
+    assert round_progress(client, target) == RoundProgress(7, 7, 4, 4)
+
+
+def test_answers_come_back_with_person_time_and_the_very_masks(
+    client: Client, people: list[Client], settings: Settings, tmp_path: Path
+) -> None:
+    table = lay_table(tmp_path, "answered", 2)
+    target, tasks = push(client, settings, table, table.batch([3, 1]))
+    ids = dict(zip(tasks["image_id"], tasks["task_id"], strict=True))
+    edge = np.eye(400, dtype=bool)
+    drawn = region_to_result("mine", "coin", mask_to_rle(edge), 400, 400, "edited")
+    answer(people[0], ids["i0"], [drawn])
+    answer(people[1], ids["i0"], [])
+    answer(people[2], ids["i0"], [], was_cancelled=True)
+    progress = round_progress(client, target)
+    assert progress == RoundProgress(3, 4, 1, 2)
+    assert not progress.complete
+    answer(people[0], ids["i1"], [], lead_time=None)
+
+    pulled = pull_annotations(client, target, table.catalog)
+    assert round_progress(client, target).complete
+    assert Counter(pulled["image_id"]) == {"i0": 3, "i1": 1}
+    assert pulled["annotator"].tolist() == [f"{name}@datalab.local" for name in ("first", "second", "third", "first")]
+    assert pulled["was_cancelled"].tolist() == [False, False, True, False]
+    assert pulled["lead_time_s"].tolist()[:3] == [4.5, 4.5, 4.5]
+    assert np.isnan(pulled["lead_time_s"].iloc[3])
+    assert (pulled["task_id"] == pulled["image_id"].map(ids)).all()
+    stamps = pulled[["round_id", "guideline_version", "ontology_hash", "width", "height"]].drop_duplicates()
+    assert stamps.to_numpy().tolist() == [["0001", "v1", "o1", 400, 400]]
+    assert pulled["created_at"].str.startswith("20").all()
+    (row,) = results_to_regions(json.loads(pulled["result_json"].iloc[0]))
+    assert (row["label"], row["rle"], row["origin"]) == ("coin", mask_to_rle(edge), "edited")
+    assert json.loads(pulled["result_json"].iloc[1]) == []
+
+
+def test_a_second_round_keeps_apart_and_what_the_first_left_open_is_closed(
+    client: Client, people: list[Client], settings: Settings, tmp_path: Path
+) -> None:
+    table = lay_table(tmp_path, "two-rounds", 3)
+    first, tasks = push(client, settings, table, table.batch([1, 1, 1]))
+    answer(people[0], int(tasks["task_id"].iloc[0]), [], was_cancelled=True)
+    second, later = push(client, settings, table, table.batch([1, 1, 1]), round_id="0002")
+    assert not set(later["task_id"]) & set(tasks["task_id"])
+    task = next_task(people[1], second.project_id)
+    assert task is not None
+    assert task["id"] == later["task_id"].iloc[0]
+    assert round_progress(client, second) == RoundProgress(0, 3, 0, 3)
+    assert len(pull_annotations(client, first, table.catalog)) == 1
+    assert pull_annotations(client, second, table.catalog).empty
