@@ -2,10 +2,14 @@
 
 from xml.etree import ElementTree
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from datalab.adapters.label_studio.config import instructions_html, labeling_config
 from datalab.config import Guidelines, LabelClass
 
 HOSTILE = "a<b> & \"c\" 'd' é"
+NAMES = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1)
 CLASSES = (
     LabelClass(1, "coin", "#e69f00", rule="One whole coin.", hotkey="1"),
     LabelClass(2, HOSTILE, "#56b4e9", rule="<script>alert(1)</script>"),
@@ -27,6 +31,13 @@ def test_every_class_has_a_brush_and_a_polygon_in_its_colour() -> None:
         assert labels == [("coin", "#e69f00"), (HOSTILE, "#56b4e9")]
 
 
+@given(NAMES)
+@settings(deadline=None)
+def test_any_name_survives_the_xml(name: str) -> None:
+    config = labeling_config(Guidelines((LabelClass(1, name, "#000000"),), (), "v", "o"))
+    assert [label.get("value") for label in ElementTree.fromstring(config).iter("Label")] == [name, name]
+
+
 def test_a_hotkey_picks_the_brush_alone() -> None:
     root = ElementTree.fromstring(labeling_config(guidelines()))
     keyed = {
@@ -42,8 +53,9 @@ def test_the_rule_is_the_hint() -> None:
 
 
 def test_the_pages_are_rendered_and_the_version_stands_below() -> None:
-    html = instructions_html(guidelines("# Coins\n\n- **whole** coins", "second"))
+    html = instructions_html(guidelines("# Coins\n\n- **whole** coins\n\n| a |\n|---|\n| 1 |", "second"))
     assert "<h1>Coins</h1>" in html
+    assert "<td>1</td>" in html
     assert "<li><strong>whole</strong> coins</li>" in html
     assert html.index("second") > html.index("whole")
     assert "Guidelines v123" in html

@@ -5,12 +5,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from datalab.adapters.label_studio.results import region_to_result, results_to_regions
 from datalab.errors import InputError
 from datalab.masks import BoolMask, mask_to_rle, rle_to_mask
 
 HEIGHT, WIDTH = 10, 20
+MASKS = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=20)).filter(lambda mask: bool(mask.any()))
 
 
 def box(top: int, left: int, bottom: int, right: int) -> BoolMask:
@@ -40,12 +44,34 @@ def test_a_region_goes_there_and_back(origin: str) -> None:
     ]
 
 
+@given(MASKS, st.text(min_size=1), st.sampled_from(["proposal", "edited", "manual"]))
+@settings(deadline=None)
+def test_any_mask_and_class_goes_there_and_back(mask: BoolMask, label: str, origin: str) -> None:
+    height, width = mask.shape
+    row: dict[str, Any] = {
+        "region_id": "r1", "label": label, "rle": mask_to_rle(mask), "height": height, "width": width, "origin": origin
+    }  # fmt: skip
+    assert results_to_regions([region_to_result(**row)]) == [row]
+
+
 def test_a_result_has_what_the_labeling_screen_needs() -> None:
-    result = region_to_result("r1", "coin", mask_to_rle(box(0, 0, 1, 1)), HEIGHT, WIDTH)
-    assert (result["type"], result["from_name"], result["to_name"]) == ("brushlabels", "mask", "image")
-    assert (result["original_width"], result["original_height"], result["image_rotation"]) == (WIDTH, HEIGHT, 0)
-    assert result["value"]["format"] == "rle"
-    assert result["value"]["brushlabels"] == ["coin"]
+    mask = np.zeros((4, 5), dtype=bool)
+    mask[1, 2:4] = True
+    assert region_to_result("r1", "coin", mask_to_rle(mask), 4, 5, "edited") == {
+        "id": "r1",
+        "type": "brushlabels",
+        "from_name": "mask",
+        "to_name": "image",
+        "original_width": 5,
+        "original_height": 4,
+        "image_rotation": 0,
+        "origin": "prediction-changed",
+        "value": {
+            "format": "rle",
+            "rle": [0, 0, 0, 80, 57, 27, 254, 27, 0, 159, 255, 21, 128, 0],
+            "brushlabels": ["coin"],
+        },
+    }
 
 
 def test_without_an_origin_somebody_drew_it() -> None:
