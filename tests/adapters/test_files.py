@@ -28,8 +28,8 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(InputError, match="no space left on the disk of .*; free some"):
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match=r"no space left on the disk of .*; free some"):
         files.write_text(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
