@@ -41,3 +41,12 @@ def class_presence(images: RatedImages, label: str, rng: np.random.Generator) ->
         "positive": bootstrap_ratio(2 * both, 2 * both + apart, rng),
         "negative": bootstrap_ratio(2 * neither, 2 * neither + apart, rng),
     }
+
+
+def presence_alpha(images: RatedImages, classes: Sequence[str], rng: np.random.Generator) -> Figure:
+    """Krippendorff's alpha over all classes together: whether a class is in an image is one unit; images are resampled.
+
+    Unlike a kappa of pairs an image weighs its ratings, not its pairs, and small samples are corrected for.
+    """
+    tables = sum((coincidences(presence_counts(images, name)) for name in classes), np.zeros((len(images), 2, 2)))
+    return bootstrap_statistic(tables, alpha_of_coincidences, rng)

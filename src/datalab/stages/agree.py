@@ -24,7 +24,7 @@ from datalab.quality.bootstrap import bootstrap_statistic, sum_by_image
 from datalab.quality.figure import Figure
 from datalab.quality.kappa import both_ways, cohen_kappa
 from datalab.quality.pixels import Confusion, pixel_overlap, pixel_tables
-from datalab.quality.presence import class_presence, presence_tables
+from datalab.quality.presence import class_presence, presence_alpha, presence_tables
 from datalab.quality.rated import RatedImages, rated_images
 from datalab.tables import ANNOTATED_REGIONS, RATINGS
 
@@ -98,13 +98,14 @@ def measure(images: RatedImages, classes: Sequence[str], iou_threshold: float) -
 
 
 def _figures(measured: Measured, rng: np.random.Generator) -> dict[str, Figure]:
-    """Over all pairs. They have no order, so both kappas pool what the two of a pair chose."""
+    """Over all pairs. They have no order, so the kappas pool what the two of a pair chose."""
     ids = measured.pairs["image_id"].tolist()
     presence, pixels = (both_ways(sum_by_image(tables, ids)) for tables in (measured.presence, measured.pixels))
     return {
         OBJECTS: object_agreement(measured.objects, rng),
         "class presence (kappa)": bootstrap_statistic(presence, cohen_kappa, rng),
         "pixels (kappa)": bootstrap_statistic(pixels, cohen_kappa, rng),
+        "class presence (alpha)": presence_alpha(measured.images, measured.classes, rng),
     }
 
 
