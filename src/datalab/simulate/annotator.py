@@ -3,8 +3,9 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,15 +60,23 @@ def label_tasks(
     Tasks without truth are skipped, as a person would, and count; a warning says how many. ServiceError where the
     server fails for good: then everybody stops after the task at hand.
     """
-    workers = [_Worker(connect(url, person.token), person.profile) for person in people]
-    desk = _Desk(work, on_done)
-    # a task that somebody has in hand, or skips, may be due to another who was told that there is none: ask again
-    while _work_side_by_side(desk, workers):
-        pass
+    with ExitStack() as connections:
+        workers = [_Worker(connections.enter_context(_connection(url, one.token)), one.profile) for one in people]
+        desk = _Desk(work, on_done)
+        # a task that somebody has in hand, or skips, may be due to another who was told that there is none: ask again
+        while _work_side_by_side(desk, workers):
+            pass
     for worker in workers:
         if worker.skipped:
             LOGGER.warning("%s skipped %d tasks: no truth for their image", worker.profile.name, worker.skipped)
     return {worker.profile.name: len(worker.answered) for worker in workers}
+
+
+@contextmanager
+def _connection(url: str, token: str) -> Iterator[Client]:
+    client = connect(url, token)
+    with client.session:
+        yield client
 
 
 @dataclass
