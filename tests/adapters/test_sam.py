@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from segment_anything.modeling import Sam
+from skimage import data
+
+from datalab.adapters.sam import ProposalParams, embed_image, load_sam, model_version, propose_regions
+from datalab.errors import InputError
+from datalab.masks import iou_matrix, rle_area, rle_to_mask
+from datalab.tables import PROPOSALS
+
+PARAMS = ProposalParams("small", 8, 0.5, 0.5, 0.001, 0.6, 5)
+
+
+@pytest.fixture(scope="module")
+def sam() -> Sam:
+    return load_sam("small")
+
+
+def disk_on_grey(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    y, x = np.mgrid[:height, :width]
+    disk = np.hypot(y - height / 2, x - width / 2) < min(height, width) / 4
+    noise = np.random.default_rng(0).normal(0, 4, (height, width, 3))
+    picture = np.where(disk[..., None], [200.0, 60, 40], [90.0, 110, 120]) + noise
+    return np.clip(picture, 0, 255).astype(np.uint8), disk
+
+
+def test_the_small_sam_is_small(sam: Sam) -> None:
+    assert sum(parameter.numel() for parameter in sam.parameters()) < 6_000_000
+
+
+def test_an_embedding_is_a_grid_of_half_floats(sam: Sam) -> None:
+    embedding = embed_image(sam, disk_on_grey(60, 90)[0])
+    assert embedding.shape == (128, 16, 16)
+    assert embedding.dtype == np.float16
+    assert np.isfinite(embedding).all()
+
+
+@pytest.mark.parametrize("size", [(200, 256), (300, 120)])
+def test_a_plain_object_is_proposed(sam: Sam, size: tuple[int, int]) -> None:
+    picture, disk = disk_on_grey(*size)
+    table = propose_regions(sam, "img", picture, PARAMS)
+    assert list(table.columns) == list(PROPOSALS)
+    masks = [rle_to_mask(rle, *size) for rle in table["rle"]]
+    assert max((mask & disk).sum() / (mask | disk).sum() for mask in masks) > 0.8
+    assert table[["predicted_iou", "stability"]].to_numpy().min() >= 0.5
+    assert table["region_id"].is_unique
+
+
+@pytest.mark.slow
+def test_no_object_is_proposed_twice_and_sizes_are_kept(sam: Sam) -> None:
+    picture = np.asarray(data.coffee())
+    height, width = picture.shape[:2]
+    table = propose_regions(sam, "img", picture, PARAMS)
+    assert len(table) <= PARAMS.max_regions
+    overlap = iou_matrix(list(table["rle"]), list(table["rle"]), height, width)
+    assert (overlap - np.eye(len(table))).max(initial=0) <= 0.76
+    shares = [rle_area(rle, height, width) / (height * width) for rle in table["rle"]]
+    assert all(0.0005 <= share <= 0.65 for share in shares)
+
+
+def test_a_tiny_grey_image_is_no_problem(sam: Sam) -> None:
+    assert propose_regions(sam, "img", np.full((1, 1, 3), 9, np.uint8), PARAMS)["rle"].size <= 1
+
+
+def test_the_version_names_the_bytes(tmp_path: Path) -> None:
+    assert model_version("small").startswith("sam-small-")
+    (tmp_path / "mine.pth").write_bytes(b"abc")
+    assert model_version(str(tmp_path / "mine.pth")) == "sam-mine-ba7816bf"
+
+
+def test_missing_and_foreign_checkpoints_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"does not exist; set proposals\.checkpoint"):
+        load_sam(str(tmp_path / "no.pth"))
+    with pytest.raises(InputError, match="does not exist"):
+        model_version(str(tmp_path / "no.pth"))
+    (tmp_path / "garbage.pth").write_bytes(b"garbage")
+    torch.save({"weights": torch.zeros(2)}, tmp_path / "other.pth")
+    for name in ("garbage.pth", "other.pth"):
+        with pytest.raises(InputError, match="is no official Segment Anything checkpoint") as caught:
+            load_sam(str(tmp_path / name))
+        assert "\n" not in str(caught.value)

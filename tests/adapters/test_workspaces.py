@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import pytest
+
+from datalab.adapters.workspaces import create_workspace
+from datalab.config import LabelClass, load_guidelines
+from datalab.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+CLASSES = (LabelClass(1, "crack", "#ff0000", "A dark line."), LabelClass(2, "hole", "#00ff00"))
+
+
+@pytest.mark.slow
+def test_a_workspace_has_its_own_classes_and_the_code(tmp_path: Path) -> None:
+    env = tmp_path / "env"
+    made = create_workspace(ROOT, tmp_path / "tiles", CLASSES, env)
+    assert load_guidelines(made.guidelines).names == ["crack", "hole"]
+    assert "A dark line." in (made.guidelines / "README.md").read_text()
+    assert (made.root / "src" / "datalab" / "masks.py").is_file()
+    assert made.env.is_symlink()
+    assert made.name == "tiles"
+
+
+@pytest.mark.slow
+def test_it_is_kept_as_it_is(tmp_path: Path) -> None:
+    made = create_workspace(ROOT, tmp_path / "tiles", CLASSES, tmp_path / "env")
+    made.params.write_text("mine: {}")
+    create_workspace(ROOT, tmp_path / "tiles", CLASSES[:1], tmp_path / "env")
+    assert made.params.read_text() == "mine: {}"
+    assert len(load_guidelines(made.guidelines).classes) == 2
+
+
+def test_no_class_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no class is known for .*tiles; give masks or a classes\.yaml"):
+        create_workspace(ROOT, tmp_path / "tiles", (), tmp_path / "env")
+
+
+def test_a_folder_in_the_way_of_the_link_is_told(tmp_path: Path) -> None:
+    (tmp_path / "tiles" / "src").mkdir(parents=True)
+    with pytest.raises(InputError, match="is in the way"):
+        create_workspace(ROOT, tmp_path / "tiles", CLASSES, tmp_path / "env")

@@ -1,0 +1,125 @@
+"""One whole labeling round on the real servers, started the way a person starts it."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import requests
+import yaml
+
+from datalab.adapters.dvc import repro
+from datalab.adapters.files import read_json, read_table
+from datalab.adapters.mask_folder import read_classes
+from datalab.adapters.workspaces import create_workspace
+from datalab.rounds.labeling import open_round, simulate
+from datalab.rounds.opening import Source, read_source_truth
+from datalab.rounds.state import STEPS, load_round
+from datalab.sample.write import write_sample
+from datalab.settings import Settings
+from datalab.tables import ANNOTATIONS, BATCH, NEXT_BATCH
+from datalab.workspace import Workspace
+from tests.services.conftest import ROOT
+from tests.services.test_deployment import run_deployment
+
+pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(900)]
+IMAGES = 40
+SMALLER = {"batch": {"size": 14, "gold": 2}, "gold": {"at_least": 4}, "select": {"size": 6}}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    """Forty of the sample images with their masks."""
+    folder = tmp_path_factory.mktemp("source")
+    write_sample(folder / "all", 120, 3)
+    for name in ("images", "masks"):
+        (folder / name).mkdir()
+    for mask in sorted((folder / "all" / "masks").glob("*.png"))[:IMAGES]:
+        shutil.copy(mask, folder / "masks")
+        for image in (folder / "all" / "images").glob(f"{mask.stem}.*"):
+            shutil.copy(image, folder / "images")
+    shutil.copy(folder / "all" / "masks" / "classes.yaml", folder / "masks")
+    return Source(folder / "images", folder / "masks")
+
+
+@pytest.fixture(scope="module")
+def workspace(source: Source, stack_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    assert source.masks is not None
+    root = tmp_path_factory.mktemp("rounds") / "tested-round"
+    made = create_workspace(ROOT, root, read_classes(source.masks), stack_folder / ".env")
+    params = yaml.safe_load(made.params.read_text())
+    for section, values in SMALLER.items():
+        params[section].update(values)
+    made.params.write_text(yaml.safe_dump(params))
+    return made
+
+
+def run_round(folder: Path, workspace: Workspace, source: Source) -> "subprocess.CompletedProcess[str]":
+    paths = {"workspace": workspace.root, "images": source.images, "masks": source.masks}
+    arguments = [part for name, path in paths.items() if path is not None for part in ("-p", f"{name}={path}")]
+    return run_deployment(folder, "label-round", *arguments, "--watch", "--watch-interval", "1")
+
+
+def test_a_round_closes(worker: Settings, stack_folder: Path, workspace: Workspace, source: Source) -> None:
+    opened = run_round(stack_folder, workspace, source)
+    assert opened.returncode == 0, opened.stdout + opened.stderr
+    state = load_round(workspace, 1)
+    assert state.due == "label"
+    assert state.facts["tasks"] == 16
+
+    again = run_round(stack_folder, workspace, source)
+    assert again.returncode == 0, again.stdout + again.stderr
+    client, target = open_round(workspace, state)
+    assert len(client.tasks(target.project_id)) == 16
+    assert load_round(workspace, 1) == state
+
+    done = simulate(workspace, state, read_source_truth(workspace, source))
+    batch = read_table(workspace.round_folder(1) / "batch.parquet", BATCH)
+    assert sum(done.values()) == batch["overlap"].sum()
+
+    closed = run_round(stack_folder, workspace, source)
+    assert closed.returncode == 0, closed.stdout + closed.stderr
+    assert load_round(workspace, 1).due is None
+
+
+def test_its_annotations_and_report_are_whole(workspace: Workspace) -> None:
+    annotations = read_table(workspace.round_folder(1) / "annotations.parquet", ANNOTATIONS)
+    assert annotations["annotator"].nunique() == 3
+    assert (annotations["lead_time_s"] > 0).all()
+    assert annotations["guideline_version"].nunique() == 1
+    report = read_json(workspace.reports / "round-0001.json")
+    assert set(report["seconds"]) == set(STEPS) - {"report"}
+    assert report["annotations"] == len(annotations)
+    assert report["agreement"]["objects (matched IoU)"]["value"] > 0.3
+    assert report["gold"]["careful@datalab.local"]["f1"]["value"] > 0.8
+    assert 0 < report["evaluation"]["miou"]["value"] <= 1
+    assert report["next_batch"] == len(read_table(workspace.next_batch, NEXT_BATCH)) == 6
+
+
+def test_dvc_has_nothing_left_to_do_and_one_number_reruns_what_depends_on_it(workspace: Workspace) -> None:
+    assert repro(workspace) == []
+    params = yaml.safe_load(workspace.params.read_text())
+    params["select"]["size"] = 5
+    workspace.params.write_text(yaml.safe_dump(params))
+    assert repro(workspace) == ["select"]
+    assert len(read_table(workspace.next_batch, NEXT_BATCH)) == 5
+
+
+def test_prefect_shows_the_run_its_progress_and_its_table(settings: Settings) -> None:
+    api = settings.prefect_api_url
+    answer = requests.post(f"{api}/artifacts/filter", json={"sort": "CREATED_DESC"}, timeout=30).json()
+    kinds = {artifact["key"]: artifact["type"] for artifact in answer}
+    assert kinds["label-round-progress"] == "progress"
+    assert kinds["label-round-summary"] == "table"
+
+
+def test_the_next_round_starts_from_the_models_choice(
+    worker: Settings, stack_folder: Path, workspace: Workspace
+) -> None:
+    chosen = set(read_table(workspace.next_batch, NEXT_BATCH)["image_id"])
+    opened = run_round(stack_folder, workspace, Source())
+    assert opened.returncode == 0, opened.stdout + opened.stderr
+    state = load_round(workspace, 2)
+    assert state.due == "label"
+    batch = read_table(workspace.round_folder(2) / "batch.parquet", BATCH)
+    assert set(batch[batch["role"] == "batch"]["image_id"]) == chosen

@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from datalab.adapters.files import read_json, write_json, write_table
+from datalab.stages.embed import Params, run
+from datalab.tables import CATALOG
+
+PARAMS = Params("small")
+
+
+def catalog_of(folder: Path, names: str) -> Path:
+    (folder / "images").mkdir(exist_ok=True)
+    for place, name in enumerate(names):
+        Image.new("RGB", (40, 30), (40 * place, 90, 120)).save(folder / "images" / f"{name}.png")
+    rows = [(name, f"{name}.png", name, 40, 30, "0", name) for name in names]
+    write_table(folder / "catalog.parquet", pd.DataFrame(rows, columns=list(CATALOG)))
+    return folder / "catalog.parquet"
+
+
+def test_only_what_is_missing_is_embedded(tmp_path: Path) -> None:
+    out = tmp_path / "embeddings"
+    run(catalog_of(tmp_path, "ab"), tmp_path / "images", out, PARAMS)
+    first = (out / "a.npy").stat().st_mtime_ns
+    run(catalog_of(tmp_path, "abc"), tmp_path / "images", out, PARAMS)
+    assert {path.stem for path in out.glob("*.npy")} == {"a", "b", "c"}
+    assert (out / "a.npy").stat().st_mtime_ns == first
+    assert np.load(out / "c.npy").dtype == np.float16
+
+
+def test_what_left_the_catalog_and_what_another_checkpoint_made_goes(tmp_path: Path) -> None:
+    out = tmp_path / "embeddings"
+    run(catalog_of(tmp_path, "ab"), tmp_path / "images", out, PARAMS)
+    write_json(out / "index.json", {"model_version": "another"})
+    (out / "a.npy").write_bytes(b"old")
+    run(catalog_of(tmp_path, "a"), tmp_path / "images", out, PARAMS)
+    assert [path.stem for path in out.glob("*.npy")] == ["a"]
+    assert np.load(out / "a.npy").shape == (128, 16, 16)
+    assert read_json(out / "index.json")["model_version"].startswith("sam-small-")
+
+
+@pytest.mark.parametrize("names", ["", "a"])
+def test_nothing_to_do_is_fine(tmp_path: Path, names: str) -> None:
+    for _ in range(2):
+        run(catalog_of(tmp_path, names), tmp_path / "images", tmp_path / "embeddings", PARAMS)
+    assert len(list((tmp_path / "embeddings").glob("*.npy"))) == len(names)

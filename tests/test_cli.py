@@ -1,0 +1,70 @@
+"""The command line as a person meets it: help with an example, errors of one line and exit code 1."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from datalab.cli import main
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    root = tmp_path / "workspace"
+    (root / "guidelines").mkdir(parents=True)
+    for name in ("params.yaml", "dvc.yaml", "guidelines/classes.yaml"):
+        (root / name).write_bytes((ROOT / name).read_bytes())
+    return root
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_every_command_shows_an_example(command: str) -> None:
+    shown = run(command, "--help")
+    assert shown.exit_code == 0
+    assert f"Example: datalab {command}" in shown.output
+
+
+def test_ingest_tells_what_it_did_and_again_adds_nothing(workspace: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.new("RGB", (40, 30), (9, 99, 199)).save(photos / "a.png")
+    (photos / "b.jpg").write_bytes(b"no picture")
+    first, second = run("ingest", photos, "--workspace", workspace), run("ingest", photos, "--workspace", workspace)
+    assert "2 files: 1 added, 0 known" in first.output
+    assert "1 quarantined" in first.output
+    assert "2 files: 0 added, 1 known" in second.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("ingest", "no-such-folder"), "does not exist"),
+        (("summary",), "has no report"),
+        (("ingest", "."), "no image"),
+    ],
+)
+def test_errors_are_one_line(
+    arguments: tuple[str, ...], message: str, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    failed = run(*arguments, "--workspace", workspace)
+    assert failed.exit_code == 1
+    assert failed.output.startswith("error: ")
+    assert message in failed.output
+    assert failed.output.count("\n") == 1
+    assert not (workspace / "data").exists()
+
+
+def test_outside_a_workspace(tmp_path: Path) -> None:
+    failed = run("summary", "--workspace", tmp_path)
+    assert failed.exit_code == 1
+    assert "is no datalab workspace: params.yaml is missing" in failed.output
