@@ -9,11 +9,12 @@ from datalab.workspace import Workspace
 GRAPH = """\
 stages:
   double:
-    cmd: python -c "from pathlib import Path; n = int(Path('in').read_text()); Path('out').write_text(str(2 * n))"
+    cmd: python -c "from pathlib import Path; Path('out').write_text(str(2 * int(Path('in').read_text())))"
     deps: [in]
     outs: [out]
   broken:
-    cmd: python -c "import sys; sys.exit('error: the cat sat on it')"
+    cmd: >-
+      python -c "import sys; sys.exit('error: the cat sat on it')"
     deps: [out]
     outs: [never]
 """
