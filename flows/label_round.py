@@ -11,6 +11,7 @@ from uuid import UUID
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
 from datalab.adapters.files import read_json
@@ -86,11 +87,15 @@ def run_step(
 ) -> dict[str, Any] | None:
     """Run one step as a Prefect task; None where the round has to wait for people."""
     if step == "ingest":
-        return task(name="ingest")(take_in)(workspace, source)
+        return task(name="ingest", cache_policy=NO_CACHE)(take_in)(workspace, source)
     if step in LOCAL:
-        return task(name=step)(LOCAL[step])(workspace, state, progress)
+        return task(name=step, cache_policy=NO_CACHE)(LOCAL[step])(workspace, state, progress)
     attempt = task(
-        name=step, retries=3, retry_delay_seconds=SECONDS_BETWEEN_TRIES, retry_condition_fn=is_service_error
+        name=step,
+        retries=3,
+        retry_delay_seconds=SECONDS_BETWEEN_TRIES,
+        retry_condition_fn=is_service_error,
+        cache_policy=NO_CACHE,
     )(NETWORK[step])
     while (facts := attempt(workspace, state, progress)) is None and wait:
         time.sleep(5)

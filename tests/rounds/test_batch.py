@@ -4,7 +4,7 @@ import pandas as pd
 from datalab.rounds.batch import BatchParams, choose_gold, compose_batch, rotate_gold
 from datalab.tables import BATCH
 
-PARAMS = BatchParams(seed=1, size=4, overlap=3, overlap_share=0.5, gold=2)
+PARAMS = BatchParams(seed=1, images=4, overlap=3, overlap_share=0.5, gold=2)
 CHOSEN = pd.DataFrame({"image_id": list("abcdef"), "rank": range(6), "reason": "cold_start"})
 
 

@@ -24,7 +24,7 @@ from tests.services.test_deployment import run_deployment
 
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(900)]
 IMAGES = 40
-SMALLER = {"batch": {"size": 14, "gold": 2}, "gold": {"at_least": 4}, "select": {"size": 6}}
+SMALLER = {"batch": {"images": 14, "gold": 2}, "gold": {"at_least": 4}, "select": {"images": 6}}
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_its_annotations_and_report_are_whole(workspace: Workspace) -> None:
 def test_dvc_has_nothing_left_to_do_and_one_number_reruns_what_depends_on_it(workspace: Workspace) -> None:
     assert repro(workspace) == []
     params = yaml.safe_load(workspace.params.read_text())
-    params["select"]["size"] = 5
+    params["select"]["images"] = 5
     workspace.params.write_text(yaml.safe_dump(params))
     assert repro(workspace) == ["select"]
     assert len(read_table(workspace.next_batch, NEXT_BATCH)) == 5

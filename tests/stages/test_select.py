@@ -13,7 +13,7 @@ from datalab.tables import CATALOG, NEXT_BATCH, RATINGS, SCORES, empty
 from datalab.workspace import Workspace
 from tests.stages.blob_workspace import image_ids
 
-PARAMS = Params(seed=0, size=5, diversity=0.2, random=0.2, candidates=4)
+PARAMS = Params(seed=0, images=5, diversity=0.2, random=0.2, candidates=4)
 
 
 @pytest.fixture
@@ -56,11 +56,11 @@ def test_an_empty_pool_gives_an_empty_table_with_its_types(inputs: Inputs, tmp_p
 
 def test_nothing_labelled_still_chooses(inputs: Inputs, tmp_path: Path) -> None:
     write_table(inputs.ratings, empty(RATINGS))
-    assert len(chosen(inputs, tmp_path / "next.parquet", replace(PARAMS, size=50))) == 10
+    assert len(chosen(inputs, tmp_path / "next.parquet", replace(PARAMS, images=50))) == 10
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"size": 0}, {"candidates": 0}, {"random": -0.1}, {"random": 0.7, "diversity": 0.5}], ids=str
+    "wrong", [{"images": 0}, {"candidates": 0}, {"random": -0.1}, {"random": 0.7, "diversity": 0.5}], ids=str
 )
 def test_wrong_numbers_are_one_line(inputs: Inputs, tmp_path: Path, wrong: dict[str, int | float]) -> None:
     with pytest.raises(InputError, match="select"):

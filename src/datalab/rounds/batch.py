@@ -13,7 +13,7 @@ class BatchParams:
     """Size and shape of a round."""
 
     seed: int
-    size: int
+    images: int
     """Images chosen from the pool."""
     overlap: int
     """How many people label an image of the overlap set, and a gold image."""
@@ -29,7 +29,7 @@ def compose_batch(chosen: pd.DataFrame, gold: list[str], params: BatchParams, rn
     Gold goes to as many people as the overlap set, so that nothing tells the two apart. The overlap set is drawn at
     random, not by rank: agreement measured on the hardest images alone would say nothing about the others.
     """
-    picked = chosen.sort_values("rank").head(params.size)
+    picked = chosen.sort_values("rank").head(params.images)
     overlapping = set(rng.permutation(len(picked))[: round(params.overlap_share * len(picked))].tolist())
     rows = [
         {"image_id": image_id, "role": "batch", "overlap": params.overlap if place in overlapping else 1, "reason": why}

@@ -86,7 +86,7 @@ def choose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, 
         chosen = chosen[~chosen["image_id"].isin({*gold, *exposures})]
     else:
         repro(workspace, ["embed"], lambda stage: progress(0.1, stage))
-        chosen = _cold_start(workspace, {*gold, *exposures}, params.size, rng)
+        chosen = _cold_start(workspace, {*gold, *exposures}, params.images, rng)
     if chosen.empty:
         raise StateError("every image has been labelled; ingest new ones (datalab ingest FOLDER) to open a round")
     batch = compose_batch(chosen, rotate_gold(gold, exposures, params.gold, rng), params, rng)

@@ -21,7 +21,7 @@ class Params:
     """Size and make-up of the next batch; what the two shares leave goes to uncertainty."""
 
     seed: int
-    size: int
+    images: int
     diversity: float
     random: float
     candidates: int
@@ -39,7 +39,7 @@ class Inputs:
 
 
 def run(inputs: Inputs, out: Path, params: Params) -> None:
-    """Write table NEXT_BATCH: at most `size` pool images, one per duplicate group; no rows where the pool is empty.
+    """Write table NEXT_BATCH: at most `images` pool images, one per duplicate group; no rows where the pool is empty.
 
     Near duplicates of labelled images are left out: they would cost people's time and teach nothing.
     """
@@ -54,7 +54,7 @@ def run(inputs: Inputs, out: Path, params: Params) -> None:
     if not len(labelled):
         labelled = vectors[:0]
     rng = np.random.default_rng(params.seed)
-    write_table(out, _typed(next_batch(pool, vectors, labelled, params.size, shares, rng)))
+    write_table(out, _typed(next_batch(pool, vectors, labelled, params.images, shares, rng)))
 
 
 def _vectors(rows: pd.DataFrame, embeddings: Path) -> Vectors:
@@ -72,8 +72,10 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check(params: Params) -> None:
-    if params.size < 1 or params.candidates < 1:
-        raise InputError(f"select.size and select.candidates must be 1 or more, got {params.size}, {params.candidates}")
+    if params.images < 1 or params.candidates < 1:
+        raise InputError(
+            f"select.images and select.candidates must be 1 or more, got {params.images}, {params.candidates}"
+        )
     if min(params.diversity, params.random) < 0 or params.diversity + params.random > 1:
         raise InputError("select.diversity and select.random must not be negative and not exceed 1 together")
 
