@@ -30,6 +30,9 @@ BATCH = ("image_id", "role", "overlap", "rank", "reason")
 """The images of a round. `role`: "batch" or "gold"; `overlap`: how many people label it; `rank`: 0 comes first;
 `reason`: why it was chosen ("cold_start", "uncertainty", "diversity", "random", "gold")."""
 
+ROUND_BATCH = (*BATCH, "aided")
+"""BATCH as a round keeps it. `aided`: false for the random share of tasks that people get without proposals."""
+
 ANNOTATIONS = (
     "annotation_id", "task_id", "round_id", "image_id", "annotator", "lead_time_s", "created_at", "updated_at",
     "was_cancelled", "guideline_version", "ontology_hash", "width", "height", "result_json",

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from datalab.rounds.batch import BatchParams, choose_gold, compose_batch, rotate_gold
-from datalab.tables import BATCH
+from datalab.tables import ROUND_BATCH
 
-PARAMS = BatchParams(seed=1, images=4, overlap=3, overlap_share=0.5, gold=2)
+PARAMS = BatchParams(seed=1, images=4, overlap=3, overlap_share=0.5, gold=2, unaided_share=0.25)
 CHOSEN = pd.DataFrame({"image_id": list("abcdef"), "rank": range(6), "reason": "cold_start"})
 
 
@@ -14,7 +16,7 @@ def rng() -> np.random.Generator:
 
 def test_a_batch_has_its_size_its_overlap_set_and_its_gold() -> None:
     batch = compose_batch(CHOSEN, ["x", "y"], PARAMS, rng())
-    assert list(batch.columns) == list(BATCH)
+    assert list(batch.columns) == list(ROUND_BATCH)
     assert batch["rank"].tolist() == list(range(6))
     picked = batch[batch["role"] == "batch"]
     assert picked["image_id"].tolist() == ["a", "b", "c", "d"]
@@ -36,6 +38,18 @@ def test_same_seed_same_batch() -> None:
     pd.testing.assert_frame_equal(
         compose_batch(CHOSEN, ["x"], PARAMS, rng()), compose_batch(CHOSEN, ["x"], PARAMS, rng())
     )
+
+
+def test_a_random_share_goes_without_proposals_and_gold_is_never_left_out_of_it() -> None:
+    unaided = [
+        compose_batch(CHOSEN, ["x", "y"], PARAMS, np.random.default_rng(seed)).query("not aided") for seed in range(30)
+    ]
+    assert all(sorted(table["role"]) == ["batch", "gold"] for table in unaided)
+    assert {image_id for table in unaided for image_id in table["image_id"]} == set("abcdxy")
+
+
+def test_nobody_goes_without_where_the_share_is_nothing() -> None:
+    assert compose_batch(CHOSEN, ["x", "y"], replace(PARAMS, unaided_share=0.0), rng())["aided"].all()
 
 
 def test_gold_that_was_shown_least_comes_first() -> None:

@@ -6,6 +6,13 @@ from datalab.rounds.summary import interval, summary_rows, summary_table
 
 FIGURE = {"value": 0.81234, "low": 0.7, "high": 0.9, "n": 4, "reason": None}
 NONE = {"value": None, "low": None, "high": None, "n": 0, "reason": "nothing to count"}
+BENEFIT = {
+    "seconds_per_object": {"with": FIGURE, "without": NONE, "ratio": NONE},
+    "gold_f1": {"with": FIGURE, "without": FIGURE, "difference": NONE},
+    "gold_iou": {"with": FIGURE, "without": FIGURE, "difference": NONE},
+    "edits": {"iou": FIGURE, "pixels_added": NONE},
+    "warning": "whether proposals help cannot be told: nothing to count",
+}
 REPORT = {
     "round": 2,
     "workspace": "tiles",
@@ -13,6 +20,7 @@ REPORT = {
     "batch": {"gold": 2, "batch": 5},
     "sam": "sam-small-1",
     "proposals": 40,
+    "proposal_benefit": {"round": BENEFIT, "all": BENEFIT},
     "annotations": 21,
     "annotators": ["ann", "bob"],
     "regions": {"manual": 3, "edited": 5},
@@ -32,6 +40,9 @@ def test_every_figure_has_a_row_and_steps_keep_their_order() -> None:
     assert rows["agreement: objects"] == "0.812 (0.700 to 0.900)"
     assert rows["agreement: verdict"] == "none: too few"
     assert rows["gold: ann"] == "F1 undefined: nothing to count, IoU undefined: nothing to count"
+    assert rows["proposals: seconds per object"] == ("with 0.812 (0.700 to 0.900), without undefined: nothing to count")
+    assert rows["proposals: edits"] == "iou 0.812 (0.700 to 0.900), pixels added undefined: nothing to count"
+    assert rows["warning"].startswith("whether proposals help cannot be told")
     assert rows["seconds"] == "33 (ingest 1, push 2, label 30)"
     assert rows["FiftyOne"].endswith("/tiles")
 
@@ -45,3 +56,10 @@ def test_the_table_shows_on_a_terminal() -> None:
 
 def test_a_value_without_interval() -> None:
     assert interval({"value": 1.0, "low": None, "high": None, "n": 1, "reason": "one image"}) == "1.000"
+
+
+def test_a_round_without_such_tasks_and_no_warning() -> None:
+    benefit = {"round": None, "all": {**BENEFIT, "warning": None}}
+    figures = [row["figure"] for row in summary_rows({**REPORT, "proposal_benefit": benefit})]
+    assert [name for name in figures if name.startswith("proposals:")] == ["proposals: time ratio, all rounds"]
+    assert "warning" not in figures

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from PIL import Image
+from pyarrow import parquet
 
 from datalab.errors import InputError
 from datalab.tables import require
@@ -63,6 +64,12 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """Just these columns of a parquet file; InputError where the file or a column is missing."""
     table: pd.DataFrame = _read(path, lambda: pd.read_parquet(path))
     return require(table, columns, str(path))
+
+
+def has_columns(path: Path, columns: tuple[str, ...]) -> bool:
+    """Whether a parquet file has all of them; only its schema is read."""
+    names: list[str] = _read(path, lambda: list(parquet.read_schema(path).names))
+    return set(columns) <= set(names)
 
 
 def write_label_map(path: Path, label_map: npt.NDArray[np.uint8]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from datalab.tables import BATCH
+from datalab.tables import ROUND_BATCH
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,16 @@ class BatchParams:
     """Share of the chosen images in the overlap set; the others are labelled once."""
     gold: int
     """Gold images mixed in."""
+    unaided_share: float
+    """Share of the tasks that get no proposals, drawn at random: what proposals are worth is measured against them."""
 
 
 def compose_batch(chosen: pd.DataFrame, gold: list[str], params: BatchParams, rng: np.random.Generator) -> pd.DataFrame:
-    """Table BATCH: the chosen images (NEXT_BATCH: image_id, rank, reason) with gold images at random places.
+    """Table ROUND_BATCH: the chosen images (NEXT_BATCH: image_id, rank, reason) with gold images at random places.
 
     Gold goes to as many people as the overlap set, so that nothing tells the two apart. The overlap set is drawn at
-    random, not by rank: agreement measured on the hardest images alone would say nothing about the others.
+    random, not by rank: agreement measured on the hardest images alone would say nothing about the others. So are the
+    tasks without proposals.
     """
     picked = chosen.sort_values("rank").head(params.images)
     overlapping = set(rng.permutation(len(picked))[: round(params.overlap_share * len(picked))].tolist())
@@ -38,9 +41,24 @@ def compose_batch(chosen: pd.DataFrame, gold: list[str], params: BatchParams, rn
     for image_id in gold:
         row = {"image_id": image_id, "role": "gold", "overlap": params.overlap, "reason": "gold"}
         rows.insert(int(rng.integers(0, len(rows) + 1)), row)
-    table = pd.DataFrame(rows, columns=[column for column in BATCH if column != "rank"])
-    table.insert(3, "rank", range(len(table)))
-    return table.loc[:, list(BATCH)]
+    table = pd.DataFrame(rows, columns=["image_id", "role", "overlap", "reason"])
+    aided = _with_proposals(list(table["role"]), params.unaided_share, rng)
+    return table.assign(rank=range(len(table)), aided=aided).loc[:, list(ROUND_BATCH)]
+
+
+def _with_proposals(roles: list[str], unaided_share: float, rng: np.random.Generator) -> list[bool]:
+    """For each task whether it gets proposals.
+
+    Dealt by role, and of two or more gold images one at least goes without: quality cannot be compared otherwise.
+    """
+    aided = np.ones(len(roles), dtype=bool)
+    for role in ("batch", "gold"):
+        places = np.flatnonzero(np.array(roles) == role)
+        count = round(unaided_share * len(places))
+        if role == "gold" and unaided_share > 0 and len(places) >= 2:
+            count = max(1, count)
+        aided[rng.permutation(places)[:count]] = False
+    return [bool(one) for one in aided]
 
 
 def rotate_gold(gold: list[str], exposures: dict[str, int], count: int, rng: np.random.Generator) -> list[str]:

@@ -12,7 +12,7 @@ from datalab.learning.prototypes import fit_prototypes, nearest_label
 from datalab.masks import rle_to_mask
 from datalab.rounds.progress import Progress
 from datalab.rounds.state import Round
-from datalab.tables import BATCH, CATALOG, GOLD, PROPOSALS
+from datalab.tables import CATALOG, GOLD, PROPOSALS, ROUND_BATCH, empty
 from datalab.workspace import Workspace
 
 
@@ -23,13 +23,14 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     params = load_params(workspace.params, "proposals", ProposalParams)
     folder = workspace.round_folder(state.number)
     files = read_table(workspace.catalog, CATALOG).set_index("image_id")["file"]
-    image_ids = list(read_table(folder / "batch.parquet", BATCH)["image_id"])
+    batch = read_table(folder / "batch.parquet", ROUND_BATCH)
+    image_ids = list(batch.loc[batch["aided"].astype(bool), "image_id"])
     sam = load_sam(params.checkpoint)
     tables = []
     for done, image_id in enumerate(image_ids):
         progress(done / len(image_ids), f"proposing masks {done}/{len(image_ids)}")
         tables.append(propose_regions(sam, image_id, read_rgb(workspace.images / files[image_id]), params))
-    proposals = pd.concat(tables, ignore_index=True).loc[:, list(PROPOSALS)]
+    proposals = pd.concat(tables or [empty(PROPOSALS)], ignore_index=True).loc[:, list(PROPOSALS)]
     labelled = label_proposals(workspace, proposals, load_guidelines(workspace.guidelines))
     write_table(folder / "proposals.parquet", labelled)
     return {"proposals": len(labelled), "sam": model_version(params.checkpoint)}

@@ -26,6 +26,7 @@ def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict
         "batch": state.facts["batch"],
         "sam": state.facts["sam"],
         "proposals": state.facts["proposals"],
+        "proposal_benefit": _benefit(workspace, state),
         "annotations": state.facts["annotations"],
         "skipped": state.facts["skipped"],
         "annotators": state.facts["annotators"],
@@ -69,6 +70,12 @@ def _images(workspace: Workspace, state: Round) -> dict[str, int]:
         "near_duplicates": int((catalog["duplicate_group"] != catalog["image_id"]).sum()),
         "quarantined": kinds["quarantined"],
     }
+
+
+def _benefit(workspace: Workspace, state: Round) -> dict[str, Any]:
+    """Figures of this round and of all rounds; none for a round opened before tasks without proposals existed."""
+    found = read_json(workspace.reports / "proposals.json")
+    return {"round": found["rounds"].get(state.round_id), "all": found["all"]}
 
 
 def _origins(workspace: Workspace, state: Round) -> dict[str, int]:

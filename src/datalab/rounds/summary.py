@@ -34,6 +34,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield "proposals", f"{report['proposals']} by {report['sam']}"
     yield "annotations", f"{report['annotations']} by {len(report['annotators'])} annotators"
     yield "regions", ", ".join(f"{count} {origin}" for origin, count in sorted(report["regions"].items()))
+    yield from _benefit(report["proposal_benefit"])
     for name, figure in report["agreement"].items():
         yield f"agreement: {name}", interval(figure)
     verdict = report["agreement_verdict"]
@@ -46,6 +47,24 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield "next batch", f"{report['next_batch']} images"
     yield "seconds", _seconds(report["seconds"])
     yield from report["addresses"].items()
+
+
+def _benefit(found: Report) -> Iterator[tuple[str, str]]:
+    """What proposals were worth in this round; the warning is of all rounds, since one has few tasks without."""
+    if found["round"] is not None:
+        for key, name in (
+            ("seconds_per_object", "seconds per object"),
+            ("gold_f1", "gold F1"),
+            ("gold_iou", "gold IoU"),
+        ):
+            arms = found["round"][key]
+            yield f"proposals: {name}", f"with {interval(arms['with'])}, without {interval(arms['without'])}"
+        edits = found["round"]["edits"].items()
+        yield "proposals: edits", ", ".join(f"{name.replace('_', ' ')} {interval(figure)}" for name, figure in edits)
+        yield "proposals: time ratio", interval(found["round"]["seconds_per_object"]["ratio"])
+    yield "proposals: time ratio, all rounds", interval(found["all"]["seconds_per_object"]["ratio"])
+    if found["all"]["warning"]:
+        yield "warning", found["all"]["warning"]
 
 
 def _seconds(seconds: dict[str, float]) -> str:

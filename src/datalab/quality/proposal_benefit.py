@@ -1,0 +1,202 @@
+"""Whether proposals help: answers to tasks that had them beside answers to tasks that did not."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+from datalab.masks import iou_matrix, rle_area
+from datalab.quality.bootstrap import MOST_UNDEFINED, REPLICATES, bootstrap_ratio
+from datalab.quality.figure import Figure, undefined
+from datalab.quality.matching import match_regions
+
+Shape = tuple[str, str]
+"""(label, rle)."""
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one person submitted for one task, and what the task started from."""
+
+    image_id: str
+    aided: bool
+    """Whether the task was one of those that get proposals; SAM may have found none for it."""
+    seconds: float | None
+    regions: tuple[Shape, ...]
+    origins: tuple[str, ...]
+    """Of every region: "proposal" (untouched), "edited" or "manual"."""
+    proposals: tuple[Shape, ...]
+    truth: tuple[Shape, ...] | None
+    """The gold objects; None where the image is not gold."""
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one answer adds to a ratio."""
+
+    image_id: str
+    top: float
+    bottom: float
+
+
+def measure_benefit(answers: Sequence[Answer], iou_threshold: float, rng: np.random.Generator) -> dict[str, Any]:
+    """Figures with and without proposals, as plain JSON: tasks, seconds_per_object, edits, gold_f1, gold_iou, warning.
+
+    `seconds_per_object` has `with`, `without` and their `ratio`; the gold figures have `with`, `without` and their
+    `difference` (with minus without). Every one is a ratio of sums with a percentile bootstrap interval of 95% over
+    images, for a comparison the images of the two arms are drawn independently. `warning` is None only where the
+    ratio's interval lies below 1 and F1 is not visibly lower.
+    """
+    seconds = _arms(answers, _seconds, "answer with a recorded time and an object", rng)
+    f1 = _arms(answers, lambda one: _f1(one, iou_threshold), "object on gold images", rng)
+    iou = _arms(answers, lambda one: _hit_iou(one, iou_threshold), "object found on gold images", rng)
+    ratio, difference = _compare(seconds, np.divide, rng), _compare(f1, np.subtract, rng)
+    return {
+        "tasks": {name: len({one.image_id for one in answers if one.aided is aided}) for name, aided in ARMS.items()},
+        "seconds_per_object": {**_json(seconds), "ratio": ratio.as_json()},
+        "edits": {name: figure.as_json() for name, figure in _edits(answers, rng).items()},
+        "gold_f1": {**_json(f1), "difference": difference.as_json()},
+        "gold_iou": {**_json(iou), "difference": _compare(iou, np.subtract, rng).as_json()},
+        "warning": warning(ratio, difference),
+    }
+
+
+def warning(seconds_ratio: Figure, f1_difference: Figure) -> str | None:
+    """One line where help is not visible, or where it costs quality; None where proposals visibly save time."""
+    if seconds_ratio.value is None or seconds_ratio.high is None:
+        return f"whether proposals help cannot be told: {seconds_ratio.reason}"
+    if seconds_ratio.high >= 1:
+        return (
+            f"proposals do not visibly help: {seconds_ratio.value:.2f} times the seconds per object "
+            f"({seconds_ratio.low:.2f} to {seconds_ratio.high:.2f}); raise the thresholds or work without"
+        )
+    if f1_difference.value is not None and f1_difference.high is not None and f1_difference.high < 0:
+        return (
+            f"proposals save time and cost quality: F1 on gold {f1_difference.value:+.2f} "
+            f"({f1_difference.low:+.2f} to {f1_difference.high:+.2f})"
+        )
+    return None
+
+
+ARMS = {"with": True, "without": False}
+
+
+@dataclass(frozen=True)
+class _Arm:
+    tops: Floats
+    bottoms: Floats
+    figure: Figure
+
+
+def _arms(
+    answers: Sequence[Answer], part: Callable[[Answer], _Part | None], what: str, rng: np.random.Generator
+) -> dict[str, _Arm]:
+    arms = {}
+    for name, aided in ARMS.items():
+        parts = [found for one in answers if one.aided is aided and (found := part(one)) is not None]
+        arms[name] = _arm(parts, f"no {what} among the tasks {name} proposals", rng)
+    return arms
+
+
+def _arm(parts: Sequence[_Part], reason: str, rng: np.random.Generator) -> _Arm:
+    """Parts of one image are summed first: they are not independent."""
+    images = {image_id: place for place, image_id in enumerate(dict.fromkeys(part.image_id for part in parts))}
+    sums = np.zeros((2, len(images)))
+    for part in parts:
+        sums[:, images[part.image_id]] += part.top, part.bottom
+    figure = bootstrap_ratio(sums[0], sums[1], rng)
+    return _Arm(sums[0], sums[1], figure if figure.value is not None else undefined(reason))
+
+
+def _json(arms: dict[str, _Arm]) -> dict[str, Any]:
+    return {name: arm.figure.as_json() for name, arm in arms.items()}
+
+
+def _compare(arms: dict[str, _Arm], how: Callable[[Floats, Floats], Floats], rng: np.random.Generator) -> Figure:
+    """`how` of the figure with and the figure without proposals."""
+    aided, unaided = arms["with"], arms["without"]
+    n = len(aided.tops) + len(unaided.tops)
+    for arm in (aided, unaided):
+        if arm.figure.value is None:
+            return undefined(str(arm.figure.reason), n)
+    if how is np.divide and unaided.figure.value == 0:
+        return undefined("the tasks without proposals took no time", n)
+    value = float(how(np.array(aided.figure.value), np.array(unaided.figure.value)))
+    if min(len(aided.tops), len(unaided.tops)) < 2:
+        return Figure(value, n, reason="no interval: one image only with or without proposals")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        drawn = how(_replicates(aided, rng), _replicates(unaided, rng))
+    found = drawn[np.isfinite(drawn)]
+    if len(found) < (1 - MOST_UNDEFINED) * REPLICATES:
+        return Figure(value, n, reason=f"no interval: undefined in {REPLICATES - len(found)} of {REPLICATES} resamples")
+    low, high = np.quantile(found, [0.025, 0.975])
+    return Figure(value, n, float(low), float(high))
+
+
+def _replicates(arm: _Arm, rng: np.random.Generator) -> Floats:
+    """(REPLICATES,) ratios over images drawn with replacement; NaN where nothing was drawn to count."""
+    weights = rng.multinomial(len(arm.tops), np.full(len(arm.tops), 1 / len(arm.tops)), size=REPLICATES)
+    ratios: Floats = (weights @ arm.tops) / (weights @ arm.bottoms)
+    return ratios
+
+
+def _seconds(answer: Answer) -> _Part | None:
+    return None if answer.seconds is None else _Part(answer.image_id, answer.seconds, len(answer.regions))
+
+
+def _f1(answer: Answer, iou_threshold: float) -> _Part | None:
+    """F1 = 2 hits / (drawn + true)."""
+    if answer.truth is None:
+        return None
+    matching = match_regions(answer.regions, answer.truth, answer.height, answer.width, iou_threshold)
+    return _Part(answer.image_id, 2 * len(matching.matches), len(answer.regions) + len(answer.truth))
+
+
+def _hit_iou(answer: Answer, iou_threshold: float) -> _Part | None:
+    if answer.truth is None:
+        return None
+    matching = match_regions(answer.regions, answer.truth, answer.height, answer.width, iou_threshold)
+    return _Part(answer.image_id, matching.iou_sum, len(matching.matches))
+
+
+def _edits(answers: Sequence[Answer], rng: np.random.Generator) -> dict[str, Figure]:
+    """How far people moved from what was proposed: `iou` of a region that stayed with its proposal, pixels added to and
+    taken from those proposals as a share of their pixels, and the shares of regions drawn anew and of proposals
+    deleted."""
+    rows = [(one.image_id, _edit(one)) for one in answers if one.aided and one.proposals]
+    reasons = {"regions_added": "no region was submitted on tasks with proposals", "regions_removed": "no proposal"}
+    figures = {}
+    for name in ("iou", "pixels_added", "pixels_removed", "regions_added", "regions_removed"):
+        parts = [_Part(image_id, *edit[name]) for image_id, edit in rows]
+        figures[name] = _arm(parts, reasons.get(name, "no proposal was kept or edited"), rng).figure
+    return figures
+
+
+def _edit(answer: Answer) -> dict[str, tuple[float, float]]:
+    """Top and bottom of each ratio.
+
+    The screen gives regions new names, so a region is paired with the proposal it overlaps most, one to one, for the
+    largest total IoU.
+    """
+    height, width = answer.height, answer.width
+    kept = [rle for (_, rle), origin in zip(answer.regions, answer.origins, strict=True) if origin != "manual"]
+    proposed = [rle for _, rle in answer.proposals]
+    overlap = iou_matrix(proposed, kept, height, width)
+    pairs = [(row, column) for row, column in zip(*linear_sum_assignment(-overlap), strict=True)]
+    ious = np.array([overlap[pair] for pair in pairs])
+    before = np.array([rle_area(proposed[row], height, width) for row, _ in pairs], dtype=np.float64)
+    after = np.array([rle_area(kept[column], height, width) for _, column in pairs], dtype=np.float64)
+    shared = ious * (before + after) / (1 + ious)
+    return {
+        "iou": (float(ious.sum()), len(pairs)),
+        "pixels_added": (float((after - shared).sum()), float(before.sum())),
+        "pixels_removed": (float((before - shared).sum()), float(before.sum())),
+        "regions_added": (answer.origins.count("manual"), len(answer.regions)),
+        "regions_removed": (len(proposed) - len(pairs), len(proposed)),
+    }

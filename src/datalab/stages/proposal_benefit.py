@@ -1,0 +1,92 @@
+"""Stage `proposal_benefit`: whether proposals help, from the random share of tasks that had none."""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from datalab.adapters.files import has_columns, read_table, write_json
+from datalab.config import load_params
+from datalab.errors import one_line_errors
+from datalab.quality.proposal_benefit import Answer, Shape, measure_benefit
+from datalab.tables import ANNOTATED_REGIONS, GOLD, RATINGS, REGIONS, ROUND_BATCH
+
+
+@dataclass(frozen=True)
+class Params:
+    """Section `proposal_benefit` of params.yaml."""
+
+    seed: int
+    iou_threshold: float
+
+
+def run(rounds: Path, ratings: Path, regions: Path, gold: Path, report: Path, params: Params) -> None:
+    """Write `report`: `rounds` (round_id to figures) and `all`, the same over every round.
+
+    Rounds that were opened before tasks without proposals existed are left out.
+    """
+    truth = _by(read_table(gold, GOLD), "image_id")
+    drawn = _by(read_table(regions, ANNOTATED_REGIONS), "annotation_id")
+    rated = _by(read_table(ratings, RATINGS), "round_id")
+    rng = np.random.default_rng(params.seed)
+    answers: list[Answer] = []
+    figures = {}
+    for folder in sorted(path.parent for path in rounds.glob("*/batch.parquet")):
+        if not has_columns(folder / "batch.parquet", ROUND_BATCH):
+            continue
+        found = list(_answers(folder, rated.get(folder.name, pd.DataFrame(columns=list(RATINGS))), drawn, truth))
+        figures[folder.name] = measure_benefit(found, params.iou_threshold, rng)
+        answers += found
+    write_json(report, {"rounds": figures, "all": measure_benefit(answers, params.iou_threshold, rng)})
+
+
+def _answers(
+    folder: Path, ratings: pd.DataFrame, drawn: dict[Any, pd.DataFrame], truth: dict[Any, pd.DataFrame]
+) -> Iterator[Answer]:
+    batch = read_table(folder / "batch.parquet", ROUND_BATCH)
+    aided = dict(zip(batch["image_id"], batch["aided"], strict=True))
+    path = folder / "proposals.parquet"
+    proposals = _by(read_table(path, REGIONS), "image_id") if path.exists() else {}
+    for row in ratings[ratings["image_id"].isin(batch["image_id"])].to_dict("records"):
+        image_id = row["image_id"]
+        regions = drawn.get(row["annotation_id"])
+        yield Answer(
+            image_id=image_id,
+            aided=bool(aided[image_id]),
+            seconds=None if pd.isna(row["lead_time_s"]) else float(row["lead_time_s"]),
+            regions=_shapes(regions),
+            origins=() if regions is None else tuple(regions["origin"]),
+            proposals=_shapes(proposals.get(image_id)),
+            truth=_shapes(truth[image_id]) if image_id in truth else None,
+            height=int(row["height"]),
+            width=int(row["width"]),
+        )
+
+
+def _by(table: pd.DataFrame, column: str) -> dict[Any, pd.DataFrame]:
+    return dict(iter(table.groupby(column)))
+
+
+def _shapes(rows: pd.DataFrame | None) -> tuple[Shape, ...]:
+    if rows is None:
+        return ()
+    return tuple((label, rle) for label, rle in zip(rows["label"], rows["rle"], strict=True) if rle)
+
+
+def main() -> None:
+    """Paths come from dvc.yaml."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("rounds", "ratings", "regions", "gold", "report", "params"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    paths = parser.parse_args()
+    params = load_params(paths.params, "proposal_benefit", Params)
+    run(paths.rounds, paths.ratings, paths.regions, paths.gold, paths.report, params)
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()

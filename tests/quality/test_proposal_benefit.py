@@ -1,0 +1,102 @@
+"""Hand-counted answers: two tasks with proposals, two without."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from datalab.quality.figure import Figure, undefined
+from datalab.quality.proposal_benefit import Answer, measure_benefit, warning
+from tests.quality.images import HEIGHT, WIDTH, rle
+
+COIN = ("coin", rle(0, 0, 4, 4))
+WIDER = ("coin", rle(0, 0, 4, 6))
+OTHER = ("cup", rle(4, 6, 6, 8))
+
+
+def answer(image_id: str, aided: bool, seconds: float | None, **others: Any) -> Answer:
+    known: dict[str, Any] = {"regions": (COIN,), "origins": ("manual",), "proposals": (), "truth": None}
+    return Answer(image_id, aided, seconds, height=HEIGHT, width=WIDTH, **{**known, **others})
+
+
+def measured(answers: list[Answer]) -> dict[str, Any]:
+    return measure_benefit(answers, 0.5, np.random.default_rng(1))
+
+
+def test_seconds_per_object_are_sums_over_sums_and_times_nobody_noted_are_missing() -> None:
+    answers = [
+        answer("a", True, 2.0), answer("a", True, 4.0), answer("b", True, 6.0), answer("b", True, None),
+        answer("c", False, 10.0, regions=(COIN, OTHER), origins=("manual", "manual")), answer("d", False, 8.0),
+    ]  # fmt: skip
+    found = measured(answers)
+    assert found["tasks"] == {"with": 2, "without": 2}
+    seconds = found["seconds_per_object"]
+    assert seconds["with"]["value"] == 4.0
+    assert (seconds["with"]["low"], seconds["with"]["high"]) == (3.0, 6.0)
+    assert seconds["without"]["value"] == 6.0
+    assert (seconds["without"]["low"], seconds["without"]["high"]) == (5.0, 8.0)
+    assert seconds["ratio"]["value"] == pytest.approx(4 / 6, abs=1e-6)
+    assert seconds["ratio"]["low"] == pytest.approx(3 / 8, abs=1e-6)
+    assert seconds["ratio"]["high"] == pytest.approx(6 / 5, abs=1e-6)
+    assert "do not visibly help: 0.67 times the seconds" in found["warning"]
+
+
+def test_help_that_is_plain_has_no_warning() -> None:
+    answers = [answer(str(place), place < 4, 2.0 if place < 4 else 9.0) for place in range(8)]
+    assert measured(answers)["warning"] is None
+
+
+def test_edits_are_counted_against_the_proposal_that_fits() -> None:
+    edited = answer(
+        "a", True, 1.0, proposals=(OTHER, COIN, ("cup", rle(5, 0, 6, 1))),
+        regions=(WIDER, OTHER, ("coin", rle(0, 7, 1, 8))), origins=("edited", "proposal", "manual"),
+    )  # fmt: skip
+    edits = measured([edited])["edits"]
+    assert edits["iou"]["value"] == pytest.approx((16 / 24 + 1) / 2, abs=1e-6)
+    assert edits["pixels_added"]["value"] == pytest.approx(8 / 20)
+    assert edits["pixels_removed"]["value"] == 0
+    assert edits["regions_added"]["value"] == pytest.approx(1 / 3, abs=1e-6)
+    assert edits["regions_removed"]["value"] == pytest.approx(1 / 3, abs=1e-6)
+    assert edits["iou"]["reason"] == "no interval from one image"
+
+
+def test_quality_on_gold_with_and_without() -> None:
+    answers = [
+        answer("a", True, 1.0, truth=(COIN,)), answer("b", True, 1.0, truth=(COIN, OTHER)),
+        answer("c", False, 1.0, truth=(WIDER,)), answer("d", False, 1.0, truth=(OTHER,)),
+    ]  # fmt: skip
+    found = measured(answers)
+    assert found["gold_f1"]["with"]["value"] == pytest.approx(4 / 5)
+    assert found["gold_f1"]["without"]["value"] == pytest.approx(2 / 4)
+    assert found["gold_f1"]["difference"]["value"] == pytest.approx(0.3)
+    assert found["gold_iou"]["without"]["value"] == pytest.approx(16 / 24, abs=1e-6)
+
+
+@pytest.mark.parametrize("aided", [True, False])
+def test_a_missing_arm_is_null_with_its_reason(aided: bool) -> None:
+    found = measured([answer("a", aided, 3.0), answer("b", aided, 3.0)])
+    missing = "without" if aided else "with"
+    reason = f"no answer with a recorded time and an object among the tasks {missing} proposals"
+    assert found["seconds_per_object"][missing] == {"value": None, "low": None, "high": None, "n": 0, "reason": reason}
+    assert found["seconds_per_object"]["ratio"]["value"] is None
+    assert found["gold_f1"]["difference"]["reason"] == "no object on gold images among the tasks with proposals"
+    assert found["warning"] == f"whether proposals help cannot be told: {reason}"
+    assert found["edits"]["iou"]["reason"] == "no proposal was kept or edited"
+
+
+def test_one_task_without_proposals_gives_no_interval() -> None:
+    found = measured([answer("a", True, 3.0), answer("b", True, 3.0), answer("c", False, 6.0)])
+    assert found["seconds_per_object"]["ratio"]["value"] == 0.5
+    assert "no interval" in found["warning"]
+
+
+def test_nobody_answered() -> None:
+    assert measured([])["tasks"] == {"with": 0, "without": 0}
+
+
+def test_saved_time_that_costs_quality_is_warned_about() -> None:
+    faster, worse = Figure(0.5, 9, 0.4, 0.6), Figure(-0.2, 9, -0.3, -0.1)
+    assert "F1 on gold -0.20 (-0.30 to -0.10)" in str(warning(faster, worse))
+    assert warning(faster, replace(worse, high=0.01)) is None
+    assert warning(faster, undefined("no gold")) is None

@@ -1,0 +1,51 @@
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from datalab.adapters.files import read_json, write_table
+from datalab.stages.proposal_benefit import Params, run
+from datalab.tables import BATCH, GOLD, REGIONS, ROUND_BATCH
+from tests.quality.images import HEIGHT, WIDTH, Box, rle, tables
+
+COIN: Box = ("coin", 0, 0, 4, 4)
+TRUTH = pd.DataFrame([("g", "t", "coin", rle(0, 0, 4, 4), HEIGHT, WIDTH)], columns=list(GOLD))
+
+
+def write_world(folder: Path, aided: bool = True) -> None:
+    answers = {("a", "ann"): [COIN], ("b", "ann"): [COIN, COIN], ("g", "ann"): [COIN], ("e", "ann"): []}
+    ratings, regions = tables(answers)
+    write_table(folder / "ratings.parquet", ratings)
+    write_table(folder / "regions.parquet", regions.assign(origin="proposal"))
+    write_table(folder / "gold.parquet", TRUTH)
+    batch = [(one, "batch", 1, rank, "random", one not in ("b", "e")) for rank, one in enumerate("abge")]
+    table = pd.DataFrame(batch, columns=list(ROUND_BATCH))
+    write_table(folder / "rounds" / "0001" / "batch.parquet", table if aided else table.loc[:, list(BATCH)])
+    proposals = pd.DataFrame([("a", "a-p0", "coin", rle(0, 0, 4, 2), HEIGHT, WIDTH)], columns=list(REGIONS))
+    write_table(folder / "rounds" / "0001" / "proposals.parquet", proposals)
+
+
+def report(folder: Path) -> Any:
+    ratings, regions, gold = (folder / f"{name}.parquet" for name in ("ratings", "regions", "gold"))
+    run(folder / "rounds", ratings, regions, gold, folder / "out.json", Params(seed=4, iou_threshold=0.5))
+    return read_json(folder / "out.json")
+
+
+def test_a_round_has_its_figures_and_all_rounds_theirs(tmp_path: Path) -> None:
+    write_world(tmp_path)
+    found = report(tmp_path)
+    one = found["rounds"]["0001"]
+    assert one["tasks"] == {"with": 2, "without": 2}
+    assert one["seconds_per_object"]["with"]["value"] == (10 + 12) / 2
+    assert one["seconds_per_object"]["without"]["value"] == (11 + 13) / 2
+    assert one["edits"]["iou"]["value"] == 0.5
+    assert one["gold_f1"]["with"]["value"] == 1
+    assert one["gold_f1"]["without"]["value"] is None
+    assert found["all"]["tasks"] == one["tasks"]
+
+
+def test_a_round_of_before_is_left_out(tmp_path: Path) -> None:
+    write_world(tmp_path, aided=False)
+    found = report(tmp_path)
+    assert found["rounds"] == {}
+    assert found["all"]["seconds_per_object"]["with"]["value"] is None
