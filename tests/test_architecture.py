@@ -133,6 +133,8 @@ def test_the_workspace_names_the_same_paths_as_dvc_yaml() -> None:
         "regions",
         "ratings",
         "consensus",
+        "adjudication",
+        "disagreement",
         "dataset",
         "predictions",
         "scores",

@@ -50,6 +50,20 @@ background."""
 CONSENSUS = (*REGIONS, "votes", "raters", "agreement")
 """Merged objects. `votes` of `raters` annotators drew it; `agreement`: mean IoU of their masks with the consensus."""
 
+PROVENANCE = ("method", "contributors")
+"""Further columns of consensus.parquet. `method`: "single", "two", the name of the vote, or "adjudicated";
+`contributors`: who drew the object, sorted, as "ann@x.org, bob@x.org"; of an adjudicated one the reviewer."""
+
+ADJUDICATION = (*REGIONS, "reason", "kept", "disputed", "votes", "raters", "contributors")
+"""Objects that a person has to decide about. `reason`: "existence" (just half of the raters drew it), "class" (two
+people differ, a tie, or a class without more than half of the heads won) or "outline" (two outlines that overlap too
+little); `kept`: whether it is in the consensus all the same; `disputed`: RLE of the pixels that are left out of
+training until then, "" where there are none."""
+
+DECISIONS = (*REGIONS, "reviewer", "reason")
+"""What a reviewer decided: the objects of an image as they shall be; an image with nothing in it has one row with label
+"" and rle "". `reason`: "contested" (people disagreed) or "audit" (drawn at random among the others)."""
+
 DATASET = ("image_id", "file", "split", "duplicate_group", "raters")
 """Labelled images. `split`: "train", "validation" or "test"; masks lie beside as PNG label maps `<image_id>.png`."""
 

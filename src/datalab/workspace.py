@@ -96,6 +96,21 @@ class Workspace:
         return self.data / "consensus.parquet"
 
     @property
+    def adjudication(self) -> Path:
+        """Table ADJUDICATION."""
+        return self.data / "adjudication.parquet"
+
+    @property
+    def decisions(self) -> Path:
+        """Table DECISIONS; empty until a reviewer has decided something."""
+        return self.data / "decisions.parquet"
+
+    @property
+    def disagreement(self) -> Path:
+        """Where people disagree, <image_id>.png."""
+        return self.data / "disagreement"
+
+    @property
     def dataset(self) -> Path:
         """index.parquet (table DATASET) and masks/<image_id>.png."""
         return self.data / "dataset"

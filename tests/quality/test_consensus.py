@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from datalab.errors import InputError
 from datalab.masks import rle_to_mask
-from datalab.quality.consensus import Merged, merge_image
+from datalab.quality.consensus import Merged, Rules, merge_images
 from datalab.quality.rated import rated_images
 from tests.quality.images import HEIGHT, WIDTH, Box, tables
 
@@ -13,17 +16,26 @@ STRAY: Box = ("coin", 4, 5, 6, 8)
 EQUAL = {"ann": 0.5, "bob": 0.5, "cat": 0.5}
 
 
-def everything(answers: dict[str, list[Box]], skills: dict[str, float] | None = None) -> list[Merged]:
+RULES = Rules(iou_threshold=0.5, outline_iou=0.8, pixels="skill_weighted", classes="skill_weighted")
+
+
+def everything(
+    answers: dict[str, list[Box]], skills: dict[str, float] | None = None, rules: Rules = RULES
+) -> list[Merged]:
     images = rated_images(*tables({("i", who): boxes for who, boxes in answers.items()}), at_least=1)
-    return merge_image(images["i"], skills or EQUAL, 0.5)
+    return merge_images(images, skills or EQUAL, rules)["i"]
 
 
-def merged(answers: dict[str, list[Box]], skills: dict[str, float] | None = None) -> list[Merged]:
-    return [one for one in everything(answers, skills) if one.kept]
+def merged(answers: dict[str, list[Box]], skills: dict[str, float] | None = None, rules: Rules = RULES) -> list[Merged]:
+    return [one for one in everything(answers, skills, rules) if one.kept]
 
 
 def columns(one: Merged) -> int:
-    return int(rle_to_mask(one.rle, HEIGHT, WIDTH)[0].sum())
+    return columns_of(one.rle)
+
+
+def columns_of(rle: str) -> int:
+    return int(rle_to_mask(rle, HEIGHT, WIDTH)[0].sum())
 
 
 def test_the_majority_of_pixels_wins() -> None:
@@ -56,12 +68,44 @@ def test_just_half_of_the_raters_is_a_doubt_and_less_is_not() -> None:
     assert (one.doubt, one.kept) == ("existence", False)
 
 
-def test_two_classes_of_equal_skill_are_left_out_with_a_doubt() -> None:
+def test_two_people_who_differ_are_not_put_to_the_vote() -> None:
     answers: dict[str, list[Box]] = {"ann": [("cup", 0, 0, 4, 4)], "bob": [EXACT]}
-    (one,) = everything(answers)
-    assert (one.doubt, one.kept) == ("class", False)
-    (one,) = everything(answers, {"ann": 0.9, "bob": 0.6})
-    assert (one.label, one.doubt, one.kept) == ("cup", "class", True)
+    for skills in (EQUAL, {"ann": 0.9, "bob": 0.1}):
+        (one,) = everything(answers, skills)
+        assert (one.doubt, one.kept) == ("class", False)
+        assert columns_of(one.disputed) == 4
+
+
+def test_two_outlines_that_overlap_too_little_leave_the_difference_to_a_reviewer() -> None:
+    (one,) = everything({"ann": [WIDE], "bob": [NARROW]}, {"ann": 0.9, "bob": 0.1})
+    assert (one.doubt, one.kept, one.method) == ("outline", True, "two")
+    assert columns(one) == 3
+    assert rle_to_mask(one.disputed, HEIGHT, WIDTH)[0].tolist() == [False] * 3 + [True] * 2 + [False] * 3
+    (one,) = everything({"ann": [WIDE], "bob": [EXACT], "cat": []}, {"ann": 0.9, "bob": 0.1, "cat": 0.5})
+    assert (one.doubt, one.disputed, one.votes) == ("", "", 2)
+    assert columns(one) == 5
+
+
+def test_a_class_that_wins_against_most_heads_is_kept_with_a_doubt() -> None:
+    answers: dict[str, list[Box]] = {"ann": [("cup", 0, 0, 4, 4)], "bob": [EXACT], "cat": [EXACT]}
+    (one,) = everything(answers, {"ann": 0.9, "bob": 0.2, "cat": 0.2})
+    assert (one.label, one.doubt, one.kept, one.disputed) == ("cup", "class", True, "")
+
+
+def test_who_contributed_and_how() -> None:
+    (one,) = merged({"cat": [EXACT], "ann": [EXACT], "bob": [], "dan": [NARROW]}, dict.fromkeys("abcd", 0.5))
+    assert one.contributors == ("ann", "cat", "dan")
+    assert one.method == "skill_weighted"
+    (alone,) = merged({"ann": [EXACT]})
+    assert (alone.contributors, alone.method) == (("ann",), "single")
+
+
+def test_an_unknown_vote_names_the_known_ones() -> None:
+    answers = {who: [EXACT] for who in EQUAL}
+    with pytest.raises(InputError, match=r"no pixel vote 'mean'; known: majority, skill_weighted, staple, em, rasa"):
+        merged(answers, rules=replace(RULES, pixels="mean"))
+    with pytest.raises(InputError, match=r"no class vote 'mean'; known: majority, skill_weighted, dawid_skene"):
+        merged(answers, rules=replace(RULES, classes="mean"))
 
 
 def test_a_tie_of_skill_against_number_is_a_doubt() -> None:

@@ -9,7 +9,7 @@ import yaml
 from datalab.adapters.files import read_label_map, write_table
 from datalab.masks import mask_to_rle
 from datalab.stages import dataset, train
-from datalab.tables import ANNOTATED_REGIONS, CATALOG, CONSENSUS, GOLD, RATINGS
+from datalab.tables import ADJUDICATION, ANNOTATED_REGIONS, CATALOG, CONSENSUS, GOLD, RATINGS, empty
 from datalab.workspace import Workspace
 from tests.adapters.blobs import write_blob
 
@@ -72,6 +72,7 @@ def label(workspace: Workspace, ids: list[str]) -> None:
     write_table(workspace.regions, drawn.loc[:, list(ANNOTATED_REGIONS)])
     merged = found.assign(votes=1, raters=1, agreement=1.0)
     write_table(workspace.consensus, merged.loc[:, list(CONSENSUS)])
+    write_table(workspace.adjudication, empty(ADJUDICATION))
 
 
 def regions_of(root: Path, ids: list[str]) -> pd.DataFrame:
@@ -88,7 +89,12 @@ def regions_of(root: Path, ids: list[str]) -> pd.DataFrame:
 
 def run_dataset(workspace: Workspace) -> None:
     inputs = dataset.Inputs(
-        workspace.consensus, workspace.ratings, workspace.regions, workspace.catalog, workspace.guidelines
+        workspace.consensus,
+        workspace.adjudication,
+        workspace.ratings,
+        workspace.regions,
+        workspace.catalog,
+        workspace.guidelines,
     )
     dataset.run(inputs, workspace.dataset, DATASET)
 

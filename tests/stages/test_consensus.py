@@ -2,16 +2,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from datalab.adapters.files import read_table, write_json
-from datalab.quality.consensus import ADJUDICATION
-from datalab.stages.consensus import Params, run
-from datalab.tables import CONSENSUS
-from tests.quality.images import Box
+from datalab.adapters.files import read_json, read_label_map, read_table, write_json, write_table
+from datalab.stages.consensus import Inputs, Outputs, Params, run
+from datalab.tables import ADJUDICATION, CONSENSUS, DECISIONS, PROVENANCE, empty
+from tests.quality.images import HEIGHT, WIDTH, Box, rle
 from tests.stages.rated_folder import write_rated
 
 COIN: Box = ("coin", 0, 0, 4, 4)
 NARROW: Box = ("coin", 0, 0, 4, 3)
 CUP: Box = ("cup", 4, 5, 6, 8)
+PARAMS = Params(iou_threshold=0.5, outline_iou=0.7, pixels="skill_weighted", classes="dawid_skene")
 
 
 def merged(
@@ -19,13 +19,25 @@ def merged(
     answers: dict[tuple[str, str], list[Box]],
     role: str = "batch",
     skills: dict[str, float] | None = None,
+    decisions: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     ratings, regions = write_rated(folder, answers, role)
     scores = {name: {"skill": skill} for name, skill in (skills or {}).items()}
     write_json(folder / "gold.json", {"annotators": scores})
-    outs = folder / "consensus.parquet", folder / "adjudication.parquet"
-    run(ratings, regions, folder / "gold.json", *outs, Params(iou_threshold=0.5))
-    return read_table(outs[0], CONSENSUS), read_table(outs[1], ADJUDICATION)
+    write_table(folder / "decisions.parquet", empty(DECISIONS) if decisions is None else decisions)
+    inputs = Inputs(ratings, regions, folder / "gold.json", folder / "decisions.parquet")
+    outs = Outputs(*(folder / name for name in ("consensus.parquet", "adjudication.parquet", "maps", "report.json")))
+    run(inputs, outs, PARAMS)
+    return read_table(outs.consensus, (*CONSENSUS, *PROVENANCE)), read_table(outs.adjudication, ADJUDICATION)
+
+
+def decided(reason: str, answers: dict[str, list[Box]]) -> pd.DataFrame:
+    rows = [
+        (image, f"d{place}", label, rle(*box) if label else "", HEIGHT, WIDTH, "eve", reason)
+        for image, boxes in answers.items()
+        for place, (label, *box) in enumerate(boxes or [("", 0, 0, 0, 0)])
+    ]
+    return pd.DataFrame(rows, columns=list(DECISIONS))
 
 
 def test_objects_votes_and_raters(tmp_path: Path) -> None:
@@ -48,14 +60,49 @@ def test_what_one_of_two_drew_goes_to_adjudication(tmp_path: Path) -> None:
     assert not set(doubts["region_id"]) & set(table["region_id"])
 
 
-def test_a_class_decided_by_skill_alone_is_kept_and_adjudicated(tmp_path: Path) -> None:
+def test_two_classes_for_one_object_are_disputed(tmp_path: Path) -> None:
     answers: dict[tuple[str, str], list[Box]] = {("a", "x"): [COIN], ("a", "y"): [("cup", 0, 0, 4, 4)]}
     table, doubts = merged(tmp_path, answers, skills={"x": 0.6, "y": 0.9})
-    assert table["label"].tolist() == ["cup"]
-    assert doubts["kept"].tolist() == [True]
-    table, doubts = merged(tmp_path, answers)
     assert table.empty
-    assert doubts["reason"].tolist() == ["class"]
+    assert doubts[["reason", "kept", "disputed"]].to_numpy().tolist() == [["class", False, rle(0, 0, 4, 4)]]
+
+
+def test_who_contributed_is_in_the_table(tmp_path: Path) -> None:
+    table, _ = merged(tmp_path, {("a", "x"): [COIN], ("a", "y"): [], ("a", "z"): [COIN]})
+    assert table[["method", "contributors"]].to_numpy().tolist() == [["two", "x, z"]]
+
+
+def test_a_decision_replaces_what_people_said(tmp_path: Path) -> None:
+    answers: dict[tuple[str, str], list[Box]] = {("a", "x"): [COIN, CUP], ("a", "y"): [COIN], ("b", "x"): [COIN]}
+    decisions = decided("contested", {"a": [NARROW, ("coin", 4, 5, 6, 8)], "b": [], "gone": [COIN]})
+    table, doubts = merged(tmp_path, answers, decisions=decisions)
+    assert doubts.empty
+    assert table[["image_id", "label", "votes", "method", "contributors"]].to_numpy().tolist() == [
+        ["a", "coin", 2, "adjudicated", "eve"],
+        ["a", "coin", 0, "adjudicated", "eve"],
+    ]
+    assert table["agreement"].tolist() == [0.75, 0]
+    report = read_json(tmp_path / "report.json")
+    assert (report["contested_images"], report["decided_contested_images"], report["audited_images"]) == (1, 1, 0)
+    assert report["errors_left"]["wrong_share"]["reason"] == "no image has been audited"
+
+
+def test_the_audit_estimates_what_is_left(tmp_path: Path) -> None:
+    answers: dict[tuple[str, str], list[Box]] = {(image, "x"): [COIN] for image in "abcdefghij"}
+    decisions = decided("audit", {"a": [COIN], "b": [("cup", 0, 0, 4, 4)], "c": [COIN], "d": [COIN]})
+    merged(tmp_path, answers, decisions=decisions)
+    report = read_json(tmp_path / "report.json")
+    assert (report["audited_images"], report["audited_objects"], report["wrong_objects"]) == (4, 4, 1)
+    left = report["errors_left"]
+    assert left["wrong_share"]["value"] == 0.25
+    assert left["wrong_images_left"]["value"] == 1.5
+    assert left["wrong_images_left"]["low"] < 1.5 < left["wrong_images_left"]["high"] < 6
+
+
+def test_the_disagreement_is_drawn_where_two_rated(tmp_path: Path) -> None:
+    merged(tmp_path, {("a", "x"): [COIN], ("a", "y"): [NARROW], ("b", "x"): [COIN]})
+    assert [path.name for path in (tmp_path / "maps").iterdir()] == ["a.png"]
+    assert read_label_map(tmp_path / "maps" / "a.png")[0].tolist() == [0, 0, 0, 255, 0, 0, 0, 0]
 
 
 def test_gold_stays_out(tmp_path: Path) -> None:
@@ -66,7 +113,7 @@ def test_gold_stays_out(tmp_path: Path) -> None:
 
 def test_an_image_without_objects_has_no_row(tmp_path: Path) -> None:
     table, doubts = merged(tmp_path, {("a", "x"): [], ("a", "y"): []})
-    assert table.columns.tolist() == list(CONSENSUS)
+    assert table.columns.tolist() == [*CONSENSUS, *PROVENANCE]
     assert doubts.columns.tolist() == list(ADJUDICATION)
     assert table.empty
     assert doubts.empty

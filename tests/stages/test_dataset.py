@@ -5,7 +5,8 @@ import pytest
 from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.files import read_label_map, read_table, write_json, write_table
 from datalab.errors import InputError
-from datalab.tables import ANNOTATED_REGIONS, CATALOG, CONSENSUS, DATASET, RATINGS, empty
+from datalab.masks import mask_to_rle
+from datalab.tables import ADJUDICATION, ANNOTATED_REGIONS, CATALOG, CONSENSUS, DATASET, RATINGS, empty
 from datalab.workspace import Workspace
 from tests.stages.blob_workspace import image_ids, label, run_dataset
 
@@ -26,6 +27,20 @@ def test_masks_are_the_labels_and_an_empty_image_is_background(blobs: Workspace)
         np.testing.assert_array_equal(read_label_map(dataset.mask(image_id)), truth)
     assert not read_label_map(dataset.mask(image_ids(1)[0])).any()
     assert set(dataset.index["raters"]) == {1}
+
+
+def test_disputed_pixels_are_not_judged_and_a_small_sure_object_on_them_stays(blobs: Workspace) -> None:
+    consensus = read_table(blobs.consensus, CONSENSUS)
+    image_id = str(consensus["image_id"].iloc[0])
+    everywhere = mask_to_rle(np.ones((48, 64), dtype=bool))
+    doubt = {"reason": "existence", "kept": False, "disputed": everywhere, "votes": 1, "raters": 2, "contributors": "a"}
+    row = {"image_id": image_id, "region_id": "d", "label": "disc", "rle": everywhere, "height": 48, "width": 64}
+    kept = {**row, "region_id": "k", "kept": True, "disputed": ""}
+    write_table(blobs.adjudication, pd.DataFrame([{**row, **doubt}, {**doubt, **kept}]).loc[:, list(ADJUDICATION)])
+    run_dataset(blobs)
+    found = read_label_map(read_dataset(blobs.dataset).mask(image_id))
+    truth = read_label_map(blobs.data / "masks" / f"{image_id}.png")
+    np.testing.assert_array_equal(found, np.where(truth == 0, 255, truth))
 
 
 def test_later_labels_leave_the_splits_alone(blobs: Workspace) -> None:

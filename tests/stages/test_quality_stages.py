@@ -8,7 +8,7 @@ import pytest
 
 from datalab.adapters.files import read_json, read_table, write_table
 from datalab.stages import agree, collect, consensus, score_gold
-from datalab.tables import CONSENSUS, GOLD, empty
+from datalab.tables import CONSENSUS, DECISIONS, GOLD, empty
 from tests.quality.images import HEIGHT, WIDTH, Box, rle
 from tests.stages.rounds_folder import Answer, write_round
 
@@ -34,8 +34,11 @@ def run_stages(folder: Path, answers: list[Answer], gold: pd.DataFrame) -> tuple
     collect.run(folder / "rounds", ratings, regions)
     agree.run(ratings, regions, folder / "guidelines", folder / "pairs.parquet", folder / "agreement.json", AGREE)
     score_gold.run(ratings, regions, folder / "gold.parquet", folder / "gold.json", score_gold.Params(2, 0.5))
-    outs = folder / "consensus.parquet", folder / "adjudication.parquet"
-    consensus.run(ratings, regions, folder / "gold.json", *outs, consensus.Params(0.5))
+    write_table(folder / "decisions.parquet", empty(DECISIONS))
+    inputs = consensus.Inputs(ratings, regions, folder / "gold.json", folder / "decisions.parquet")
+    names = ("consensus.parquet", "adjudication.parquet", "disagreement", "consensus.json")
+    outputs = consensus.Outputs(*(folder / name for name in names))
+    consensus.run(inputs, outputs, consensus.Params(0.5, 0.8, "skill_weighted", "dawid_skene"))
     merged = read_table(folder / "consensus.parquet", CONSENSUS)
     return read_json(folder / "agreement.json"), read_json(folder / "gold.json")["annotators"], merged
 

@@ -1,105 +1,116 @@
-"""One set of objects out of several people's: clusters by overlap, class and pixels by skill-weighted vote."""
+"""One set of objects out of several people's: clusters by overlap, then class and pixels by vote."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from datalab.masks import BoolMask, iou_matrix, mask_to_rle, rle_box_xywh, rle_to_mask
-from datalab.quality.matching import match_regions
-from datalab.quality.rated import RatedImage
+from datalab.masks import BoolMask, iou_matrix, mask_to_rle, rle_to_mask
+from datalab.quality.class_votes import vote_classes
+from datalab.quality.clusters import Cluster, cluster_objects, voices_of
+from datalab.quality.pixel_votes import TIE, vote_pixels
+from datalab.quality.rated import RatedImage, RatedImages
 
-ADJUDICATION = ("image_id", "region_id", "reason", "kept", "label", "rle", "height", "width", "votes", "raters")
-"""Objects that a person has to decide about. `reason`: "existence" (just half of the raters drew it) or "class" (no
-class has more than half of those who drew it); `kept`: whether it is in the consensus all the same."""
 
-UNKNOWN_SKILL = 0.5
-LEAST_SKILL = 1e-6
-"""Somebody without any hit still decides where nobody else does."""
-TIE = 1e-9
-"""Rounding: equal voices must tie, whatever their sum."""
+@dataclass(frozen=True)
+class Rules:
+    """How many become one."""
+
+    iou_threshold: float
+    """Masks that overlap less are different objects."""
+    outline_iou: float
+    """Two people whose masks of one object overlap less draw different outlines: no vote, somebody decides."""
+    pixels: str
+    """Name of a vote in `pixel_votes`, for three masks and more."""
+    classes: str
+    """Name of a vote in `class_votes`, for three classes and more."""
 
 
 @dataclass(frozen=True)
 class Merged:
-    """One object of several people. `agreement`: mean IoU of the members' masks with the result."""
+    """One object of several people."""
 
     label: str
     rle: str
     votes: int
     agreement: float
+    """Mean IoU of the members' masks with the result."""
     doubt: str
-    """"" or the reason for adjudication."""
+    """"" or the reason for adjudication: "existence", "class" or "outline"."""
     kept: bool
+    """Whether it is in the consensus."""
+    disputed: str
+    """RLE of the pixels that are in no training mask until somebody has decided; "" where there are none."""
+    method: str
+    """Which vote made the mask: "single" for one mask, "two" for two, else the name of the pixel vote."""
+    contributors: tuple[str, ...]
+    """Who drew it, sorted."""
 
 
-@dataclass
-class _Cluster:
-    members: list[tuple[str, str, str]]
-    """(annotator, label, rle), one per annotator."""
+def merge_images(images: RatedImages, skills: Mapping[str, float], rules: Rules) -> dict[str, list[Merged]]:
+    """image_id to the objects that at least half of its raters drew; the consensus are those that are `kept`.
 
-
-def merge_image(rated: Sequence[RatedImage], skills: dict[str, float], iou_threshold: float) -> list[Merged]:
-    """The objects that at least half of the raters drew; the consensus are those that are `kept`.
-
-    More than half must have drawn it: both of two, two of three. Just half is left out, with a doubt. One rater is
-    taken as is. The class is voted by skill; a tie is left out, with a doubt. A pixel is inside where the skill of
-    those who drew it exceeds half of the cluster's, so a tie is background; where nothing is left of it, the mask of
-    the most skilled member stands.
+    More than half must have drawn it: both of two, two of three; just half is not kept, with doubt "existence". One
+    rater is taken as is. Two masks are never put to the vote: of different classes it is not kept (doubt "class"); the
+    more skilled one's outline stands, of equal skill what both drew; and where they overlap less than `outline_iou`
+    what only one drew is disputed (doubt "outline"). Three and more vote. A tie between classes is not kept; a class
+    that wins without more than half of the heads is kept, with a doubt. InputError for a vote of unknown name.
     """
-    weights = {one.annotator: max(skills.get(one.annotator, UNKNOWN_SKILL), LEAST_SKILL) for one in rated}
-    clusters = _clusters(sorted(rated, key=lambda one: (-weights[one.annotator], one.annotator)), iou_threshold)
-    seconded = [cluster for cluster in clusters if 2 * len(cluster.members) >= len(rated)]
-    return [_merge(cluster, len(rated), weights, rated[0].height, rated[0].width) for cluster in seconded]
+    voices = {image_id: voices_of(rated, skills) for image_id, rated in images.items()}
+    seconded = [
+        (image_id, cluster)
+        for image_id, rated in images.items()
+        for cluster in cluster_objects(rated, voices[image_id], rules.iou_threshold)
+        if 2 * len(cluster.members) >= len(rated)
+    ]
+    everybody = {name: voice for each in voices.values() for name, voice in each.items()}
+    shares = vote_classes(rules.classes, [cluster.ballot for _, cluster in seconded], everybody)
+    merged: dict[str, list[Merged]] = {image_id: [] for image_id in images}
+    for (image_id, cluster), share in zip(seconded, shares, strict=True):
+        merged[image_id].append(_merge(cluster, images[image_id], voices[image_id], share, rules))
+    return merged
 
 
-def _clusters(rated: Sequence[RatedImage], iou_threshold: float) -> list[_Cluster]:
-    """Objects of the most skilled first; every further person's objects join the cluster whose first mask they fit."""
-    clusters: list[_Cluster] = []
-    for one in rated:
-        seeds = [cluster.members[0][1:] for cluster in clusters]
-        matching = match_regions(seeds, one.regions, one.height, one.width, iou_threshold)
-        for match in (*matching.matches, *matching.confusions):
-            clusters[match.left].members.append((one.annotator, *one.regions[match.right]))
-        clusters += [_Cluster([(one.annotator, *one.regions[place])]) for place in matching.only_right]
-    return clusters
+def _merge(
+    cluster: Cluster, rated: Sequence[RatedImage], voices: Mapping[str, float], share: Mapping[str, float], rules: Rules
+) -> Merged:
+    height, width = rated[0].height, rated[0].width
+    shapes, weights = cluster.shapes, [voices[annotator] for annotator, *_ in cluster.members]
+    method = {1: "single", 2: "two"}.get(len(shapes), rules.pixels)
+    rle = vote_pixels("skill_weighted" if method == "two" else rules.pixels, shapes, weights, height, width)
+    label, tied = _winner(share)
+    doubt, kept = _judge(cluster, len(rated), label)
+    if tied and doubt != "existence":
+        doubt, kept = "class", False
+    disputed = "" if kept else mask_to_rle(_union(shapes, height, width))
+    if not doubt and method == "two" and iou_matrix(shapes[:1], shapes[1:], height, width)[0, 0] < rules.outline_iou:
+        doubt, disputed = "outline", mask_to_rle(_union(shapes, height, width) & ~_common(shapes, height, width))
+        rle = mask_to_rle(_common(shapes, height, width))
+    agreement = float(iou_matrix([rle], shapes, height, width).mean())
+    people = tuple(sorted(annotator for annotator, *_ in cluster.members))
+    return Merged(label, rle, len(shapes), agreement, doubt, kept, disputed, method, people)
 
 
-def _merge(cluster: _Cluster, raters: int, weights: dict[str, float], height: int, width: int) -> Merged:
-    shapes = [rle for _, _, rle in cluster.members]
-    voices = [weights[annotator] for annotator, _, _ in cluster.members]
-    rle = shapes[0] if len(shapes) == 1 else mask_to_rle(_vote(shapes, voices, height, width))
-    overlap = iou_matrix([rle], shapes, height, width)
-    label, tied = _label(cluster, voices)
-    undecided = 2 * len(shapes) == raters
-    doubt = "existence" if undecided else "class" if tied or _contested(cluster) else ""
-    return Merged(label, rle, len(shapes), float(overlap.mean()), doubt, kept=not (undecided or tied))
+def _judge(cluster: Cluster, raters: int, label: str) -> tuple[str, bool]:
+    """Doubt and whether the object is kept, as far as its existence and its class `label` are concerned."""
+    if 2 * len(cluster.members) == raters:
+        return "existence", False
+    heads = Counter(name for _, name in cluster.ballot)
+    if len(cluster.members) == 2 and len(heads) == 2:
+        return "class", False
+    return ("class", True) if 2 * heads[label] <= len(cluster.members) else ("", True)
 
 
-def _vote(shapes: Sequence[str], voices: Sequence[float], height: int, width: int) -> BoolMask:
-    """Weighed pixel by pixel inside the box around all shapes; outside of it nobody says anything."""
-    boxes = np.array([rle_box_xywh(rle, height, width) for rle in shapes])
-    x, y = boxes[:, :2].min(axis=0)
-    right, bottom = (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
-    cuts = np.stack([rle_to_mask(rle, height, width)[y:bottom, x:right] for rle in shapes])
-    inside = np.tensordot(np.array(voices), cuts, axes=1) / sum(voices) > 0.5 + TIE
-    mask = np.zeros((height, width), dtype=np.bool_)
-    mask[y:bottom, x:right] = inside if inside.any() else cuts[int(np.argmax(voices))]
-    return mask
+def _winner(share: Mapping[str, float]) -> tuple[str, bool]:
+    """The class with the largest share (the first of the alphabet in a tie), and whether there was a tie."""
+    ranked = sorted(share, key=lambda label: (-share[label], label))
+    return ranked[0], len(ranked) > 1 and share[ranked[0]] - share[ranked[1]] <= TIE
 
 
-def _label(cluster: _Cluster, voices: Sequence[float]) -> tuple[str, bool]:
-    """The class with most skill behind it (the first of the alphabet in a tie), and whether there was a tie."""
-    tally: dict[str, float] = {}
-    for (_, label, _), voice in zip(cluster.members, voices, strict=True):
-        tally[label] = tally.get(label, 0.0) + voice
-    ranked = sorted(tally, key=lambda label: (-tally[label], label))
-    tied = len(ranked) > 1 and tally[ranked[0]] - tally[ranked[1]] <= TIE * sum(voices)
-    return ranked[0], tied
+def _union(shapes: Sequence[str], height: int, width: int) -> BoolMask:
+    return np.asarray(np.any([rle_to_mask(rle, height, width) for rle in shapes], axis=0), dtype=np.bool_)
 
 
-def _contested(cluster: _Cluster) -> bool:
-    """Whether no class has more than half of the heads: skill alone decided, or nothing did."""
-    most = Counter(label for _, label, _ in cluster.members).most_common(1)[0][1]
-    return 2 * most <= len(cluster.members)
+def _common(shapes: Sequence[str], height: int, width: int) -> BoolMask:
+    return np.asarray(np.all([rle_to_mask(rle, height, width) for rle in shapes], axis=0), dtype=np.bool_)

@@ -6,6 +6,7 @@ from datalab.adapters.dvc import add, repro
 from datalab.adapters.review import publish as publish_dataset
 from datalab.adapters.review_app import review_url
 from datalab.adapters.review_inputs import read_inputs
+from datalab.rounds.adjudicating import ensure_decisions
 from datalab.rounds.progress import Progress
 from datalab.rounds.state import Round
 from datalab.settings import Settings
@@ -18,7 +19,8 @@ STAGES = 10
 def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
     """Version the round's raw data and run the DVC graph: consensus, dataset, model, evaluation, next batch."""
     progress(0.0, "versioning the raw data")
-    add(workspace, [workspace.catalog, workspace.gold, workspace.images, workspace.rounds])
+    ensure_decisions(workspace)
+    add(workspace, [workspace.catalog, workspace.decisions, workspace.gold, workspace.images, workspace.rounds])
     ran: list[str] = []
 
     def on_stage(stage: str) -> None:

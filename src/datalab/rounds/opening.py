@@ -16,6 +16,7 @@ from datalab.config import load_params
 from datalab.errors import InputError, StateError
 from datalab.learning.embeddings import image_vector
 from datalab.learning.selection import cold_start
+from datalab.rounds.adjudicating import ensure_decisions
 from datalab.rounds.batch import BatchParams, choose_gold, compose_batch, rotate_gold
 from datalab.rounds.progress import Progress
 from datalab.rounds.state import Round, round_numbers
@@ -55,6 +56,7 @@ def take_in(workspace: Workspace, source: Source) -> dict[str, Any]:
     facts = {} if source.images is None else {"ingest": asdict(ingest(source.images, workspace, params))}
     if not workspace.gold.exists() or read_table(workspace.gold, GOLD).empty:
         write_table(workspace.gold, empty(GOLD) if source.masks is None else _new_gold(workspace, source))
+    ensure_decisions(workspace)
     return facts
 
 

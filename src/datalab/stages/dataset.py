@@ -4,16 +4,14 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from datalab.adapters.files import fresh_folder, read_table, write_json, write_label_map, write_table
 from datalab.config import Guidelines, load_guidelines, load_params
 from datalab.errors import InputError, one_line_errors
 from datalab.learning.splits import assign_splits
-from datalab.masks import label_map
-from datalab.tables import ANNOTATED_REGIONS, CATALOG, CONSENSUS, DATASET, RATINGS
+from datalab.masks import IGNORE_ID, label_map
+from datalab.tables import ADJUDICATION, ANNOTATED_REGIONS, CATALOG, CONSENSUS, DATASET, RATINGS
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,8 @@ class Inputs:
 
     consensus: Path
     """Table CONSENSUS: what the masks are painted from."""
+    adjudication: Path
+    """Table ADJUDICATION: pixels nobody has decided about yet."""
     ratings: Path
     """Table RATINGS: which images were looked at. One without an object is all background."""
     regions: Path
@@ -49,8 +49,9 @@ class Inputs:
 def run(inputs: Inputs, out: Path, params: Params) -> None:
     """Write `out`: index.parquet (table DATASET), classes.json and masks/<image_id>.png.
 
-    classes.json is a list of {"id", "name"}, background (0) first. Gold images are left out: they are there to judge
-    people, and stay unseen. InputError where nothing is labelled or a split would be empty.
+    classes.json is a list of {"id", "name"}, background (0) first. Disputed pixels are 255: not judged, nothing is
+    learned from them. Gold images are left out: they are there to judge people, and stay unseen. InputError
+    where nothing is labelled or a split would be empty.
     """
     guidelines = load_guidelines(inputs.guidelines)
     ratings = read_table(inputs.ratings, RATINGS)
@@ -62,10 +63,13 @@ def run(inputs: Inputs, out: Path, params: Params) -> None:
     )
     splits = assign_splits(images, (params.train, params.validation, params.test), params.seed)
     index = images.assign(split=images["duplicate_group"].map(splits)).loc[:, list(DATASET)]
-    objects = {str(key): rows for key, rows in read_table(inputs.consensus, CONSENSUS).groupby("image_id")}
+    objects = _by_image(read_table(inputs.consensus, CONSENSUS))
+    doubts = read_table(inputs.adjudication, ADJUDICATION)
+    disputed = _by_image(doubts[doubts["disputed"] != ""])
     with fresh_folder(out) as folder:
         for image_id, height, width in zip(images["image_id"], images["height"], images["width"], strict=True):
-            painted = paint(objects.get(image_id), guidelines, int(height), int(width))
+            regions = [*known_regions(objects.get(image_id), guidelines), *disputed_regions(disputed.get(image_id))]
+            painted = label_map(regions, int(height), int(width))
             write_label_map(folder / "masks" / f"{image_id}.png", painted)
         write_json(folder / "classes.json", class_list(guidelines))
         write_table(folder / "index.parquet", index)
@@ -91,12 +95,20 @@ def labelled_images(ratings: pd.DataFrame, regions: pd.DataFrame, catalog: pd.Da
     ).reset_index(drop=True)
 
 
-def paint(objects: pd.DataFrame | None, guidelines: Guidelines, height: int, width: int) -> npt.NDArray[np.uint8]:
-    """The (height, width) label map of class ids of one image's consensus objects; None: all background."""
+def known_regions(objects: pd.DataFrame | None, guidelines: Guidelines) -> list[tuple[int, str]]:
+    """(class id, rle) of one image's consensus objects; None: there is none."""
     if objects is None:
-        return np.zeros((height, width), dtype=np.uint8)
-    ids = [guidelines.id_of(label) for label in objects["label"]]
-    return label_map(zip(ids, objects["rle"], strict=True), height, width)
+        return []
+    return [(guidelines.id_of(label), rle) for label, rle in zip(objects["label"], objects["rle"], strict=True)]
+
+
+def disputed_regions(doubts: pd.DataFrame | None) -> list[tuple[int, str]]:
+    """(255, rle) of the pixels in doubt. Painted like objects: a small sure object on a large doubtful one stays."""
+    return [] if doubts is None else [(IGNORE_ID, rle) for rle in doubts["disputed"]]
+
+
+def _by_image(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    return {str(image_id): rows for image_id, rows in table.groupby("image_id")}
 
 
 def class_list(guidelines: Guidelines) -> list[dict[str, int | str]]:
@@ -108,12 +120,12 @@ def class_list(guidelines: Guidelines) -> list[dict[str, int | str]]:
 def main() -> None:
     """Command line of the stage; the paths are given in dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("consensus", "ratings", "regions", "catalog", "guidelines"):
+    for name in ("consensus", "adjudication", "ratings", "regions", "catalog", "guidelines"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--params", type=Path, required=True)
     given = parser.parse_args()
-    inputs = Inputs(given.consensus, given.ratings, given.regions, given.catalog, given.guidelines)
+    inputs = Inputs(given.consensus, given.adjudication, given.ratings, given.regions, given.catalog, given.guidelines)
     run(inputs, given.out, load_params(given.params, "dataset", Params))
 
 
