@@ -26,6 +26,10 @@ GOLD = REGIONS
 PROPOSALS = (*REGIONS, "predicted_iou", "stability", "model_version")
 """Masks that SAM proposes; the two scores are in [0, 1]."""
 
+GATED_PROPOSALS = (*PROPOSALS, "expected_iou", "decision")
+"""What people get to see. `expected_iou`: calibrated on gold, missing where there was too little of it; `decision`:
+"propose", or "accept" for a region that people see and cannot change."""
+
 BATCH = ("image_id", "role", "overlap", "rank", "reason")
 """The images of a round. `role`: "batch" or "gold"; `overlap`: how many people label it; `rank`: 0 comes first;
 `reason`: why it was chosen ("cold_start", "uncertainty", "diversity", "random", "gold")."""

@@ -41,19 +41,20 @@ def test_an_embedding_is_a_grid_of_half_floats(sam: Sam) -> None:
 @pytest.mark.parametrize("size", [(200, 256), (300, 120)])
 def test_a_plain_object_is_proposed(sam: Sam, size: tuple[int, int]) -> None:
     picture, disk = disk_on_grey(*size)
-    table = propose_regions(sam, "img", picture, PARAMS)
+    table = propose_regions(sam, "v1", "img", picture, PARAMS)
     assert list(table.columns) == list(PROPOSALS)
     masks = [rle_to_mask(rle, *size) for rle in table["rle"]]
     assert max((mask & disk).sum() / (mask | disk).sum() for mask in masks) > 0.8
     assert table[["predicted_iou", "stability"]].to_numpy().min() >= 0.5
     assert table["region_id"].is_unique
+    assert set(table["model_version"]) == {"v1"}
 
 
 @pytest.mark.slow
 def test_no_object_is_proposed_twice_and_sizes_are_kept(sam: Sam) -> None:
     picture = np.asarray(data.coffee())
     height, width = picture.shape[:2]
-    table = propose_regions(sam, "img", picture, PARAMS)
+    table = propose_regions(sam, "v1", "img", picture, PARAMS)
     assert len(table) <= PARAMS.max_regions
     overlap = iou_matrix(list(table["rle"]), list(table["rle"]), height, width)
     assert (overlap - np.eye(len(table))).max(initial=0) <= 0.76
@@ -62,7 +63,7 @@ def test_no_object_is_proposed_twice_and_sizes_are_kept(sam: Sam) -> None:
 
 
 def test_a_tiny_grey_image_is_no_problem(sam: Sam) -> None:
-    assert propose_regions(sam, "img", np.full((1, 1, 3), 9, np.uint8), PARAMS)["rle"].size <= 1
+    assert propose_regions(sam, "v1", "img", np.full((1, 1, 3), 9, np.uint8), PARAMS)["rle"].size <= 1
 
 
 def test_the_version_names_the_bytes(tmp_path: Path) -> None:

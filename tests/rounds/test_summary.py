@@ -6,6 +6,13 @@ from datalab.rounds.summary import interval, summary_rows, summary_table
 
 FIGURE = {"value": 0.81234, "low": 0.7, "high": 0.9, "n": 4, "reason": None}
 NONE = {"value": None, "low": None, "high": None, "n": 0, "reason": "nothing to count"}
+GATE = {
+    "reason": None,
+    "shown": 9,
+    "left_out": 31,
+    "propose_at": 0.6,
+    "error": {"mean_absolute_error": 0.123, "shown_mean_iou": 0.71, "shown_bad_share": 0.125, "reason": None},
+}
 BENEFIT = {
     "seconds_per_object": {"with": FIGURE, "without": NONE, "ratio": NONE},
     "gold_f1": {"with": FIGURE, "without": FIGURE, "difference": NONE},
@@ -20,6 +27,7 @@ REPORT = {
     "batch": {"gold": 2, "batch": 5},
     "sam": "sam-small-1",
     "proposals": 40,
+    "proposal_gate": GATE,
     "proposal_benefit": {"round": BENEFIT, "all": BENEFIT},
     "annotations": 21,
     "annotators": ["ann", "bob"],
@@ -40,6 +48,10 @@ def test_every_figure_has_a_row_and_steps_keep_their_order() -> None:
     assert rows["agreement: objects"] == "0.812 (0.700 to 0.900)"
     assert rows["agreement: verdict"] == "none: too few"
     assert rows["gold: ann"] == "F1 undefined: nothing to count, IoU undefined: nothing to count"
+    assert rows["proposals: gate"] == (
+        "9 shown, 31 left out below an expected IoU of 0.6; on gold off by 0.12, "
+        "those shown there: IoU 0.71, 12% below one half"
+    )
     assert rows["proposals: seconds per object"] == ("with 0.812 (0.700 to 0.900), without undefined: nothing to count")
     assert rows["proposals: edits"] == "iou 0.812 (0.700 to 0.900), pixels added undefined: nothing to count"
     assert rows["warning"].startswith("whether proposals help cannot be told")
@@ -61,5 +73,17 @@ def test_a_value_without_interval() -> None:
 def test_a_round_without_such_tasks_and_no_warning() -> None:
     benefit = {"round": None, "all": {**BENEFIT, "warning": None}}
     figures = [row["figure"] for row in summary_rows({**REPORT, "proposal_benefit": benefit})]
-    assert [name for name in figures if name.startswith("proposals:")] == ["proposals: time ratio, all rounds"]
+    assert [name for name in figures if name.startswith("proposals:")] == [
+        "proposals: gate",
+        "proposals: time ratio, all rounds",
+    ]
     assert "warning" not in figures
+
+
+def test_a_gate_that_shows_nothing_and_no_gate() -> None:
+    silent = {**GATE["error"], "shown_mean_iou": None, "shown_bad_share": None, "reason": "no proposal reaches 0.6"}  # type: ignore[dict-item]
+    rows = {row["figure"]: row["value"] for row in summary_rows({**REPORT, "proposal_gate": {**GATE, "error": silent}})}
+    assert rows["proposals: gate"].endswith("off by 0.12, no proposal reaches 0.6")
+    none = {"reason": "too little gold"}
+    rows = {row["figure"]: row["value"] for row in summary_rows({**REPORT, "proposal_gate": none})}
+    assert rows["proposals: gate"] == "none: too little gold"

@@ -72,8 +72,8 @@ def embed_image(sam: Sam, pixels: Pixels) -> npt.NDArray[np.float16]:
     return embedding
 
 
-def propose_regions(sam: Sam, image_id: str, pixels: Pixels, params: ProposalParams) -> pd.DataFrame:
-    """Table PROPOSALS of a (H, W, 3) uint8 RGB image, best first, without classes (label "").
+def propose_regions(sam: Sam, version: str, image_id: str, pixels: Pixels, params: ProposalParams) -> pd.DataFrame:
+    """Table PROPOSALS of a (H, W, 3) uint8 RGB image, best first, without classes (label ""); `version` of the SAM.
 
     A region is kept where SAM is sure enough of it, where its size is that of an object, and where no better one
     covers the same object (IoU above 0.75).
@@ -90,7 +90,6 @@ def propose_regions(sam: Sam, image_id: str, pixels: Pixels, params: ProposalPar
     found = [one for one in generator.generate(small) if _is_like_an_object(one, small.shape[:2], params)]
     found.sort(key=lambda one: one["predicted_iou"] * one["stability_score"], reverse=True)
     kept = _one_per_object(found, small.shape[:2])[: params.max_regions]
-    version = model_version(params.checkpoint)
     rows = [
         {
             "image_id": image_id,

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from datalab.adapters.files import read_table, write_table
+from datalab.adapters.files import has_columns, read_table, write_table
 from datalab.adapters.label_studio.client import Client, connect
 from datalab.adapters.label_studio.media import image_url, publish_images
 from datalab.adapters.label_studio.people import ensure_annotator
@@ -21,7 +21,7 @@ from datalab.rounds.state import Round
 from datalab.settings import Settings
 from datalab.simulate.annotator import Assignment, Person, label_tasks, truth_by_image
 from datalab.simulate.profile import SimulateParams, profiles_of
-from datalab.tables import BATCH, CATALOG, PROPOSALS
+from datalab.tables import BATCH, CATALOG, GATED_PROPOSALS, PROPOSALS
 from datalab.workspace import Workspace
 
 
@@ -41,7 +41,8 @@ def push(workspace: Workspace, state: Round, progress: Progress) -> dict[str, An
         client, target.project_id, workspace, settings.datalab_media, [files[one] for one in batch["image_id"]]
     )
     urls = {image_id: image_url(workspace, files[image_id]) for image_id in batch["image_id"]}
-    proposals = read_table(folder / "proposals.parquet", PROPOSALS)
+    proposed = folder / "proposals.parquet"
+    proposals = read_table(proposed, GATED_PROPOSALS if has_columns(proposed, GATED_PROPOSALS) else PROPOSALS)
     tasks = push_batch(client, target, batch, proposals, urls, progress)
     write_table(folder / "tasks.parquet", tasks)
     return {"project_id": target.project_id, "tasks": len(tasks), "pushed_at": time.time()}

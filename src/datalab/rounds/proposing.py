@@ -8,8 +8,10 @@ import pandas as pd
 from datalab.adapters.files import read_label_map, read_rgb, read_table, write_table
 from datalab.config import Guidelines, load_guidelines, load_params
 from datalab.learning.embeddings import Embedding, Vector, region_vector
+from datalab.learning.gate import GateParams
 from datalab.learning.prototypes import fit_prototypes, nearest_label
 from datalab.masks import rle_to_mask
+from datalab.rounds.gating import gate_proposals
 from datalab.rounds.progress import Progress
 from datalab.rounds.state import Round
 from datalab.tables import CATALOG, GOLD, PROPOSALS, ROUND_BATCH, empty
@@ -17,23 +19,30 @@ from datalab.workspace import Workspace
 
 
 def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
-    """Write proposals.parquet: SAM's masks for every image of the batch, each with a class."""
+    """Write proposals.parquet: masks for every image of the batch that gets any, each with a class.
+
+    SAM looks at the gold images too, whether they are in the batch or not: the gate is calibrated on them.
+    """
     from datalab.adapters.sam import ProposalParams, load_sam, model_version, propose_regions  # noqa: PLC0415  (torch)
 
     params = load_params(workspace.params, "proposals", ProposalParams)
+    gate = load_params(workspace.params, "proposal_gate", GateParams)
     folder = workspace.round_folder(state.number)
     files = read_table(workspace.catalog, CATALOG).set_index("image_id")["file"]
+    gold = read_table(workspace.gold, GOLD)
     batch = read_table(folder / "batch.parquet", ROUND_BATCH)
-    image_ids = list(batch.loc[batch["aided"].astype(bool), "image_id"])
-    sam = load_sam(params.checkpoint)
+    aided = list(batch.loc[batch["aided"].astype(bool), "image_id"])
+    image_ids = list(dict.fromkeys([*aided, *gold["image_id"]]))
+    sam, version = load_sam(params.checkpoint), model_version(params.checkpoint)
     tables = []
     for done, image_id in enumerate(image_ids):
         progress(done / len(image_ids), f"proposing masks {done}/{len(image_ids)}")
-        tables.append(propose_regions(sam, image_id, read_rgb(workspace.images / files[image_id]), params))
-    proposals = pd.concat(tables or [empty(PROPOSALS)], ignore_index=True).loc[:, list(PROPOSALS)]
-    labelled = label_proposals(workspace, proposals, load_guidelines(workspace.guidelines))
-    write_table(folder / "proposals.parquet", labelled)
-    return {"proposals": len(labelled), "sam": model_version(params.checkpoint)}
+        tables.append(propose_regions(sam, version, image_id, read_rgb(workspace.images / files[image_id]), params))
+    found = pd.concat(tables or [empty(PROPOSALS)], ignore_index=True).loc[:, list(PROPOSALS)]
+    labelled = label_proposals(workspace, found, load_guidelines(workspace.guidelines))
+    shown, facts = gate_proposals(labelled, set(aided), gold, gate)
+    write_table(folder / "proposals.parquet", shown)
+    return {"proposals": len(shown), "sam": version, "proposal_gate": facts}
 
 
 def label_proposals(workspace: Workspace, proposals: pd.DataFrame, guidelines: Guidelines) -> pd.DataFrame:
@@ -62,14 +71,23 @@ def _labels_from_predictions(workspace: Workspace, proposals: pd.DataFrame, guid
 
 
 def _labels_from_gold(workspace: Workspace, proposals: pd.DataFrame, guidelines: Guidelines) -> list[str]:
+    """A gold image's own objects are left out for its proposals: nobody else's proposals know the truth either."""
     gold = read_table(workspace.gold, GOLD)
-    regions = gold[gold["label"].isin(guidelines.names)]
-    if regions.empty:
-        return [guidelines.names[0]] * len(proposals)
+    regions = gold[gold["label"].isin(guidelines.names)].reset_index(drop=True)
     background = _background_vectors(workspace, gold)
-    known = [*_region_vectors(workspace, regions), *background]
-    prototypes = fit_prototypes(np.stack(known), [*regions["label"], *[""] * len(background)])
-    return nearest_label(np.stack(_region_vectors(workspace, proposals)), prototypes)
+    vectors = np.array([*_region_vectors(workspace, regions), *background.values()])
+    labels = np.array([*regions["label"], *[""] * len(background)], dtype=object)
+    sources = np.array([*regions["image_id"], *background], dtype=object)
+    named: dict[str, list[str]] = {}
+    for image_id, rows in proposals.groupby("image_id"):
+        known = sources != image_id
+        if (known & (labels != "")).any():
+            prototypes = fit_prototypes(vectors[known], list(labels[known]))
+            named[str(image_id)] = nearest_label(np.stack(_region_vectors(workspace, rows)), prototypes)
+        else:
+            named[str(image_id)] = [guidelines.names[0]] * len(rows)
+    waiting = {image_id: iter(found) for image_id, found in named.items()}
+    return [next(waiting[image_id]) for image_id in proposals["image_id"]]
 
 
 def _region_vectors(workspace: Workspace, regions: pd.DataFrame) -> list[Vector]:
@@ -79,15 +97,15 @@ def _region_vectors(workspace: Workspace, regions: pd.DataFrame) -> list[Vector]
     ]
 
 
-def _background_vectors(workspace: Workspace, gold: pd.DataFrame) -> list[Vector]:
+def _background_vectors(workspace: Workspace, gold: pd.DataFrame) -> dict[str, Vector]:
     """One vector per gold image: what lies outside every object."""
-    vectors = []
+    vectors = {}
     for image_id, rows in gold.groupby("image_id"):
         outside = np.ones((int(rows["height"].iloc[0]), int(rows["width"].iloc[0])), dtype=bool)
         for row in rows[rows["rle"] != ""].to_dict("records"):
             outside &= ~rle_to_mask(row["rle"], row["height"], row["width"])
         if outside.any():
-            vectors.append(region_vector(_embedding(workspace, str(image_id)), outside))
+            vectors[str(image_id)] = region_vector(_embedding(workspace, str(image_id)), outside)
     return vectors
 
 

@@ -26,6 +26,7 @@ def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict
         "batch": state.facts["batch"],
         "sam": state.facts["sam"],
         "proposals": state.facts["proposals"],
+        "proposal_gate": state.facts.get("proposal_gate"),
         "proposal_benefit": _benefit(workspace, state),
         "annotations": state.facts["annotations"],
         "skipped": state.facts["skipped"],

@@ -32,6 +32,8 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield "quarantined", str(images["quarantined"])
     yield "batch", ", ".join(f"{count} {role}" for role, count in sorted(report["batch"].items()))
     yield "proposals", f"{report['proposals']} by {report['sam']}"
+    if report["proposal_gate"] is not None:
+        yield "proposals: gate", _gate(report["proposal_gate"])
     yield "annotations", f"{report['annotations']} by {len(report['annotators'])} annotators"
     yield "regions", ", ".join(f"{count} {origin}" for origin, count in sorted(report["regions"].items()))
     yield from _benefit(report["proposal_benefit"])
@@ -47,6 +49,19 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield "next batch", f"{report['next_batch']} images"
     yield "seconds", _seconds(report["seconds"])
     yield from report["addresses"].items()
+
+
+def _gate(facts: Report) -> str:
+    """What was left out, and how wrong that was on gold images the gate had not seen."""
+    if facts["reason"]:
+        return f"none: {facts['reason']}"
+    error, worth = facts["error"], facts["error"]["reason"]
+    if worth is None:
+        worth = f"those shown there: IoU {error['shown_mean_iou']:.2f}, {error['shown_bad_share']:.0%} below one half"
+    return (
+        f"{facts['shown']} shown, {facts['left_out']} left out below an expected IoU of {facts['propose_at']:g}; "
+        f"on gold off by {error['mean_absolute_error']:.2f}, {worth}"
+    )
 
 
 def _benefit(found: Report) -> Iterator[tuple[str, str]]:

@@ -45,7 +45,7 @@ class Recorder(Client):
         self.patched.append((path, content))
 
 
-def push(client: Client, label: str = "coin") -> pd.DataFrame:
+def push(client: Client, label: str = "coin", decisions: tuple[str, ...] = ()) -> pd.DataFrame:
     batch = pd.DataFrame(
         [(one, role, 2 if role == "batch" else 3, rank, role) for rank, (one, role) in enumerate(IMAGES.items())],
         columns=list(BATCH),
@@ -53,6 +53,8 @@ def push(client: Client, label: str = "coin") -> pd.DataFrame:
     proposals = pd.DataFrame(
         [(one, f"{one}-0", label, MASK, 4, 5, 0.9, 0.95, "sam") for one in IMAGES], columns=list(PROPOSALS)
     )
+    if decisions:
+        proposals = proposals.assign(decision=decisions, expected_iou=0.9)
     return push_batch(client, TARGET, batch.sort_values("image_id"), proposals, URLS, lambda share, text: None)
 
 
@@ -93,3 +95,10 @@ def test_a_proposal_of_an_unknown_class_is_not_pushed() -> None:
     with pytest.raises(InputError, match=r"class 'spoon', guidelines/classes\.yaml has coin"):
         push(client, "spoon")
     assert client.stored == []
+
+
+def test_only_accepted_proposals_are_read_only() -> None:
+    client = Recorder("http://label-studio.test", requests.Session())
+    push(client, decisions=("accept", "propose", "propose"))
+    regions = [task["predictions"][0]["result"][0] for task in client.stored]
+    assert [region.get("readonly", False) for region in regions] == [True, False, False]

@@ -105,8 +105,10 @@ def _prediction(proposals: pd.DataFrame) -> dict[str, Any]:
     results = [
         region_to_result(row["region_id"], row["label"], row["rle"], row["height"], row["width"]) for row in rows
     ]
-    for result in results:
+    for row, result in zip(rows, results, strict=True):
         del result["origin"]  # the labeling screen notes it itself when it copies a prediction
+        if row.get("decision") == "accept":
+            result["readonly"] = True  # shown, and nobody can change it
     return {"model_version": MODEL_VERSION, "score": float(proposals["predicted_iou"].mean()), "result": results}
 
 

@@ -1,0 +1,163 @@
+"""Which proposals are good enough for people: SAM's own scores, calibrated on gold.
+
+SAM says how good it thinks a mask is (predicted IoU) and how little it changes with the cutoff (stability). Both rise
+with the true IoU; by how much depends on the images. Isotonic regression learns the rising curve where truth is known.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.isotonic import IsotonicRegression
+
+Floats = npt.NDArray[np.float64]
+BAD_IOU = 0.5
+"""A mask below is of more harm than use: people delete it and draw anew."""
+
+
+@dataclass(frozen=True)
+class GateParams:
+    """Section `proposal_gate` of params.yaml."""
+
+    least_examples: int
+    """Proposals on gold images; with fewer there is no gate, the fixed thresholds of `proposals` alone decide."""
+    least_images: int
+    """Gold images they come from, at least."""
+    least_class_examples: int
+    """A class with so many examples gets a curve of its own; the others share one."""
+    propose_at: float
+    """Expected IoU from which a proposal is shown."""
+    auto_accept: bool
+    """Whether the best proposals are read-only, so that people pass them over."""
+    accept_at: float
+    """Expected IoU from which they are, where `auto_accept` is true."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Proposals on gold images, n of them."""
+
+    scores: Floats
+    """`gate_scores` of each."""
+    true_iou: Floats
+    """IoU with the gold object it fits best, 0 where it fits none."""
+    labels: tuple[str, ...]
+    """The class each was given when it was proposed, "" for none."""
+    image_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A rising function, linear between its corners and flat beyond them; both arrays have the shape (corners,)."""
+
+    scores: Floats
+    expected: Floats
+
+    def __call__(self, scores: Floats) -> Floats:
+        """Expected IoU in [0, 1] of each score."""
+        return np.asarray(np.interp(scores, self.scores, self.expected), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """From score to expected IoU: by class where there were enough examples, else for all."""
+
+    pooled: Curve
+    classes: dict[str, Curve]
+
+    def expected(self, scores: Floats, labels: Sequence[str]) -> Floats:
+        """Expected IoU in [0, 1] of each of n proposals with these classes."""
+        found = self.pooled(scores)
+        for label, curve in self.classes.items():
+            chosen = np.array([one == label for one in labels], dtype=bool)
+            found[chosen] = curve(scores[chosen])
+        return found
+
+
+@dataclass(frozen=True)
+class GateError:
+    """How far the calibration is off on gold images it has not seen (each left out in turn)."""
+
+    mean_absolute_error: float
+    """Between expected and true IoU, over all examples."""
+    shown: int
+    """Examples that reach `propose_at`."""
+    shown_mean_iou: float | None
+    """Their true IoU."""
+    shown_bad_share: float | None
+    """Share of them with a true IoU below one half."""
+    reason: str | None
+    """Why the last two are None."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Numbers to four digits."""
+        return {key: round(item, 4) if isinstance(item, float) else item for key, item in asdict(self).items()}
+
+
+def gate_scores(predicted_iou: npt.ArrayLike, stability: npt.ArrayLike) -> Floats:
+    """The score that orders proposals: predicted IoU times stability, both in [0, 1], of shape (n,)."""
+    return np.asarray(predicted_iou, dtype=np.float64) * np.asarray(stability, dtype=np.float64)
+
+
+def why_no_gate(examples: Examples, params: GateParams) -> str | None:
+    """The reason why these examples are too few to calibrate on; None where they are enough."""
+    images = len(set(examples.image_ids))
+    if len(examples.scores) < params.least_examples or images < params.least_images:
+        return (
+            f"{len(examples.scores)} proposals on {images} gold images, {params.least_examples} on "
+            f"{params.least_images} are needed; the fixed thresholds decide"
+        )
+    return None
+
+
+def fit_calibration(examples: Examples, params: GateParams) -> Calibration:
+    """Isotonic regression (Zadrozny & Elkan 2002) of true IoU on score. ValueError for no examples."""
+    if len(examples.scores) == 0:
+        raise ValueError("a calibration needs examples")
+    labels = np.array(examples.labels)
+    curves = {}
+    for label in sorted(set(examples.labels) - {""}):
+        chosen = labels == label
+        if chosen.sum() >= params.least_class_examples:
+            curves[label] = _curve(examples.scores[chosen], examples.true_iou[chosen])
+    return Calibration(_curve(examples.scores, examples.true_iou), curves)
+
+
+def held_out_error(examples: Examples, params: GateParams) -> GateError:
+    """What the gate would have done on each gold image, calibrated on the others. ValueError for fewer than two."""
+    images = np.array(examples.image_ids)
+    expected = np.zeros(len(images))
+    for image_id in np.unique(images):
+        held = images == image_id
+        calibration = fit_calibration(_subset(examples, ~held), params)
+        expected[held] = calibration.expected(examples.scores[held], _subset(examples, held).labels)
+    shown = examples.true_iou[expected >= params.propose_at]
+    return GateError(
+        mean_absolute_error=float(np.abs(expected - examples.true_iou).mean()),
+        shown=len(shown),
+        shown_mean_iou=float(shown.mean()) if len(shown) else None,
+        shown_bad_share=float((shown < BAD_IOU).mean()) if len(shown) else None,
+        reason=None if len(shown) else f"no proposal on gold reaches {params.propose_at:g}",
+    )
+
+
+def decide(expected_iou: Floats, params: GateParams) -> list[str]:
+    """For each of n proposals "accept" (shown, read-only), "propose" (shown) or "draw" (not shown)."""
+    limit = params.accept_at if params.auto_accept else np.inf
+    return ["accept" if one >= limit else "propose" if one >= params.propose_at else "draw" for one in expected_iou]
+
+
+def _curve(scores: Floats, true_iou: Floats) -> Curve:
+    fitted = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(scores, true_iou)
+    return Curve(np.asarray(fitted.X_thresholds_, dtype=np.float64), np.asarray(fitted.y_thresholds_, dtype=np.float64))
+
+
+def _subset(examples: Examples, chosen: npt.NDArray[np.bool_]) -> Examples:
+    return Examples(
+        examples.scores[chosen],
+        examples.true_iou[chosen],
+        tuple(label for label, keep in zip(examples.labels, chosen, strict=True) if keep),
+        tuple(image_id for image_id, keep in zip(examples.image_ids, chosen, strict=True) if keep),
+    )
