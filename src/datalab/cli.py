@@ -127,3 +127,46 @@ def summary(number: int | None, workspace: Path) -> None:
     from datalab.rounds.summary import summary_table  # noqa: PLC0415
 
     Console().print(summary_table(read_report(Workspace.at(workspace), number)))
+
+
+@main.group()
+def models() -> None:
+    """Official Segment Anything checkpoints for `checkpoint` in params.yaml.
+
+    Example: datalab models pull sam_vit_b
+    """
+
+
+@models.command("pull")
+@click.argument("name")
+def pull_model(name: str) -> None:
+    """Download the checkpoint NAME (sam_vit_b, sam_vit_l, sam_vit_h), or the rest of it, and check it.
+
+    Example: datalab models pull sam_vit_b
+    """
+    from tqdm import tqdm  # noqa: PLC0415
+
+    from datalab.adapters import checkpoints  # noqa: PLC0415
+
+    official = checkpoints.official_of(name)
+    with tqdm(total=official.bytes, desc=official.file, unit="B", unit_scale=True, disable=None) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.update(done - bar.n)
+
+        path = checkpoints.pull(official, checkpoints.cache_folder(), show, checkpoints.SOURCE)
+    click.echo(f"{path}\nset checkpoint: {name} in the sections proposals and embed of params.yaml to use it")
+
+
+@models.command("list")
+def list_models() -> None:
+    """Which checkpoints are on this machine.
+
+    Example: datalab models list
+    """
+    from datalab.adapters.checkpoints import OFFICIAL, cache_folder  # noqa: PLC0415
+
+    for name, official in OFFICIAL.items():
+        path = cache_folder() / official.file
+        there = path.is_file() and path.stat().st_size == official.bytes
+        click.echo(f"{name:12} {path if there else f'not here ({official.bytes / 1e6:,.0f} MB)'}")

@@ -1,8 +1,6 @@
 """Segment Anything: load a checkpoint, embed an image, propose masks for everything in it."""
 
-import hashlib
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +14,12 @@ from safetensors.torch import load_file
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor, sam_model_registry
 from segment_anything.modeling import Sam
 
+from datalab.adapters.checkpoints import SMALL, check_official, checkpoint_path, sha256_of
 from datalab.adapters.sam_small import build_small_sam
 from datalab.errors import InputError
 from datalab.masks import BoolMask, iou_matrix, mask_to_rle, rle_to_mask
 from datalab.tables import PROPOSALS
 
-SMALL = "small"
-"""The checkpoint that comes with datalab."""
 LARGEST_SIDE = 1024
 """Masks are made at most this large and scaled up: SAM's own resolution is no finer."""
 SAME_OBJECT_IOU = 0.75
@@ -36,7 +33,7 @@ class ProposalParams:
     """Section `proposals` of params.yaml: which of SAM's masks people get to see."""
 
     checkpoint: str
-    """"small", or the path of an official .pth file."""
+    """"small", an official name (`datalab models list`), or the path of a .pth file."""
     points_per_side: int
     min_predicted_iou: float
     min_stability: float
@@ -48,20 +45,25 @@ class ProposalParams:
 
 
 def load_sam(checkpoint: str) -> Sam:
-    """The model in evaluation mode, on the GPU where there is one; InputError for a missing or foreign file."""
-    sam = _load_small(_small_weights()) if checkpoint == SMALL else _load_official(Path(checkpoint))
+    """The model in evaluation mode, on the GPU where there is one; InputError for no, an altered or a foreign file."""
+    path = checkpoint_path(checkpoint)
+    check_official(path)
+    sam = _load_small(path) if checkpoint == SMALL else _load_official(path)
     return sam.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
 def model_version(checkpoint: str) -> str:
-    """Name of the checkpoint with the first 8 hex digits of its SHA-256, e.g. "sam-small-1a2b3c4d"."""
-    path = _small_weights() if checkpoint == SMALL else Path(checkpoint)
+    """Name of the checkpoint with the first 8 hex digits of its SHA-256, e.g. "sam-small-1a2b3c4d".
+
+    Every byte of the file is read: 2.5 GB for the largest. InputError as of `load_sam`.
+    """
+    path = checkpoint_path(checkpoint)
+    check_official(path)
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()[:8]
+        digest = sha256_of(path)[:8]
     except OSError as exc:
-        raise InputError(_not_found(path)) from exc
-    return f"sam-{'small' if checkpoint == SMALL else path.stem}-{digest}"
+        raise InputError(f"SAM checkpoint {path} cannot be read: {exc.strerror}") from exc
+    return f"sam-{SMALL if checkpoint == SMALL else path.stem}-{digest}"
 
 
 def embed_image(sam: Sam, pixels: Pixels) -> npt.NDArray[np.float16]:
@@ -107,10 +109,6 @@ def propose_regions(sam: Sam, version: str, image_id: str, pixels: Pixels, param
     return pd.DataFrame(rows, columns=list(PROPOSALS))
 
 
-def _small_weights() -> Path:
-    return Path(str(resources.files("datalab"))) / "weights" / "small_sam.safetensors"
-
-
 def _load_small(path: Path) -> Sam:
     sam = build_small_sam()
     try:
@@ -127,16 +125,10 @@ def _load_official(path: Path) -> Sam:
         kind = WIDTH_TO_TYPE[int(weights["image_encoder.pos_embed"].shape[-1])]
         sam = sam_model_registry[kind]()
         sam.load_state_dict(weights)
-    except FileNotFoundError as exc:
-        raise InputError(_not_found(path)) from exc
     except Exception as exc:  # torch raises many kinds for a damaged or foreign file
         reason = " ".join(str(exc).split())[:120]
         raise InputError(f"{path} is no official Segment Anything checkpoint: {reason}; download it again") from exc
     return sam
-
-
-def _not_found(path: Path) -> str:
-    return f'SAM checkpoint {path} does not exist; set proposals.checkpoint in params.yaml to a .pth file or "small"'
 
 
 def _shrink(pixels: Pixels) -> Pixels:
