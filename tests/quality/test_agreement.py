@@ -7,12 +7,12 @@ import pytest
 from datalab.quality.agreement import (
     class_confusions,
     object_agreement,
-    object_rates,
     object_table,
     of_class,
     pair_table,
 )
 from datalab.quality.matching import match_regions
+from datalab.quality.object_figures import object_figures
 from datalab.quality.rated import pairs_of, rated_images
 from tests.quality.images import HEIGHT, WIDTH, Box, tables
 
@@ -59,25 +59,23 @@ def test_nobody_shares_an_image() -> None:
     objects, pairs = both({("i", "ann"): [COIN], ("j", "bob"): []})
     assert pairs.empty
     assert str(object_agreement(objects, rng()).reason).startswith("no object was marked")
-    assert object_rates(objects, rng())["f1"].value is None
+    assert object_figures(objects, rng())["f1"].value is None
     assert class_confusions(objects) == {}
 
 
 def test_identical_people_agree_fully() -> None:
     objects, _ = both({(image, who): [COIN, CORNER] for image in "abcd" for who in ("ann", "bob", "cat")})
     assert object_agreement(objects, rng()).value == pytest.approx(1)
-    assert {name: figure.value for name, figure in object_rates(objects, rng()).items()} == {
-        "precision": 1,
-        "recall": 1,
-        "f1": 1,
-    }
+    found = {name: figure.value for name, figure in object_figures(objects, rng()).items()}
+    assert found.pop("mean_boundary_iou") is None
+    assert list(found.values()) == pytest.approx([1] * len(found))
 
 
 def test_another_class_on_the_same_object_costs_and_is_counted() -> None:
     objects, pairs = both({("i", "ann"): [COIN], ("i", "bob"): [CUP]})
     assert pairs["confused"].tolist() == [1]
     assert object_agreement(objects, rng()).value == 0
-    assert object_rates(objects, rng())["f1"].value == 0
+    assert object_figures(objects, rng())["f1"].value == 0
     assert class_confusions(objects) == {"coin | cup": 1}
 
 
@@ -89,13 +87,13 @@ def test_one_class_at_a_time_sees_a_confused_object_as_missed() -> None:
     assert cups["outcome"].tolist() == ["only_b"]
     assert cups[["label_a", "label_b", "iou"]].to_numpy().tolist() == [["", "cup", 0.0]]
     assert object_agreement(coins, rng()).value == pytest.approx((1 / 2 + 0) / 2)
-    assert object_rates(coins, rng())["f1"].value == pytest.approx(2 / (3 + 1))
+    assert object_figures(coins, rng())["f1"].value == pytest.approx(2 / (3 + 1))
     assert of_class(objects, "plate").empty
 
 
 def test_rates_read_the_first_as_the_truth() -> None:
     objects, _ = both({("i", "ann"): [COIN], ("i", "bob"): [COIN, CORNER]})
-    rates = object_rates(objects, rng())
+    rates = object_figures(objects, rng())
     assert (rates["precision"].value, rates["recall"].value) == (0.5, 1)
     assert rates["f1"].value == pytest.approx(2 / 3)
 

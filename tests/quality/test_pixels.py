@@ -10,6 +10,7 @@ from datalab.quality.pixels import (
     class_dice,
     class_iou,
     pixel_confusion,
+    pixel_disagreement,
     pixel_overlap,
     pixel_tables,
     quantity_and_allocation,
@@ -17,6 +18,7 @@ from datalab.quality.pixels import (
 from datalab.quality.rated import rated_images
 from tests.quality.images import HEIGHT, WIDTH, Box, tables
 
+LabelMap = npt.NDArray[np.uint8]
 MAPS = arrays(np.uint8, (5, 7), elements=st.integers(0, 2))
 
 
@@ -69,3 +71,22 @@ def test_pooled_overlap_leaves_images_without_the_class_out() -> None:
     assert (found["iou"].value, found["iou"].n) == (0.75, 1)
     assert found["dice"].value == pytest.approx(24 / 28)
     assert pixel_overlap(one[1:], 1, np.random.default_rng(0))["iou"].value is None
+
+
+@given(st.lists(st.tuples(MAPS, MAPS), min_size=1, max_size=4))
+def test_disagreement_is_the_mean_of_each_image(
+    maps: list[tuple[LabelMap, LabelMap]],
+) -> None:
+    tables = np.array([pixel_confusion(a, b, 3) for a, b in maps])
+    names = [str(place) for place in range(len(maps))]
+    found = pixel_disagreement(tables, names, np.random.default_rng(0))
+    expected = np.mean([quantity_and_allocation(table) for table in tables], axis=0)
+    assert [found["quantity"].value, found["allocation"].value] == pytest.approx(expected.tolist())
+
+
+def test_too_much_here_does_not_hide_too_little_there() -> None:
+    """Class 1: ann has 4 pixels more on one image, and 4 fewer on the other; on a third they lie elsewhere."""
+    tables = np.array([[[36, 0], [4, 8]], [[36, 4], [0, 8]], [[38, 5], [5, 0]]])
+    found = pixel_disagreement(tables, ["i", "j", "k"], np.random.default_rng(0), class_id=1)
+    assert found["quantity"].value == pytest.approx(2 * 4 / 48 / 3)
+    assert found["allocation"].value == pytest.approx(10 / 48 / 3)

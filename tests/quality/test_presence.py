@@ -1,10 +1,17 @@
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
+from statsmodels.stats import inter_rater
 
 from datalab.quality.bootstrap import bootstrap_statistic, sum_by_image
-from datalab.quality.kappa import both_ways, cohen_kappa
-from datalab.quality.presence import class_presence, presence_counts, presence_tables
+from datalab.quality.kappa import both_ways, cohen_kappa, coincidences, fleiss_of_coincidences
+from datalab.quality.presence import (
+    class_presence,
+    examples_of,
+    presence_counts,
+    presence_fleiss,
+    presence_tables,
+)
 from datalab.quality.rated import RatedImages, rated_images
 from tests.quality.images import Box, tables
 
@@ -64,3 +71,35 @@ def test_nobody_shares_an_image() -> None:
     assert {figure.value for figure in found.values()} == {None}
     tables_of_none = both_ways(sum_by_image(presence_tables({}, ["coin"]).sum(axis=1), []))
     assert bootstrap_statistic(tables_of_none, cohen_kappa, rng()).reason == "nothing to count"
+
+
+def test_fleiss_kappa_is_statsmodels_and_needs_equal_raters() -> None:
+    answers: dict[tuple[str, str], list[Box]] = {}
+    for place, row in enumerate(["110", "111", "000", "100", "011", "001"]):
+        for who, vote in zip(("ann", "bob", "cat"), row, strict=True):
+            answers[f"{place}", who] = [COIN] if vote == "1" else [CUP]
+    images = rated_images(*tables(answers))
+    found = class_presence(images, "coin", rng())
+    counts = presence_counts(images, "coin")
+    assert found["fleiss"].value == pytest.approx(inter_rater.fleiss_kappa(counts))
+    assert found["prevalence"].value == pytest.approx(9 / 18)
+    assert presence_fleiss(images, ["coin"], rng()).value == pytest.approx(inter_rater.fleiss_kappa(counts))
+    del answers["0", "cat"]
+    fewer = class_presence(rated_images(*tables(answers)), "coin", rng())
+    assert fewer["fleiss"].reason == "images have 2 to 3 ratings; alpha takes them"
+    assert fewer["alpha"].value is not None
+
+
+def test_fleiss_of_coincidences_to_the_printed_digits() -> None:
+    """Fleiss 1971: 30 patients, 6 psychiatrists, 5 classes."""
+    rows = (
+        "00060 03003 01401 00006 03030 20400 00402 20310 20040 00006 10050 11040 03300 10050 02031 "
+        "00501 30012 51000 02040 10203 00006 01050 02013 20040 10041 05010 40002 02040 10500 00006"
+    )
+    counts = np.array([[int(digit) for digit in row] for row in rows.split()])
+    assert fleiss_of_coincidences(coincidences(counts).sum(axis=0)) == pytest.approx(0.4302445, abs=5e-8)
+    assert fleiss_of_coincidences(np.array([[4.0, 0], [0, 0]])) is None
+
+
+def test_images_with_and_without_a_class_go_by_half_of_the_raters() -> None:
+    assert examples_of(votes("1101", "1001"), "coin") == (3, 2)

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from datalab.adapters.files import write_table
-from tests.quality.images import Box, tables
+from datalab.tables import CATALOG
+from tests.quality.images import HEIGHT, WIDTH, Box, tables
 
 CLASSES = """classes: [{id: 1, name: coin, color: "#ff0000"}, {id: 2, name: cup, color: "#00ff00"}]"""
 
@@ -17,3 +20,10 @@ def write_rated(folder: Path, answers: dict[tuple[str, str], list[Box]], role: s
     (folder / "guidelines").mkdir(exist_ok=True)
     (folder / "guidelines" / "classes.yaml").write_text(CLASSES)
     return paths
+
+
+def write_catalog(folder: Path, sources: dict[str, str]) -> Path:
+    """image_id to the path it came from."""
+    rows = [(image, f"{image}.png", source, WIDTH, HEIGHT, "0" * 16, image) for image, source in sources.items()]
+    write_table(folder / "catalog.parquet", pd.DataFrame(rows, columns=list(CATALOG)))
+    return folder / "catalog.parquet"

@@ -6,19 +6,23 @@ import pytest
 from datalab.adapters.files import read_json, read_table
 from datalab.errors import InputError
 from datalab.quality.agreement import PAIRS
-from datalab.stages.agree import Params, run
+from datalab.stages.agree import Inputs, Params, run
 from tests.quality.images import Box
-from tests.stages.rated_folder import write_rated
+from tests.stages.rated_folder import write_catalog, write_rated
 
 COIN: Box = ("coin", 0, 0, 4, 4)
 NARROW: Box = ("coin", 0, 0, 4, 3)
 CUP: Box = ("cup", 4, 5, 6, 8)
-PARAMS = Params(seed=1, iou_threshold=0.5, least_images=4, reliable=0.8)
+PARAMS = Params(
+    seed=1, iou_threshold=0.5, least_images=4, least_of_class=2, reliable=0.8, small_share=0.1, large_share=0.3
+)
 
 
 def report(folder: Path, answers: dict[tuple[str, str], list[Box]]) -> Any:
     ratings, regions = write_rated(folder, answers)
-    run(ratings, regions, folder / "guidelines", folder / "pairs.parquet", folder / "agreement.json", PARAMS)
+    catalog = write_catalog(folder, {image: f"{'day' if image < 'c' else 'night'}/{image}.png" for image, _ in answers})
+    inputs = Inputs(ratings, regions, catalog, folder / "guidelines")
+    run(inputs, folder / "pairs.parquet", folder / "agreement.json", PARAMS)
     return read_json(folder / "agreement.json")
 
 
@@ -41,7 +45,33 @@ def test_all_figures_are_there(tmp_path: Path) -> None:
     pair = found["per_pair"]["ann | bob"]
     assert (pair["images"], pair["f1"]["value"], pair["class_confusions"]) == (4, 1, {})
     assert found["per_origin"]["both kept the proposal"]["value"] is None
+    assert found["per_origin"]["somebody drew it"]["value"] == pytest.approx((0.75 + 0.875) / 2)
     assert len(read_table(tmp_path / "pairs.parquet", PAIRS)) == 4
+
+
+def test_figures_per_size_round_and_slice(tmp_path: Path) -> None:
+    found = report(tmp_path, pair_of(NARROW))
+    assert {name: one["f1"]["n"] for name, one in found["per_size"].items()} == {"small": 0, "medium": 4, "large": 0}
+    assert {name: one["images"] for name, one in found["per_slice"].items()} == {"day": 2, "night": 2}
+    assert found["per_slice"]["night"]["agreement"]["value"] == pytest.approx((0.75 + 0.875) / 2)
+    assert set(found["per_round"]) == {"0001"}
+    assert found["figures"]["objects (panoptic quality)"]["value"] == pytest.approx((0.75 + 1) / 2)
+    assert found["figures"]["outlines (Dice)"]["value"] == pytest.approx((4 * 6 / 7 + 2) / 6, abs=1e-6)
+    assert found["figures"]["pixels (quantity disagreement)"]["value"] == pytest.approx(4 / 48, abs=1e-6)
+    assert found["figures"]["pixels (allocation disagreement)"]["value"] == 0
+    assert found["per_class"]["cup"]["presence"]["prevalence"]["value"] == 0.5
+
+
+def test_the_size_of_an_object_is_the_mean_of_those_who_drew_it(tmp_path: Path) -> None:
+    high = report(tmp_path, pair_of(("coin", 0, 0, 6, 4), "ab"))["per_size"]
+    assert high["large"]["mean_iou"]["value"] == pytest.approx(16 / 24, abs=1e-6)
+    assert (high["large"]["mean_iou"]["n"], high["medium"]["mean_iou"]["n"]) == (2, 1)
+
+
+def test_a_class_needs_images_with_and_without_it(tmp_path: Path) -> None:
+    classes = report(tmp_path, pair_of(COIN))["per_class"]
+    assert classes["cup"]["verdict"] == {"value": "reliable", "reason": None}
+    assert classes["coin"]["verdict"]["reason"] == "4 images with coin and 0 without; a verdict needs 2 of each"
 
 
 def test_the_verdict_needs_images_and_the_lower_end(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from datalab.adapters.files import read_json, read_table, write_table
 from datalab.stages import agree, collect, consensus, score_gold
 from datalab.tables import CONSENSUS, DECISIONS, GOLD, empty
 from tests.quality.images import HEIGHT, WIDTH, Box, rle
+from tests.stages.rated_folder import write_catalog
 from tests.stages.rounds_folder import Answer, write_round
 
 COIN: Box = ("coin", 0, 0, 4, 4)
@@ -17,7 +18,7 @@ NARROW: Box = ("coin", 0, 0, 4, 3)
 CUP: Box = ("cup", 4, 5, 6, 8)
 PEOPLE = ("ann", "bob", "cat")
 CLASSES = """classes: [{id: 1, name: coin, color: "#ff0000"}, {id: 2, name: cup, color: "#00ff00"}]"""
-AGREE = agree.Params(seed=1, iou_threshold=0.5, least_images=50, reliable=0.8)
+AGREE = agree.Params(1, 0.5, least_images=50, least_of_class=10, reliable=0.8, small_share=0.1, large_share=0.3)
 
 
 @pytest.fixture
@@ -32,7 +33,8 @@ def run_stages(folder: Path, answers: list[Answer], gold: pd.DataFrame) -> tuple
     write_table(folder / "gold.parquet", gold)
     ratings, regions = folder / "ratings.parquet", folder / "regions.parquet"
     collect.run(folder / "rounds", ratings, regions)
-    agree.run(ratings, regions, folder / "guidelines", folder / "pairs.parquet", folder / "agreement.json", AGREE)
+    rated = agree.Inputs(ratings, regions, write_catalog(folder, {}), folder / "guidelines")
+    agree.run(rated, folder / "pairs.parquet", folder / "agreement.json", AGREE)
     score_gold.run(ratings, regions, folder / "gold.parquet", folder / "gold.json", score_gold.Params(2, 0.5))
     write_table(folder / "decisions.parquet", empty(DECISIONS))
     inputs = consensus.Inputs(ratings, regions, folder / "gold.json", folder / "decisions.parquet")

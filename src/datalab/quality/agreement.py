@@ -1,11 +1,12 @@
 """How far two people agree on the objects of an image: the same objects, the same outlines, the same classes."""
 
-from itertools import chain
+from collections.abc import Iterator, Sequence
+from itertools import chain, combinations
 
 import numpy as np
 import pandas as pd
 
-from datalab.masks import rle_area
+from datalab.masks import rle_areas
 from datalab.quality.bootstrap import bootstrap_ratio
 from datalab.quality.figure import Figure, undefined
 from datalab.quality.matching import match_regions
@@ -13,12 +14,12 @@ from datalab.quality.rated import RatedImage, RatedImages, pairs_of
 
 OBJECTS = (
     "image_id", "annotator_a", "annotator_b", "outcome", "iou",
-    "label_a", "label_b", "area_a", "area_b", "origin_a", "origin_b",
+    "label_a", "label_b", "area_a", "area_b", "origin_a", "origin_b", "place_a", "place_b",
 )  # fmt: skip
 """One row per distinct object of an image and pair. `outcome`: "matched", "confused" (another class), "only_a" or
-"only_b"; `iou`: of the two masks, 0 for one that only one of them drew; `area`: share of the image. Label and origin
-are "" and the area is 0 on the side that did not draw it. Any choice of rows (a class, a pair, a size, an origin) can
-be given to the figures below."""
+"only_b"; `iou`: of the two masks, 0 for one that only one of them drew; `area`: share of the image; `place`: which of
+that person's regions it is. Label and origin are "", the area is 0 and the place -1 on the side that did not draw it.
+Any choice of rows (a class, a pair, a size, an origin) can be given to the figures below."""
 
 PAIRS = (
     "image_id", "annotator_a", "annotator_b",
@@ -32,7 +33,7 @@ OUTCOMES = ("matched", "confused", "only_a", "only_b")
 
 def object_table(images: RatedImages, iou_threshold: float) -> pd.DataFrame:
     """Table OBJECTS of all images and pairs; objects whose masks overlap less than the threshold are different ones."""
-    rows = chain.from_iterable(_objects(a, b, iou_threshold) for a, b in pairs_of(images))
+    rows = chain.from_iterable(_image_objects(rated, iou_threshold) for rated in images.values())
     return pd.DataFrame(rows, columns=list(OBJECTS))
 
 
@@ -61,6 +62,7 @@ def of_class(objects: pd.DataFrame, label: str) -> pd.DataFrame:
         other = rows[f"label_{side}"] != label
         rows.loc[other, [f"label_{side}", f"origin_{side}"]] = ""
         rows.loc[other, f"area_{side}"] = 0.0
+        rows.loc[other, f"place_{side}"] = -1
     confused = rows["outcome"] == "confused"
     rows.loc[confused, "iou"] = 0.0
     rows.loc[confused, "outcome"] = np.where(rows.loc[confused, "label_a"] == label, "only_a", "only_b")
@@ -80,26 +82,6 @@ def object_agreement(objects: pd.DataFrame, rng: np.random.Generator) -> Figure:
     return bootstrap_ratio(by_image["sum"], by_image["count"], rng)
 
 
-def object_rates(objects: pd.DataFrame, rng: np.random.Generator) -> dict[str, Figure]:
-    """`precision`, `recall` and `f1` of matched objects, reading annotator a as the truth; images are resampled.
-
-    F1 = 2 matched / (drawn by a + drawn by b) does not depend on who is who; the other two swap.
-    """
-    if objects.empty:
-        return dict.fromkeys(("precision", "recall", "f1"), undefined("nothing to count"))
-    columns = {
-        "matched": objects["outcome"] == "matched",
-        "a": objects["label_a"] != "",
-        "b": objects["label_b"] != "",
-    }
-    counts = pd.DataFrame(columns).groupby(objects["image_id"]).sum()
-    return {
-        "precision": bootstrap_ratio(counts["matched"], counts["b"], rng),
-        "recall": bootstrap_ratio(counts["matched"], counts["a"], rng),
-        "f1": bootstrap_ratio(2 * counts["matched"], counts["a"] + counts["b"], rng),
-    }
-
-
 def class_confusions(objects: pd.DataFrame) -> dict[str, int]:
     """How often two people gave one object two classes: "cup | coin" in the order of the alphabet."""
     rows = objects[objects["outcome"] == "confused"]
@@ -107,27 +89,26 @@ def class_confusions(objects: pd.DataFrame) -> dict[str, int]:
     return {name: names.count(name) for name in sorted(set(names))}
 
 
-def _objects(a: RatedImage, b: RatedImage, iou_threshold: float) -> list[tuple[object, ...]]:
-    matching = match_regions(a.regions, b.regions, a.height, a.width, iou_threshold)
-    named = (a.image_id, a.annotator, b.annotator)
-    found = [
-        *(("matched", match.iou, match.left, match.right) for match in matching.matches),
-        *(("confused", match.iou, match.left, match.right) for match in matching.confusions),
-        *(("only_a", 0.0, place, None) for place in matching.only_left),
-        *(("only_b", 0.0, None, place) for place in matching.only_right),
-    ]
-    return [(*named, outcome, iou, *_sides(a, left, b, right)) for outcome, iou, left, right in found]
+Sides = list[tuple[str, float, str, int]]
+"""label, area, origin and place of one person's regions, and last of one that is not there."""
 
 
-def _sides(a: RatedImage, left: int | None, b: RatedImage, right: int | None) -> tuple[object, ...]:
-    """label_a, label_b, area_a, area_b, origin_a, origin_b."""
-    sides = (_side(a, left), _side(b, right))
-    return tuple(value for pair in zip(*sides, strict=True) for value in pair)
+def _image_objects(rated: Sequence[RatedImage], iou_threshold: float) -> Iterator[tuple[object, ...]]:
+    sides = [_sides(one) for one in rated]
+    for (a, of_a), (b, of_b) in combinations(zip(rated, sides, strict=True), 2):
+        matching = match_regions(a.regions, b.regions, a.height, a.width, iou_threshold)
+        found = [
+            *(("matched", match.iou, match.left, match.right) for match in matching.matches),
+            *(("confused", match.iou, match.left, match.right) for match in matching.confusions),
+            *(("only_a", 0.0, place, -1) for place in matching.only_left),
+            *(("only_b", 0.0, -1, place) for place in matching.only_right),
+        ]
+        for outcome, iou, left, right in found:
+            both = chain.from_iterable(zip(of_a[left], of_b[right], strict=True))
+            yield (a.image_id, a.annotator, b.annotator, outcome, iou, *both)
 
 
-def _side(rated: RatedImage, place: int | None) -> tuple[str, float, str]:
-    if place is None:
-        return "", 0.0, ""
-    label, rle = rated.regions[place]
-    area = rle_area(rle, rated.height, rated.width) / (rated.height * rated.width)
-    return label, area, rated.origins[place]
+def _sides(rated: RatedImage) -> Sides:
+    areas = rle_areas([rle for _, rle in rated.regions], rated.height, rated.width) / (rated.height * rated.width)
+    drawn = zip(rated.regions, areas.tolist(), rated.origins, strict=True)
+    return [*((label, area, origin, at) for at, ((label, _), area, origin) in enumerate(drawn)), ("", 0.0, "", -1)]

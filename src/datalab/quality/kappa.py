@@ -78,6 +78,18 @@ def alpha_of_coincidences(coincidence: npt.NDArray[np.floating]) -> float | None
     return 1 - (n - float(np.trace(coincidence))) / expected
 
 
+def fleiss_of_coincidences(coincidence: npt.NDArray[np.floating]) -> float | None:
+    """Fleiss' kappa of the (K, K) sum of coincidence matrices of items that all have the same number of ratings.
+
+    The matrices hold what it is made of: the diagonal's share is the mean agreement of pairs, the margins are pooled.
+    """
+    totals = coincidence.sum(axis=0)
+    if np.count_nonzero(totals) < 2:
+        return None
+    expected = float(((totals / totals.sum()) ** 2).sum())
+    return (float(np.trace(coincidence) / totals.sum()) - expected) / (1 - expected)
+
+
 def observed_agreement(confusion: Counts) -> float | None:
     """Share on which two raters agree; None where nothing was rated."""
     total = confusion.sum()

@@ -58,7 +58,7 @@ def match_regions(
     """
     overlap = iou_matrix([rle for _, rle in left], [rle for _, rle in right], height, width)
     allowed = (overlap >= iou_threshold) & (overlap > 0)
-    same = np.array([[a == b for b, _ in right] for a, _ in left], dtype=bool).reshape(overlap.shape)
+    same = np.array([a for a, _ in left], dtype=str)[:, None] == np.array([b for b, _ in right], dtype=str)[None]
     worth = np.where(allowed, np.where(same, 1, CONFUSION) * (overlap + MORE_PAIRS), 0)
     rows, columns = (places.tolist() for places in linear_sum_assignment(worth, maximize=True))
     pairs = [Match(i, j, float(overlap[i, j])) for i, j in zip(rows, columns, strict=True) if allowed[i, j]]

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datalab.masks import label_map
-from datalab.quality.bootstrap import bootstrap_ratio
+from datalab.quality.bootstrap import bootstrap_ratios, sum_by_image
 from datalab.quality.figure import Figure
 from datalab.quality.rated import RatedImage, RatedImages
 
@@ -44,7 +44,7 @@ def pixel_overlap(
     """`iou` and `dice` of one class over per-image confusions (images, K, K), pooled; images are resampled."""
     both = tables[:, class_id, class_id]
     sizes = tables[:, class_id, :].sum(axis=1) + tables[:, :, class_id].sum(axis=1)
-    return {"iou": bootstrap_ratio(both, sizes - both, rng), "dice": bootstrap_ratio(2 * both, sizes, rng)}
+    return bootstrap_ratios({"iou": (both, sizes - both), "dice": (2 * both, sizes)}, rng)
 
 
 def class_iou(confusion: Confusion) -> list[float | None]:
@@ -67,6 +67,23 @@ def quantity_and_allocation(confusion: Confusion) -> tuple[float, float]:
     rows, columns = shares.sum(axis=1), shares.sum(axis=0)
     quantity = float(np.abs(rows - columns).sum() / 2)
     return quantity, float(1 - np.trace(shares) - quantity) if confusion.sum() else 0.0
+
+
+def pixel_disagreement(
+    tables: Confusion, image_ids: Sequence[str], rng: np.random.Generator, class_id: int | None = None
+) -> dict[str, Figure]:
+    """`quantity` and `allocation`: the two shares above per table (pairs, K, K), then their mean; images are resampled.
+
+    Summing tables first would let what one image has too much hide what another has too little. With `class_id` of that
+    class alone: how much of it differs, and how much lies elsewhere, as shares of the image.
+    """
+    shares = tables / np.maximum(tables.sum(axis=(1, 2), keepdims=True), 1)
+    rows, columns, same = shares.sum(axis=2), shares.sum(axis=1), np.diagonal(shares, axis1=1, axis2=2)
+    quantity, allocation = np.abs(rows - columns), 2 * np.minimum(rows, columns) - 2 * same
+    # over all classes every wrong pixel is counted twice, in the class that has it and in the one that lacks it
+    parts = [part.sum(axis=1) / 2 if class_id is None else part[:, class_id] for part in (quantity, allocation)]
+    sums = sum_by_image(np.stack([*parts, np.ones(len(tables))], axis=1), image_ids)
+    return bootstrap_ratios({"quantity": (sums[:, 0], sums[:, 2]), "allocation": (sums[:, 1], sums[:, 2])}, rng)
 
 
 def _image_tables(rated: Sequence[RatedImage], ids: dict[str, int], size: int) -> list[Confusion]:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from datalab.quality.bootstrap import bootstrap_ratio, bootstrap_statistic
-from datalab.quality.figure import Figure
-from datalab.quality.kappa import alpha_of_coincidences, coincidences
+from datalab.quality.bootstrap import bootstrap_ratios, bootstrap_statistic
+from datalab.quality.figure import Figure, undefined
+from datalab.quality.kappa import alpha_of_coincidences, coincidences, fleiss_of_coincidences
 from datalab.quality.rated import RatedImages, pairs_of
 
 
@@ -27,19 +27,28 @@ def presence_counts(images: RatedImages, label: str) -> npt.NDArray[np.int64]:
 
 
 def class_presence(images: RatedImages, label: str, rng: np.random.Generator) -> dict[str, Figure]:
-    """`alpha`, `observed`, `positive` and `negative` agreement on one class, resampled over images.
+    """`alpha`, `fleiss`, `observed`, `positive` and `negative` agreement on one class, and its `prevalence`.
 
-    Alpha (Krippendorff, nominal) takes any number of raters and collapses where a class is rare or everywhere; the
-    other three show that: of two votes on an image, how often they are equal; equal given one of them says present;
-    equal given one says absent (Cicchetti & Feinstein 1990, over all pairs of raters, an image weighing its raters).
+    Alpha (Krippendorff, nominal) takes any number of raters and, like Fleiss' kappa, collapses where a class is rare or
+    everywhere; the others show that: of two votes on an image, how often they are equal; equal given one of them says
+    present; equal given one says absent (Cicchetti & Feinstein 1990, over all pairs of raters, an image weighing its
+    raters); and the share of votes that say present. All are resampled over images.
     """
-    pairs = coincidences(presence_counts(images, label))
+    counts = presence_counts(images, label)
+    pairs = coincidences(counts)
     neither, apart, both = pairs[:, 0, 0], pairs[:, 0, 1] + pairs[:, 1, 0], pairs[:, 1, 1]
     return {
         "alpha": bootstrap_statistic(pairs, alpha_of_coincidences, rng),
-        "observed": bootstrap_ratio(neither + both, neither + apart + both, rng),
-        "positive": bootstrap_ratio(2 * both, 2 * both + apart, rng),
-        "negative": bootstrap_ratio(2 * neither, 2 * neither + apart, rng),
+        "fleiss": _fleiss(pairs, counts.sum(axis=1), rng),
+        **bootstrap_ratios(
+            {
+                "observed": (neither + both, neither + apart + both),
+                "positive": (2 * both, 2 * both + apart),
+                "negative": (2 * neither, 2 * neither + apart),
+                "prevalence": (counts[:, 1], counts.sum(axis=1)),
+            },
+            rng,
+        ),
     }
 
 
@@ -48,5 +57,26 @@ def presence_alpha(images: RatedImages, classes: Sequence[str], rng: np.random.G
 
     Unlike a kappa of pairs an image weighs its ratings, not its pairs, and small samples are corrected for.
     """
-    tables = sum((coincidences(presence_counts(images, name)) for name in classes), np.zeros((len(images), 2, 2)))
-    return bootstrap_statistic(tables, alpha_of_coincidences, rng)
+    return bootstrap_statistic(_of_all_classes(images, classes), alpha_of_coincidences, rng)
+
+
+def presence_fleiss(images: RatedImages, classes: Sequence[str], rng: np.random.Generator) -> Figure:
+    """Fleiss' kappa over all classes together; undefined where images differ in their number of ratings."""
+    return _fleiss(_of_all_classes(images, classes), np.array([len(rated) for rated in images.values()]), rng)
+
+
+def examples_of(images: RatedImages, label: str) -> tuple[int, int]:
+    """Images on which at least half of the raters saw the class, and on which at least half did not."""
+    absent, present = presence_counts(images, label).T
+    return int((present >= absent).sum()), int((absent >= present).sum())
+
+
+def _of_all_classes(images: RatedImages, classes: Sequence[str]) -> npt.NDArray[np.float64]:
+    """(images, 2, 2) coincidences, summed over the classes."""
+    return sum((coincidences(presence_counts(images, name)) for name in classes), np.zeros((len(images), 2, 2)))
+
+
+def _fleiss(pairs: npt.NDArray[np.float64], raters: npt.NDArray[np.int64], rng: np.random.Generator) -> Figure:
+    if len(raters) and raters.min() < raters.max():
+        return undefined(f"images have {raters.min()} to {raters.max()} ratings; alpha takes them", len(raters))
+    return bootstrap_statistic(pairs, fleiss_of_coincidences, rng)
