@@ -5,7 +5,6 @@ python flows/demo.py --images photos --masks masks
 """
 
 import os
-import re
 import sys
 from pathlib import Path
 
@@ -13,9 +12,10 @@ import click
 from rich.console import Console
 
 from datalab.adapters.files import read_json
+from datalab.adapters.images import search_images
 from datalab.adapters.mask_classes import read_classes_file
 from datalab.adapters.mask_folder import read_classes
-from datalab.adapters.workspaces import create_workspace
+from datalab.adapters.workspaces import create_workspace, workspace_name
 from datalab.config import LabelClass
 from datalab.errors import DatalabError, InputError
 from datalab.rounds.labeling import simulate, where_to_label
@@ -69,7 +69,8 @@ def run(images: Path | None, masks: Path | None, classes: Path | None, annotator
 def run_flow(workspace: Workspace, source: Source) -> int:
     """Run label-round in this process against the started server; returns the round's number."""
     os.environ["PREFECT_API_URL"] = Settings.load(workspace.env).prefect_api_url
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    # bars and `main` tell the terminal what happens; the log is in the Prefect UI
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     from label_round import label_round  # noqa: PLC0415  (prefect reads its settings on import)
 
     images, masks, classes = (
@@ -85,6 +86,8 @@ def check_folders(images: Path | None, masks: Path | None, classes: Path | None)
     for name, path in (("IMAGES", images), ("MASKS", masks)):
         if path is not None and not path.is_dir():
             raise InputError(f"{name}={path} is no folder; check the path")
+    if images is not None:
+        search_images(images, Workspace.at(REPOSITORY))
     if classes is not None and not classes.is_file():
         raise InputError(f"CLASSES={classes} is no file; check the path")
 
@@ -106,13 +109,6 @@ def guessed_classes(classes_file: Path | None) -> tuple[LabelClass, ...]:
     if classes_file is not None:
         return read_classes_file(classes_file)
     return (LabelClass(id=1, name="object", color="#e69f00", rule="Every object of interest."),)
-
-
-def workspace_name(images: Path) -> str:
-    """The folder's name, with its parent's where it is a generic one, in letters, digits, dots, dashes."""
-    generic = images.name in ("images", "train", "val", "test", "img", "data")
-    name = f"{images.parent.name}-{images.name}" if generic else images.name
-    return re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip("-.") or "images"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from datalab.adapters.workspaces import create_workspace
+from datalab.adapters.workspaces import create_workspace, workspace_name
 from datalab.config import LabelClass, load_guidelines
 from datalab.errors import InputError
 
@@ -22,20 +22,37 @@ def test_a_workspace_has_its_own_classes_and_the_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_it_is_kept_as_it_is(tmp_path: Path) -> None:
+def test_its_numbers_and_classes_are_kept_and_its_graph_follows_the_code(tmp_path: Path) -> None:
     made = create_workspace(ROOT, tmp_path / "tiles", CLASSES, tmp_path / "env")
     made.params.write_text("mine: {}")
+    (made.root / "dvc.yaml").write_text("stages: {}")
     create_workspace(ROOT, tmp_path / "tiles", CLASSES[:1], tmp_path / "env")
     assert made.params.read_text() == "mine: {}"
+    assert (made.root / "dvc.yaml").read_text() == (ROOT / "dvc.yaml").read_text()
     assert len(load_guidelines(made.guidelines).classes) == 2
 
 
 def test_no_class_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no class is known for .*tiles; give masks or a classes\.yaml"):
         create_workspace(ROOT, tmp_path / "tiles", (), tmp_path / "env")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_in_the_way_of_the_link_is_told(tmp_path: Path) -> None:
     (tmp_path / "tiles" / "src").mkdir(parents=True)
     with pytest.raises(InputError, match="is in the way"):
         create_workspace(ROOT, tmp_path / "tiles", CLASSES, tmp_path / "env")
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("/data/photos", "photos"),
+        ("/data/tiles/images", "tiles-images"),
+        ("/data/camvid/train/images", "camvid-train-images"),
+        ("/data/my photos (2)", "my-photos-2"),
+        ("/images", "images"),
+    ],
+)
+def test_a_workspace_is_named_after_its_folder(folder: str, name: str) -> None:
+    assert workspace_name(Path(folder)) == name

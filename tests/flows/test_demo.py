@@ -19,6 +19,7 @@ def demo(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     ("arguments", "message"),
     [
         (("--images", "no-such-folder"), "IMAGES=no-such-folder is no folder"),
+        (("--images", "tests/flows"), "no image in tests/flows"),
         (("--images", ".", "--masks", "no-such-folder"), "MASKS=no-such-folder is no folder"),
         (("--images", ".", "--classes", "no-such-file"), "CLASSES=no-such-file is no file"),
         (("--masks", "."), "pass IMAGES=folder too"),

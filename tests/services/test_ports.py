@@ -1,10 +1,11 @@
 import socket
+import threading
 from dataclasses import astuple
 
 import pytest
 
 from datalab.errors import ServiceError
-from datalab.services.ports import free_ports, holder_of, is_free, port_of
+from datalab.services.ports import free_ports, holder_of, is_free, is_free_soon, port_of
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,18 @@ def test_a_port_somebody_listens_on_is_not_free(interface: str) -> None:
         assert "pid" in holder_of(port)
     assert is_free(port)
     assert holder_of(port) == "another program"
+
+
+def test_a_port_that_is_given_up_a_moment_later_is_free_soon() -> None:
+    server = socket.socket()
+    server.bind(("127.0.0.1", 0))
+    server.listen()
+    port = server.getsockname()[1]
+    assert not is_free_soon(port, seconds=0.1)
+    leaving = threading.Timer(0.3, server.close)
+    leaving.start()
+    assert is_free_soon(port, seconds=30)
+    leaving.join()
 
 
 def test_free_ports_differ_and_are_free() -> None:

@@ -65,7 +65,7 @@ def ingest(folder: Path, workspace: Workspace, params: IngestParams) -> IngestRe
     Images are stored first, whole or not at all, then the two tables: after a kill at any point, running it again
     completes the work. InputError where `folder` is no folder or has no file that looks like an image.
     """
-    found = _search(folder, workspace)
+    found = search_images(folder, workspace)
     catalog = read_table(workspace.catalog, CATALOG) if workspace.catalog.exists() else empty(CATALOG)
     rejected = read_table(workspace.rejected, REJECTED) if workspace.rejected.exists() else empty(REJECTED)
     _remove_leftovers(workspace.images)
@@ -88,7 +88,8 @@ def ingest(folder: Path, workspace: Workspace, params: IngestParams) -> IngestRe
     )
 
 
-def _search(folder: Path, workspace: Workspace) -> FoundFiles:
+def search_images(folder: Path, workspace: Workspace) -> FoundFiles:
+    """The files of `folder` that look like images; InputError where there is none, or no such folder."""
     if not folder.exists():
         raise InputError(f"image folder {folder} does not exist; check the path")
     if not folder.is_dir():

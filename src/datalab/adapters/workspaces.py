@@ -1,5 +1,6 @@
 """Make a workspace for another folder of images: the repository's pipeline with its own classes and data."""
 
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,22 +14,27 @@ from datalab.config import LabelClass
 from datalab.errors import InputError
 from datalab.workspace import Workspace
 
-COPIED = ("dvc.yaml", "params.yaml", ".dvcignore")
+GRAPH = "dvc.yaml"
+OWN = ("params.yaml", ".dvcignore")
+GENERIC_FOLDERS = {"images", "train", "val", "test", "img", "data"}
 IGNORED = "/src\n/.env\n/data/*\n!/data/*.dvc\n"
 
 
 def create_workspace(repository: Path, root: Path, classes: Sequence[LabelClass], env: Path) -> Workspace:
     """The workspace at `root`, made where it is missing, kept as it is where it exists.
 
-    It has copies of the repository's dvc.yaml and params.yaml (to be tuned for its images), guidelines made from
-    `classes`, `src` linked to the repository's code (so that the stages' deps are found) and the services' `env`.
+    It has the repository's dvc.yaml, which follows the code, a params.yaml of its own (to be tuned for its images),
+    guidelines made from `classes`, `src` linked to the repository's code (so that the stages' deps are found) and the
+    services' `env`.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    for name in COPIED:
-        if not (root / name).exists():
-            shutil.copyfile(repository / name, root / name)
     if not (root / "guidelines" / "classes.yaml").exists():
         _write_guidelines(root / "guidelines", classes)
+    graph = (repository / GRAPH).read_text(encoding="utf-8")
+    if not (root / GRAPH).exists() or (root / GRAPH).read_text(encoding="utf-8") != graph:
+        write_text(root / GRAPH, graph)
+    for name in OWN:
+        if not (root / name).exists():
+            shutil.copyfile(repository / name, root / name)
     _link(root / "src", repository / "src")
     _link(root / ".env", env)
     if not (root / ".gitignore").exists():
@@ -53,3 +59,13 @@ def _link(link: Path, target: Path) -> None:
         raise InputError(f"{link} is in the way of a link to {target}; move it")
     link.unlink(missing_ok=True)
     link.symlink_to(target)
+
+
+def workspace_name(images: Path) -> str:
+    """The folder's name, after those above it while they are generic, in letters, digits, dots, dashes."""
+    names = [images.name]
+    for above in images.parents:
+        if names[0] not in GENERIC_FOLDERS:
+            break
+        names.insert(0, above.name)
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", "-".join(names)).strip("-.") or "images"

@@ -1,6 +1,7 @@
 """The ports of the services: all on 127.0.0.1, never on another interface."""
 
 import socket
+import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -42,6 +43,16 @@ def is_free(port: int) -> bool:
             probe.bind((LOOPBACK, port))
         except OSError:
             return False
+    return True
+
+
+def is_free_soon(port: int, seconds: float = 5.0) -> bool:
+    """As `is_free`, with patience: a server that was just stopped may hold its port a moment longer."""
+    deadline = time.monotonic() + seconds
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
     return True
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from datalab.errors import ServiceError
 from datalab.services import fiftyone_app, label_studio, mongo, prefect
 from datalab.services.environment import ensure_env
-from datalab.services.ports import Ports, holder_of, is_free
+from datalab.services.ports import Ports, holder_of, is_free_soon
 from datalab.services.processes import Service, find, start, stop, wait_until_ready
 from datalab.services.progress import Report, progress_lines
 from datalab.settings import Settings
@@ -141,7 +141,7 @@ def _stop_outdated(wanted: dict[str, Service], state: Path, report: Report) -> N
 
 def _check_ports(starting: list[Service]) -> None:
     for service in starting:
-        if service.port is not None and not is_free(service.port):
+        if service.port is not None and not is_free_soon(service.port):
             raise ServiceError(
                 f"port {service.port}, wanted by {service.name}, is taken by {holder_of(service.port)}; "
                 f"stop that, or change the port of {service.setting} in .env, and run again"
