@@ -1,9 +1,12 @@
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from datalab.errors import InputError
-from datalab.quality.gold import GoldCounts, GoldScore, score_annotator
+from datalab.quality.gold import Against, GoldImage, score_images
+from datalab.quality.gold_score import GoldLimits, GoldScore, as_json, score_gold
 from datalab.tables import GOLD
 from tests.quality.images import HEIGHT, WIDTH, Box, rle, tables
 
@@ -12,55 +15,90 @@ TRUTH = pd.DataFrame(
      ("j", "t2", "", "", HEIGHT, WIDTH)],
     columns=list(GOLD),
 )  # fmt: skip
+AGAINST = Against(TRUTH, ["coin", "cup"], 0.5, small_share=0.2)
+LIMITS = GoldLimits(20, target=0.8, pause_below=0.5, recent_rounds=1, advise_px=1.5, advise_share=0.1)
+
+
+def images_of(answers: dict[str, list[Box]]) -> list[GoldImage]:
+    return score_images(*tables({(image, "ann"): boxes for image, boxes in answers.items()}, role="gold"), AGAINST)
 
 
 def score(answers: dict[str, list[Box]]) -> GoldScore:
-    ratings, regions = tables({(image, "ann"): boxes for image, boxes in answers.items()}, role="gold")
-    return score_annotator(ratings, regions, TRUTH, 0.5, np.random.default_rng(0))
+    return score_gold(images_of(answers), LIMITS, np.random.default_rng(0))
+
+
+def values(answers: dict[str, list[Box]]) -> dict[str, Any]:
+    return {name: figure.value for name, figure in score(answers).figures.items()}
 
 
 def test_by_hand() -> None:
-    one = score({"i": [("coin", 0, 0, 4, 3), ("coin", 4, 5, 6, 8)], "j": [("cup", 0, 0, 2, 2)]})
-    assert one.precision.value == pytest.approx(1 / 3)
-    assert one.recall.value == pytest.approx(1 / 2)
-    assert one.f1.value == pytest.approx(2 / 5)
-    assert one.mean_iou.value == pytest.approx(0.75)
+    answers: dict[str, list[Box]] = {"i": [("coin", 0, 0, 4, 3), ("coin", 4, 5, 6, 8)], "j": [("cup", 0, 0, 2, 2)]}
+    one = score(answers)
+    found = values(answers)
+    assert found["precision"] == pytest.approx(1 / 3)
+    assert found["recall"] == pytest.approx(1 / 2)
+    assert found["f1"] == pytest.approx(2 / 5)
+    assert found["mean_iou"] == pytest.approx(0.75)
+    assert found["recall_small"] == 0
+    assert found["seconds_per_object"] == pytest.approx(21 / 3)
     assert one.median_seconds == 10.5
-    assert one.counts == GoldCounts(matched=1, confused=1, missed=0, extra=1)
+    assert one.objects == {"matched": 1, "confused": 1, "missed": 0, "extra": 1}
     assert one.confusions == {"cup as coin": 1}
-    assert (one.precision.n, one.recall.n, one.images) == (3, 2, 2)
+    assert (one.figures["precision"].n, one.figures["recall"].n, one.images) == (3, 2, 2)
+
+
+def test_outlines_and_presence_by_hand() -> None:
+    """A coin drawn one column too narrow: only the side inside the image is an outline, and it is off by one."""
+    [one] = images_of({"i": [("coin", 0, 0, 4, 3)]})
+    assert one.outlines.measured == 1
+    assert -1 < one.outlines.offset_px < 0 < one.outlines.distance_px < 1
+    assert one.presence.tolist() == [[0, 0], [1, 1]]
+    assert (one.small_true, one.small_hits, one.true_of) == (1, 0, {"coin": 1, "cup": 1})
 
 
 def test_perfect_is_one_and_skill_stays_modest_on_little_gold() -> None:
-    one = score({"i": [("coin", 0, 0, 4, 4), ("cup", 4, 5, 6, 8)], "j": []})
-    assert (one.f1.value, one.mean_iou.value) == (1, 1)
-    assert 0.5 < one.skill == pytest.approx(4 / 6)
-    assert one.f1.low is not None
-    assert one.f1.low < 0.6
+    answers: dict[str, list[Box]] = {"i": [("coin", 0, 0, 4, 4), ("cup", 4, 5, 6, 8)], "j": []}
+    one, found = score(answers), values(answers)
+    assert [found[name] for name in ("f1", "mean_iou", "mean_boundary_iou", "presence_kappa")] == [1, 1, 1, 1]
+    assert (found["outline_offset_px"], found["outline_distance_px"]) == (0, 0)
+    assert one.skill.value == pytest.approx(4 / 6)
+    assert one.skill.low is not None
+    assert one.skill.low < 0.3
+    assert one.figures["f1"].low is not None
+    assert one.figures["f1"].low < 0.6
 
 
 def test_agreed_absence_is_no_object() -> None:
     one = score({"j": []})
-    assert one.f1.reason == "no object to count on these gold images"
-    assert (one.skill, one.images) == (0.5, 1)
+    assert one.figures["f1"].reason == "no object to count on these gold images"
+    assert one.figures["presence_kappa"].reason == "only one category was seen"
+    assert (one.skill.value, one.images) == (0.5, 1)
 
 
 def test_objects_where_nothing_is_cost() -> None:
     one = score({"j": [("coin", 0, 0, 4, 4), ("coin", 4, 5, 6, 8)]})
-    assert one.precision.value == 0
-    assert one.recall.value is None
-    assert one.skill == pytest.approx(2 / 5)
+    assert one.figures["precision"].value == 0
+    assert one.figures["recall"].value is None
+    assert one.skill.value == pytest.approx(2 / 5)
 
 
 def test_a_gold_mask_of_another_size_is_named() -> None:
     ratings, regions = tables({("i", "ann"): []}, role="gold")
     with pytest.raises(InputError, match="gold mask of image i has 8 x 6 pixels, it was labelled at 99 x 6"):
-        score_annotator(ratings.assign(width=99), regions, TRUTH, 0.5, np.random.default_rng(0))
+        score_images(ratings.assign(width=99), regions, AGAINST)
 
 
 def test_who_saw_no_gold_has_no_score() -> None:
     one = score({})
-    assert one.f1.value is None
-    assert one.f1.reason == "labelled no gold image"
-    assert one.skill == 0.5
-    assert one.as_json()["median_seconds"] is None
+    assert {figure.reason for figure in one.figures.values()} == {"labelled no gold image"}
+    assert one.skill.value == 0.5
+    shown = as_json(one, LIMITS, [])
+    assert (shown["median_seconds"], shown["skill"], shown["action"]["value"]) == (None, 0.5, "none")
+
+
+def test_seconds_that_were_not_measured_do_not_count() -> None:
+    ratings, regions = tables({("i", "ann"): [("coin", 0, 0, 4, 4)], ("j", "ann"): []}, role="gold")
+    images = score_images(ratings.assign(lead_time_s=[float("nan"), 8.0]), regions, AGAINST)
+    one = score_gold(images, LIMITS, np.random.default_rng(0))
+    assert one.median_seconds == 8
+    assert one.figures["seconds_per_object"].value is None

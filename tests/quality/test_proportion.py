@@ -1,9 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from statsmodels.stats.proportion import proportion_confint
+from scipy import stats
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from datalab.quality.proportion import wilson, wilson_f1
+from datalab.quality.proportion import beta, newcombe, wilson, wilson_f1
 
 SHARES = st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -32,3 +33,30 @@ def test_f1_of_two_hits_two_missed_one_extra() -> None:
 def test_nothing_counted() -> None:
     assert wilson(0, 0).value is None
     assert wilson_f1(0, 0).reason == "nothing to count"
+
+
+def test_newcombe_to_the_printed_digits() -> None:
+    """56/70 - 48/80, Newcombe 1998, method 10."""
+    found = newcombe(56, 70, 48, 80)
+    assert [found.value, found.low, found.high] == pytest.approx([0.2, 0.0524, 0.3339], abs=5e-5)
+    assert found.n == 70
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.data())
+def test_newcombe_is_statsmodels(n: int, other_n: int, data: st.DataObject) -> None:
+    hits, other = data.draw(st.integers(0, n)), data.draw(st.integers(0, other_n))
+    found = newcombe(hits, n, other, other_n)
+    expected = confint_proportions_2indep(hits, n, other, other_n, method="newcomb", compare="diff")
+    assert [found.low, found.high] == pytest.approx(list(expected), abs=1e-9)
+
+
+def test_newcombe_of_nothing() -> None:
+    assert newcombe(0, 0, 1, 2).value is None
+
+
+@given(st.integers(0, 30), st.integers(0, 30))
+def test_beta_is_scipys(hits: int, misses: int) -> None:
+    found = beta(hits, misses, 2, 2)
+    posterior = stats.beta(hits + 2, misses + 2)
+    assert [found.value, found.low, found.high] == pytest.approx([posterior.mean(), *posterior.interval(0.95)])
+    assert found.n == hits + misses

@@ -34,7 +34,15 @@ REPORT = {
     "regions": {"manual": 3, "edited": 5},
     "agreement": {"objects": FIGURE},
     "agreement_verdict": {"value": None, "reason": "too few"},
-    "gold": {"ann": {"f1": NONE, "mean_iou": NONE}},
+    "gold": {
+        "ann": {"f1": NONE, "mean_iou": NONE, "action": {"value": "none", "reason": "3 gold objects"}, "advice": []},
+        "bob": {
+            "f1": FIGURE,
+            "mean_iou": FIGURE,
+            "action": {"value": "warn", "reason": "F1 fell by 0.20"},
+            "advice": ["draws 3.0 px too wide (2.1 to 3.9)", "misses small objects: 4 of 9 right"],
+        },
+    },
     "evaluation": {"miou": FIGURE},
     "test_images": 7,
     "next_batch": 5,
@@ -55,6 +63,9 @@ def test_every_figure_has_a_row_and_steps_keep_their_order() -> None:
     assert rows["proposals: seconds per object"] == ("with 0.812 (0.700 to 0.900), without undefined: nothing to count")
     assert rows["proposals: edits"] == "iou 0.812 (0.700 to 0.900), pixels added undefined: nothing to count"
     assert rows["warning"].startswith("whether proposals help cannot be told")
+    assert rows["action: bob"] == "warn: F1 fell by 0.20"
+    assert rows["advice: bob"] == "draws 3.0 px too wide (2.1 to 3.9); misses small objects: 4 of 9 right"
+    assert not {"action: ann", "advice: ann"} & set(rows)
     assert rows["seconds"] == "33 (ingest 1, push 2, label 30)"
     assert rows["FiftyOne"].endswith("/tiles")
 

@@ -20,6 +20,8 @@ PEOPLE = ("ann", "bob", "cat")
 CLASSES = """classes: [{id: 1, name: coin, color: "#ff0000"}, {id: 2, name: cup, color: "#00ff00"}]"""
 AGREE = agree.Params(1, 0.5, least_images=50, least_of_class=10, reliable=0.8, small_share=0.1, large_share=0.3)
 
+SCORE = score_gold.Params(2, 0.5, 0.1, 20, 0.8, 0.5, 1, 1.5, 0.1)
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -35,7 +37,7 @@ def run_stages(folder: Path, answers: list[Answer], gold: pd.DataFrame) -> tuple
     collect.run(folder / "rounds", ratings, regions)
     rated = agree.Inputs(ratings, regions, write_catalog(folder, {}), folder / "guidelines")
     agree.run(rated, folder / "pairs.parquet", folder / "agreement.json", AGREE)
-    score_gold.run(ratings, regions, folder / "gold.parquet", folder / "gold.json", score_gold.Params(2, 0.5))
+    score_gold.run(ratings, regions, folder / "gold.parquet", folder / "gold.json", SCORE)
     write_table(folder / "decisions.parquet", empty(DECISIONS))
     inputs = consensus.Inputs(ratings, regions, folder / "gold.json", folder / "decisions.parquet")
     names = ("consensus.parquet", "adjudication.parquet", "disagreement", "consensus.json")

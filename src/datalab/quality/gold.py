@@ -1,126 +1,130 @@
-"""How well each annotator does on images whose truth is known."""
+"""What one person did on images whose truth is known, image by image."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from datalab.errors import InputError
-from datalab.quality.bootstrap import bootstrap_ratio
-from datalab.quality.figure import Figure, undefined
-from datalab.quality.matching import match_regions
-from datalab.quality.proportion import wilson, wilson_f1
+from datalab.masks import rle_areas
+from datalab.quality.boundary import band, band_width, cut_iou, cut_of, outline_offset
+from datalab.quality.matching import Matching, match_regions
 
-PRIOR_HITS, PRIOR_OBJECTS = 2.0, 4.0
-"""Two hits in four objects are assumed before anything is seen: few gold objects say little about a person."""
-
-
-@dataclass(frozen=True)
-class GoldCounts:
-    """Objects over all gold images of a person."""
-
-    matched: int
-    confused: int
-    missed: int
-    extra: int
+Regions = list[tuple[str, str]]
+"""(label, rle) per object."""
 
 
 @dataclass(frozen=True)
-class GoldScore:
-    """One annotator against gold; a hit is an object matched at the threshold, of the right class.
+class Outlines:
+    """Sums over the hits of an image; an outline is `measured` where it does not lie on the image's edge alone."""
 
-    Rates have Wilson's interval over objects, which takes them as independent; the IoU one resampled over images.
-    """
-
-    f1: Figure
-    precision: Figure
-    recall: Figure
-    mean_iou: Figure
-    """Over hits: how well outlines are drawn."""
-    counts: GoldCounts
-    confusions: dict[str, int]
-    """"coin as cup": the truth as what was said, and how often."""
-    skill: float
-    """F1 in [0, 1], drawn towards one half where there were few objects; the weight in the consensus."""
-    median_seconds: float | None
-    images: int
-
-    def as_json(self) -> dict[str, object]:
-        """Plain numbers."""
-        figures = {"f1": self.f1, "precision": self.precision, "recall": self.recall, "mean_iou": self.mean_iou}
-        return {
-            **{name: figure.as_json() for name, figure in figures.items()},
-            "objects": asdict(self.counts),
-            "confusions": self.confusions,
-            "skill": round(self.skill, 6),
-            "median_seconds": None if self.median_seconds is None else round(self.median_seconds, 1),
-            "images": self.images,
-        }
+    iou: float
+    boundary_iou: float
+    measured: int
+    offset_px: float
+    """Above 0: drawn too wide."""
+    distance_px: float
 
 
 @dataclass(frozen=True)
-class _Image:
+class GoldImage:
+    """One image as one person labelled it, against the truth. A hit is a match of the right class."""
+
+    image_id: str
+    round_id: str
     hits: int
     drawn: int
     true: int
-    iou: float
-    confusions: tuple[str, ...]
+    small_hits: int
+    small_true: int
+    outlines: Outlines
+    confusions: tuple[tuple[str, str], ...]
+    """The truth, and what was said."""
+    true_of: Mapping[str, int]
+    """Class to its objects in the truth."""
+    presence: npt.NDArray[np.int64]
+    """(2, 2): truth and answer, absent and present, summed over the classes."""
+    seconds: float
+    """NaN where it was not measured."""
 
 
-def score_annotator(
-    ratings: pd.DataFrame, regions: pd.DataFrame, gold: pd.DataFrame, iou_threshold: float, rng: np.random.Generator
-) -> GoldScore:
-    """Score of one person: `ratings` are theirs on gold images, `regions` theirs, `gold` the table GOLD.
+@dataclass(frozen=True)
+class Against:
+    """The truth and how to compare with it."""
 
-    InputError where a gold mask has another size than the image as it was labelled.
+    gold: pd.DataFrame
+    """Table GOLD."""
+    classes: Sequence[str]
+    iou_threshold: float
+    small_share: float
+    """Objects below this share of the image are small."""
+
+
+def score_images(ratings: pd.DataFrame, regions: pd.DataFrame, against: Against) -> list[GoldImage]:
+    """One GoldImage per row of `ratings` (table RATINGS, of one person, on gold images), in their order.
+
+    `regions`: their table ANNOTATED_REGIONS. InputError where a gold mask has another size than the image as labelled.
     """
-    images = [_score_image(row, regions, gold, iou_threshold) for row in ratings.to_dict("records")]
-    hits, drawn, true = (sum(getattr(one, name) for one in images) for name in ("hits", "drawn", "true"))
-    said = Counter(name for one in images for name in one.confusions)
-    confused = said.total()
-    seconds = ratings["lead_time_s"].dropna()
-    return GoldScore(
-        f1=_because(wilson_f1(hits, drawn + true - hits), images),
-        precision=_because(wilson(hits, drawn), images),
-        recall=_because(wilson(hits, true), images),
-        mean_iou=_because(bootstrap_ratio([one.iou for one in images], [one.hits for one in images], rng), images),
-        counts=GoldCounts(hits, confused, true - hits - confused, drawn - hits - confused),
-        confusions=dict(sorted(said.items())),
-        skill=(hits + PRIOR_HITS) / ((drawn + true) / 2 + PRIOR_OBJECTS),
-        median_seconds=float(seconds.median()) if seconds.notna().any() else None,
-        images=len(images),
+    drawn: dict[int, Regions] = {}
+    for row in regions.to_dict("records"):
+        drawn.setdefault(row["annotation_id"], []).append((row["label"], row["rle"]))
+    truth = {str(image_id): rows for image_id, rows in against.gold.groupby("image_id")}
+    return [
+        _score(row, drawn.get(row["annotation_id"], []), _known(row, truth[row["image_id"]]), against)
+        for row in ratings.to_dict("records")
+    ]
+
+
+def _score(rating: dict[Any, Any], drawn: Regions, known: Regions, against: Against) -> GoldImage:
+    height, width = int(rating["height"]), int(rating["width"])
+    matching = match_regions(drawn, known, height, width, against.iou_threshold)
+    small = rle_areas([rle for _, rle in known], height, width) < against.small_share * height * width
+    labels = [label for label, _ in known]
+    return GoldImage(
+        image_id=rating["image_id"],
+        round_id=rating["round_id"],
+        hits=len(matching.matches),
+        drawn=len(drawn),
+        true=len(known),
+        small_hits=sum(bool(small[pair.right]) for pair in matching.matches),
+        small_true=int(small.sum()),
+        outlines=_outlines(matching, drawn, known, height, width),
+        confusions=tuple((known[pair.right][0], drawn[pair.left][0]) for pair in matching.confusions),
+        true_of={name: labels.count(name) for name in sorted(set(labels))},
+        presence=_presence(drawn, known, against.classes),
+        seconds=float("nan") if pd.isna(rating["lead_time_s"]) else float(rating["lead_time_s"]),
     )
 
 
-def _because(figure: Figure, images: Sequence[_Image]) -> Figure:
-    """Nobody can tell from "nothing to count" whether gold was missing or just empty."""
-    if figure.value is not None:
-        return figure
-    return undefined("no object to count on these gold images" if images else "labelled no gold image", figure.n)
+def _outlines(matching: Matching, drawn: Regions, known: Regions, height: int, width: int) -> Outlines:
+    iou = boundary = 0.0
+    offsets = []
+    for pair in matching.matches:
+        ours, theirs = (cut_of(rle, height, width) for rle in (drawn[pair.left][1], known[pair.right][1]))
+        iou += pair.iou
+        boundary += cut_iou(*(band(one, band_width(height, width)) for one in (ours, theirs)))
+        offsets.append(outline_offset(ours, theirs, height, width))
+    found = [offset for offset in offsets if offset is not None]
+    return Outlines(iou, boundary, len(found), sum(one for one, _ in found), sum(one for _, one in found))
 
 
-def _score_image(rating: dict[Any, Any], regions: pd.DataFrame, gold: pd.DataFrame, iou_threshold: float) -> _Image:
-    theirs = regions[regions["annotation_id"] == rating["annotation_id"]]
-    truth = gold[(gold["image_id"] == rating["image_id"]) & (gold["rle"] != "")]
-    _check_size(rating, truth)
-    drawn = list(zip(theirs["label"], theirs["rle"], strict=True))
-    known = list(zip(truth["label"], truth["rle"], strict=True))
-    matching = match_regions(drawn, known, rating["height"], rating["width"], iou_threshold)
-    confusions = tuple(f"{known[pair.right][0]} as {drawn[pair.left][0]}" for pair in matching.confusions)
-    return _Image(len(matching.matches), len(drawn), len(known), matching.iou_sum, confusions)
+def _presence(drawn: Regions, known: Regions, classes: Sequence[str]) -> npt.NDArray[np.int64]:
+    table = np.zeros((2, 2), dtype=np.int64)
+    said, true = ({label for label, _ in regions} for regions in (drawn, known))
+    for name in classes:
+        table[int(name in true), int(name in said)] += 1
+    return table
 
 
-def _check_size(rating: dict[Any, Any], truth: pd.DataFrame) -> None:
-    for width, height in _sizes(truth):
+def _known(rating: dict[Any, Any], rows: pd.DataFrame) -> Regions:
+    truth = rows[rows["rle"] != ""]
+    for width, height in zip(truth["width"].astype(int), truth["height"].astype(int), strict=True):
         if (width, height) != (rating["width"], rating["height"]):
             raise InputError(
                 f"the gold mask of image {rating['image_id']} has {width} x {height} pixels, it was labelled at "
                 f"{rating['width']} x {rating['height']}; make its gold mask again"
             )
-
-
-def _sizes(truth: pd.DataFrame) -> Iterator[tuple[int, int]]:
-    yield from zip(truth["width"].astype(int), truth["height"].astype(int), strict=True)
+    return list(zip(truth["label"], truth["rle"], strict=True))

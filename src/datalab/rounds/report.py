@@ -11,6 +11,8 @@ from datalab.settings import Settings
 from datalab.tables import ANNOTATED_REGIONS, CATALOG, NEXT_BATCH, REJECTED
 from datalab.workspace import Workspace
 
+GOLD_SHOWN = ("f1", "mean_iou", "outline_offset_px", "action", "advice")
+
 
 def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
     """Write reports/round-NNNN.json."""
@@ -35,7 +37,7 @@ def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict
         "double_labelled_images": agreement["double_labelled_images"],
         "agreement": agreement["figures"],
         "agreement_verdict": agreement["verdict"],
-        "gold": {name: {"f1": score["f1"], "mean_iou": score["mean_iou"]} for name, score in gold.items()},
+        "gold": {name: {key: score[key] for key in GOLD_SHOWN} for name, score in gold.items()},
         "evaluation": {"miou": metrics["miou"], **{f"iou {name}": one for name, one in metrics["iou"].items()}},
         "test_images": metrics["test_images"],
         "next_batch": len(read_table(workspace.next_batch, NEXT_BATCH)),

@@ -43,6 +43,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield "agreement: verdict", verdict["value"] or f"none: {verdict['reason']}"
     for annotator, score in report["gold"].items():
         yield f"gold: {annotator}", f"F1 {interval(score['f1'])}, IoU {interval(score['mean_iou'])}"
+        yield from _advice(annotator, score)
     for name, figure in report["evaluation"].items():
         yield f"held-out {name}", interval(figure)
     yield "held-out images", str(report["test_images"])
@@ -80,6 +81,14 @@ def _benefit(found: Report) -> Iterator[tuple[str, str]]:
     yield "proposals: time ratio, all rounds", interval(found["all"]["seconds_per_object"]["ratio"])
     if found["all"]["warning"]:
         yield "warning", found["all"]["warning"]
+
+
+def _advice(annotator: str, score: Report) -> Iterator[tuple[str, str]]:
+    """What to do about somebody and to tell them, where there is something."""
+    if score["action"]["value"] != "none":
+        yield f"action: {annotator}", f"{score['action']['value']}: {score['action']['reason']}"
+    if score["advice"]:
+        yield f"advice: {annotator}", "; ".join(score["advice"])
 
 
 def _seconds(seconds: dict[str, float]) -> str:

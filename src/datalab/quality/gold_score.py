@@ -1,0 +1,194 @@
+"""One annotator against gold: figures with intervals, how they change, what to do and what to tell them."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from datalab.quality.bootstrap import bootstrap_ratios, bootstrap_statistic
+from datalab.quality.figure import Figure, undefined
+from datalab.quality.gold import GoldImage
+from datalab.quality.kappa import cohen_kappa
+from datalab.quality.proportion import beta, newcombe, wilson, wilson_f1
+
+PRIOR_HITS, PRIOR_OBJECTS = 2.0, 4.0
+"""Two hits in four objects are assumed before anything is seen: few gold objects say little about a person."""
+
+
+@dataclass(frozen=True)
+class GoldLimits:
+    """What is done about a skill, and what is worth a piece of advice."""
+
+    least_objects: int
+    """Objects of the truth below which nobody is judged."""
+    target: float
+    """Skill that people should reach."""
+    pause_below: float
+    """Skill below which labels do more harm than good."""
+    recent_rounds: int
+    """Compared with all earlier ones: drift."""
+    advise_px: float
+    """Mean offset of the outlines worth a word."""
+    advise_share: float
+    """Share of objects confused, or marked where nothing is, worth a word: the lower end of its interval."""
+
+
+@dataclass(frozen=True)
+class GoldScore:
+    """Figures of one annotator; rates have Wilson's interval over objects, the others one resampled over images."""
+
+    figures: dict[str, Figure]
+    """f1, precision, recall, recall_small, mean_iou, mean_boundary_iou, outline_offset_px (above 0: too wide),
+    outline_distance_px, presence_kappa, seconds_per_object."""
+    objects: dict[str, int]
+    """matched, confused, missed, extra."""
+    confusions: dict[str, int]
+    """"coin as cup": the truth as what was said, and how often."""
+    skill: Figure
+    """F1 in [0, 1], drawn towards one half where there were few objects, with Beta's interval of 95%."""
+    rounds: dict[str, Figure]
+    """F1 per round."""
+    change: Figure
+    """F1 of the recent rounds minus that of the earlier ones."""
+    median_seconds: float | None
+    images: int
+
+    @property
+    def drifting(self) -> bool:
+        """Whether the recent rounds are worse beyond doubt."""
+        return self.change.high is not None and self.change.high < 0
+
+
+def score_gold(images: Sequence[GoldImage], limits: GoldLimits, rng: np.random.Generator) -> GoldScore:
+    """The score of one person from `gold.score_images`."""
+    hits, drawn, true = _sums(images, "hits", "drawn", "true")
+    confusions = [pair for one in images for pair in one.confusions]
+    confused = len(confusions)
+    seconds = np.array([one.seconds for one in images])
+    figures = {
+        "f1": wilson_f1(hits, drawn + true - hits),
+        "precision": wilson(hits, drawn),
+        "recall": wilson(hits, true),
+        "recall_small": wilson(*_sums(images, "small_hits", "small_true")),
+        **bootstrap_ratios(_ratios(images), rng),
+        "presence_kappa": bootstrap_statistic(
+            np.array([one.presence for one in images]).reshape(-1, 2, 2), cohen_kappa, rng
+        ),
+    }
+    return GoldScore(
+        figures={name: _because(figure, images) for name, figure in figures.items()},
+        objects={
+            "matched": hits,
+            "confused": confused,
+            "missed": true - hits - confused,
+            "extra": drawn - hits - confused,
+        },
+        confusions=dict(
+            sorted(Counter(f"{true} as {said}" for one in images for true, said in one.confusions).items())
+        ),
+        skill=skill_of(hits, drawn, true),
+        rounds={name: _f1(rows) for name, rows in by_round(images).items()},
+        change=change_of(images, limits),
+        median_seconds=None if np.isnan(seconds).all() else float(np.nanmedian(seconds)),
+        images=len(images),
+    )
+
+
+def skill_of(hits: int, drawn: int, true: int) -> Figure:
+    """(hits + 2) / ((drawn + true) / 2 + 4): F1 with two hits among four objects assumed before; Beta's interval.
+
+    An object that was only missed, or only extra, is half a miss, as in F1.
+    """
+    return beta(hits, (drawn + true) / 2 - hits, PRIOR_HITS, PRIOR_OBJECTS - PRIOR_HITS)
+
+
+def action(score: GoldScore, limits: GoldLimits) -> dict[str, str]:
+    """`value`: "none", "warn", "more overlap" or "pause", and the `reason`. Labels are never deleted for it.
+
+    Judged by the skill's interval: more overlap where all of it is below the target, pause where all of it is below
+    `pause_below`; a warning where just the value is below the target, or the recent rounds are worse.
+    """
+    skill = score.skill
+    true = score.objects["matched"] + score.objects["confused"] + score.objects["missed"]
+    assert skill.value is not None
+    assert skill.high is not None
+    shown = f"skill {skill.value:.2f} ({skill.low:.2f} to {skill.high:.2f})"
+    if true < limits.least_objects:
+        return {"value": "none", "reason": f"{true} gold objects; people are judged from {limits.least_objects} on"}
+    if skill.high < limits.pause_below:
+        return {"value": "pause", "reason": f"{shown} is below {limits.pause_below}"}
+    if skill.high < limits.target:
+        return {"value": "more overlap", "reason": f"{shown} is below {limits.target}"}
+    if score.drifting:
+        assert score.change.value is not None
+        return {"value": "warn", "reason": f"F1 fell by {-score.change.value:.2f} against earlier rounds"}
+    if skill.value < limits.target:
+        return {"value": "warn", "reason": f"{shown} may be below {limits.target}"}
+    return {"value": "none", "reason": shown}
+
+
+def as_json(score: GoldScore, limits: GoldLimits, advice: Iterable[str]) -> dict[str, Any]:
+    """Plain numbers."""
+    return {
+        **{name: figure.as_json() for name, figure in score.figures.items()},
+        "objects": score.objects,
+        "confusions": score.confusions,
+        "skill": round(score.skill.value or 0.0, 6),
+        "skill_interval": score.skill.as_json(),
+        "per_round": {name: figure.as_json() for name, figure in score.rounds.items()},
+        "change": score.change.as_json(),
+        "drifting": score.drifting,
+        "action": action(score, limits),
+        "advice": list(advice),
+        "median_seconds": None if score.median_seconds is None else round(score.median_seconds, 1),
+        "images": score.images,
+    }
+
+
+def change_of(images: Sequence[GoldImage], limits: GoldLimits) -> Figure:
+    """F1 of the recent rounds minus that of all earlier ones, with Newcombe's interval; too little gold: undefined."""
+    rounds = list(by_round(images).values())
+    earlier = [one for rows in rounds[: -limits.recent_rounds] for one in rows]
+    recent = [one for rows in rounds[-limits.recent_rounds :] for one in rows]
+    counts = [_sums(rows, "hits", "drawn", "true") for rows in (recent, earlier)]
+    if min(true for *_, true in counts) < limits.least_objects:
+        return undefined(f"fewer than {limits.least_objects} gold objects in the recent rounds or before")
+    (hits, drawn, true), (other_hits, other_drawn, other_true) = counts
+    # F1 is hits / mean number of objects of the two; half an object is rounded up
+    return newcombe(hits, (drawn + true + 1) // 2, other_hits, (other_drawn + other_true + 1) // 2)
+
+
+def by_round(images: Sequence[GoldImage]) -> dict[str, list[GoldImage]]:
+    """round_id, ascending, to its images."""
+    return {name: [one for one in images if one.round_id == name] for name in sorted({one.round_id for one in images})}
+
+
+def _sums(images: Sequence[GoldImage], *names: str) -> list[int]:
+    return [sum(getattr(one, name) for one in images) for name in names]
+
+
+def _f1(images: Sequence[GoldImage]) -> Figure:
+    hits, drawn, true = _sums(images, "hits", "drawn", "true")
+    return _because(wilson_f1(hits, drawn + true - hits), images)
+
+
+def _ratios(images: Sequence[GoldImage]) -> dict[str, tuple[list[float], list[float]]]:
+    hits = [float(one.hits) for one in images]
+    measured = [float(one.outlines.measured) for one in images]
+    timed = [0.0 if np.isnan(one.seconds) else float(one.drawn) for one in images]
+    return {
+        "mean_iou": ([one.outlines.iou for one in images], hits),
+        "mean_boundary_iou": ([one.outlines.boundary_iou for one in images], hits),
+        "outline_offset_px": ([one.outlines.offset_px for one in images], measured),
+        "outline_distance_px": ([one.outlines.distance_px for one in images], measured),
+        "seconds_per_object": ([0.0 if np.isnan(one.seconds) else one.seconds for one in images], timed),
+    }
+
+
+def _because(figure: Figure, images: Sequence[GoldImage]) -> Figure:
+    """Nobody can tell from "nothing to count" whether gold was missing or just empty."""
+    if figure.value is not None or (figure.reason != "nothing to count" and images):
+        return figure
+    return undefined("no object to count on these gold images" if images else "labelled no gold image", figure.n)

@@ -1,0 +1,145 @@
+"""Skill, trend, action and advice, from counts of hits typed by hand or drawn at random."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from datalab.quality.advice import advice
+from datalab.quality.gold import GoldImage, Outlines
+from datalab.quality.gold_score import GoldLimits, GoldScore, action, change_of, score_gold, skill_of
+
+LIMITS = GoldLimits(20, target=0.8, pause_below=0.5, recent_rounds=1, advise_px=1.5, advise_share=0.1)
+
+
+def image(hits: int, drawn: int, true: int, round_id: str = "0001", offset_px: float = 0.0) -> GoldImage:
+    return GoldImage(
+        image_id="i",
+        round_id=round_id,
+        hits=hits,
+        drawn=drawn,
+        true=true,
+        small_hits=0,
+        small_true=0,
+        outlines=Outlines(0.9 * hits, 0.8 * hits, hits, offset_px * hits, abs(offset_px) * hits),
+        confusions=(),
+        true_of={"coin": true},
+        presence=np.array([[1, 0], [0, 1]]),
+        seconds=10.0,
+    )
+
+
+def scored(images: list[GoldImage]) -> GoldScore:
+    return score_gold(images, LIMITS, np.random.default_rng(0))
+
+
+def advised(images: list[GoldImage]) -> list[str]:
+    return advice(images, scored(images), LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("images", "expected", "reason"),
+    [
+        ([image(10, 10, 10)], "none", "10 gold objects; people are judged from 20 on"),
+        ([image(10, 10, 10)] * 4, "none", "skill 0.95 (0.88 to 0.99)"),
+        ([image(7, 10, 10)] * 2, "warn", "skill 0.67 (0.47 to 0.84) may be below 0.8"),
+        ([image(7, 10, 10)] * 10, "more overlap", "skill 0.69 (0.60 to 0.78) is below 0.8"),
+        ([image(3, 10, 10)] * 10, "pause", "skill 0.31 (0.22 to 0.40) is below 0.5"),
+    ],
+)
+def test_what_follows_from_a_skill(images: list[GoldImage], expected: str, reason: str) -> None:
+    assert action(scored(images), LIMITS) == {"value": expected, "reason": reason}
+
+
+def test_somebody_who_gets_worse_is_warned_though_still_good() -> None:
+    images = [image(10, 10, 10, "0001")] * 10 + [image(8, 10, 10, "0002")] * 4
+    one = scored(images)
+    assert one.drifting
+    assert one.change.value == pytest.approx(0.8 - 1)
+    assert action(one, LIMITS) == {"value": "warn", "reason": "F1 fell by 0.20 against earlier rounds"}
+    assert advised(images) == ["got worse: F1 fell by 0.20 against earlier rounds"]
+    assert list(one.rounds) == ["0001", "0002"]
+    assert one.rounds["0002"].value == pytest.approx(0.8)
+
+
+def test_chance_is_no_drift() -> None:
+    one = scored([image(9, 10, 10, "0001")] * 3 + [image(8, 10, 10, "0002")] * 3)
+    assert one.change.value is not None
+    assert one.change.value < 0
+    assert not one.drifting
+    few = scored([image(9, 10, 10, "0001")] * 3 + [image(1, 10, 10, "0002")])
+    assert (few.change.value, few.drifting) == (None, False)
+
+
+def test_drift_is_found_in_time_and_seldom_for_nothing() -> None:
+    """Four rounds of eight gold images of three objects: a fall from 0.95 to 0.7 is seen, an even 0.95 is not."""
+    rng = np.random.default_rng(4)
+
+    def alarms(recent: float) -> float:
+        found = []
+        for _ in range(200):
+            shares = {"0001": 0.95, "0002": 0.95, "0003": recent, "0004": recent}
+            images = [image(int(rng.binomial(3, p)), 3, 3, name) for name, p in shares.items() for _ in range(8)]
+            high = change_of(images, replace(LIMITS, recent_rounds=2)).high
+            found.append(high is not None and high < 0)
+        return float(np.mean(found))
+
+    assert alarms(0.7) > 0.9
+    assert alarms(0.95) < 0.05
+
+
+def test_advice_names_small_objects_when_only_they_are_missed() -> None:
+    one = replace(image(14, 14, 20), small_hits=4, small_true=10)
+    assert advised([one] * 2) == ["misses small objects: 8 of 20 right, of larger ones 20 of 20"]
+    assert advised([image(5, 5, 10)] * 3) == ["misses objects or their class: 15 of 30 right"]
+    assert advised([replace(image(19, 19, 20), small_hits=9, small_true=10)]) == []
+
+
+@pytest.mark.parametrize(
+    ("px", "expected"),
+    [
+        (3.04, ["draws 3.0 px too wide (3.0 to 3.0)"]),
+        (-2.0, ["draws 2.0 px too narrow (2.0 to 2.0)"]),
+        (1.4, []),
+    ],
+)
+def test_advice_on_outlines(px: float, expected: list[str]) -> None:
+    assert advised([image(10, 10, 10, offset_px=px)] * 4) == expected
+
+
+def test_outlines_off_both_ways_are_no_habit() -> None:
+    assert advised([image(10, 10, 10, offset_px=px) for px in (9.0, -5.0, 8.0, -6.0)]) == []
+
+
+def test_advice_on_classes_and_on_what_is_no_object() -> None:
+    mixed = replace(image(7, 10, 10), confusions=(("coin", "cup"),) * 3)
+    assert "takes coin for cup: 6 of 20" in advised([mixed] * 2)
+    assert advised([image(10, 15, 10)] * 2) == ["marks what is no object: 10 of 30"]
+
+
+def test_nothing_seen_nothing_said() -> None:
+    assert advised([]) == []
+
+
+def test_skill_ranks_people_and_its_interval_covers_the_truth() -> None:
+    """200 rounds of three people: 30 images, up to 3 objects each; they miss, confuse and invent by chance."""
+    rng = np.random.default_rng(7)
+    people = {"careful": (0.03, 0.02), "hasty": (0.12, 0.1), "careless": (0.3, 0.25)}
+    truth = {name: 2 * (1 - wrong) / (2 + extra - wrong / 2) for name, (wrong, extra) in people.items()}
+    covered, ranked = [], []
+    for _ in range(200):
+        found = {}
+        for name, (wrong, extra) in people.items():
+            true = int(rng.integers(1, 4, 30).sum())
+            hits = int(rng.binomial(true, 1 - wrong))
+            confused = int(rng.binomial(true - hits, 0.5))
+            drawn = hits + confused + int(rng.binomial(true, extra))
+            found[name] = skill_of(hits, drawn, true)
+        values = [found[name].value or 0 for name in people]
+        ranked.append(values == sorted(values, reverse=True))
+        for name, one in found.items():
+            assert one.low is not None
+            assert one.high is not None
+            covered.append(one.low <= truth[name] <= one.high)
+    assert np.mean(ranked) > 0.95
+    assert np.mean(covered) >= 0.9
