@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from datalab.adapters import sam
+from datalab.adapters.mask_generator import FoundMask
 from datalab.errors import InputError
 
 SHAPE = (100, 200)
-PARAMS = sam.ProposalParams("small", 8, 0.5, 0.5, 0.01, 0.6, 5)
+PARAMS = sam.ProposalParams("small", 8, 0, 0.5, 0.5, 0.01, 0.6, 5)
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,8 @@ PARAMS = sam.ProposalParams("small", 8, 0.5, 0.5, 0.01, 0.6, 5)
     ],
 )
 def test_background_and_crumbs_are_dropped(area: int, box: list[int], kept: bool) -> None:
-    assert sam._is_like_an_object({"area": area, "bbox": box}, SHAPE, PARAMS) is kept
+    corners = (box[0], box[1], box[0] + box[2], box[1] + box[3])
+    assert sam._is_like_an_object(FoundMask("", corners, area, 0.9, 0.9), SHAPE, PARAMS) is kept
 
 
 @pytest.mark.parametrize("content", [None, b"garbage"])

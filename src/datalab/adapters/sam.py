@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -11,17 +10,18 @@ import pandas as pd
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from segment_anything import SamAutomaticMaskGenerator, SamPredictor, sam_model_registry
+from segment_anything import SamPredictor, sam_model_registry
 from segment_anything.modeling import Sam
 
 from datalab.adapters.checkpoints import SMALL, check_official, checkpoint_path, sha256_of
+from datalab.adapters.mask_generator import FoundMask, GeneratorParams, generate_masks
 from datalab.adapters.sam_small import build_small_sam
 from datalab.errors import InputError
 from datalab.masks import BoolMask, iou_matrix, mask_to_rle, rle_to_mask
 from datalab.tables import PROPOSALS
 
 LARGEST_SIDE = 1024
-"""Masks are made at most this large and scaled up: SAM's own resolution is no finer."""
+"""Masks are made at most this large and scaled up: SAM's own resolution is no finer. Tiles see as much each."""
 SAME_OBJECT_IOU = 0.75
 WIDTH_TO_TYPE = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
@@ -35,6 +35,8 @@ class ProposalParams:
     checkpoint: str
     """"small", an official name (`datalab models list`), or the path of a .pth file."""
     points_per_side: int
+    tile_layers: int
+    """0: the whole image at once; 1: also its four quarters, overlapping; 2: also sixteen parts."""
     min_predicted_iou: float
     min_stability: float
     min_area_share: float
@@ -81,27 +83,21 @@ def propose_regions(sam: Sam, version: str, image_id: str, pixels: Pixels, param
     covers the same object (IoU above 0.75).
     """
     height, width = pixels.shape[:2]
-    small = _shrink(pixels)
-    generator = SamAutomaticMaskGenerator(
-        sam,
-        points_per_side=params.points_per_side,
-        pred_iou_thresh=params.min_predicted_iou,
-        stability_score_thresh=params.min_stability,
-        output_mode="coco_rle",
-    )
-    found = [one for one in generator.generate(small) if _is_like_an_object(one, small.shape[:2], params)]
-    found.sort(key=lambda one: one["predicted_iou"] * one["stability_score"], reverse=True)
+    small = _shrink(pixels, LARGEST_SIDE * 2**params.tile_layers)
+    wanted = GeneratorParams(params.points_per_side, params.min_predicted_iou, params.min_stability, params.tile_layers)
+    found = [one for one in generate_masks(sam, small, wanted) if _is_like_an_object(one, small.shape[:2], params)]
+    found.sort(key=lambda one: one.predicted_iou * one.stability, reverse=True)
     kept = _one_per_object(found, small.shape[:2])[: params.max_regions]
     rows = [
         {
             "image_id": image_id,
             "region_id": f"{image_id}-p{number}",
             "label": "",
-            "rle": _full_size(one["segmentation"]["counts"], small.shape[:2], (height, width)),
+            "rle": _full_size(one.rle, small.shape[:2], (height, width)),
             "height": height,
             "width": width,
-            "predicted_iou": float(np.clip(one["predicted_iou"], 0, 1)),
-            "stability": float(np.clip(one["stability_score"], 0, 1)),
+            "predicted_iou": float(np.clip(one.predicted_iou, 0, 1)),
+            "stability": float(np.clip(one.stability, 0, 1)),
             "model_version": version,
         }
         for number, one in enumerate(kept)
@@ -131,25 +127,25 @@ def _load_official(path: Path) -> Sam:
     return sam
 
 
-def _shrink(pixels: Pixels) -> Pixels:
+def _shrink(pixels: Pixels, largest_side: int) -> Pixels:
     longest = max(pixels.shape[:2])
-    if longest <= LARGEST_SIDE:
+    if longest <= largest_side:
         return pixels
-    height, width = (max(1, round(side * LARGEST_SIDE / longest)) for side in pixels.shape[:2])
+    height, width = (max(1, round(side * largest_side / longest)) for side in pixels.shape[:2])
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def _is_like_an_object(found: dict[str, Any], shape: tuple[int, ...], params: ProposalParams) -> bool:
+def _is_like_an_object(found: FoundMask, shape: tuple[int, ...], params: ProposalParams) -> bool:
     """Of an object's size, and not reaching from side to side both ways, as what lies behind objects does."""
-    share = found["area"] / (shape[0] * shape[1])
-    _, _, width, height = found["bbox"]  # to the last pixel's middle, so one less than there are pixels
-    reaches_all_sides = width >= shape[1] - 1 and height >= shape[0] - 1
+    share = found.area / (shape[0] * shape[1])
+    left, top, right, bottom = found.box
+    reaches_all_sides = right - left >= shape[1] - 1 and bottom - top >= shape[0] - 1
     return bool(params.min_area_share <= share <= params.max_area_share) and not reaches_all_sides
 
 
-def _one_per_object(found: list[dict[str, Any]], shape: tuple[int, ...]) -> list[dict[str, Any]]:
+def _one_per_object(found: list[FoundMask], shape: tuple[int, ...]) -> list[FoundMask]:
     """`found`, best first, without those that repeat a better one."""
-    rles = [one["segmentation"]["counts"] for one in found]
+    rles = [one.rle for one in found]
     overlap = iou_matrix(rles, rles, shape[0], shape[1])
     kept: list[int] = []
     for place in range(len(found)):

@@ -1,0 +1,134 @@
+"""Masks for everything: ours against segment_anything's SamAutomaticMaskGenerator, same weights, 32 x 32 points.
+
+Each repeat is another photograph. `end_to_end` compares a JPEG's way to Label Studio's JSON with encoder and decoder
+alone. Images named as arguments are compared too, without timing: python benchmarks/mask_generator.py photos/*.jpg
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from io import BytesIO
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy.optimize import linear_sum_assignment
+from segment_anything import SamAutomaticMaskGenerator, SamPredictor
+from segment_anything.modeling import Sam
+from segment_anything.utils.amg import build_point_grid
+from skimage import data
+from tqdm import tqdm
+
+from datalab.adapters.label_studio.results import region_to_result
+from datalab.adapters.mask_generator import GeneratorParams, generate_masks
+from datalab.adapters.sam import load_sam
+from datalab.adapters.sam_decoder import PointDecoder
+from datalab.masks import iou_matrix
+from measure import median_ratio, print_result
+
+NAMES = ("coffee", "astronaut", "chelsea", "rocket", "coins", "camera")
+REPEATS = 6
+PARAMS = GeneratorParams(points_per_side=32, min_predicted_iou=0.45, min_stability=0.6, tile_layers=0)
+"""The thresholds of params.yaml for the small SAM."""
+LEAST_IOU, MOST_COUNT = 0.97, 0.05
+
+
+def photographs() -> list[bytes]:
+    """JPEGs of scikit-image's photographs."""
+    files = []
+    for name in NAMES:
+        file = BytesIO()
+        Image.fromarray(np.asarray(getattr(data, name)())).convert("RGB").save(file, "JPEG", quality=92)
+        files.append(file.getvalue())
+    return files
+
+
+def pixels_of(file: bytes) -> Any:
+    """(H, W, 3) uint8."""
+    return np.asarray(Image.open(BytesIO(file)).convert("RGB"))
+
+
+def to_label_studio(sam: Sam, file: bytes) -> str:
+    """A JPEG's way to the JSON of a prediction."""
+    pixels = pixels_of(file)
+    found = generate_masks(sam, pixels, PARAMS)
+    size = pixels.shape[:2]
+    return json.dumps([region_to_result(str(n), "object", one.rle, *size) for n, one in enumerate(found)])
+
+
+def network_alone(sam: Sam, pixels: Any) -> None:
+    """Encoder, and decoder with the masks of the prompts that are good enough."""
+    with torch.inference_mode():
+        predictor = SamPredictor(sam)
+        predictor.set_image(pixels)
+        decoder = PointDecoder(sam, predictor.features)
+        grid = build_point_grid(PARAMS.points_per_side) * np.array(pixels.shape[1::-1])
+        points = torch.as_tensor(predictor.transform.apply_coords(grid, pixels.shape[:2]))
+        for batch in torch.split(points, 64):
+            decoded = decoder.decode(batch)
+            good = torch.nonzero((decoded.predicted_iou > PARAMS.min_predicted_iou).any(dim=1)).flatten()
+            if len(good):
+                decoder.masks(decoded, good)
+
+
+def agreement(pairs: Iterator[tuple[list[str], list[str], tuple[int, int]]]) -> dict[str, float | int]:
+    """Over all images: IoU of masks matched one to one, and how many there are on both sides."""
+    ious: list[float] = []
+    ours = theirs = 0
+    for found, expected, size in pairs:
+        overlap = iou_matrix(found, expected, *size)
+        ious += overlap[linear_sum_assignment(-overlap)].tolist()
+        ours, theirs = ours + len(found), theirs + len(expected)
+    return {"matched_iou": round(float(np.mean(ious)), 4), "masks": ours, "masks_of_peer": theirs}
+
+
+def main() -> None:
+    """Measure and print."""
+    torch.set_num_threads(1)
+    sam = load_sam("small").requires_grad_(False)
+    peer = SamAutomaticMaskGenerator(
+        sam,
+        points_per_side=PARAMS.points_per_side,
+        pred_iou_thresh=PARAMS.min_predicted_iou,
+        stability_score_thresh=PARAMS.min_stability,
+        output_mode="coco_rle",
+    )
+    files = photographs()
+    further = [Path(name).read_bytes() for name in sys.argv[1:]]
+    ours_next, peer_next, whole_next, network_next = (cycle(files) for _ in range(4))
+    ratio = {
+        "generator": median_ratio(
+            lambda: generate_masks(sam, pixels_of(next(ours_next)), PARAMS),
+            lambda: peer.generate(pixels_of(next(peer_next))),
+            REPEATS,
+        ),
+        "end_to_end": median_ratio(
+            lambda: to_label_studio(sam, next(whole_next)),
+            lambda: network_alone(sam, pixels_of(next(network_next))),
+            REPEATS,
+        ),
+    }
+
+    def compared() -> Iterator[tuple[list[str], list[str], tuple[int, int]]]:
+        for file in tqdm([*files, *further], "compare", unit="image", disable=None):
+            pixels = pixels_of(file)
+            found = [one.rle for one in generate_masks(sam, pixels, PARAMS)]
+            expected = [one["segmentation"]["counts"] for one in peer.generate(pixels)]
+            yield found, expected, pixels.shape[:2]
+
+    quality = agreement(compared())
+    counts = abs(quality["masks"] / quality["masks_of_peer"] - 1)
+    gate = quality["matched_iou"] >= LEAST_IOU and counts <= MOST_COUNT
+    name = (
+        f"segment-anything {version('segment-anything')} SamAutomaticMaskGenerator, torch {torch.__version__}, 1 thread"
+    )
+    sizes = {"points": PARAMS.points_per_side**2, "images": len(files) + len(further), **quality}
+    print_result("mask_generator", ratio, name, sizes, REPEATS, bool(gate))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""From SAM's small logits to masks of an image's size, each only where it lies.
+
+SAM enlarges its logits twice, to the size of its input and to that of the image. Both steps are linear and separate in
+rows and columns, so that one matrix per axis does both, and any window of the result can be had without the rest.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pycocotools import mask as coco
+from torch.nn import functional
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+BLOCK = 128
+"""Rows of the enlarged mask made at a time: each needs a few rows of the small one."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """How one axis is enlarged: output place i is `matrix[i] @ logits`, of which only low[i] to high[i] count."""
+
+    matrix: Floats
+    low: Ints
+    high: Ints
+
+    @classmethod
+    def of(cls, cells: int, input_side: int, used: int, out: int) -> "Axis":
+        """`cells` of the logits over `input_side` pixels of SAM's input, whose first `used` are the image of `out`."""
+        identity = torch.eye(cells)[None]
+        large = functional.interpolate(identity, size=input_side, mode="linear", align_corners=False)[..., :used]
+        matrix = functional.interpolate(large, size=out, mode="linear", align_corners=False)[0].T.contiguous().numpy()
+        counts = matrix > 0
+        return cls(matrix, counts.argmax(axis=1), cells - 1 - counts[:, ::-1].argmax(axis=1))
+
+    def window(self, cells: npt.NDArray[np.bool_]) -> tuple[int, int]:
+        """First and last + 1 output place that any of the marked `cells` reaches; (0, 0) for none."""
+        marked = np.flatnonzero(cells)
+        if len(marked) == 0:
+            return 0, 0
+        return int(np.searchsorted(self.high, marked[0])), int(np.searchsorted(self.low, marked[-1], side="right"))
+
+    def enlarge(self, logits: Floats, start: int, stop: int) -> Floats:
+        """Places `start` to `stop` of the (cells, k) logits enlarged along the first axis: (stop - start, k)."""
+        blocks = []
+        for first in range(start, stop, BLOCK):
+            last = min(first + BLOCK, stop)
+            low, high = self.low[first], self.high[last - 1] + 1
+            blocks.append(self.matrix[first:last, low:high] @ logits[low:high])
+        return np.concatenate(blocks) if blocks else np.zeros((0, logits.shape[1]), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A mask as the places where it begins and ends, in the column by column order of COCO's run-length code."""
+
+    changes: Ints
+    """Flat places (x * height + y), sorted, of even number: from the first of each pair up to before the second."""
+    box: tuple[int, int, int, int]
+    """x0, y0, x1, y1 of the outermost pixels, the ends included; zeros where the mask is empty."""
+    stability: float
+    """IoU of the masks cut at the two offsets; NaN where neither has a pixel."""
+
+    @property
+    def area(self) -> int:
+        """Pixels inside."""
+        return int((self.changes[1::2] - self.changes[::2]).sum())
+
+
+class Enlarger:
+    """Makes outlines from the logits of one tile of an image."""
+
+    def __init__(self, grid: tuple[int, int], input_side: int, used: tuple[int, int], out: tuple[int, int]) -> None:
+        """(h, w) of the logits; the side of SAM's square input; its part that is the tile; the tile's own (h, w)."""
+        self.y = Axis.of(grid[0], input_side, used[0], out[0])
+        self.x = Axis.of(grid[1], input_side, used[1], out[1])
+
+    def outline(self, logits: Floats, threshold: float, offset: float) -> Outline:
+        """The mask of (h, w) logits above `threshold`, in the tile; stability as SAM's authors define it."""
+        near = logits > threshold - offset
+        top, bottom = self.y.window(np.asarray(near.any(axis=1)))
+        left, right = self.x.window(np.asarray(near.any(axis=0)))
+        # enlarged values are mixtures of the cells round them: outside of the window none exceeds the lower cutoff
+        rows = self.y.enlarge(logits, top, bottom)
+        values = self.x.enlarge(np.ascontiguousarray(rows.T), left, right)
+        union = int(np.count_nonzero(values > threshold - offset))
+        stable = int(np.count_nonzero(values > threshold + offset))
+        changes, box = _changes(values > threshold, left, top, len(self.y.matrix))
+        return Outline(changes, box, stable / union if union else float("nan"))
+
+
+def outline_to_rle(outline: Outline, tile: tuple[int, int, int, int], height: int, width: int) -> str:
+    """COCO compressed RLE, for an image of (height, width), of an outline in its `tile` (x0, y0, x1, y1)."""
+    tile_height = tile[3] - tile[1]
+    if (tile_height, tile[2] - tile[0]) == (height, width):
+        changes = outline.changes
+    else:
+        changes = _moved(outline.changes, tile, tile_height, height)
+    ends = np.concatenate([[0], changes, [height * width]])
+    counts = np.diff(ends)
+    if counts[-1] == 0:
+        counts = counts[:-1]
+    encoded = coco.frPyObjects({"counts": counts.tolist(), "size": [height, width]}, height, width)["counts"]
+    return str(encoded.decode("ascii"))
+
+
+def _changes(mask: npt.NDArray[np.bool_], left: int, top: int, height: int) -> tuple[Ints, tuple[int, int, int, int]]:
+    """`mask`: (columns, rows) of a window whose corner is (left, top) in a tile of this height."""
+    columns, rows = mask.shape
+    framed = np.zeros((columns, rows + 2), dtype=bool)
+    framed[:, 1:-1] = mask
+    x, y = np.nonzero(framed[:, 1:] != framed[:, :-1])
+    if len(x) == 0:
+        return np.zeros(0, dtype=np.int64), (0, 0, 0, 0)
+    box = (left + int(x[0]), top + int(y[::2].min()), left + int(x[-1]), top + int(y[1::2].max()) - 1)
+    return _joined((x + left) * height + y + top), box
+
+
+def _joined(changes: Ints) -> Ints:
+    """Without ends where the next run begins: a run may go on in the next column."""
+    goes_on = np.flatnonzero(changes[1:-1:2] == changes[2::2])
+    return np.delete(changes, np.concatenate([2 * goes_on + 1, 2 * goes_on + 2])) if len(goes_on) else changes
+
+
+def _moved(changes: Ints, tile: tuple[int, int, int, int], tile_height: int, height: int) -> Ints:
+    """The same pixels in the whole image; runs over several columns of the tile fall apart."""
+    starts, ends = changes[::2], changes[1::2]
+    first, last = starts // tile_height, (ends - 1) // tile_height
+    parts = last - first + 1
+    run = np.repeat(np.arange(len(starts)), parts)
+    column = first[run] + np.arange(len(run)) - np.repeat(np.cumsum(parts) - parts, parts)
+    begin = np.maximum(starts[run], column * tile_height) - column * tile_height
+    end = np.minimum(ends[run], (column + 1) * tile_height) - column * tile_height
+    offset = (column + tile[0]) * height + tile[1]
+    return _joined(np.stack([begin + offset, end + offset], axis=1).ravel())

@@ -1,0 +1,154 @@
+"""Against the generator and the helpers of segment_anything itself, on real photographs and random logits."""
+
+import logging
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from segment_anything import SamAutomaticMaskGenerator, SamPredictor
+from segment_anything.modeling import Sam
+from segment_anything.utils.amg import (
+    batched_mask_to_box,
+    calculate_stability_score,
+    coco_encode_rle,
+    mask_to_rle_pytorch,
+)
+from skimage import data
+
+from datalab.adapters import mask_generator
+from datalab.adapters.mask_generator import GeneratorParams, generate_masks
+from datalab.adapters.mask_windows import Enlarger, outline_to_rle
+from datalab.adapters.sam import load_sam
+from datalab.adapters.sam_decoder import Decoded, PointDecoder
+
+Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+
+
+@pytest.fixture(scope="module")
+def sam() -> Sam:
+    return load_sam("small").requires_grad_(False)
+
+
+def photograph(name: str, width: int, height: int) -> Pixels:
+    picture = np.asarray(getattr(data, name)())
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def reference(sam: Sam, picture: Pixels, params: GeneratorParams) -> list[tuple[str, float, float, int]]:
+    generator = SamAutomaticMaskGenerator(
+        sam,
+        points_per_side=params.points_per_side,
+        pred_iou_thresh=params.min_predicted_iou,
+        stability_score_thresh=params.min_stability,
+        crop_n_layers=params.tile_layers,
+        output_mode="coco_rle",
+    )
+    return [
+        (one["segmentation"]["counts"], one["predicted_iou"], one["stability_score"], one["area"])
+        for one in generator.generate(picture)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "params"),
+    [
+        ("coffee", (240, 160), GeneratorParams(8, 0.4, 0.5, 0)),
+        ("astronaut", (120, 200), GeneratorParams(8, 0.5, 0.7, 0)),
+        ("rocket", (300, 200), GeneratorParams(4, 0.3, 0.5, 1)),
+    ],
+)
+def test_masks_are_those_of_the_reference(sam: Sam, name: str, size: tuple[int, int], params: GeneratorParams) -> None:
+    picture = photograph(name, *size)
+    expected = reference(sam, picture, params)
+    found = generate_masks(sam, picture, params)
+    assert len(expected) >= 3
+    assert [one.rle for one in found] == [rle for rle, *_ in expected]
+    for one, (_, predicted_iou, stability, area) in zip(found, expected, strict=True):
+        assert one.predicted_iou == pytest.approx(predicted_iou, abs=1e-5)
+        assert one.stability == pytest.approx(stability, abs=1e-3)
+        assert one.area == area
+
+
+def test_nothing_good_enough_is_no_mask(sam: Sam) -> None:
+    assert generate_masks(sam, photograph("coffee", 60, 40), GeneratorParams(3, 0.999, 0.5, 1)) == []
+
+
+def test_the_decoder_is_the_official_one(sam: Sam) -> None:
+    torch.manual_seed(1)
+    predictor = SamPredictor(sam)
+    predictor.set_image(photograph("chelsea", 90, 60))
+    points = torch.rand(7, 2) * 160
+    with torch.no_grad():
+        labels = torch.ones(7, 1, dtype=torch.int)
+        _, iou, logits = predictor.predict_torch(points[:, None], labels, return_logits=True)
+        decoder = PointDecoder(sam, predictor.features)
+        decoded = decoder.decode(points)
+        some = torch.tensor([5, 0, 2])
+        torch.testing.assert_close(decoded.predicted_iou, iou, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(decoder.masks(decoded, some), logits[some], atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("height", "width"), [(256, 171), (100, 150), (600, 377), (3, 1), (1, 300)])
+@pytest.mark.parametrize("scale", [0.4, 3.0])
+def test_a_window_is_cut_from_what_the_reference_enlarges(sam: Sam, height: int, width: int, scale: float) -> None:
+    rng = np.random.default_rng(height)
+    noise = cv2.GaussianBlur(rng.normal(0, 1, (64, 64)).astype(np.float32), (0, 0), scale) * 12 * scale
+    noise[rng.integers(64) :, :] -= 20
+    longest = max(height, width)
+    used = (int(height * 256 / longest + 0.5), int(width * 256 / longest + 0.5))
+    full = sam.postprocess_masks(torch.from_numpy(noise)[None, None], used, (height, width))[0]
+    outline = Enlarger((64, 64), 256, used, (height, width)).outline(noise, 0.0, 1.0)
+    mask = full > 0
+    assert outline_to_rle(outline, (0, 0, width, height), height, width) == coco_encode_rle(
+        mask_to_rle_pytorch(mask)[0]
+    )["counts"]  # fmt: skip
+    assert list(outline.box) == batched_mask_to_box(mask)[0].tolist()
+    assert outline.area == int(mask.sum())
+    np.testing.assert_allclose(outline.stability, calculate_stability_score(full, 0.0, 1.0)[0].item(), atol=1e-3)
+
+
+@pytest.mark.parametrize("tile", [(0, 0, 5, 4), (3, 2, 8, 6), (3, 0, 8, 7), (0, 3, 11, 7)])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.95, 1.0])
+def test_a_tile_finds_its_place_in_the_image(tile: tuple[int, int, int, int], share: float) -> None:
+    height, width = 7, 11
+    rng = np.random.default_rng(2)
+    rows, columns = tile[3] - tile[1], tile[2] - tile[0]
+    logits = np.where(rng.random((rows, columns)) < share, 9.0, -9.0).astype(np.float32)
+    enlarger = Enlarger((rows, columns), 32, (32, 32), (rows, columns))
+    full = torch.zeros(1, height, width, dtype=torch.bool)
+    cells = torch.from_numpy(logits)[None, None]
+    large = torch.nn.functional.interpolate(cells, size=(32, 32), mode="bilinear", align_corners=False)
+    small = torch.nn.functional.interpolate(large, size=(rows, columns), mode="bilinear", align_corners=False)
+    full[0, tile[1] : tile[3], tile[0] : tile[2]] = small[0, 0] > 0
+    found = outline_to_rle(enlarger.outline(logits, 0.0, 1.0), tile, height, width)
+    assert found == coco_encode_rle(mask_to_rle_pytorch(full)[0])["counts"]
+
+
+def test_a_full_gpu_halves_the_batch_and_says_so(
+    sam: Sam, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    picture, params = photograph("coffee", 120, 80), GeneratorParams(5, 0.3, 0.3, 0)
+    expected = generate_masks(sam, picture, params)
+    decode = PointDecoder.decode
+
+    def too_much(self: PointDecoder, points: torch.Tensor) -> Decoded:
+        if len(points) > 6:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return decode(self, points)
+
+    monkeypatch.setattr(PointDecoder, "decode", too_much)
+    monkeypatch.setattr(mask_generator, "PLACES_PER_BATCH", 20 * 256)
+    with caplog.at_level(logging.WARNING):
+        found = generate_masks(sam, picture, params)
+    assert [one.rle for one in found] == [one.rle for one in expected]
+    assert "going on with 5 prompts at a time" in caplog.text
+
+
+def test_memory_that_one_prompt_fills_is_an_error(sam: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_much(self: PointDecoder, points: torch.Tensor) -> Decoded:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(PointDecoder, "decode", too_much)
+    with pytest.raises(torch.OutOfMemoryError):
+        generate_masks(sam, photograph("coffee", 60, 40), GeneratorParams(2, 0.3, 0.3, 0))
