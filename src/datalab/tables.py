@@ -23,6 +23,10 @@ REGIONS = ("image_id", "region_id", "label", "rle", "height", "width")
 GOLD = REGIONS
 """Ground truth, exact masks. A gold image with nothing in it has one row with label "" and rle ""."""
 
+GOLD_EVENTS = ("image_id", "action", "reason", "by", "round_id", "at")
+"""What happened to gold images, oldest first, never edited. `action`: one of gold_ledger.ACTIONS; `round_id`: the
+newest round then, "0000" before the first; `at`: UTC, ISO 8601. The first gold has no row."""
+
 PROPOSALS = (*REGIONS, "predicted_iou", "stability", "model_version")
 """Masks that SAM proposes; the two scores are in [0, 1]."""
 

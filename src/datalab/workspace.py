@@ -71,6 +71,11 @@ class Workspace:
         return self.data / "gold.parquet"
 
     @property
+    def gold_events(self) -> Path:
+        """Table GOLD_EVENTS."""
+        return self.data / "gold_events.parquet"
+
+    @property
     def rounds(self) -> Path:
         """One folder per round, append-only."""
         return self.data / "rounds"

@@ -6,7 +6,7 @@ import pandas as pd
 from datalab.rounds.batch import BatchParams, choose_gold, compose_batch, rotate_gold
 from datalab.tables import ROUND_BATCH
 
-PARAMS = BatchParams(seed=1, images=4, overlap=3, overlap_share=0.5, gold=2, unaided_share=0.25)
+PARAMS = BatchParams(1, images=4, overlap=3, overlap_share=0.5, careful_overlap_share=1.0, gold=2, unaided_share=0.25)
 CHOSEN = pd.DataFrame({"image_id": list("abcdef"), "rank": range(6), "reason": "cold_start"})
 
 
@@ -70,7 +70,7 @@ def test_gold_covers_rare_classes_and_leaves_near_copies_out() -> None:
             "width": 1,
         }
     )
-    catalog = pd.DataFrame({"image_id": list("abcdef"), "duplicate_group": list("abcddf")})
+    catalog = pd.DataFrame({"image_id": list("abcdef"), "duplicate_group": list("abcddf"), "source": "x.png"})
     catalog.loc[catalog["image_id"] == "e", "duplicate_group"] = "e"
     catalog.loc[catalog["image_id"] == "d", "duplicate_group"] = "a"
     gold = choose_gold(truth, catalog, 3, rng())
@@ -78,3 +78,13 @@ def test_gold_covers_rare_classes_and_leaves_near_copies_out() -> None:
     assert set(gold["image_id"]) >= {"e", "f"}
     assert not set(gold["image_id"]) & {"a", "d"}
     assert choose_gold(truth, catalog, 0, rng()).empty
+
+
+def test_gold_is_dealt_over_the_folders_images_came_from() -> None:
+    ids = list("abcdefgh")
+    truth = pd.DataFrame({"image_id": ids, "region_id": ids, "label": "cup", "rle": "", "height": 1, "width": 1})
+    sources = [f"{'night' if image_id in 'ab' else 'day'}/{image_id}.png" for image_id in ids]
+    catalog = pd.DataFrame({"image_id": ids, "duplicate_group": ids, "source": sources})
+    for seed in range(5):
+        gold = choose_gold(truth, catalog, 2, np.random.default_rng(seed))
+        assert len(set(gold["image_id"]) & {"a", "b"}) == 1

@@ -7,7 +7,7 @@ import pytest
 from datalab.adapters.files import read_table, write_table
 from datalab.errors import InputError
 from datalab.stages.collect import run
-from datalab.tables import ANNOTATED_REGIONS, ANNOTATIONS, RATINGS
+from datalab.tables import ANNOTATED_REGIONS, ANNOTATIONS, GOLD, RATINGS, empty
 from tests.quality.images import Box
 from tests.stages.rounds_folder import write_round
 
@@ -15,7 +15,9 @@ COIN: Box = ("coin", 0, 0, 4, 4)
 
 
 def collected(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    run(folder, folder / "ratings.parquet", folder / "regions.parquet")
+    if not (folder / "gold.parquet").exists():
+        write_table(folder / "gold.parquet", empty(GOLD))
+    run(folder, folder / "gold.parquet", folder / "ratings.parquet", folder / "regions.parquet")
     ratings = read_table(folder / "ratings.parquet", RATINGS)
     return ratings, read_table(folder / "regions.parquet", ANNOTATED_REGIONS)
 
@@ -31,6 +33,13 @@ def test_ratings_regions_and_roles(tmp_path: Path) -> None:
     assert regions["image_id"].tolist() == ["a", "a", "b"]
     assert regions["region_id"].is_unique
     assert set(regions["origin"]) == {"manual"}
+
+
+def test_what_became_gold_later_is_gold_in_every_round(tmp_path: Path) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", [COIN]), ("b", "ann", [])])
+    write_table(tmp_path / "gold.parquet", pd.DataFrame([("a", "t", "", "", 6, 8)], columns=list(GOLD)))
+    ratings, _ = collected(tmp_path)
+    assert ratings["role"].tolist() == ["gold", "batch"]
 
 
 def test_the_newest_of_one_person_counts_and_skipped_ones_do_not(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from datalab.adapters.files import read_json, read_table, write_table
 from datalab.stages import agree, collect, consensus, score_gold
-from datalab.tables import CONSENSUS, DECISIONS, GOLD, empty
+from datalab.tables import CONSENSUS, DECISIONS, GOLD, GOLD_EVENTS, empty
 from tests.quality.images import HEIGHT, WIDTH, Box, rle
 from tests.stages.rated_folder import write_catalog
 from tests.stages.rounds_folder import Answer, write_round
@@ -20,7 +20,7 @@ PEOPLE = ("ann", "bob", "cat")
 CLASSES = """classes: [{id: 1, name: coin, color: "#ff0000"}, {id: 2, name: cup, color: "#00ff00"}]"""
 AGREE = agree.Params(1, 0.5, least_images=50, least_of_class=10, reliable=0.8, small_share=0.1, large_share=0.3)
 
-SCORE = score_gold.Params(2, 0.5, 0.1, 20, 0.8, 0.5, 1, 1.5, 0.1)
+SCORE = score_gold.Params(2, 0.5, 0.1, 20, 0.8, 0.5, 1, 1.5, 0.1, suspect_gap=0.3)
 
 
 @pytest.fixture
@@ -34,10 +34,12 @@ def run_stages(folder: Path, answers: list[Answer], gold: pd.DataFrame) -> tuple
     write_round(folder / "rounds", "0001", answers, gold=tuple(gold["image_id"]))
     write_table(folder / "gold.parquet", gold)
     ratings, regions = folder / "ratings.parquet", folder / "regions.parquet"
-    collect.run(folder / "rounds", ratings, regions)
+    collect.run(folder / "rounds", folder / "gold.parquet", ratings, regions)
     rated = agree.Inputs(ratings, regions, write_catalog(folder, {}), folder / "guidelines")
     agree.run(rated, folder / "pairs.parquet", folder / "agreement.json", AGREE)
-    score_gold.run(ratings, regions, folder / "gold.parquet", folder / "gold.json", SCORE)
+    write_table(folder / "events.parquet", empty(GOLD_EVENTS))
+    on_gold = score_gold.Inputs(ratings, regions, folder / "gold.parquet", folder / "events.parquet")
+    score_gold.run(on_gold, folder / "gold.json", SCORE)
     write_table(folder / "decisions.parquet", empty(DECISIONS))
     inputs = consensus.Inputs(ratings, regions, folder / "gold.json", folder / "decisions.parquet")
     names = ("consensus.parquet", "adjudication.parquet", "disagreement", "consensus.json")

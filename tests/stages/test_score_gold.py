@@ -6,21 +6,33 @@ import pytest
 
 from datalab.adapters.files import read_json, write_table
 from datalab.errors import InputError
-from datalab.stages.score_gold import Params, run
-from datalab.tables import GOLD, empty
+from datalab.stages.score_gold import Inputs, Params, run
+from datalab.tables import GOLD, GOLD_EVENTS, empty
 from tests.quality.images import HEIGHT, WIDTH, Box, rle
 from tests.stages.rated_folder import write_rated
 
 COIN: Box = ("coin", 0, 0, 4, 4)
-PARAMS = Params(2, 0.5, 0.1, 20, target=0.8, pause_below=0.5, recent_rounds=1, advise_px=1.5, advise_share=0.1)
+PARAMS = Params(
+    2, 0.5, 0.1, 20, target=0.8, pause_below=0.5, recent_rounds=1, advise_px=1.5, advise_share=0.1, suspect_gap=0.3
+)
 TRUTH = pd.DataFrame([("g", "t", "coin", rle(0, 0, 4, 4), HEIGHT, WIDTH)], columns=list(GOLD))
 
 
-def report(folder: Path, answers: dict[tuple[str, str], list[Box]], gold: pd.DataFrame = TRUTH) -> Any:
+Answers = dict[tuple[str, str], list[Box]]
+
+
+def whole_report(folder: Path, answers: Answers, gold: pd.DataFrame = TRUTH, events: tuple[str, ...] = ()) -> Any:
+    """`events`: what happened to image g, all in the round of the ratings."""
     ratings, regions = write_rated(folder, answers)
     write_table(folder / "gold.parquet", gold)
-    run(ratings, regions, folder / "gold.parquet", folder / "gold.json", PARAMS)
-    return read_json(folder / "gold.json")["annotators"]
+    rows = [("g", action, "because", "ann", "0001", "2026-01-01") for action in events]
+    write_table(folder / "events.parquet", pd.DataFrame(rows, columns=list(GOLD_EVENTS)))
+    run(Inputs(ratings, regions, folder / "gold.parquet", folder / "events.parquet"), folder / "gold.json", PARAMS)
+    return read_json(folder / "gold.json")
+
+
+def report(folder: Path, answers: Answers, gold: pd.DataFrame = TRUTH) -> Any:
+    return whole_report(folder, answers, gold)["annotators"]
 
 
 def test_everybody_is_scored_on_gold_only(tmp_path: Path) -> None:
@@ -34,6 +46,24 @@ def test_everybody_is_scored_on_gold_only(tmp_path: Path) -> None:
     assert found["bob"]["per_round"]["0001"]["value"] == 0
     assert found["bob"]["action"] == {"value": "none", "reason": "1 gold objects; people are judged from 20 on"}
     assert found["bob"]["advice"] == []
+
+
+def test_nobody_is_judged_by_gold_that_is_contested_or_came_after_the_labels(tmp_path: Path) -> None:
+    answers: Answers = {("g", "ann"): [COIN]}
+    for events in (("contested",), ("contested", "disputed"), ("added",)):
+        assert whole_report(tmp_path, answers, events=events)["annotators"]["ann"]["images"] == 0
+    for events in (("contested", "upheld"), ("leaked",), ("retired",)):
+        assert whole_report(tmp_path, answers, events=events)["annotators"]["ann"]["images"] == 1
+
+
+def test_gold_that_people_contradict_together_is_suspect(tmp_path: Path) -> None:
+    people = ("ann", "bob", "cat")
+    together = whole_report(tmp_path, {("g", who): [("coin", 2, 4, 6, 8)] for who in people})
+    assert together["suspects"] == [{"image_id": "g", "among_people": 1, "with_gold": 0}]
+    apart: Answers = {("g", who): [("coin", 0, 2 * place, 2, 2 * place + 2)] for place, who in enumerate(people)}
+    assert whole_report(tmp_path, apart)["suspects"] == []
+    assert whole_report(tmp_path, {("g", who): [COIN] for who in people})["suspects"] == []
+    assert whole_report(tmp_path, {("g", who): [] for who in people})["suspects"] == []
 
 
 def test_no_gold_at_all(tmp_path: Path) -> None:

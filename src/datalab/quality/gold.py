@@ -50,6 +50,12 @@ class GoldImage:
     seconds: float
     """NaN where it was not measured."""
 
+    @property
+    def agreement(self) -> float | None:
+        """Sum of matched IoU over distinct objects, as among people; None where neither side has any."""
+        objects = self.drawn + self.true - self.hits - len(self.confusions)
+        return self.outlines.iou / objects if objects else None
+
 
 @dataclass(frozen=True)
 class Against:

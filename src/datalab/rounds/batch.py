@@ -1,6 +1,7 @@
 """Who is asked about what: the table of a round, made of chosen images and gold."""
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,8 @@ class BatchParams:
     """How many people label an image of the overlap set, and a gold image."""
     overlap_share: float
     """Share of the chosen images in the overlap set; the others are labelled once."""
+    careful_overlap_share: float
+    """The same while gold says that somebody's labels cannot be relied on."""
     gold: int
     """Gold images mixed in."""
     unaided_share: float
@@ -68,17 +71,19 @@ def rotate_gold(gold: list[str], exposures: dict[str, int], count: int, rng: np.
 
 
 def choose_gold(truth: pd.DataFrame, catalog: pd.DataFrame, count: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Rows of `truth` (table GOLD) for `count` images drawn at random, stratified by the classes in them.
+    """Rows of `truth` (table GOLD) for `count` images drawn at random, stratified by their classes and slice.
 
     One image per duplicate group: a near copy in the pool of a gold image would be learned by heart. Images are dealt
-    in turn from the strata (sets of classes), rare ones first.
+    in turn from the strata (sets of classes in one folder of sources), rare ones first.
     """
     groups = dict(zip(catalog["image_id"], catalog["duplicate_group"], strict=True))
     sizes = catalog["duplicate_group"].value_counts()
-    strata: dict[str, list[str]] = {}
+    slices = {image_id: PurePosixPath(source).parent for image_id, source in catalog[["image_id", "source"]].to_numpy()}
+    strata: dict[tuple[PurePosixPath, str], list[str]] = {}
     for image_id, rows in truth.groupby("image_id", sort=True):
         if sizes[groups[image_id]] == 1:
-            strata.setdefault("+".join(sorted(set(rows["label"]))), []).append(str(image_id))
+            stratum = (slices[image_id], "+".join(sorted(set(rows["label"]))))
+            strata.setdefault(stratum, []).append(str(image_id))
     decks = [rng.permutation(members).tolist() for members in sorted(strata.values(), key=len)]
     dealt = [deck[turn] for turn in range(max(map(len, decks), default=0)) for deck in decks if turn < len(deck)]
     return truth[truth["image_id"].isin(dealt[:count])].reset_index(drop=True)

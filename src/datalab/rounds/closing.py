@@ -7,6 +7,7 @@ from datalab.adapters.review import publish as publish_dataset
 from datalab.adapters.review_app import review_url
 from datalab.adapters.review_inputs import read_inputs
 from datalab.rounds.adjudicating import ensure_decisions
+from datalab.rounds.living_gold import read_events
 from datalab.rounds.progress import Progress
 from datalab.rounds.state import Round
 from datalab.settings import Settings
@@ -20,7 +21,9 @@ def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, A
     """Version the round's raw data and run the DVC graph: consensus, dataset, model, evaluation, next batch."""
     progress(0.0, "versioning the raw data")
     ensure_decisions(workspace)
-    add(workspace, [workspace.catalog, workspace.decisions, workspace.gold, workspace.images, workspace.rounds])
+    read_events(workspace)
+    raw = ("catalog", "decisions", "gold", "gold_events", "images", "rounds")
+    add(workspace, [getattr(workspace, name) for name in raw])
     ran: list[str] = []
 
     def on_stage(stage: str) -> None:

@@ -1,7 +1,7 @@
 """The first steps of a round: take images in, choose the batch."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +18,11 @@ from datalab.learning.embeddings import image_vector
 from datalab.learning.selection import cold_start
 from datalab.rounds.adjudicating import ensure_decisions
 from datalab.rounds.batch import BatchParams, choose_gold, compose_batch, rotate_gold
+from datalab.rounds.living_gold import GoldParams, gold_in_use, needs_overlap, read_events, retire_leaked
 from datalab.rounds.progress import Progress
 from datalab.rounds.state import Round, round_numbers
 from datalab.tables import BATCH, CATALOG, GOLD, NEXT_BATCH, empty
 from datalab.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class GoldParams:
-    """Ground truth set aside when masks are given."""
-
-    seed: int
-    share: float
-    """Share of the catalog."""
-    at_least: int
-    at_most: int
 
 
 @dataclass(frozen=True)
@@ -57,6 +47,7 @@ def take_in(workspace: Workspace, source: Source) -> dict[str, Any]:
     if not workspace.gold.exists() or read_table(workspace.gold, GOLD).empty:
         write_table(workspace.gold, empty(GOLD) if source.masks is None else _new_gold(workspace, source))
     ensure_decisions(workspace)
+    read_events(workspace)
     return facts
 
 
@@ -76,10 +67,17 @@ def _new_gold(workspace: Workspace, source: Source) -> pd.DataFrame:
 
 
 def choose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
-    """Write batch.parquet: the model's next batch where there is a model, else a diverse cold start, and gold."""
+    """Write batch.parquet: the model's next batch where there is a model, else a diverse cold start, and gold.
+
+    More images are labelled by several people while gold says that somebody's labels cannot be relied on.
+    """
     params = load_params(workspace.params, "batch", BatchParams)
     rng = np.random.default_rng([params.seed, state.number])
-    gold = sorted(read_table(workspace.gold, GOLD)["image_id"].unique())
+    careful = needs_overlap(workspace)
+    if careful:
+        params = replace(params, overlap_share=params.careful_overlap_share)
+    retire_leaked(workspace, load_params(workspace.params, "gold", GoldParams))
+    gold = set(read_table(workspace.gold, GOLD)["image_id"])
     exposures = _exposures(workspace, state.number)
     progress(0.0, "embedding images")
     if workspace.model.exists():
@@ -91,9 +89,10 @@ def choose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, 
         chosen = _cold_start(workspace, {*gold, *exposures}, params.images, rng)
     if chosen.empty:
         raise StateError("every image has been labelled; ingest new ones (datalab ingest FOLDER) to open a round")
-    batch = compose_batch(chosen, rotate_gold(gold, exposures, params.gold, rng), params, rng)
+    batch = compose_batch(chosen, rotate_gold(gold_in_use(workspace), exposures, params.gold, rng), params, rng)
     write_table(workspace.round_folder(state.number) / "batch.parquet", batch)
-    return {"batch": {str(role): int(count) for role, count in batch["role"].value_counts().items()}}
+    counts = {str(role): int(count) for role, count in batch["role"].value_counts().items()}
+    return {"batch": counts, "more_overlap_for": careful}
 
 
 def _cold_start(workspace: Workspace, excluded: set[str], size: int, rng: np.random.Generator) -> pd.DataFrame:

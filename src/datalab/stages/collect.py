@@ -11,10 +11,10 @@ import pandas as pd
 from datalab.adapters.files import read_table, write_table
 from datalab.adapters.label_studio.results import results_to_regions
 from datalab.errors import InputError, one_line_errors
-from datalab.tables import ANNOTATED_REGIONS, ANNOTATIONS, BATCH, RATINGS
+from datalab.tables import ANNOTATED_REGIONS, ANNOTATIONS, BATCH, GOLD, RATINGS
 
 
-def run(rounds: Path, ratings: Path, regions: Path) -> None:
+def run(rounds: Path, gold: Path, ratings: Path, regions: Path) -> None:
     """Write `ratings` (table RATINGS) and `regions` (table ANNOTATED_REGIONS) from every round below `rounds`.
 
     Skipped annotations are left out. Of several by one person on one image the newest counts. InputError, with the
@@ -26,6 +26,8 @@ def run(rounds: Path, ratings: Path, regions: Path) -> None:
         raise InputError(f"{rounds} holds no annotation yet; label a round first")
     # rounds after rounds: an image that was gold once is gold
     roles = batches.sort_values("role").drop_duplicates("image_id", keep="last").set_index("image_id")["role"]
+    # what became gold later is gold too: nobody may learn from it any more
+    roles[roles.index.isin(read_table(gold, GOLD)["image_id"])] = "gold"
     submitted = annotations[~annotations["was_cancelled"].astype(bool)].sort_values(["updated_at", "annotation_id"])
     newest = submitted.drop_duplicates(["image_id", "annotator"], keep="last").sort_values("annotation_id")
     table = newest.assign(role=newest["image_id"].map(roles)).loc[:, list(RATINGS)].reset_index(drop=True)
@@ -65,10 +67,10 @@ def _regions(annotation: dict[Any, Any]) -> Iterator[dict[str, Any]]:
 def main() -> None:
     """Paths come from dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("rounds", "ratings", "regions"):
+    for name in ("rounds", "gold", "ratings", "regions"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     paths = parser.parse_args()
-    run(paths.rounds, paths.ratings, paths.regions)
+    run(paths.rounds, paths.gold, paths.ratings, paths.regions)
 
 
 if __name__ == "__main__":

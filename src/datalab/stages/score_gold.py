@@ -1,6 +1,7 @@
 """Stage `score_gold`: every annotator against the images whose truth is known."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,12 @@ from datalab.adapters.files import read_table, write_json
 from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.quality.advice import advice
-from datalab.quality.gold import Against, score_images
+from datalab.quality.agreement import object_table, pair_table
+from datalab.quality.gold import Against, GoldImage, score_images
+from datalab.quality.gold_ledger import judging_ratings, suspects
 from datalab.quality.gold_score import GoldLimits, as_json, score_gold
-from datalab.tables import ANNOTATED_REGIONS, GOLD, RATINGS
+from datalab.quality.rated import RatedImages, rated_images
+from datalab.tables import ANNOTATED_REGIONS, GOLD, GOLD_EVENTS, RATINGS
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class Params:
     recent_rounds: int
     advise_px: float
     advise_share: float
+    suspect_gap: float
 
     @property
     def limits(self) -> GoldLimits:
@@ -42,34 +47,64 @@ class Params:
         )
 
 
-def run(ratings: Path, regions: Path, gold: Path, report: Path, params: Params) -> None:
-    """Write `report`: annotator to figures with intervals, skill, trend, the action that follows, and advice.
+@dataclass(frozen=True)
+class Inputs:
+    """Files of the stage."""
 
-    Without gold, or for somebody who saw none, figures are null with the reason and the skill is one half. InputError
-    where a gold mask has another size than its image.
+    ratings: Path
+    regions: Path
+    gold: Path
+    events: Path
+    """Table GOLD_EVENTS."""
+
+
+def run(inputs: Inputs, report: Path, params: Params) -> None:
+    """Write `report`: `annotators` (figures, skill, trend, action, advice) and `suspects` among the gold.
+
+    Nobody is judged by gold that is contested or disputed. Without gold, or for somebody who saw none, figures are null
+    with the reason and the skill is one half. InputError where a gold mask has another size than its image.
     """
-    rated, drawn, truth = read_table(ratings, RATINGS), read_table(regions, ANNOTATED_REGIONS), read_table(gold, GOLD)
+    rated, drawn = read_table(inputs.ratings, RATINGS), read_table(inputs.regions, ANNOTATED_REGIONS)
+    truth = read_table(inputs.gold, GOLD)
     classes = sorted({*truth["label"], *drawn["label"]} - {""})
     against = Against(truth, classes, params.iou_threshold, params.small_share)
-    on_gold = rated[rated["image_id"].isin(truth["image_id"])]
+    on_gold = judging_ratings(rated, truth["image_id"], read_table(inputs.events, GOLD_EVENTS))
     rng = np.random.default_rng(params.seed)
-    scores = {}
+    scores, seen = {}, []
     for annotator in sorted(rated["annotator"].unique()):
         theirs = on_gold[on_gold["annotator"] == annotator]
         images = score_images(theirs, drawn[drawn["annotator"] == annotator], against)
         score = score_gold(images, params.limits, rng)
         scores[annotator] = as_json(score, params.limits, advice(images, score, params.limits))
-    write_json(report, {"annotators": scores})
+        seen += images
+    among = among_people(rated_images(on_gold, drawn, at_least=3), params.iou_threshold)
+    write_json(report, {"annotators": scores, "suspects": suspects(among, with_gold(seen), params.suspect_gap)})
+
+
+def among_people(images: RatedImages, iou_threshold: float) -> dict[str, float]:
+    """image_id to the mean agreement of its pairs of people; left out where nobody marked anything."""
+    pairs = pair_table(images, object_table(images, iou_threshold))
+    means = pairs.groupby("image_id")["agreement"].mean().dropna()
+    return {str(image_id): float(mean) for image_id, mean in means.items()}
+
+
+def with_gold(seen: Sequence[GoldImage]) -> dict[str, float]:
+    """image_id to the mean agreement of people with the truth, counted as among people."""
+    found: dict[str, list[float]] = {}
+    for one in seen:
+        if one.agreement is not None:
+            found.setdefault(one.image_id, []).append(one.agreement)
+    return {image_id: float(np.mean(agreements)) for image_id, agreements in found.items()}
 
 
 def main() -> None:
     """Paths come from dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("ratings", "regions", "gold", "report", "params"):
+    for name in ("ratings", "regions", "gold", "events", "report", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     paths = parser.parse_args()
     params = load_params(paths.params, "score_gold", Params)
-    run(paths.ratings, paths.regions, paths.gold, paths.report, params)
+    run(Inputs(paths.ratings, paths.regions, paths.gold, paths.events), paths.report, params)
 
 
 if __name__ == "__main__":
