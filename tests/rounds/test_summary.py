@@ -33,6 +33,7 @@ REPORT = {
     "annotators": ["ann", "bob"],
     "regions": {"manual": 3, "edited": 5},
     "agreement": {"objects": FIGURE},
+    "agreement_with_model": FIGURE,
     "agreement_verdict": {"value": None, "reason": "too few"},
     "gold": {
         "ann": {"f1": NONE, "mean_iou": NONE, "action": {"value": "none", "reason": "3 gold objects"}, "advice": []},
@@ -54,6 +55,7 @@ REPORT = {
 def test_every_figure_has_a_row_and_steps_keep_their_order() -> None:
     rows = {row["figure"]: row["value"] for row in summary_rows(REPORT)}
     assert rows["agreement: objects"] == "0.812 (0.700 to 0.900)"
+    assert rows["agreement: people and the model, unseen images"] == "0.812 (0.700 to 0.900)"
     assert rows["agreement: verdict"] == "none: too few"
     assert rows["gold: ann"] == "F1 undefined: nothing to count, IoU undefined: nothing to count"
     assert rows["proposals: gate"] == (

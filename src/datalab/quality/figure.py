@@ -20,6 +20,15 @@ class Figure:
         return dict(rounded)
 
 
+def plain(content: Any) -> Any:
+    """Figures inside nested dicts and lists as JSON; the rest as it is."""
+    if isinstance(content, dict):
+        return {name: plain(value) for name, value in content.items()}
+    if isinstance(content, list):
+        return [plain(value) for value in content]
+    return content.as_json() if isinstance(content, Figure) else content
+
+
 def undefined(reason: str, n: int = 0) -> Figure:
     """No number, and why."""
     return Figure(None, n, reason=reason)

@@ -36,6 +36,7 @@ def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict
         "regions": _origins(workspace, state),
         "double_labelled_images": agreement["double_labelled_images"],
         "agreement": agreement["figures"],
+        "agreement_with_model": read_json(workspace.reports / "model_agreement.json")["unseen"]["model"]["agreement"],
         "agreement_verdict": agreement["verdict"],
         "gold": {name: {key: score[key] for key in GOLD_SHOWN} for name, score in gold.items()},
         "evaluation": {"miou": metrics["miou"], **{f"iou {name}": one for name, one in metrics["iou"].items()}},

@@ -39,6 +39,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield from _benefit(report["proposal_benefit"])
     for name, figure in report["agreement"].items():
         yield f"agreement: {name}", interval(figure)
+    yield "agreement: people and the model, unseen images", interval(report["agreement_with_model"])
     verdict = report["agreement_verdict"]
     yield "agreement: verdict", verdict["value"] or f"none: {verdict['reason']}"
     for annotator, score in report["gold"].items():

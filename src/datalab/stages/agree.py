@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from datalab.adapters.files import read_table, write_json, write_table
 from datalab.config import load_guidelines, load_params
 from datalab.errors import InputError, one_line_errors
 from datalab.quality.agreement_report import Limits, agreement_report, measure
-from datalab.quality.figure import Figure
+from datalab.quality.figure import plain
 from datalab.quality.rated import rated_images
 from datalab.tables import ANNOTATED_REGIONS, CATALOG, RATINGS
 
@@ -81,13 +80,6 @@ def check_classes(drawn: pd.DataFrame, names: Sequence[str], guidelines: Path) -
             f"{first['annotator']} used the class {first['label']!r} on image {first['image_id']}; "
             f"add it to {guidelines}/classes.yaml or relabel"
         )
-
-
-def plain(content: Any) -> Any:
-    """Figures inside nested dicts as JSON."""
-    if isinstance(content, dict):
-        return {name: plain(value) for name, value in content.items()}
-    return content.as_json() if isinstance(content, Figure) else content
 
 
 def main() -> None:

@@ -1,0 +1,50 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from datalab.adapters.files import read_json, write_label_map, write_table
+from datalab.errors import InputError
+from datalab.stages.agree_model import Inputs, Params, run
+from datalab.tables import DATASET
+from tests.quality.images import HEIGHT, WIDTH, Box
+from tests.stages.rated_folder import write_rated
+
+COIN: Box = ("coin", 0, 0, 4, 4)
+
+
+def report(folder: Path, predicted: dict[str, tuple[int, int]], splits: dict[str, str]) -> Any:
+    """Two people draw a coin on a, b and c; the model one of this (height, width), or nothing."""
+    ratings, regions = write_rated(folder, {(image, who): [COIN] for image in "abc" for who in ("ann", "bob")})
+    for image, (height, width) in predicted.items():
+        grid = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+        grid[:height, :width] = 1
+        write_label_map(folder / "predictions" / f"{image}.png", grid)
+    index = pd.DataFrame([(image, "", split, image, 2) for image, split in splits.items()], columns=list(DATASET))
+    write_table(folder / "dataset" / "index.parquet", index)
+    inputs = Inputs(ratings, regions, folder / "dataset", folder / "predictions", folder / "guidelines")
+    run(inputs, folder / "model.json", Params(seed=1, iou_threshold=0.5, min_area_share=0.01))
+    return read_json(folder / "model.json")
+
+
+def test_what_the_model_learned_from_is_kept_apart(tmp_path: Path) -> None:
+    predicted = {"a": (4, 4), "b": (4, 3), "c": (0, 0)}
+    found = report(tmp_path, predicted, {"a": "train", "b": "test"})
+    assert (found["learned_from"]["images"], found["unseen"]["images"]) == (1, 2)
+    assert found["learned_from"]["model"]["agreement"]["value"] == 1
+    assert found["unseen"]["model"]["agreement"]["value"] == pytest.approx(0.75 / 2)
+    assert found["unseen"]["people"]["agreement"]["value"] == 1
+
+
+def test_images_without_a_prediction_do_not_count(tmp_path: Path) -> None:
+    found = report(tmp_path, {"a": (4, 4)}, {"a": "test"})
+    assert found["unseen"]["images"] == 1
+    assert found["learned_from"]["model"]["agreement"]["value"] is None
+
+
+def test_a_prediction_of_another_size_is_named(tmp_path: Path) -> None:
+    write_label_map(tmp_path / "predictions" / "b.png", np.zeros((3, 3), dtype=np.uint8))
+    with pytest.raises(InputError, match="prediction of image b is 3 x 3, labelled at 8 x 6 pixels"):
+        report(tmp_path, {"a": (4, 4)}, {"a": "test"})
