@@ -30,7 +30,11 @@ newest round then, "0000" before the first; `at`: UTC, ISO 8601. The first gold 
 PROPOSALS = (*REGIONS, "predicted_iou", "stability", "model_version")
 """Masks that SAM proposes; the two scores are in [0, 1]."""
 
-GATED_PROPOSALS = (*PROPOSALS, "expected_iou", "decision")
+CANDIDATES = (*PROPOSALS, "source")
+"""PROPOSALS with where they come from. `source`: "sam" (found by itself), "model" (a region of the trained model's
+prediction; its predicted IoU is the IoU with what SAM makes of it) or "refined" (what SAM makes of such a region)."""
+
+GATED_PROPOSALS = (*CANDIDATES, "expected_iou", "decision")
 """What people get to see. `expected_iou`: calibrated on gold, missing where there was too little of it; `decision`:
 "propose", or "accept" for a region that people see and cannot change."""
 

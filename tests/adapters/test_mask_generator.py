@@ -17,10 +17,11 @@ from segment_anything.utils.amg import (
 from skimage import data
 
 from datalab.adapters import mask_generator
-from datalab.adapters.mask_generator import GeneratorParams, generate_masks
+from datalab.adapters.mask_generator import GeneratorParams, encode, generate_masks, masks_in_boxes
 from datalab.adapters.mask_windows import Enlarger, outline_to_rle
 from datalab.adapters.sam import load_sam
 from datalab.adapters.sam_decoder import Decoded, PointDecoder
+from datalab.masks import rle_to_mask
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
@@ -87,6 +88,16 @@ def test_the_decoder_is_the_official_one(sam: Sam) -> None:
         some = torch.tensor([5, 0, 2])
         torch.testing.assert_close(decoded.predicted_iou, iou, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(decoder.masks(decoded, some), logits[some], atol=1e-3, rtol=1e-4)
+
+
+def test_masks_in_boxes_are_those_of_the_predictor(sam: Sam) -> None:
+    picture = photograph("astronaut", 90, 120)
+    boxes = np.array([[10.0, 5, 80, 110], [0, 0, 30, 40], [40, 60, 41, 61]])
+    encoded = encode(sam, picture)
+    expected = [encoded.predict(box=box, multimask_output=False) for box in boxes]
+    for one, (masks, iou, _) in zip(masks_in_boxes(encoded, boxes), expected, strict=True):
+        np.testing.assert_array_equal(rle_to_mask(one.rle, 120, 90), masks[0])
+        assert one.predicted_iou == pytest.approx(float(iou[0]), abs=1e-5)
 
 
 @pytest.mark.parametrize(("height", "width"), [(256, 171), (100, 150), (600, 377), (3, 1), (1, 300)])

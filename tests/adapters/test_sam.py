@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,10 +7,10 @@ import torch
 from segment_anything.modeling import Sam
 from skimage import data
 
-from datalab.adapters.sam import ProposalParams, embed_image, load_sam, model_version, propose_regions
+from datalab.adapters.sam import Draft, ProposalParams, embed_image, load_sam, model_version, propose_regions
 from datalab.errors import InputError
 from datalab.masks import iou_matrix, rle_area, rle_to_mask
-from datalab.tables import PROPOSALS
+from datalab.tables import CANDIDATES
 
 PARAMS = ProposalParams("small", 8, 0, 0.5, 0.5, 0.001, 0.6, 5)
 
@@ -42,12 +43,27 @@ def test_an_embedding_is_a_grid_of_half_floats(sam: Sam) -> None:
 def test_a_plain_object_is_proposed(sam: Sam, size: tuple[int, int]) -> None:
     picture, disk = disk_on_grey(*size)
     table = propose_regions(sam, "v1", "img", picture, PARAMS)
-    assert list(table.columns) == list(PROPOSALS)
+    assert list(table.columns) == list(CANDIDATES)
     masks = [rle_to_mask(rle, *size) for rle in table["rle"]]
     assert max((mask & disk).sum() / (mask | disk).sum() for mask in masks) > 0.8
     assert table[["predicted_iou", "stability"]].to_numpy().min() >= 0.5
     assert table["region_id"].is_unique
     assert set(table["model_version"]) == {"v1"}
+
+
+@pytest.mark.parametrize("size", [(200, 256), (1300, 1100)])
+def test_a_models_region_comes_as_it_is_and_refined(sam: Sam, size: tuple[int, int]) -> None:
+    picture, disk = disk_on_grey(*size)
+    box = np.zeros_like(disk)
+    rows, columns = np.flatnonzero(disk.any(axis=1)), np.flatnonzero(disk.any(axis=0))
+    box[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
+    table = propose_regions(sam, "v1", "img", picture, replace(PARAMS, points_per_side=1), [Draft("coin", box)])
+    model, refined = (table[table["source"] == source].iloc[0] for source in ("model", "refined"))
+    assert (model["label"], refined["label"]) == ("coin", "coin")
+    np.testing.assert_array_equal(rle_to_mask(model["rle"], *size), box)
+    mask = rle_to_mask(refined["rle"], *size)
+    assert (mask & disk).sum() / (mask | disk).sum() > 0.85  # the box itself has 0.79
+    assert model["predicted_iou"] == pytest.approx((mask & box).sum() / (mask | box).sum())
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 from datalab.learning.gate import GateParams
 from datalab.masks import mask_to_rle
 from datalab.rounds.gating import gate_proposals, gold_examples
-from datalab.tables import GATED_PROPOSALS, GOLD, PROPOSALS
+from datalab.tables import CANDIDATES, GATED_PROPOSALS, GOLD
 
 SIDE = 10
 PARAMS = GateParams(
@@ -21,8 +21,8 @@ def rle(width: int) -> str:
     return mask_to_rle(mask)
 
 
-def proposal(image_id: str, width: int, score: float) -> tuple[object, ...]:
-    return (image_id, f"{image_id}-{width}", "coin", rle(width), SIDE, SIDE, score, 1.0, "sam")
+def proposal(image_id: str, width: int, score: float, source: str = "sam") -> tuple[object, ...]:
+    return (image_id, f"{image_id}-{width}", "coin", rle(width), SIDE, SIDE, score, 1.0, "sam-v1", source)
 
 
 def world() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -30,23 +30,24 @@ def world() -> tuple[pd.DataFrame, pd.DataFrame]:
     rows = [proposal(image, 4, 0.9) for image in "xyz"] + [proposal(image, 1, 0.5) for image in "xyz"]
     rows += [proposal("a", 4, 0.95), proposal("a", 1, 0.4)]
     gold = [(image, f"{image}-t", "coin", rle(4), SIDE, SIDE) for image in "xyz"] + [("e", "e-t", "", "", SIDE, SIDE)]
-    return pd.DataFrame(rows, columns=list(PROPOSALS)), pd.DataFrame(gold, columns=list(GOLD))
+    return pd.DataFrame(rows, columns=list(CANDIDATES)), pd.DataFrame(gold, columns=list(GOLD))
 
 
 def test_what_gold_shows_to_be_bad_is_left_out() -> None:
     proposals, gold = world()
-    shown, facts = gate_proposals(proposals, {"a", "x"}, gold, PARAMS)
+    shown, facts = gate_proposals(proposals, {"a", "x"}, gold, PARAMS, 20)
     assert list(shown.columns) == list(GATED_PROPOSALS)
     assert sorted(shown["region_id"]) == ["a-4", "x-4"]
     np.testing.assert_allclose(shown["expected_iou"], 1.0)
-    assert (facts["shown"], facts["left_out"], facts["examples"], facts["images"]) == (2, 2, 6, 3)
-    assert facts["error"]["mean_absolute_error"] == 0
-    assert facts["error"]["shown_mean_iou"] == 1
+    assert (facts["shown"], facts["left_out"], facts["shown_by_source"]) == (2, 2, {"sam": 2})
+    assert (facts["sources"]["sam"]["examples"], facts["sources"]["sam"]["images"]) == (6, 3)
+    assert facts["sources"]["sam"]["error"]["mean_absolute_error"] == 0
+    assert facts["sources"]["sam"]["error"]["shown_mean_iou"] == 1
 
 
 def test_with_too_little_gold_everything_is_shown_and_the_reason_told() -> None:
     proposals, gold = world()
-    shown, facts = gate_proposals(proposals, {"a"}, gold, replace(PARAMS, least_examples=7))
+    shown, facts = gate_proposals(proposals, {"a"}, gold, replace(PARAMS, least_examples=7), 20)
     assert sorted(shown["region_id"]) == ["a-1", "a-4"]
     assert shown["expected_iou"].isna().all()
     assert "6 proposals on 3 gold images, 7 on 3 are needed" in facts["reason"]
@@ -54,15 +55,15 @@ def test_with_too_little_gold_everything_is_shown_and_the_reason_told() -> None:
 
 def test_auto_accept_has_to_be_asked_for() -> None:
     proposals, gold = world()
-    assert set(gate_proposals(proposals, {"a"}, gold, PARAMS)[0]["decision"]) == {"propose"}
-    shown, facts = gate_proposals(proposals, {"a"}, gold, replace(PARAMS, auto_accept=True))
+    assert set(gate_proposals(proposals, {"a"}, gold, PARAMS, 20)[0]["decision"]) == {"propose"}
+    shown, facts = gate_proposals(proposals, {"a"}, gold, replace(PARAMS, auto_accept=True), 20)
     assert list(shown["decision"]) == ["accept"]
     assert facts["accepted"] == 1
 
 
 def test_true_iou_is_that_of_the_best_object_and_nothing_on_an_empty_image() -> None:
     proposals, gold = world()
-    extra = pd.DataFrame([proposal("e", 3, 0.7), proposal("x", 2, 0.6)], columns=list(PROPOSALS))
+    extra = pd.DataFrame([proposal("e", 3, 0.7), proposal("x", 2, 0.6)], columns=list(CANDIDATES))
     found = gold_examples(pd.concat([proposals, extra]), gold)
     values = dict(zip(zip(found.image_ids, found.scores, strict=True), found.true_iou, strict=True))
     assert values[("e", 0.7)] == 0
@@ -72,6 +73,38 @@ def test_true_iou_is_that_of_the_best_object_and_nothing_on_an_empty_image() -> 
 
 def test_no_proposals_at_all() -> None:
     proposals, gold = world()
-    shown, facts = gate_proposals(proposals.iloc[:0], {"a"}, gold, PARAMS)
+    shown, facts = gate_proposals(proposals.iloc[:0], {"a"}, gold, PARAMS, 20)
     assert shown.empty
     assert facts["shown"] == 0
+    assert facts["reason"] == "SAM found nothing on any image"
+
+
+def test_the_better_version_of_a_region_is_kept_and_sources_are_calibrated_apart() -> None:
+    proposals, gold = world()
+    # on gold the model's regions are better than SAM's, although they agree less than SAM is sure of itself
+    model = [proposal(image, *one, "model") for image in "xyz" for one in ((4, 0.7), (1, 0.1))]
+    refined = [proposal(image, *one, "refined") for image in "xyz" for one in ((3, 0.8), (1, 0.2))]
+    on_a = [proposal("a", 5, 0.7, "model"), proposal("a", 4, 0.8, "refined")]
+    more = pd.DataFrame([*model, *refined, *on_a], columns=list(CANDIDATES))
+    shown, facts = gate_proposals(pd.concat([proposals, more], ignore_index=True), {"a"}, gold, PARAMS, 20)
+    assert list(shown["source"]) == ["sam"]
+    assert facts["not_best"] == 2
+    np.testing.assert_allclose(shown["expected_iou"], 1.0)
+    without_sam = pd.concat([proposals[proposals["image_id"] != "a"], more], ignore_index=True)
+    shown, _ = gate_proposals(without_sam, {"a"}, gold, PARAMS, 20)
+    assert list(shown["source"]) == ["model"]  # expected 1 against 0.75
+
+
+def test_the_models_own_regions_are_not_shown_where_nothing_says_how_good_they_are() -> None:
+    proposals, gold = world()
+    rows = [proposal("a", 9, 0.99, "model"), proposal("a", 1, 0.9, "refined")]
+    more = pd.DataFrame(rows, columns=list(CANDIDATES))
+    shown, facts = gate_proposals(pd.concat([proposals, more], ignore_index=True), {"a"}, gold, PARAMS, 20)
+    assert sorted(shown["source"]) == ["refined", "sam"]
+    assert facts["reason"] is None
+    assert "0 proposals on 0 gold images" in facts["sources"]["model"]["reason"]
+
+
+def test_no_more_than_the_limit_is_shown() -> None:
+    proposals, gold = world()
+    assert len(gate_proposals(proposals, {"x", "a"}, gold, replace(PARAMS, propose_at=0.0), 1)[0]) == 2

@@ -6,12 +6,13 @@ from datalab.rounds.summary import interval, summary_rows, summary_table
 
 FIGURE = {"value": 0.81234, "low": 0.7, "high": 0.9, "n": 4, "reason": None}
 NONE = {"value": None, "low": None, "high": None, "n": 0, "reason": "nothing to count"}
+GATE_ERROR = {"mean_absolute_error": 0.123, "shown_mean_iou": 0.71, "shown_bad_share": 0.125, "reason": None}
 GATE = {
     "reason": None,
-    "shown": 9,
+    "shown_by_source": {"sam": 7, "model": 2},
     "left_out": 31,
     "propose_at": 0.6,
-    "error": {"mean_absolute_error": 0.123, "shown_mean_iou": 0.71, "shown_bad_share": 0.125, "reason": None},
+    "sources": {"sam": {"reason": None, "error": GATE_ERROR}, "model": {"reason": "too little gold"}},
 }
 BENEFIT = {
     "seconds_per_object": {"with": FIGURE, "without": NONE, "ratio": NONE},
@@ -59,8 +60,8 @@ def test_every_figure_has_a_row_and_steps_keep_their_order() -> None:
     assert rows["agreement: verdict"] == "none: too few"
     assert rows["gold: ann"] == "F1 undefined: nothing to count, IoU undefined: nothing to count"
     assert rows["proposals: gate"] == (
-        "9 shown, 31 left out below an expected IoU of 0.6; on gold off by 0.12, "
-        "those shown there: IoU 0.71, 12% below one half"
+        "2 model, 7 sam shown, 31 left out below an expected IoU of 0.6; gold: model not calibrated (too little gold); "
+        "sam off by 0.12, shown IoU 0.71, 12% below one half"
     )
     assert rows["proposals: seconds per object"] == ("with 0.812 (0.700 to 0.900), without undefined: nothing to count")
     assert rows["proposals: edits"] == "iou 0.812 (0.700 to 0.900), pixels added undefined: nothing to count"
@@ -94,9 +95,11 @@ def test_a_round_without_such_tasks_and_no_warning() -> None:
 
 
 def test_a_gate_that_shows_nothing_and_no_gate() -> None:
-    silent = {**GATE["error"], "shown_mean_iou": None, "shown_bad_share": None, "reason": "no proposal reaches 0.6"}  # type: ignore[dict-item]
-    rows = {row["figure"]: row["value"] for row in summary_rows({**REPORT, "proposal_gate": {**GATE, "error": silent}})}
-    assert rows["proposals: gate"].endswith("off by 0.12, no proposal reaches 0.6")
+    silent = {**GATE_ERROR, "shown_mean_iou": None, "shown_bad_share": None, "reason": "no proposal reaches 0.6"}
+    gate = {**GATE, "shown_by_source": {}, "sources": {"sam": {"reason": None, "error": silent}}}
+    rows = {row["figure"]: row["value"] for row in summary_rows({**REPORT, "proposal_gate": gate})}
+    assert rows["proposals: gate"].startswith("none shown, 31 left out")
+    assert rows["proposals: gate"].endswith("sam off by 0.12, no proposal reaches 0.6")
     none = {"reason": "too little gold"}
     rows = {row["figure"]: row["value"] for row in summary_rows({**REPORT, "proposal_gate": none})}
     assert rows["proposals: gate"] == "none: too little gold"

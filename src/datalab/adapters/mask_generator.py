@@ -23,6 +23,7 @@ from datalab.adapters.sam_decoder import PointDecoder
 LOGGER = logging.getLogger(__name__)
 PLACES_PER_BATCH = 1 << 18
 """Prompts of a batch times places of the image: 64 prompts of the official models, with hundreds of MB of tensors."""
+BOXES_PER_BATCH = 16
 STABILITY_OFFSET = 1.0
 SAME_BOX_IOU = 0.7
 """Of two boxes that overlap more the one with the lower predicted IoU goes; the value of SAM's authors."""
@@ -65,15 +66,22 @@ class _Candidate:
     predicted_iou: float
 
 
-def generate_masks(sam: Sam, pixels: Pixels, params: GeneratorParams) -> list[FoundMask]:
-    """Masks of a (H, W, 3) uint8 RGB image; of masks with nearly the same box the best one, by predicted IoU."""
+def generate_masks(
+    sam: Sam, pixels: Pixels, params: GeneratorParams, encoded: SamPredictor | None = None
+) -> list[FoundMask]:
+    """Masks of a (H, W, 3) uint8 RGB image; of masks with nearly the same box the best one, by predicted IoU.
+
+    `encoded`: a predictor that has this image already, which spares encoding it again.
+    """
     height, width = pixels.shape[:2]
     tiles, layers = generate_crop_boxes((height, width), params.tile_layers, TILE_OVERLAP)
     found: list[FoundMask] = []
     areas: list[float] = []
     with torch.inference_mode():
-        for tile, _ in zip(tiles, layers, strict=True):
-            kept = _of_tile(sam, pixels, (tile[0], tile[1], tile[2], tile[3]), params)
+        for tile, layer in zip(tiles, layers, strict=True):
+            x0, y0, x1, y1 = tile
+            whole = encoded if encoded is not None and layer == 0 else encode(sam, pixels[y0:y1, x0:x1])
+            kept = _of_tile(whole, (x0, y0, x1, y1), (height, width), params)
             found += kept
             areas += [float(box_area(torch.tensor([tile]))[0])] * len(kept)
         if len(tiles) > 1 and found:
@@ -83,9 +91,38 @@ def generate_masks(sam: Sam, pixels: Pixels, params: GeneratorParams) -> list[Fo
     return found
 
 
-def _of_tile(sam: Sam, pixels: Pixels, tile: Box, params: GeneratorParams) -> list[FoundMask]:
-    height, width = pixels.shape[:2]
-    candidates = list(_candidates(sam, pixels[tile[1] : tile[3], tile[0] : tile[2]], params))
+def masks_in_boxes(encoded: SamPredictor, boxes: npt.NDArray[np.float64]) -> list[FoundMask]:
+    """One mask for each of (n, 4) boxes x0, y0, x1, y1 in the pixels of the image that was encoded; may be empty."""
+    height, width = encoded.original_size
+    side, found = encoded.model.image_encoder.img_size, []
+    with torch.inference_mode():
+        asked = torch.as_tensor(encoded.transform.apply_boxes(boxes, (height, width)), device=encoded.device)
+        for batch in torch.split(asked.float(), BOXES_PER_BATCH):
+            sparse, dense = encoded.model.prompt_encoder(points=None, boxes=batch, masks=None)
+            logits, scores = encoded.model.mask_decoder(
+                image_embeddings=encoded.features,
+                image_pe=encoded.model.prompt_encoder.get_dense_pe(),
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense,
+                multimask_output=False,
+            )
+            enlarger = Enlarger(tuple(logits.shape[2:]), side, encoded.input_size, (height, width))
+            for small, score in zip(logits[:, 0].cpu().numpy(), scores[:, 0].tolist(), strict=True):
+                outline = enlarger.outline(small, encoded.model.mask_threshold, STABILITY_OFFSET)
+                found.append(_found(_Candidate(outline, score), (0, 0, width, height), height, width))
+    return found
+
+
+def encode(sam: Sam, pixels: Pixels) -> SamPredictor:
+    """A predictor that holds the embedding of a (H, W, 3) uint8 RGB image."""
+    predictor = SamPredictor(sam)
+    predictor.set_image(np.ascontiguousarray(pixels))
+    return predictor
+
+
+def _of_tile(encoded: SamPredictor, tile: Box, size: tuple[int, int], params: GeneratorParams) -> list[FoundMask]:
+    height, width = size
+    candidates = list(_candidates(encoded, params))
     if not candidates:
         return []
     boxes = torch.tensor([one.outline.box for one in candidates])
@@ -107,16 +144,15 @@ def _found(candidate: _Candidate, tile: Box, height: int, width: int) -> FoundMa
     )
 
 
-def _candidates(sam: Sam, pixels: Pixels, params: GeneratorParams) -> Iterator[_Candidate]:
-    """Every mask of the grid's points that is good enough, as an outline in these pixels."""
-    predictor = SamPredictor(sam)
-    predictor.set_image(np.ascontiguousarray(pixels))
+def _candidates(predictor: SamPredictor, params: GeneratorParams) -> Iterator[_Candidate]:
+    """Every mask of the grid's points that is good enough, as an outline in the pixels that were encoded."""
+    sam, (height, width) = predictor.model, predictor.original_size
     decoder = PointDecoder(sam, predictor.features)
-    grid = build_point_grid(params.points_per_side) * np.array(pixels.shape[1::-1])
-    points = torch.as_tensor(predictor.transform.apply_coords(grid, pixels.shape[:2]), device=predictor.device)
+    grid = build_point_grid(params.points_per_side) * np.array([width, height])
+    points = torch.as_tensor(predictor.transform.apply_coords(grid, (height, width)), device=predictor.device)
     side = sam.image_encoder.img_size
     cells = (4 * decoder.grid[0], 4 * decoder.grid[1])
-    enlarger = Enlarger(cells, side, predictor.input_size, (pixels.shape[0], pixels.shape[1]))
+    enlarger = Enlarger(cells, side, predictor.input_size, (height, width))
     used = (-(-predictor.input_size[0] * cells[0] // side), -(-predictor.input_size[1] * cells[1] // side))
     size, start = max(1, PLACES_PER_BATCH // (decoder.grid[0] * decoder.grid[1])), 0
     while start < len(points):

@@ -1,5 +1,6 @@
 """Segment Anything: load a checkpoint, embed an image, propose masks for everything in it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +15,11 @@ from segment_anything import SamPredictor, sam_model_registry
 from segment_anything.modeling import Sam
 
 from datalab.adapters.checkpoints import SMALL, check_official, checkpoint_path, sha256_of
-from datalab.adapters.mask_generator import FoundMask, GeneratorParams, generate_masks
+from datalab.adapters.mask_generator import FoundMask, GeneratorParams, encode, generate_masks, masks_in_boxes
 from datalab.adapters.sam_small import build_small_sam
 from datalab.errors import InputError
 from datalab.masks import BoolMask, iou_matrix, mask_to_rle, rle_to_mask
-from datalab.tables import PROPOSALS
+from datalab.tables import CANDIDATES
 
 LARGEST_SIDE = 1024
 """Masks are made at most this large and scaled up: SAM's own resolution is no finer. Tiles see as much each."""
@@ -46,6 +47,15 @@ class ProposalParams:
     max_regions: int
 
 
+@dataclass(frozen=True)
+class Draft:
+    """A region of the trained model's prediction, not empty."""
+
+    label: str
+    mask: BoolMask
+    """(H, W) of the image."""
+
+
 def load_sam(checkpoint: str) -> Sam:
     """The model in evaluation mode, on the GPU where there is one; InputError for no, an altered or a foreign file."""
     path = checkpoint_path(checkpoint)
@@ -70,39 +80,61 @@ def model_version(checkpoint: str) -> str:
 
 def embed_image(sam: Sam, pixels: Pixels) -> npt.NDArray[np.float16]:
     """Embedding (C, h, w) float16 of a (H, W, 3) uint8 RGB image, over SAM's square with padding below or right."""
-    predictor = SamPredictor(sam)
-    predictor.set_image(pixels)
-    embedding: npt.NDArray[np.float16] = predictor.features[0].cpu().numpy().astype(np.float16)
+    embedding: npt.NDArray[np.float16] = encode(sam, pixels).features[0].cpu().numpy().astype(np.float16)
     return embedding
 
 
-def propose_regions(sam: Sam, version: str, image_id: str, pixels: Pixels, params: ProposalParams) -> pd.DataFrame:
-    """Table PROPOSALS of a (H, W, 3) uint8 RGB image, best first, without classes (label ""); `version` of the SAM.
+def propose_regions(
+    sam: Sam, version: str, image_id: str, pixels: Pixels, params: ProposalParams, drafts: Sequence[Draft] = ()
+) -> pd.DataFrame:
+    """Table CANDIDATES of a (H, W, 3) uint8 RGB image; `version` is that of the SAM.
 
-    A region is kept where SAM is sure enough of it, where its size is that of an object, and where no better one
-    covers the same object (IoU above 0.75).
+    First what SAM finds by itself, best first, without classes (label ""): a region is kept where SAM is sure enough of
+    it, where its size is that of an object, and where no better one covers the same object (IoU above 0.75). Then every
+    draft as it is, and as SAM refines it from its box, where SAM is sure enough.
     """
-    height, width = pixels.shape[:2]
     small = _shrink(pixels, LARGEST_SIDE * 2**params.tile_layers)
+    encoded = encode(sam, small)
     wanted = GeneratorParams(params.points_per_side, params.min_predicted_iou, params.min_stability, params.tile_layers)
-    found = [one for one in generate_masks(sam, small, wanted) if _is_like_an_object(one, small.shape[:2], params)]
+    found = generate_masks(sam, small, wanted, encoded)
+    found = [one for one in found if _is_like_an_object(one, small.shape[:2], params)]
     found.sort(key=lambda one: one.predicted_iou * one.stability, reverse=True)
     kept = _one_per_object(found, small.shape[:2])[: params.max_regions]
-    rows = [
-        {
-            "image_id": image_id,
-            "region_id": f"{image_id}-p{number}",
-            "label": "",
-            "rle": _full_size(one.rle, small.shape[:2], (height, width)),
-            "height": height,
-            "width": width,
-            "predicted_iou": float(np.clip(one.predicted_iou, 0, 1)),
-            "stability": float(np.clip(one.stability, 0, 1)),
-            "model_version": version,
-        }
-        for number, one in enumerate(kept)
-    ]
-    return pd.DataFrame(rows, columns=list(PROPOSALS))
+    rows: list[tuple[object, ...]] = []
+    size = (pixels.shape[0], pixels.shape[1])
+    for number, one in enumerate(kept):
+        rle = _full_size(one.rle, small.shape[:2], size)
+        rows.append((f"p{number}", "", rle, one.predicted_iou, one.stability, "sam"))
+    for number, (draft, one) in enumerate(zip(drafts, _refined(encoded, drafts, size), strict=True)):
+        drafted, rle = mask_to_rle(draft.mask), _full_size(one.rle, small.shape[:2], size)
+        agreement = float(iou_matrix([drafted], [rle], *size)[0, 0])
+        rows.append((f"m{number}", draft.label, drafted, agreement, 1.0, "model"))
+        if one.predicted_iou > params.min_predicted_iou and one.stability >= params.min_stability:
+            rows.append((f"r{number}", draft.label, rle, one.predicted_iou, one.stability, "refined"))
+    table = pd.DataFrame(rows, columns=["name", "label", "rle", "predicted_iou", "stability", "source"])
+    table = table.assign(
+        image_id=image_id,
+        region_id=[f"{image_id}-{name}" for name in table["name"]],
+        height=size[0],
+        width=size[1],
+        predicted_iou=table["predicted_iou"].astype(float).clip(0, 1),
+        stability=table["stability"].astype(float).clip(0, 1),
+        model_version=version,
+    )
+    return table.loc[:, list(CANDIDATES)]
+
+
+def _refined(encoded: SamPredictor, drafts: Sequence[Draft], size: tuple[int, int]) -> list[FoundMask]:
+    """What SAM makes of the box of every draft; `size`: (H, W) of the drafts."""
+    if not drafts:
+        return []
+    height, width = encoded.original_size
+    scale = np.array([width / size[1], height / size[0]] * 2)
+    boxes = []
+    for draft in drafts:
+        y, x = np.nonzero(draft.mask)
+        boxes.append([x.min(), y.min(), x.max() + 1, y.max() + 1])
+    return masks_in_boxes(encoded, np.array(boxes, dtype=np.float64) * scale)
 
 
 def _load_small(path: Path) -> Sam:

@@ -1,6 +1,6 @@
 """The masks a round starts from: SAM proposes shapes, the model or gold tells their class."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -11,22 +11,28 @@ from datalab.learning.embeddings import Embedding, Vector, region_vector
 from datalab.learning.gate import GateParams
 from datalab.learning.prototypes import fit_prototypes, nearest_label
 from datalab.masks import rle_to_mask
+from datalab.rounds.drafts import predicted_regions
 from datalab.rounds.gating import gate_proposals
 from datalab.rounds.progress import Progress
 from datalab.rounds.state import Round
-from datalab.tables import CATALOG, GOLD, PROPOSALS, ROUND_BATCH, empty
+from datalab.tables import CANDIDATES, CATALOG, GOLD, ROUND_BATCH, empty
 from datalab.workspace import Workspace
+
+if TYPE_CHECKING:
+    from datalab.adapters.sam import Draft, ProposalParams
 
 
 def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
     """Write proposals.parquet: masks for every image of the batch that gets any, each with a class.
 
-    SAM looks at the gold images too, whether they are in the batch or not: the gate is calibrated on them.
+    Before there is a model they are SAM's; later the model's regions, as they are and as SAM refines them, compete with
+    them. SAM looks at the gold images too, whether they are in the batch or not: the gate is calibrated on them.
     """
     from datalab.adapters.sam import ProposalParams, load_sam, model_version, propose_regions  # noqa: PLC0415  (torch)
 
     params = load_params(workspace.params, "proposals", ProposalParams)
     gate = load_params(workspace.params, "proposal_gate", GateParams)
+    guidelines = load_guidelines(workspace.guidelines)
     folder = workspace.round_folder(state.number)
     files = read_table(workspace.catalog, CATALOG).set_index("image_id")["file"]
     gold = read_table(workspace.gold, GOLD)
@@ -37,27 +43,46 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     tables = []
     for done, image_id in enumerate(image_ids):
         progress(done / len(image_ids), f"proposing masks {done}/{len(image_ids)}")
-        tables.append(propose_regions(sam, version, image_id, read_rgb(workspace.images / files[image_id]), params))
-    found = pd.concat(tables or [empty(PROPOSALS)], ignore_index=True).loc[:, list(PROPOSALS)]
-    labelled = label_proposals(workspace, found, load_guidelines(workspace.guidelines))
-    shown, facts = gate_proposals(labelled, set(aided), gold, gate)
+        drafts = _drafts(workspace, image_id, guidelines, params)
+        pixels = read_rgb(workspace.images / files[image_id])
+        tables.append(propose_regions(sam, version, image_id, pixels, params, drafts))
+    found = pd.concat([table for table in tables if len(table)] or [empty(CANDIDATES)], ignore_index=True)
+    labelled = label_proposals(workspace, found, guidelines)
+    shown, facts = gate_proposals(labelled, set(aided), gold, gate, params.max_regions)
     write_table(folder / "proposals.parquet", shown)
     return {"proposals": len(shown), "sam": version, "proposal_gate": facts}
 
 
+def _drafts(workspace: Workspace, image_id: str, guidelines: Guidelines, params: "ProposalParams") -> "list[Draft]":
+    """The regions of the model's prediction; none before there is a model."""
+    from datalab.adapters.sam import Draft  # noqa: PLC0415  (torch)
+
+    path = workspace.predictions / f"{image_id}.png"
+    if not path.exists():
+        return []
+    names = {item.id: item.name for item in guidelines.classes}
+    found = predicted_regions(
+        read_label_map(path), names, params.min_area_share, params.max_area_share, params.max_regions
+    )
+    return [Draft(label, mask) for label, mask in found]
+
+
 def label_proposals(workspace: Workspace, proposals: pd.DataFrame, guidelines: Guidelines) -> pd.DataFrame:
-    """Give each proposal a class and drop those that lie on background.
+    """Give each proposal that has none a class and drop those that lie on background.
 
     By the model's prediction where there is one, else by the nearest class of the gold regions in SAM's embedding,
     else (no gold) the first class of the guidelines: people then correct the class.
     """
-    if proposals.empty:
+    nameless = proposals[proposals["label"] == ""]
+    if nameless.empty:
         return proposals
     if workspace.predictions.exists():
-        labels = _labels_from_predictions(workspace, proposals, guidelines)
+        labels = _labels_from_predictions(workspace, nameless, guidelines)
     else:
-        labels = _labels_from_gold(workspace, proposals, guidelines)
-    return proposals.assign(label=labels)[[label != "" for label in labels]].reset_index(drop=True)
+        labels = _labels_from_gold(workspace, nameless, guidelines)
+    named = proposals.copy()
+    named.loc[nameless.index, "label"] = labels
+    return named[named["label"] != ""].reset_index(drop=True)
 
 
 def _labels_from_predictions(workspace: Workspace, proposals: pd.DataFrame, guidelines: Guidelines) -> list[str]:

@@ -57,13 +57,19 @@ def _gate(facts: Report) -> str:
     """What was left out, and how wrong that was on gold images the gate had not seen."""
     if facts["reason"]:
         return f"none: {facts['reason']}"
-    error, worth = facts["error"], facts["error"]["reason"]
-    if worth is None:
-        worth = f"those shown there: IoU {error['shown_mean_iou']:.2f}, {error['shown_bad_share']:.0%} below one half"
+    shown = ", ".join(f"{count} {source}" for source, count in sorted(facts["shown_by_source"].items())) or "none"
+    errors = "; ".join(f"{source} {_gate_error(one)}" for source, one in sorted(facts["sources"].items()))
     return (
-        f"{facts['shown']} shown, {facts['left_out']} left out below an expected IoU of {facts['propose_at']:g}; "
-        f"on gold off by {error['mean_absolute_error']:.2f}, {worth}"
+        f"{shown} shown, {facts['left_out']} left out below an expected IoU of {facts['propose_at']:g}; gold: {errors}"
     )
+
+
+def _gate_error(source: Report) -> str:
+    if source["reason"]:
+        return f"not calibrated ({source['reason']})"
+    error = source["error"]
+    worth = error["reason"] or f"shown IoU {error['shown_mean_iou']:.2f}, {error['shown_bad_share']:.0%} below one half"
+    return f"off by {error['mean_absolute_error']:.2f}, {worth}"
 
 
 def _benefit(found: Report) -> Iterator[tuple[str, str]]:

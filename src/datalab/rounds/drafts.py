@@ -1,0 +1,28 @@
+"""The trained model's prediction as separate regions: what proposals start from once there is a model."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from datalab.masks import BoolMask
+
+
+def predicted_regions(
+    label_map: npt.NDArray[np.uint8], names: dict[int, str], least_share: float, most_share: float, limit: int
+) -> list[tuple[str, BoolMask]]:
+    """(class name, (H, W) mask) of the connected parts of a (H, W) map of class ids, largest first, at most `limit`.
+
+    `names`: id to name; other ids are background. Parts smaller than `least_share` of the image or larger than
+    `most_share` are left out.
+    """
+    found: list[tuple[int, str, BoolMask]] = []
+    for class_id in np.unique(label_map):
+        if int(class_id) not in names:
+            continue
+        count, parts, stats, _ = cv2.connectedComponentsWithStats((label_map == class_id).astype(np.uint8))
+        for part in range(1, count):
+            area = int(stats[part, cv2.CC_STAT_AREA])
+            if least_share <= area / label_map.size <= most_share:
+                found.append((area, names[int(class_id)], np.asarray(parts == part, dtype=bool)))
+    found.sort(key=lambda one: -one[0])
+    return [(name, mask) for _, name, mask in found[:limit]]

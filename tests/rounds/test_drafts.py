@@ -1,0 +1,27 @@
+import numpy as np
+
+from datalab.rounds.drafts import predicted_regions
+
+NAMES = {1: "coin", 2: "cup"}
+
+
+def test_connected_parts_become_regions_largest_first() -> None:
+    label_map = np.zeros((10, 10), dtype=np.uint8)
+    label_map[0:2, 0:3] = 1
+    label_map[5:9, 0:4] = 2
+    label_map[0:1, 8:10] = 1
+    label_map[2, 3] = 1  # touches the first one at a corner
+    label_map[4, 9] = 7  # no class of the guidelines
+    found = predicted_regions(label_map, NAMES, 0.0, 1.0, 9)
+    assert [(name, int(mask.sum())) for name, mask in found] == [("cup", 16), ("coin", 7), ("coin", 2)]
+    np.testing.assert_array_equal(found[0][1], label_map == 2)
+
+
+def test_crumbs_background_and_what_is_too_much_are_left_out() -> None:
+    label_map = np.zeros((10, 10), dtype=np.uint8)
+    label_map[:5] = 1
+    label_map[8, :3] = 2
+    label_map[9, 9] = 2
+    assert [name for name, _ in predicted_regions(label_map, NAMES, 0.02, 0.4, 9)] == ["cup"]
+    assert [name for name, _ in predicted_regions(label_map, NAMES, 0.0, 1.0, 1)] == ["coin"]
+    assert predicted_regions(np.zeros((3, 3), dtype=np.uint8), NAMES, 0.0, 1.0, 9) == []
