@@ -42,7 +42,11 @@ def counted(ratings: list[str], values: str) -> Counts:
         ([[0, 4, 1], [0, 8, 0], [0, 1, 5]], 0.4842),  # SAS
         ([[20, 20], [10, 50]], 0.347826),  # Artstein & Poesio, table 1
         ([[46, 0, 0], [6, 32, 6], [0, 0, 10]], 0.801325),  # the same, table 4
-        ([[31, 12], [4, 58]], 0.675676),
+        ([[31, 12], [4, 58]], 0.675676),  # statpsych
+        ([[13, 0, 0], [0, 20, 7], [0, 4, 56]], 0.796409),  # Gwet
+        ([[40, 4, 4, 17], [6, 25, 2, 13], [4, 1, 21, 12], [15, 5, 9, 45]], 0.431501),  # Gwet
+        ([[45, 15], [25, 15]], 0.130435),  # the same observed agreement, other biases
+        ([[25, 35], [5, 35]], 0.259259),
         ([[40, 9], [6, 45]], 0.699519),  # Feinstein & Cicchetti: same observed agreement,
         ([[80, 10], [5, 5]], 0.318182),  # other prevalence
     ],
@@ -58,6 +62,20 @@ def test_fleiss_published() -> None:
     assert fleiss_kappa(original) == pytest.approx(0.4302445, abs=5e-8)
     assert krippendorff_alpha(wikipedia) == pytest.approx(0.215574, abs=5e-7)
     assert krippendorff_alpha(original) == pytest.approx(0.433410, abs=5e-7)
+
+
+def test_pi_and_alpha_of_artstein_and_poesio() -> None:
+    table = np.array([[46, 0, 0], [6, 32, 6], [0, 0, 10]])
+    assert cohen_kappa(both_ways(table)) == pytest.approx(0.799532, abs=5e-7)
+    items = [(i, j) for i in range(3) for j in range(3) for _ in range(table[i, j])]
+    assert krippendorff_alpha(np.array([np.bincount(pair, minlength=3) for pair in items])) == pytest.approx(
+        0.800535, abs=5e-7
+    )
+
+
+def test_alpha_below_chance() -> None:
+    """{yes, no, no}, {yes, no}, {no}, an example of nltk."""
+    assert krippendorff_alpha(np.array([[1, 2], [1, 1], [0, 1]])) == pytest.approx(-0.333333, abs=5e-7)
 
 
 def test_alpha_published() -> None:

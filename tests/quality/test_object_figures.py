@@ -4,6 +4,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from datalab.masks import mask_to_rle, rle_to_mask
 from datalab.quality.agreement import OBJECTS, object_table, of_class
@@ -62,6 +64,21 @@ def test_panoptic_quality_of_monai() -> None:
     assert [loose["mean_iou"], loose["f1"]] == pytest.approx([0.6, 0.75])
 
 
+def test_panoptic_quality_of_torchmetrics() -> None:
+    """The example of its docstring: rows of (class, instance), classes 6 and 7 are stuff, PQ 0.5463."""
+    a = "60 00 60 60|00 00 60 01|00 00 60 01|00 70 60 10|00 70 70 70"
+    b = "60 01 60 01|01 01 60 01|01 01 60 10|01 70 10 10|01 70 70 70"
+    rated = []
+    for who, text in (("ann", a), ("bob", b)):
+        grid = np.array([[int(cell) for cell in row.split()] for row in text.split("|")])
+        regions = tuple((str(cell // 10), mask_to_rle(grid == cell)) for cell in np.unique(grid))
+        rated.append(RatedImage("i", who, regions, ("manual",) * len(regions), 5, 4))
+    objects = object_table({"i": rated}, 0.5)
+    assert mean_panoptic_quality(objects, ["0", "1", "6", "7"], rng()).value == pytest.approx(0.5463, abs=5e-5)
+    per_class = [values(of_class(objects, name))["panoptic_quality"] for name in ("0", "1", "6", "7")]
+    assert per_class == pytest.approx([0.5185, 0, 0.6667, 1], abs=5e-5)
+
+
 def test_panoptic_quality_is_a_mean_over_the_classes_drawn() -> None:
     answers: dict[tuple[str, str], list[Box]] = {("i", "ann"): [COIN, CUP], ("i", "bob"): [NARROW]}
     objects = object_table(rated_images(*tables(answers)), 0.5)
@@ -76,6 +93,48 @@ def test_the_average_over_thresholds_is_cocos() -> None:
     assert found["precision_50_95"] == pytest.approx((0.5 + 1) / 2)
     assert found["f1_50_95"] == pytest.approx(2 * 1.5 / 5)
     assert [found["precision"], found["recall"]] == pytest.approx([1, 2 / 3])
+
+
+def test_recall_over_thresholds_is_pycocotools_average_recall(capsys: pytest.CaptureFixture[str]) -> None:
+    """Objects in a row that do not touch, drawn off by up to three columns, some missed."""
+    shifts = [0, 1, 2, 3, None, 1, 0]
+    sides: list[list[str]] = [[], []]
+    for place, shift in enumerate(shifts):
+        for side, by in enumerate((0, shift)):
+            if by is not None:
+                mask = np.zeros((20, 120), dtype=bool)
+                mask[4:16, 17 * place + by : 17 * place + by + 12] = True
+                sides[side].append(mask_to_rle(mask))
+    rated = [
+        RatedImage("i", who, tuple(("x", one) for one in drawn), ("manual",) * len(drawn), 20, 120)
+        for who, drawn in zip(("ann", "bob"), sides, strict=True)
+    ]
+    average_recall = coco_average_recall(sides[0], sides[1], 20, 120)
+    capsys.readouterr()
+    assert values(object_table({"i": rated}, 0.5))["recall_50_95"] == pytest.approx(average_recall)
+    assert 0.3 < average_recall < 0.8
+
+
+def coco_average_recall(true: list[str], drawn: list[str], height: int, width: int) -> float:
+    truth, answers = COCO(), COCO()
+    for dataset, rles in ((truth, true), (answers, drawn)):
+        dataset.dataset = {
+            "images": [{"id": 1, "height": height, "width": width}],
+            "categories": [{"id": 1}],
+            "annotations": [
+                {
+                    "id": number, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 144, "score": 1.0,
+                    "segmentation": {"size": [height, width], "counts": one},
+                }
+                for number, one in enumerate(rles, start=1)
+            ],
+        }  # fmt: skip
+        dataset.createIndex()
+    evaluation = COCOeval(truth, answers, "segm")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return float(evaluation.stats[8])
 
 
 def test_dice_of_every_object_follows_from_its_iou() -> None:
