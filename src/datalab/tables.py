@@ -76,8 +76,18 @@ DECISIONS = (*REGIONS, "reviewer", "reason")
 """What a reviewer decided: the objects of an image as they shall be; an image with nothing in it has one row with label
 "" and rle "". `reason`: "contested" (people disagreed) or "audit" (drawn at random among the others)."""
 
+QUEUE = ("image_id", "rank", "risk", "reason", "why", "agreement", "skill", "model", "label_error")
+"""Images for a reviewer, `rank` 0 first. `risk` and its parts in [0, 1], larger = worse, NaN where not known; `reason`:
+"contested" or "audit"; `why`: what is in doubt, for people."""
+
 DATASET = ("image_id", "file", "split", "duplicate_group", "raters")
 """Labelled images. `split`: "train", "validation" or "test"; masks lie beside as PNG label maps `<image_id>.png`."""
+
+LABEL_ERRORS = ("image_id", "kind", "given", "suggested", "x", "y", "width", "height", "score")
+"""What models that have not seen a label make of it. `kind`: "swapped", "spurious", "dropped", "outline" (one object,
+its box in pixels of the image); "image" (cleanlab's softmin over the whole image) or "model" (share of the objects'
+pixels on which labels and model differ). `given`, `suggested`: class names, "background" among them, "" for a whole
+image; `score` in [0, 1], larger = more surely wrong."""
 
 SCORES = ("image_id", "uncertainty", "predicted_foreground")
 """One row per pool image: acquisition score (larger = the model is less sure) and share of foreground in [0, 1]."""

@@ -116,6 +116,11 @@ class Workspace:
         return self.data / "disagreement"
 
     @property
+    def queue(self) -> Path:
+        """Table QUEUE: what a reviewer should look at."""
+        return self.data / "queue.parquet"
+
+    @property
     def dataset(self) -> Path:
         """index.parquet (table DATASET) and masks/<image_id>.png."""
         return self.data / "dataset"

@@ -1,7 +1,7 @@
 import pytest
 
 from datalab.errors import InputError
-from datalab.quality.adjudication import Audit, Decision, adjudicated, audit, audit_sample, errors_left, read_decisions
+from datalab.quality.adjudication import Audit, Decision, adjudicated, audit, errors_left, read_decisions
 from datalab.quality.consensus import Rules, merge_images
 from datalab.quality.rated import rated_images
 from datalab.tables import DECISIONS, empty
@@ -37,14 +37,6 @@ def test_votes_of_a_decision_are_those_who_had_it_right() -> None:
     rated = rated_images(*tables(answers))["i"]
     (one,) = adjudicated(decision(COIN), rated, 0.5)
     assert (one.votes, one.agreement, one.kept, one.contributors) == (1, 1, True, ("eve",))
-
-
-def test_the_sample_is_random_and_stays_when_images_come() -> None:
-    names = [f"i{place}" for place in range(2000)]
-    drawn = audit_sample(names, 0.15, 1)
-    assert 240 < len(drawn) < 360
-    assert audit_sample(names[:1000], 0.15, 1) == [name for name in drawn if name in names[:1000]]
-    assert audit_sample(names, 0.15, 2) != drawn
 
 
 def test_errors_left_are_scaled_to_the_unseen_images() -> None:

@@ -1,6 +1,5 @@
 """What a reviewer's decisions change, and what a random audit says about the labels nobody looked at again."""
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -88,11 +87,6 @@ def audit(
     return Audit(image_id, matching.objects, matching.objects - right)
 
 
-def audit_sample(image_ids: Iterable[str], share: float, seed: int) -> list[str]:
-    """About `share` of the images, drawn by a hash of seed and image: later images do not change who was drawn."""
-    return [image_id for image_id in image_ids if _uniform(f"{seed} {image_id}") < share]
-
-
 def errors_left(audits: Sequence[Audit], unseen: int) -> Mapping[str, Figure]:
     """What the audit says: share of wrong images (Wilson's interval), and how many of `unseen` images are wrong.
 
@@ -102,8 +96,3 @@ def errors_left(audits: Sequence[Audit], unseen: int) -> Mapping[str, Figure]:
     wrong = wrong if wrong.value is not None else Figure(None, 0, reason="no image has been audited")
     value, low, high = (None if end is None else end * unseen for end in (wrong.value, wrong.low, wrong.high))
     return {"wrong_share": wrong, "wrong_images_left": Figure(value, wrong.n, low, high, wrong.reason)}
-
-
-def _uniform(text: str) -> float:
-    """A number in [0, 1) that depends on nothing but the text."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64

@@ -1,0 +1,34 @@
+"""Out-of-fold predictions of the segmenter: each image by a network that was trained without it."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from datalab.adapters.segmenter import Segmenter, predict
+from datalab.adapters.segmenter_network import NetworkSize
+from datalab.adapters.segmenter_samples import Augmentation, Sample
+from datalab.adapters.segmenter_training import Schedule, train_segmenter
+
+
+def out_of_fold(
+    samples: Sequence[Sample],
+    folds: Sequence[int],
+    size: NetworkSize,
+    schedule: Schedule,
+    augmentation: Augmentation,
+    seed: int,
+) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+    """(place in `samples`, (K, h/2, w/2) probabilities) of every image, fold by fold.
+
+    For each fold a network learns from all the others, for all its steps: there is nothing left to stop it by. What
+    comes out is the mean of the committee, mirrored image included.
+    """
+    ids, names = tuple(range(size.classes)), ("",) * size.classes
+    for fold in sorted(set(folds)):
+        others = [sample for sample, own in zip(samples, folds, strict=True) if own != fold]
+        network, _ = train_segmenter(others, [], size, schedule, augmentation, seed + fold)
+        segmenter = Segmenter(network, ids, names, longest_side=0)
+        for place, own in enumerate(folds):
+            if own == fold:
+                yield place, predict(segmenter, samples[place], flip=True).members.mean(axis=0)

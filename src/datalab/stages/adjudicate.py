@@ -1,0 +1,133 @@
+"""Stage `adjudicate`: which images a reviewer should decide about: the riskiest first, a random audit among them."""
+
+import argparse
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from datalab.adapters.files import read_json, read_table, write_table
+from datalab.config import load_params
+from datalab.errors import one_line_errors
+from datalab.quality.risk import PARTS, audit_sample, mix, risk_of
+from datalab.tables import ADJUDICATION, DECISIONS, LABEL_ERRORS, QUEUE, RATINGS
+
+IMAGE_AGREEMENT = ("image_id", "agreement")
+WHOLE_IMAGE = ("image", "model")
+"""Kinds of LABEL_ERRORS that are not one object."""
+
+
+@dataclass(frozen=True)
+class Params:
+    """Section `adjudicate` of params.yaml."""
+
+    seed: int
+    audit_share: float
+    risk: float
+    """From which an image is queued that nobody contested."""
+    agreement: float
+    """Weights of the parts of the risk; this and the next three."""
+    skill: float
+    model: float
+    label_error: float
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Files of the stage."""
+
+    ratings: Path
+    agreement: Path
+    gold_report: Path
+    adjudication: Path
+    decisions: Path
+    label_errors: Path
+
+
+def run(inputs: Inputs, out: Path, params: Params) -> None:
+    """Write `out` (table QUEUE): contested and risky images by risk, the audit at random places among them.
+
+    Gold images and those that are decided are left out.
+    """
+    ratings = read_table(inputs.ratings, RATINGS)
+    ratings = ratings[ratings["role"] != "gold"]
+    doubts = read_table(inputs.adjudication, ADJUDICATION)
+    errors = read_table(inputs.label_errors, LABEL_ERRORS)
+    decided = set(read_table(inputs.decisions, DECISIONS)["image_id"])
+    table = pd.DataFrame({"image_id": sorted(set(ratings["image_id"]) - decided)})
+    for name, values in _parts(ratings, inputs, errors).items():
+        table[name] = table["image_id"].map(values).astype("float64")
+    weights = {name: float(getattr(params, name)) for name in PARTS}
+    known = table[list(PARTS)].to_dict("records")
+    table["risk"] = [_nan(risk_of({str(key): _none(value) for key, value in row.items()}, weights)) for row in known]
+    contested = table["image_id"].isin(doubts["image_id"]) | (table["risk"] >= params.risk)
+    drawn = set(audit_sample(table.loc[~contested, "image_id"], params.audit_share, params.seed))
+    table["reason"] = np.where(contested, "contested", "audit")
+    why = _reasons(doubts, errors)
+    table["why"] = [why.get(image_id, "") for image_id in table["image_id"]]
+    queued = table[contested | table["image_id"].isin(drawn)]
+    write_table(out, _ordered(queued, params.seed))
+
+
+def _parts(ratings: pd.DataFrame, inputs: Inputs, errors: pd.DataFrame) -> dict[str, Mapping[object, float]]:
+    """Part of the risk to its value by image."""
+    skills = {name: float(score["skill"]) for name, score in read_json(inputs.gold_report)["annotators"].items()}
+    lack = 1 - ratings["annotator"].map(skills).astype("float64")
+    pairs = read_table(inputs.agreement, IMAGE_AGREEMENT)
+    objects = errors[~errors["kind"].isin(WHOLE_IMAGE)]
+    return {
+        "agreement": (1 - pairs.groupby("image_id")["agreement"].mean()).to_dict(),
+        "skill": lack.groupby(ratings["image_id"]).mean().to_dict(),
+        "model": errors[errors["kind"] == "model"].set_index("image_id")["score"].to_dict(),
+        "label_error": objects.groupby("image_id")["score"].max().to_dict(),
+    }
+
+
+def _reasons(doubts: pd.DataFrame, errors: pd.DataFrame) -> dict[object, str]:
+    """image_id to what is in doubt, for people: "existence of coin, cup swapped with coin?"."""
+    said: dict[object, list[str]] = {}
+    for row in doubts.to_dict("records"):
+        said.setdefault(row["image_id"], []).append(f"{row['reason']} of {row['label']}")
+    objects = errors[~errors["kind"].isin(WHOLE_IMAGE)].sort_values("score", ascending=False)
+    for row in objects.drop_duplicates("image_id").to_dict("records"):
+        said.setdefault(row["image_id"], []).append(f"{row['given']} or {row['suggested']}? ({row['kind']})")
+    return {image_id: ", ".join(dict.fromkeys(parts)) for image_id, parts in said.items()}
+
+
+def _ordered(queued: pd.DataFrame, seed: int) -> pd.DataFrame:
+    by_risk = queued.sort_values(["risk", "image_id"], ascending=[False, True])
+    contested = by_risk.loc[by_risk["reason"] == "contested", "image_id"].tolist()
+    audits = queued.loc[queued["reason"] == "audit", "image_id"].tolist()
+    rng = np.random.default_rng(seed)
+    order = mix(contested, rng.permutation(audits).tolist(), rng)
+    ranks = {image_id: rank for rank, image_id in enumerate(order)}
+    ranked = queued.assign(rank=queued["image_id"].map(ranks)).sort_values("rank")
+    return ranked.loc[:, list(QUEUE)].reset_index(drop=True)
+
+
+def _none(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def main() -> None:
+    """Paths come from dvc.yaml."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("ratings", "agreement", "gold-report", "adjudication", "decisions", "label-errors", "out", "params"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    paths = parser.parse_args()
+    inputs = Inputs(
+        paths.ratings, paths.agreement, paths.gold_report, paths.adjudication, paths.decisions, paths.label_errors
+    )
+    run(inputs, paths.out, load_params(paths.params, "adjudicate", Params))
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()

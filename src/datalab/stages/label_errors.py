@@ -1,0 +1,119 @@
+"""Stage `label_errors`: which labels are probably wrong, by models that have not seen them."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
+from datalab.adapters.files import write_table
+from datalab.adapters.segmenter_folds import out_of_fold
+from datalab.adapters.segmenter_network import NetworkSize
+from datalab.adapters.segmenter_samples import Augmentation, Sample, read_sample
+from datalab.adapters.segmenter_training import Schedule
+from datalab.config import load_params
+from datalab.errors import one_line_errors
+from datalab.learning.folds import assign_folds
+from datalab.quality.label_errors import adjust, class_confidence, find_suspects, image_quality, object_disagreement
+from datalab.stages.train import Params as TrainParams
+from datalab.tables import LABEL_ERRORS
+
+
+@dataclass(frozen=True)
+class Params:
+    """Section `label_errors` of params.yaml; the network is that of section `train`."""
+
+    seed: int
+    folds: int
+    steps: int
+    """Of training, per fold."""
+    least_area: int
+    """Smallest object, in pixels of the prediction (half of train.longest_side)."""
+    least_score: float
+    """Suspects below are not written."""
+
+
+def run(dataset: Path, images: Path, embeddings: Path, out: Path, params: Params, train: TrainParams) -> None:
+    """Write `out` (table LABEL_ERRORS), worst first: the suspects, and two rows for every labelled image.
+
+    InputError where there are fewer different images than folds.
+    """
+    folder = read_dataset(dataset)
+    samples = [
+        read_sample(
+            images / str(row.file),
+            embeddings / f"{row.image_id}.npy",
+            train.longest_side,
+            folder.mask(str(row.image_id)),
+            folder.class_ids,
+        )
+        for row in folder.index.itertuples()
+    ]
+    folds = assign_folds(list(folder.index["duplicate_group"]), params.folds, np.random.default_rng(params.seed))
+    size = NetworkSize(samples[0].embedding.shape[0], len(folder.class_ids), train.width, train.members)
+    schedule = Schedule(**_named(Schedule, replace(train, steps=params.steps)))
+    predicted = dict(
+        out_of_fold(samples, folds, size, schedule, Augmentation(**_named(Augmentation, train)), params.seed)
+    )
+    rows = list(_rows(folder, samples, [predicted[place] for place in range(len(samples))], params))
+    table = pd.DataFrame(rows, columns=list(LABEL_ERRORS))
+    write_table(out, table.sort_values(["score", "image_id"], ascending=[False, True], kind="stable"))
+
+
+def _rows(
+    folder: DatasetFolder, samples: Sequence[Sample], predicted: Sequence[npt.NDArray[np.float32]], params: Params
+) -> Iterator[dict[str, object]]:
+    labels = [sample.labels for sample in samples if sample.labels is not None]
+    confidence = class_confidence(labels, predicted)
+    for image_id, sample, truth, chances in zip(folder.index["image_id"], samples, labels, predicted, strict=True):
+        adjusted = adjust(chances, confidence)
+        height, width = sample.size
+        whole = (0, 0, width, height)
+        yield _row(image_id, "image", "", "", whole, 1 - image_quality(truth, chances))
+        yield _row(image_id, "model", "", "", whole, object_disagreement(truth, chances))
+        for suspect in find_suspects(truth, adjusted, params.least_area):
+            if suspect.score >= params.least_score:
+                given, suggested = (folder.class_names[place] for place in (suspect.given, suspect.suggested))
+                box = _on_image(suspect.box_xywh, truth.shape, sample.size)
+                yield _row(image_id, suspect.kind, given, suggested, box, suspect.score)
+
+
+def _row(
+    image_id: str, kind: str, given: str, suggested: str, box: tuple[int, int, int, int], score: float
+) -> dict[str, object]:
+    sides = dict(zip(("x", "y", "width", "height"), box, strict=True))
+    return {"image_id": image_id, "kind": kind, "given": given, "suggested": suggested, **sides, "score": score}
+
+
+def _on_image(
+    box: tuple[int, int, int, int], grid: tuple[int, ...], size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """A box in pixels of the prediction in pixels of the image."""
+    across, down = size[1] / grid[1], size[0] / grid[0]
+    x, y, width, height = box
+    return round(x * across), round(y * down), round(width * across), round(height * down)
+
+
+def _named(kind: type, values: TrainParams) -> dict[str, Any]:
+    return {field.name: getattr(values, field.name) for field in fields(kind)}
+
+
+def main() -> None:
+    """Command line of the stage; the paths are given in dvc.yaml."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("dataset", "images", "embeddings", "out", "params"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    given = parser.parse_args()
+    params = load_params(given.params, "label_errors", Params)
+    train = load_params(given.params, "train", TrainParams)
+    run(given.dataset, given.images, given.embeddings, given.out, params, train)
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()

@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from datalab.adapters.files import read_table, write_json, write_table
+from datalab.stages.adjudicate import Inputs, Params, run
+from datalab.tables import ADJUDICATION, DECISIONS, LABEL_ERRORS, QUEUE, empty
+from tests.quality.images import HEIGHT, WIDTH, Box, tables
+
+PARAMS = Params(seed=1, audit_share=0.0, risk=2.0, agreement=1.0, skill=1.0, model=1.0, label_error=1.0)
+PEOPLE = {"ann": 0.9, "bob": 0.5}
+
+
+def queue(
+    folder: Path,
+    contested: tuple[str, ...] = (),
+    decided: tuple[str, ...] = (),
+    errors: tuple[tuple[str, str, float], ...] = (),
+    params: Params = PARAMS,
+) -> pd.DataFrame:
+    """Images a to t by ann; a and b by bob as well, who agreed on a."""
+    answers: dict[tuple[str, str], list[Box]] = {(image, "ann"): [] for image in "abcdefghijklmnopqrst"}
+    answers |= {("a", "bob"): [], ("b", "bob"): []}
+    write_table(folder / "ratings.parquet", tables(answers)[0])
+    agreement = pd.DataFrame({"image_id": ["a", "b"], "agreement": [1.0, 0.2]})
+    write_table(folder / "agreement.parquet", agreement)
+    write_json(folder / "gold.json", {"annotators": {name: {"skill": skill} for name, skill in PEOPLE.items()}})
+    doubts = [(one, "r", "coin", "", HEIGHT, WIDTH, "existence", False, "", 1, 2, "ann") for one in contested]
+    write_table(folder / "adjudication.parquet", pd.DataFrame(doubts, columns=list(ADJUDICATION)))
+    rows = [(one, "", "", "", HEIGHT, WIDTH, "eve", "contested") for one in decided]
+    write_table(folder / "decisions.parquet", pd.DataFrame(rows, columns=list(DECISIONS)) if rows else empty(DECISIONS))
+    found = [(one, kind, "cup", "coin", 0, 0, 4, 4, score) for one, kind, score in errors]
+    write_table(folder / "errors.parquet", pd.DataFrame(found, columns=list(LABEL_ERRORS)))
+    names = ("ratings.parquet", "agreement.parquet", "gold.json", "adjudication.parquet", "decisions.parquet")
+    run(Inputs(*(folder / name for name in (*names, "errors.parquet"))), folder / "queue.parquet", params)
+    return read_table(folder / "queue.parquet", QUEUE)
+
+
+def test_the_riskiest_come_first_and_say_why(tmp_path: Path) -> None:
+    table = queue(tmp_path, contested=("a", "b", "c"), errors=(("c", "swapped", 0.9), ("c", "model", 0.8)))
+    assert table["image_id"].tolist() == ["c", "b", "a"]
+    assert table["rank"].tolist() == [0, 1, 2]
+    assert table["risk"].tolist() == pytest.approx([(0.1 + 0.8 + 0.9) / 3, (0.8 + 0.3) / 2, (0 + 0.3) / 2])
+    assert table["why"].tolist() == [
+        "existence of coin, cup or coin? (swapped)",
+        "existence of coin",
+        "existence of coin",
+    ]
+    assert np.isnan(table["model"]).tolist() == [False, True, True]
+
+
+def test_what_is_decided_is_not_asked_again(tmp_path: Path) -> None:
+    assert queue(tmp_path, contested=("a", "b"), decided=("b",))["image_id"].tolist() == ["a"]
+
+
+def test_a_risky_image_is_queued_though_nobody_contested_it(tmp_path: Path) -> None:
+    errors = (("d", "dropped", 0.95), ("e", "dropped", 0.6))
+    table = queue(tmp_path, errors=errors, params=Params(**{**vars(PARAMS), "risk": 0.5}))
+    assert table[["image_id", "reason"]].to_numpy().tolist() == [["b", "contested"], ["d", "contested"]]
+
+
+def test_the_audit_is_drawn_among_what_nobody_contested(tmp_path: Path) -> None:
+    table = queue(tmp_path, contested=("a", "b", "c"), params=Params(**{**vars(PARAMS), "audit_share": 0.5}))
+    audit = table[table["reason"] == "audit"]
+    assert 3 < len(audit) < 15
+    assert not set(audit["image_id"]) & {"a", "b", "c"}
+    assert table.loc[table["reason"] == "contested", "image_id"].tolist() == ["b", "a", "c"]
+    assert table["rank"].tolist() == list(range(len(table)))
+
+
+def test_nothing_to_ask(tmp_path: Path) -> None:
+    table = queue(tmp_path)
+    assert table.empty
+    assert table.columns.tolist() == list(QUEUE)
