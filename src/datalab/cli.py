@@ -114,6 +114,39 @@ def sample(out: Path, count: int, seed: int) -> None:
     click.echo(f"{out}: images, masks, masks/classes.yaml")
 
 
+@main.group()
+def adjudicate() -> None:
+    """What people disagreed about: to a reviewer and back."""
+
+
+@adjudicate.command("push")
+@WORKSPACE
+def adjudicate_push(workspace: Path) -> None:
+    """Give the contested images and the audit to the reviewer's project in Label Studio; again adds what is new.
+
+    Example: datalab adjudicate push
+    """
+    from datalab.rounds.adjudicating import push_queue  # noqa: PLC0415
+    from datalab.rounds.progress import terminal_bar  # noqa: PLC0415
+
+    with terminal_bar("push") as progress:
+        pushed = push_queue(Workspace.at(workspace), progress)
+    click.echo(f"{pushed.queued} images are queued, {pushed.made} of them new: {pushed.url}")
+
+
+@adjudicate.command("pull")
+@WORKSPACE
+def adjudicate_pull(workspace: Path) -> None:
+    """Take the reviewer's decisions over; `dvc repro` then makes them the consensus.
+
+    Example: datalab adjudicate pull && dvc repro
+    """
+    from datalab.rounds.adjudicating import pull_queue  # noqa: PLC0415
+
+    decided = pull_queue(Workspace.at(workspace))
+    click.echo(f"{decided} images are decided; run dvc repro to make the decisions the consensus")
+
+
 @main.command()
 @click.argument("number", type=int, required=False)
 @WORKSPACE

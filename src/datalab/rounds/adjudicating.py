@@ -1,11 +1,88 @@
-"""Reviewers: what they are asked, and what they decided."""
+"""Reviewers: what they are asked, and what they decided. A round never waits for them."""
 
-from datalab.adapters.files import write_table
-from datalab.tables import DECISIONS, empty
+from dataclasses import dataclass
+from string import ascii_uppercase
+
+import pandas as pd
+
+from datalab.adapters.dvc import add
+from datalab.adapters.files import read_table, write_table
+from datalab.adapters.label_studio.client import Client, connect
+from datalab.adapters.label_studio.media import image_url, publish_images
+from datalab.adapters.label_studio.push import PushedRound
+from datalab.adapters.label_studio.versions import Version, ensure_reviewer_project, pull_decisions, push_versions
+from datalab.config import load_guidelines
+from datalab.rounds.progress import Progress
+from datalab.settings import Settings
+from datalab.tables import ANNOTATED_REGIONS, CATALOG, CONSENSUS, DECISIONS, QUEUE, RATINGS, empty
 from datalab.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What `push_queue` did."""
+
+    queued: int
+    made: int
+    """Tasks that were not there yet."""
+    url: str
+    """The reviewer's list of tasks."""
 
 
 def ensure_decisions(workspace: Workspace) -> None:
     """Make decisions.parquet without a row where it is missing: the stage `consensus` reads it."""
     if not workspace.decisions.exists():
         write_table(workspace.decisions, empty(DECISIONS))
+
+
+def push_queue(workspace: Workspace, progress: Progress) -> Pushed:
+    """Give the queue (data/queue.parquet) to the reviewer's project, everybody's version of each image beside it."""
+    settings = Settings.load(workspace.env)
+    queue = read_table(workspace.queue, QUEUE)
+    client, target = _project(workspace, settings)
+    files = read_table(workspace.catalog, CATALOG).set_index("image_id")["file"]
+    publish_images(
+        client, target.project_id, workspace, settings.datalab_media, [str(files[one]) for one in queue["image_id"]]
+    )
+    urls = {image_id: image_url(workspace, str(files[image_id])) for image_id in queue["image_id"]}
+    made = push_versions(client, target, queue, versions_of(workspace, queue["image_id"].tolist()), urls, progress)
+    return Pushed(len(queue), made, f"{client.url}/projects/{target.project_id}/data")
+
+
+def pull_queue(workspace: Workspace) -> int:
+    """Write decisions.parquet and version it; how many images are decided in all.
+
+    What was decided earlier and is no longer on the server stays.
+    """
+    ensure_decisions(workspace)
+    client, target = _project(workspace, Settings.load(workspace.env))
+    found = pull_decisions(client, target, read_table(workspace.catalog, CATALOG))
+    before = read_table(workspace.decisions, DECISIONS)
+    kept = before[~before["image_id"].isin(found["image_id"])]
+    table = pd.concat([kept, found]) if len(kept) and len(found) else kept if len(kept) else found
+    write_table(workspace.decisions, table.sort_values(["image_id", "region_id"]).reset_index(drop=True))
+    add(workspace, [workspace.decisions])
+    return int(table["image_id"].nunique())
+
+
+def versions_of(workspace: Workspace, image_ids: list[str]) -> dict[str, list[Version]]:
+    """image_id to what each annotator drew, under a letter in the order of their names, and the consensus."""
+    ratings = read_table(workspace.ratings, RATINGS)
+    regions = read_table(workspace.regions, ANNOTATED_REGIONS)
+    consensus = read_table(workspace.consensus, CONSENSUS)
+    found = {}
+    for image_id in image_ids:
+        people = sorted(ratings.loc[ratings["image_id"] == image_id, "annotator"])
+        drawn = regions[regions["image_id"] == image_id]
+        versions = [Version(_letter(place), drawn[drawn["annotator"] == who]) for place, who in enumerate(people)]
+        found[image_id] = [*versions, Version("consensus", consensus[consensus["image_id"] == image_id])]
+    return found
+
+
+def _project(workspace: Workspace, settings: Settings) -> tuple[Client, PushedRound]:
+    client = connect(settings.label_studio_url, settings.label_studio_token)
+    return client, ensure_reviewer_project(client, workspace.name, load_guidelines(workspace.guidelines))
+
+
+def _letter(place: int) -> str:
+    return ascii_uppercase[place % 26] * (1 + place // 26)

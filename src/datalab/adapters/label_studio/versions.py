@@ -1,0 +1,112 @@
+"""Contested images to a reviewer, with everybody's version side by side, and the reviewer's decisions back."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from datalab.adapters.label_studio.client import Client
+from datalab.adapters.label_studio.project import ensure_project
+from datalab.adapters.label_studio.pull import pull_annotations
+from datalab.adapters.label_studio.push import CHUNK, PushedRound, existing_tasks, round_tasks
+from datalab.adapters.label_studio.results import region_to_result, results_to_regions
+from datalab.config import Guidelines
+from datalab.tables import DECISIONS
+
+ROUND = "adjudication"
+"""What its tasks have for a round."""
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Version:
+    """One answer to an image. `name`: a letter per annotator, so that nobody is judged by name, or "consensus"."""
+
+    name: str
+    regions: pd.DataFrame
+    """Columns region_id, label, rle, height, width; no row: nothing there."""
+
+
+def ensure_reviewer_project(client: Client, workspace_name: str, guidelines: Guidelines) -> PushedRound:
+    """The reviewer's own project beside the annotators', made where it is missing."""
+    project_id = ensure_project(client, f"{workspace_name} {ROUND}", guidelines, overlap=1)
+    return PushedRound(project_id, ROUND, guidelines)
+
+
+def push_versions(
+    client: Client,
+    target: PushedRound,
+    queue: pd.DataFrame,
+    versions: Mapping[str, Sequence[Version]],
+    urls: Mapping[str, str],
+    progress: Progress,
+) -> int:
+    """Make the tasks of `queue` (table QUEUE) that are missing, in its order; how many were made.
+
+    Every version is a prediction of its own, which the Data Manager shows as tabs and side by side. Nothing a reviewer
+    sees tells the audit from the contested images.
+    """
+    known = existing_tasks(client, target)
+    missing = [row for row in queue.sort_values("rank").to_dict("records") if row["image_id"] not in known]
+    for start in range(0, len(missing), CHUNK):
+        progress(start / len(missing), f"pushing tasks {start}/{len(missing)}")
+        tasks = [
+            _task(row, versions[row["image_id"]], urls[row["image_id"]], target)
+            for row in missing[start : start + CHUNK]
+        ]
+        client.post(f"/api/projects/{target.project_id}/import?return_task_ids=true", tasks)
+    # an import makes its last prediction's name the project's, and only that one would be shown
+    client.patch(f"/api/projects/{target.project_id}", {"model_version": ""})
+    return len(missing)
+
+
+def pull_decisions(client: Client, target: PushedRound, catalog: pd.DataFrame) -> pd.DataFrame:
+    """Table DECISIONS: the newest submitted answer to every task; skipped ones decide nothing."""
+    answers = pull_annotations(client, target, catalog)
+    submitted = answers[~answers["was_cancelled"].astype(bool)].sort_values(["updated_at", "annotation_id"])
+    newest = submitted.drop_duplicates("image_id", keep="last").sort_values("image_id")
+    reasons = {task["data"]["image_id"]: task["meta"]["reason"] for task in round_tasks(client, target, "id,data,meta")}
+    rows = [row for answer in newest.to_dict("records") for row in _decided(answer, reasons[answer["image_id"]])]
+    return pd.DataFrame(rows, columns=list(DECISIONS))
+
+
+def _task(row: dict[Any, Any], versions: Sequence[Version], url: str, target: PushedRound) -> dict[str, Any]:
+    data = {
+        "image": url,
+        "image_id": row["image_id"],
+        "round": target.round_id,
+        "guideline_version": target.guidelines.version,
+        "ontology_hash": target.guidelines.ontology_hash,
+    }
+    return {
+        "data": data,
+        "meta": {"reason": row["reason"]},
+        "predictions": [{"model_version": one.name, "result": _results(one)} for one in versions],
+    }
+
+
+def _results(version: Version) -> list[dict[str, Any]]:
+    results = [
+        region_to_result(f"{version.name}-{row['region_id']}", row["label"], row["rle"], row["height"], row["width"])
+        for row in version.regions.to_dict("records")
+    ]
+    for result in results:
+        del result["origin"]  # the labeling screen notes it itself when it copies a prediction
+    return results
+
+
+def _decided(answer: dict[Any, Any], reason: str) -> list[dict[str, Any]]:
+    regions = results_to_regions(json.loads(answer["result_json"]))
+    nothing = {"label": "", "rle": "", "height": int(answer["height"]), "width": int(answer["width"])}
+    return [
+        {
+            **{key: region[key] for key in ("label", "rle", "height", "width")},
+            "image_id": answer["image_id"],
+            "region_id": f"{answer['annotation_id']}-{place}",
+            "reviewer": answer["annotator"],
+            "reason": reason,
+        }
+        for place, region in enumerate(regions or [nothing])
+    ]
