@@ -116,7 +116,10 @@ def sample(out: Path, count: int, seed: int) -> None:
 
 @main.group()
 def adjudicate() -> None:
-    """What people disagreed about: to a reviewer and back."""
+    """What people disagreed about: to a reviewer and back.
+
+    Example: datalab adjudicate push
+    """
 
 
 @adjudicate.command("push")

@@ -13,7 +13,7 @@ from datalab.rounds.state import Round
 from datalab.settings import Settings
 from datalab.workspace import Workspace
 
-STAGES = 10
+STAGES = 14
 """About how many stages dvc.yaml has: only for the progress shown."""
 
 

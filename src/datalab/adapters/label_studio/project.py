@@ -23,10 +23,13 @@ class Project:
     settings: dict[str, Any]
 
 
-def ensure_project(client: Client, title: str, guidelines: Guidelines, overlap: int) -> int:
+def ensure_project(
+    client: Client, title: str, guidelines: Guidelines, overlap: int, model_version: str = MODEL_VERSION
+) -> int:
     """Id of the project called `title`, made where it is missing, with config and instructions of these guidelines.
 
     `overlap` is how many people may label a task; it is set once, since changing it resets the tasks' own overlap.
+    Only predictions of `model_version` are shown, all where it is "".
     """
     wanted: dict[str, Any] = {
         "label_config": labeling_config(guidelines),
@@ -38,7 +41,7 @@ def ensure_project(client: Client, title: str, guidelines: Guidelines, overlap: 
         "skip_queue": "REQUEUE_FOR_OTHERS",
         # in the order of the tasks, which is our rank
         "sampling": "Sequential sampling",
-        "model_version": MODEL_VERSION,
+        "model_version": model_version,
         "show_collab_predictions": True,
         # nobody sees how often and by whom a region was changed before
         "show_annotation_history": False,

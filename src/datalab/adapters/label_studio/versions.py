@@ -31,7 +31,7 @@ class Version:
 
 def ensure_reviewer_project(client: Client, workspace_name: str, guidelines: Guidelines) -> PushedRound:
     """The reviewer's own project beside the annotators', made where it is missing."""
-    project_id = ensure_project(client, f"{workspace_name} {ROUND}", guidelines, overlap=1)
+    project_id = ensure_project(client, f"{workspace_name} {ROUND}", guidelines, overlap=1, model_version="")
     return PushedRound(project_id, ROUND, guidelines)
 
 
