@@ -135,6 +135,7 @@ def test_the_workspace_names_the_same_paths_as_dvc_yaml() -> None:
         "consensus",
         "adjudication",
         "disagreement",
+        "label_errors",
         "queue",
         "dataset",
         "predictions",

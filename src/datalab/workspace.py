@@ -116,6 +116,11 @@ class Workspace:
         return self.data / "disagreement"
 
     @property
+    def label_errors(self) -> Path:
+        """Table LABEL_ERRORS."""
+        return self.data / "label_errors.parquet"
+
+    @property
     def queue(self) -> Path:
         """Table QUEUE: what a reviewer should look at."""
         return self.data / "queue.parquet"

@@ -5,6 +5,7 @@ from typing import Any
 
 from datalab.adapters.files import read_json, read_table, write_json
 from datalab.errors import InputError
+from datalab.rounds.page import write_quality_page
 from datalab.rounds.progress import Progress
 from datalab.rounds.state import Round, round_numbers
 from datalab.settings import Settings
@@ -15,7 +16,7 @@ GOLD_SHOWN = ("f1", "mean_iou", "outline_offset_px", "action", "advice")
 
 
 def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
-    """Write reports/round-NNNN.json."""
+    """Write reports/round-NNNN.json and the quality page, round-NNNN.html."""
     settings = Settings.load(workspace.env)
     agreement = read_json(workspace.reports / "agreement.json")
     gold = read_json(workspace.reports / "gold.json")["annotators"]
@@ -50,6 +51,7 @@ def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict
         },
     }
     write_json(workspace.reports / f"round-{state.round_id}.json", report)
+    write_quality_page(workspace, state)
     return {}
 
 

@@ -1,0 +1,124 @@
+"""The quality page of a round: one HTML file with everything in it, images too."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from jinja2 import Environment, StrictUndefined
+
+from datalab.adapters.files import write_text
+from datalab.masks import BoolMask
+
+Rgb = npt.NDArray[np.uint8]
+
+LONGEST_SIDE = 360
+"""Pixels of an image on the page; dozens of larger ones make a file that browsers open slowly."""
+QUALITY = 85
+HEAT = np.array([213, 0, 0], dtype=np.float32)
+STRONGEST = 0.85
+"""Opacity where all disagree: the image still shines through."""
+COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#f0e442")
+"""Okabe and Ito's, which colour-blind people can tell apart; annotators beyond the sixth begin anew."""
+
+
+@dataclass(frozen=True)
+class Heat:
+    """One image on which people disagree, as two pictures (data URIs)."""
+
+    name: str
+    note: str
+    outlines: str
+    heat: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the page shows. Figures are mappings value, low, high, n, reason, as the reports have them."""
+
+    number: int
+    workspace: str
+    images: int
+    double: int
+    """Images that two or more people labelled."""
+    annotators: Sequence[str]
+    verdict: Mapping[str, str | None]
+    figures: Mapping[str, Mapping[str, Any]]
+    matrix: Sequence[Sequence[Mapping[str, Any] | None]]
+    """Agreement by annotator and annotator, in their order; None: no pair."""
+    classes: Mapping[str, Mapping[str, Any]]
+    gold: Mapping[str, Mapping[str, Any]]
+    letters: Sequence[tuple[str, str]]
+    """(letter, colour) of the annotators of an image."""
+    heats: Sequence[Heat]
+    consensus: Mapping[str, Any]
+    """Of reports/consensus.json."""
+    left: Mapping[str, Any]
+    """The figure of wrong images left."""
+    audits: int
+    queue: Sequence[Mapping[str, Any]]
+    queued: int
+    """Contested images in the whole queue."""
+    suspects: Sequence[Mapping[str, Any]]
+
+
+def write_page(path: Path, page: Page) -> None:
+    """Write the page; names out of the data are shown as text, whatever they contain."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string((files("datalab.adapters") / "templates" / "round.html.j2").read_text("utf-8"))
+    write_text(path, template.render(page=page))
+
+
+def heat_picture(image: Rgb, shares: npt.NDArray[np.floating]) -> str:
+    """`image` (H, W, 3) in grey with `shares` (H, W) in [0, 1] in red over it, as a data URI."""
+    small = _shrink(image)
+    size = (small.shape[1], small.shape[0])
+    opacity = STRONGEST * cv2.resize(shares.astype(np.float32), size, interpolation=cv2.INTER_AREA)[..., None]
+    grey = np.repeat(small.mean(axis=2, keepdims=True), 3, axis=2) * 0.6 + 90
+    return _data_uri((grey * (1 - opacity) + HEAT * opacity).astype(np.uint8))
+
+
+def outline_picture(image: Rgb, people: Sequence[Sequence[BoolMask]]) -> str:
+    """`image` (H, W, 3) with the outlines of everybody's masks (H, W) in that person's colour, as a data URI."""
+    canvas = _shrink(image).copy()
+    size = (canvas.shape[1], canvas.shape[0])
+    for place, masks in enumerate(people):
+        color = _rgb(COLORS[place % len(COLORS)])
+        for mask in masks:
+            inside = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT)
+            outlines, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+            cv2.drawContours(canvas, outlines, -1, color, 2)
+    return _data_uri(canvas)
+
+
+def crop_picture(image: Rgb, box_xywh: tuple[int, int, int, int]) -> str:
+    """The box and as much again around it, the box outlined, as a data URI."""
+    x, y, width, height = box_xywh
+    margin = max(width, height, 8) // 2
+    top, left = max(0, y - margin), max(0, x - margin)
+    cut = np.array(image[top : y + height + margin, left : x + width + margin], order="C")
+    corner = (x - left, y - top)
+    cv2.rectangle(cut, corner, (corner[0] + width - 1, corner[1] + height - 1), (255, 255, 255), 1)
+    return _data_uri(_shrink(cut))
+
+
+def _shrink(image: Rgb) -> Rgb:
+    height, width = image.shape[:2]
+    scale = min(1.0, LONGEST_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _rgb(color: str) -> tuple[int, int, int]:
+    red, green, blue = bytes.fromhex(color[1:])
+    return red, green, blue
+
+
+def _data_uri(image: Rgb) -> str:
+    _, content = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    return "data:image/jpeg;base64," + base64.b64encode(content.tobytes()).decode("ascii")

@@ -1,0 +1,128 @@
+import base64
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from datalab.adapters.report_page import Heat, Page, crop_picture, heat_picture, outline_picture, write_page
+
+SURE = {"value": 0.8, "low": 0.7, "high": 0.9, "n": 12, "reason": None}
+UNKNOWN = {"value": None, "low": None, "high": None, "n": 0, "reason": "nothing to count"}
+ANN, BOB = "ann@x.org", "<script>alert(1)</script>"
+PAGE = Page(
+    number=3,
+    workspace="tiles & <b>more</b>",
+    images=20,
+    double=12,
+    annotators=(ANN, BOB),
+    verdict={"value": None, "reason": "12 double-labelled images; a verdict needs 50"},
+    figures={"objects": SURE, "alpha": UNKNOWN},
+    matrix=((None, SURE), (SURE, None)),
+    classes={"coin": {"objects": SURE, "f1": UNKNOWN, "presence": {"alpha": SURE, "prevalence": SURE}}},
+    gold={
+        BOB: {
+            "skill_interval": UNKNOWN,
+            "precision": UNKNOWN, "recall": SURE, "mean_iou": SURE, "images": 2, "action": {"value": "warn", "reason": "skill"},
+            "drifting": True,
+            "advice": ["misses small objects"],
+        }
+    },
+    letters=(("A", "#0072b2"), ("B", "#e69f00")),
+    heats=(Heat("a.jpg", "existence of coin", "data:image/jpeg;base64,AA==", "data:image/jpeg;base64,AA=="),),
+    consensus={"contested_images": 4, "decided_contested_images": 1, "audited_images": 5},
+    left={"value": 2.4, "low": 0.2, "high": 7.0, "reason": None},
+    audits=2,
+    queue=(
+        {
+            "name": "a.jpg", "risk": 0.61, "why": "existence of coin",
+            "agreement": 0.5, "skill": 0.2, "model": None, "label_error": None,
+        },
+    ),
+    queued=3,
+    suspects=(
+        {
+            "name": "b.jpg", "crop": "data:image/jpeg;base64,AA==", "given": "coin", "suggested": "cup",
+            "kind": "swapped", "score": 0.93,
+        },
+    ),
+)  # fmt: skip
+
+
+def written(folder: Path, page: Page) -> str:
+    write_page(folder / "page.html", page)
+    return (folder / "page.html").read_text(encoding="utf-8")
+
+
+def test_it_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
+    text = written(tmp_path, PAGE)
+    sources: list[str] = re.findall(r'(?:src|href)="([^"]*)"', text)
+    assert len(sources) == 3
+    assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
+    assert "http" not in text
+    assert "<script" not in text
+
+
+def test_names_out_of_the_data_are_text(tmp_path: Path) -> None:
+    text = written(tmp_path, PAGE)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "tiles &amp; &lt;b&gt;more&lt;/b&gt;" in text
+
+
+def test_what_is_undefined_says_why_and_numbers_have_their_interval(tmp_path: Path) -> None:
+    text = " ".join(written(tmp_path, PAGE).split())
+    assert "nothing to count" in text
+    assert "warn, drifting<small><br>skill</small><small><br>misses small objects</small>" in text
+    assert "0.80 <small>0.70 to 0.90</small>" in text
+    assert "No verdict on agreement: 12 double-labelled images; a verdict needs 50." in text
+    assert "Of the images nobody contested 2 (0 to 7) still have an error, by an audit of 5." in text
+    assert "The first 1 of 3." in text
+
+
+def test_a_quiet_round(tmp_path: Path) -> None:
+    nothing: dict[str, Any] = {"matrix": (), "heats": (), "queue": (), "suspects": (), "left": UNKNOWN, "queued": 0}
+    text = " ".join(written(tmp_path, replace(PAGE, **nothing)).split())
+    for said in (
+        "No image was labelled by two people.",
+        "Nobody disagrees",
+        "No image waits.",
+        "No label is suspected.",
+    ):
+        assert said in text
+    assert "How many errors are left is not known: nothing to count." in text
+
+
+def pixels(uri: str) -> npt.NDArray[np.int64]:
+    content = np.frombuffer(base64.b64decode(uri.partition(",")[2]), dtype=np.uint8)
+    decoded = cv2.imdecode(content, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return decoded[..., ::-1].astype(np.int64)
+
+
+def test_heat_is_red_where_people_disagree() -> None:
+    shares = np.zeros((40, 60), dtype=np.float32)
+    shares[:, 30:] = 1
+    found = pixels(heat_picture(np.full((40, 60, 3), 120, dtype=np.uint8), shares))
+    assert found.shape == (40, 60, 3)
+    calm, hot = found[20, 10], found[20, 50]
+    assert np.ptp(calm) < 12
+    assert hot[0] - hot[1:].max() > 100
+
+
+def test_outlines_have_their_persons_colour_and_large_images_shrink() -> None:
+    mask = np.zeros((400, 720), dtype=bool)
+    mask[100:300, 200:500] = True
+    found = pixels(outline_picture(np.full((400, 720, 3), 255, dtype=np.uint8), [[], [mask]]))
+    assert found.shape == (200, 360, 3)
+    assert np.abs(found[100, 100] - [0xE6, 0x9F, 0x00]).max() < 60
+    assert found[100, 175].min() > 240
+
+
+def test_a_crop_shows_its_surroundings_and_stays_inside() -> None:
+    image = np.zeros((50, 50, 3), dtype=np.uint8)
+    assert pixels(crop_picture(image, (20, 20, 10, 8))).shape == (18, 20, 3)
+    assert pixels(crop_picture(image, (0, 0, 10, 8))).shape == (13, 15, 3)
+    assert not image.any()
