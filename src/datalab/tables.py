@@ -89,6 +89,10 @@ its box in pixels of the image); "image" (cleanlab's softmin over the whole imag
 pixels on which labels and model differ). `given`, `suggested`: class names, "background" among them, "" for a whole
 image; `score` in [0, 1], larger = more surely wrong."""
 
+JUDGED = ("image_id", "iou")
+"""One row per test image: mean IoU over the classes in its truth, background among them. Further columns: its traits
+(learning/traits.py)."""
+
 SCORES = ("image_id", "uncertainty", "predicted_foreground")
 """One row per pool image: acquisition score (larger = the model is less sure) and share of foreground in [0, 1]."""
 

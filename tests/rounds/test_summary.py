@@ -47,6 +47,7 @@ REPORT = {
     },
     "evaluation": {"miou": FIGURE},
     "test_images": 7,
+    "worse_slices": ["dark: IoU 0.31 on 9 images, 0.72 elsewhere"],
     "next_batch": 5,
     "seconds": {"push": 2.0, "ingest": 1.4, "label": 30.0},
     "addresses": {"FiftyOne": "http://127.0.0.1:1/datasets/tiles"},
@@ -70,6 +71,7 @@ def test_every_figure_has_a_row_and_steps_keep_their_order() -> None:
     assert rows["advice: bob"] == "draws 3.0 px too wide (2.1 to 3.9); misses small objects: 4 of 9 right"
     assert not {"action: ann", "advice: ann"} & set(rows)
     assert rows["seconds"] == "33 (ingest 1, push 2, label 30)"
+    assert rows["worse than elsewhere"] == "dark: IoU 0.31 on 9 images, 0.72 elsewhere"
     assert rows["FiftyOne"].endswith("/tiles")
 
 

@@ -21,7 +21,7 @@ def inputs_of(workspace: Workspace) -> Inputs:
 
 
 def test_an_easy_world_scores_high_and_leaves_pictures(trained: Workspace, tmp_path: Path) -> None:
-    run(inputs_of(trained), tmp_path / "metrics.json", tmp_path / "plots", PARAMS)
+    run(inputs_of(trained), tmp_path / "metrics.json", tmp_path / "judged.parquet", tmp_path / "plots", PARAMS)
     report = read_json(tmp_path / "metrics.json")
     assert report["miou"]["value"] > 0.8
     assert report["miou"]["low"] <= report["miou"]["value"] <= report["miou"]["high"]
@@ -37,10 +37,16 @@ def test_an_easy_world_scores_high_and_leaves_pictures(trained: Workspace, tmp_p
 def test_the_same_inputs_give_the_same_bytes(trained: Workspace, tmp_path: Path) -> None:
     contents = []
     for name in "ab":
-        run(inputs_of(trained), tmp_path / name / "metrics.json", tmp_path / name / "plots", PARAMS)
+        run(
+            inputs_of(trained),
+            tmp_path / name / "metrics.json",
+            tmp_path / name / "judged.parquet",
+            tmp_path / name / "plots",
+            PARAMS,
+        )
         contents.append({path.name: path.read_bytes() for path in (tmp_path / name).rglob("*") if path.is_file()})
     assert contents[0] == contents[1]
-    assert len(contents[0]) == 5
+    assert len(contents[0]) == 6
 
 
 def test_what_cannot_be_measured_is_null_with_its_reason() -> None:
@@ -85,7 +91,7 @@ def test_other_classes_than_the_dataset_are_told_apart(trained: Workspace, tmp_p
     write_json(other / "classes.json", [{"id": 0, "name": "background"}, {"id": 5, "name": "star"}])
     changed = Inputs(trained.model, other, trained.images, trained.embeddings, trained.guidelines)
     with pytest.raises(InputError, match="trained for other classes"):
-        run(changed, tmp_path / "metrics.json", tmp_path / "plots", PARAMS)
+        run(changed, tmp_path / "metrics.json", tmp_path / "judged.parquet", tmp_path / "plots", PARAMS)
     assert not (tmp_path / "metrics.json").exists()
 
 
@@ -95,7 +101,7 @@ def test_a_mask_of_another_size_is_one_line(trained: Workspace, tmp_path: Path) 
         write_label_map(other / "masks" / f"{row.image_id}.png", np.zeros((5, 5), dtype=np.uint8))
     changed = Inputs(trained.model, other, trained.images, trained.embeddings, trained.guidelines)
     with pytest.raises(InputError, match="another size than its image"):
-        run(changed, tmp_path / "metrics.json", tmp_path / "plots", PARAMS)
+        run(changed, tmp_path / "metrics.json", tmp_path / "judged.parquet", tmp_path / "plots", PARAMS)
 
 
 def copy_of_dataset(workspace: Workspace, tmp_path: Path) -> Path:

@@ -60,10 +60,11 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     write_bytes(path, table.to_parquet(index=False))
 
 
-def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Just these columns of a parquet file; InputError where the file or a column is missing."""
+def read_table(path: Path, columns: tuple[str, ...], others: bool = False) -> pd.DataFrame:
+    """These columns of a parquet file, with `others` all, these first; InputError where file or column is missing."""
     table: pd.DataFrame = _read(path, lambda: pd.read_parquet(path))
-    return require(table, columns, str(path))
+    wanted = require(table, columns, str(path))
+    return wanted.join(table.drop(columns=list(columns))) if others else wanted
 
 
 def has_columns(path: Path, columns: tuple[str, ...]) -> bool:

@@ -53,6 +53,30 @@ def plot_iou(path: Path, table: pd.DataFrame) -> None:
     _save(figure, path)
 
 
+def plot_slices(path: Path, table: pd.DataFrame) -> None:
+    """Mean IoU of each slice with its interval, and a mark where the other images are; columns of learning.slices."""
+    figure = Figure(figsize=(7, 1.4 + 0.32 * max(1, len(table))), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(table))
+    values = table[["iou", "low", "high"]].to_numpy(dtype=np.float64)
+    axes.barh(places, values[:, 0], color=["#d55e00" if q < 0.05 else "#4c72b0" for q in table["q"]], height=0.6)
+    axes.plot(table["elsewhere"], places, "D", color="white", markeredgecolor="black", markersize=5, label="elsewhere")
+    axes.hlines(places, values[:, 1], values[:, 2], color="black", linewidth=1.5, label="95% interval")
+    for place, value in enumerate(values[:, 0].tolist()):
+        axes.text(1.02, place, f"{value:.2f}", va="center", size=8)
+    names = [f"{name} ({images})" for name, images in zip(table["slice"], table["images"], strict=True)]
+    axes.set_yticks(places, names)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.1)
+    axes.set_xlabel("mean IoU of the slice's images; orange: worse than elsewhere")
+    axes.spines[["top", "right"]].set_visible(False)
+    if len(table):
+        figure.legend(loc="outside upper right", ncols=2, frameon=False)
+    else:
+        axes.text(0.5, 0.5, "too few test images for a slice", transform=axes.transAxes, ha="center")
+    _save(figure, path)
+
+
 def plot_confusion(path: Path, names: Sequence[str], confusion: npt.NDArray[np.int64]) -> None:
     """Pooled confusion matrix (K, K), each row as shares of the true class; rows without a pixel stay grey."""
     totals = confusion.sum(axis=1, keepdims=True)

@@ -42,6 +42,7 @@ def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict
         "gold": {name: {key: score[key] for key in GOLD_SHOWN} for name, score in gold.items()},
         "evaluation": {"miou": metrics["miou"], **{f"iou {name}": one for name, one in metrics["iou"].items()}},
         "test_images": metrics["test_images"],
+        "worse_slices": read_json(workspace.reports / "slices.json")["worse"],
         "next_batch": len(read_table(workspace.next_batch, NEXT_BATCH)),
         "seconds": state.seconds,
         "addresses": {

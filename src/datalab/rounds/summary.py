@@ -48,6 +48,8 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     for name, figure in report["evaluation"].items():
         yield f"held-out {name}", interval(figure)
     yield "held-out images", str(report["test_images"])
+    for sentence in report["worse_slices"]:
+        yield "worse than elsewhere", sentence
     yield "next batch", f"{report['next_batch']} images"
     yield "seconds", _seconds(report["seconds"])
     yield from report["addresses"].items()

@@ -13,7 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
-from datalab.adapters.files import read_label_map, read_rgb, write_json, write_text
+from datalab.adapters.files import read_label_map, read_rgb, write_json, write_table, write_text
 from datalab.adapters.plots import Tile, plot_confusion, plot_contact_sheet, plot_iou
 from datalab.adapters.segmenter import Segmenter, load_segmenter, predict
 from datalab.adapters.segmenter_samples import positions_of, read_sample
@@ -31,6 +31,7 @@ from datalab.learning.metrics import (
     mean_iou,
     pixel_accuracy,
 )
+from datalab.learning.traits import image_traits
 
 Figure = dict[str, Any]
 ONE_IMAGE = "no interval: it hangs on a single test image"
@@ -61,8 +62,10 @@ class Inputs:
     """Folder with classes.yaml, for the colours."""
 
 
-def run(inputs: Inputs, out: Path, plots: Path, params: Params) -> None:
+def run(inputs: Inputs, out: Path, judged_out: Path, plots: Path, params: Params) -> None:
     """Judge split "test": `out` gets the figures, `plots` iou.csv, iou.png, confusion.png and contact_sheet.png.
+
+    `judged_out` gets table JUDGED, what each image scored, with the traits that slices are made of.
 
     A figure is {"value", "low", "high"}: the pooled value over all test images and its 95% interval over images.
     What is undefined is null and has a "reason". `miou`, `dice` are means over the classes that occur in the truth,
@@ -75,10 +78,11 @@ def run(inputs: Inputs, out: Path, plots: Path, params: Params) -> None:
     if rows.empty:
         raise InputError("the dataset has no test image; label more images")
     judged = list(_judge(rows, folder, segmenter, inputs, params))
-    confusions = np.stack([confusion for confusion, _ in judged])
+    confusions = np.stack([confusion for confusion, _, _ in judged])
     report = figures(confusions, folder.class_names, np.random.default_rng(params.seed), params.resamples)
     write_json(out, report)
-    _plot(plots, report, confusions.sum(axis=0), [tile for _, tile in judged], inputs, params)
+    write_table(judged_out, pd.DataFrame([row for _, _, row in judged]))
+    _plot(plots, report, confusions.sum(axis=0), [tile for _, tile, _ in judged], inputs, params)
 
 
 def figures(confusions: Counts, names: tuple[str, ...], rng: np.random.Generator, resamples: int) -> dict[str, Any]:
@@ -126,8 +130,9 @@ def _figure(value: float, low: float, high: float) -> Figure:
 
 def _judge(
     rows: pd.DataFrame, folder: DatasetFolder, segmenter: Segmenter, inputs: Inputs, params: Params
-) -> Iterator[tuple[Counts, Tile]]:
-    """Confusion matrix and picture of every test image, at the image's own size."""
+) -> Iterator[tuple[Counts, Tile, dict[str, Any]]]:
+    """Confusion matrix, picture and row of JUDGED of every test image, at the image's own size."""
+    objects = dict(list(zip(folder.class_names, folder.class_ids, strict=True))[1:])
     for row in tqdm(list(rows.itertuples()), desc="evaluate", unit="image"):
         path, image_id = inputs.images / str(row.file), str(row.image_id)
         sample = read_sample(path, inputs.embeddings / f"{image_id}.npy", segmenter.longest_side)
@@ -137,7 +142,9 @@ def _judge(
             raise InputError(f"{folder.mask(image_id)} has another size than its image; run dvc repro dataset")
         positions = [positions_of(ids, folder.class_ids, folder.mask(image_id)) for ids in (truth, predicted)]
         confusion = confusion_matrix(positions[0], positions[1], len(folder.class_ids))
-        yield confusion, Tile(image_id, read_rgb(path), truth, predicted, float(mean_iou(confusion)))
+        iou = float(mean_iou(confusion))
+        judged = {"image_id": image_id, "iou": iou, **image_traits(sample.image, truth, objects)}
+        yield confusion, Tile(image_id, read_rgb(path), truth, predicted, iou), judged
 
 
 def _plot(
@@ -157,11 +164,11 @@ def _plot(
 def main() -> None:
     """Command line of the stage; the paths are given in dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("model", "dataset", "images", "embeddings", "guidelines", "out", "plots", "params"):
+    for name in ("model", "dataset", "images", "embeddings", "guidelines", "out", "judged", "plots", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     inputs = Inputs(given.model, given.dataset, given.images, given.embeddings, given.guidelines)
-    run(inputs, given.out, given.plots, load_params(given.params, "evaluate", Params))
+    run(inputs, given.out, given.judged, given.plots, load_params(given.params, "evaluate", Params))
 
 
 if __name__ == "__main__":

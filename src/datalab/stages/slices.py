@@ -1,0 +1,93 @@
+"""Where the model is worse than elsewhere: the test images cut into slices, compared, and drawn."""
+
+import argparse
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from datalab.adapters.files import read_table, write_json, write_text
+from datalab.adapters.plots import plot_slices
+from datalab.config import load_params
+from datalab.errors import InputError, one_line_errors
+from datalab.learning.slices import compare, found_slices, named_slices
+from datalab.tables import CATALOG, JUDGED
+
+MANY_FOLDERS = 12
+"""More folders than this tell images apart, not parts of them."""
+
+
+@dataclass(frozen=True)
+class Params:
+    """Which slices are looked at."""
+
+    seed: int
+    least: int
+    """Images a slice, and the rest, must have."""
+    resamples: int
+    q: float
+    """Slices below are called worse: so many of them are false alarms, at most."""
+    named: dict[str, str]
+    """Name -> rule over the columns, e.g. dark: "brightness < 0.3"."""
+
+
+def run(judged: Path, catalog: Path, out: Path, plots: Path, params: Params) -> None:
+    """Write `out` with every slice, worst first, and slices.csv and slices.png into `plots`.
+
+    `worse` lists the slices below the line, each as a sentence; where there are too few test images for any slice it
+    is empty and `reason` says so.
+    """
+    if params.least < 2:
+        raise InputError(f"slices.least must be 2 or more, got {params.least}")
+    images = read_table(judged, JUDGED, others=True)
+    traits = images.drop(columns=["image_id", "iou"]).join(_catalog_traits(images, read_table(catalog, CATALOG)))
+    slices = {**found_slices(traits), **named_slices(traits, params.named)}
+    rng = np.random.default_rng(params.seed)
+    table = compare(images["iou"].to_numpy(dtype=np.float64), slices, params.least, rng, params.resamples)
+    report: dict[str, Any] = {
+        "images": len(images),
+        "slices": [_rounded(row) for row in table.to_dict("records")],
+        "worse": [_sentence(row) for row in table[table["q"] < params.q].to_dict("records")],
+    }
+    if table.empty:
+        report["reason"] = f"{len(images)} test images: no slice has {params.least}, and leaves as many"
+    write_json(out, report)
+    write_text(plots / "slices.csv", table.to_csv(index=False))
+    plot_slices(plots / "slices.png", table)
+
+
+def _catalog_traits(images: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
+    """Size of the images and, where there are a few, the folder they came from, in their order."""
+    rows = catalog.set_index("image_id").loc[images["image_id"]].reset_index(drop=True)
+    found = pd.DataFrame({"megapixels": rows["width"].astype(float) * rows["height"].astype(float) / 1e6})
+    folders = pd.Series([str(Path(str(source)).parent) for source in rows["source"]])
+    return found.assign(folder=folders) if 1 < folders.nunique() <= MANY_FOLDERS else found
+
+
+def _rounded(row: dict[Any, Any]) -> dict[str, Any]:
+    return {
+        str(name): None if isinstance(value, float) and math.isnan(value) else
+        round(value, 6) if isinstance(value, float) else value
+        for name, value in row.items()
+    }  # fmt: skip
+
+
+def _sentence(row: dict[Any, Any]) -> str:
+    return f"{row['slice']}: IoU {row['iou']:.2f} on {row['images']} images, {row['elsewhere']:.2f} elsewhere"
+
+
+def main() -> None:
+    """Command line of the stage; the paths are given in dvc.yaml."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("judged", "catalog", "out", "plots", "params"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    given = parser.parse_args()
+    run(given.judged, given.catalog, given.out, given.plots, load_params(given.params, "slices", Params))
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()

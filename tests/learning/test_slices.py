@@ -1,0 +1,78 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from datalab.errors import InputError
+from datalab.learning.slices import compare, found_slices, named_slices
+
+TRAITS = pd.DataFrame(
+    {
+        "brightness": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
+        "has_crack": [True, False, False, True, False, False],
+        "source": ["a", "a", "b", "b", "b", "c"],
+    }
+)
+
+
+def test_the_ends_of_numbers_and_the_values_of_words_are_slices() -> None:
+    found = found_slices(TRAITS)
+    assert list(found) == ["brightness up to 0.267", "brightness from 0.433", "has_crack", "source: a", "source: b",
+                           "source: c"]  # fmt: skip
+    assert found["brightness up to 0.267"].tolist() == [True, True, False, False, False, False]
+    assert found["source: b"].tolist() == [False, False, True, True, True, False]
+
+
+def test_numbers_that_hardly_differ_are_no_slice() -> None:
+    assert found_slices(pd.DataFrame({"width": [320, 320, 640]})) == {}
+
+
+def test_a_rule_is_read() -> None:
+    found = named_slices(TRAITS, {"dark cracks": "brightness < 0.35 and has_crack"})
+    assert found["dark cracks"].tolist() == [True, False, False, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("brightnes < 1", "columns are brightness, has_crack, source"),
+        ("brightness <", "cannot be read"),
+        ("brightness + 1", "neither yes nor no"),
+        ("@pd.read_pickle('x')", "cannot be read"),
+    ],
+)
+def test_a_rule_that_cannot_be_read_is_one_line(rule: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        named_slices(TRAITS, {"mine": rule})
+    assert "\n" not in str(caught.value)
+
+
+def test_the_slice_where_the_model_fails_comes_first() -> None:
+    rng = np.random.default_rng(0)
+    iou = np.concatenate([rng.uniform(0.1, 0.3, 10), rng.uniform(0.6, 0.9, 40)])
+    dark = np.arange(50) < 10
+    table = compare(iou, {"even": np.arange(50) % 2 == 0, "dark": dark}, 5, np.random.default_rng(1), 999)
+    assert list(table["slice"]) == ["dark", "even"]
+    worst = table.iloc[0]
+    assert worst["images"] == 10
+    assert worst["iou"] == pytest.approx(iou[:10].mean())
+    assert worst["elsewhere"] == pytest.approx(iou[10:].mean())
+    assert worst["low"] < worst["iou"] < worst["high"]
+    assert worst["q"] < 0.01
+    assert table.iloc[1]["q"] > 0.05
+
+
+def test_small_slices_undefined_images_and_small_rests_are_left_out() -> None:
+    iou = np.array([0.1, 0.2, np.nan, 0.4, 0.5])
+    first = np.array([True, True, True, False, False])
+    assert list(compare(iou, {"first": first}, 2, np.random.default_rng(0), 99)["images"]) == [2]
+    assert compare(iou, {"first": first, "all": np.ones(5, bool)}, 3, np.random.default_rng(0), 99).empty
+
+
+def test_many_slices_of_nothing_are_seldom_called_worse() -> None:
+    rng = np.random.default_rng(5)
+    false_alarms = 0
+    for _ in range(20):
+        slices = {f"s{number}": rng.random(40) < 0.4 for number in range(12)}
+        false_alarms += bool((compare(rng.random(40), slices, 5, rng, 199)["q"] < 0.05).any())
+    assert false_alarms <= stats.binom.ppf(0.999, 20, 0.05)
