@@ -149,7 +149,7 @@ def test_a_full_gpu_halves_the_batch_and_says_so(
         return decode(self, points)
 
     monkeypatch.setattr(PointDecoder, "decode", too_much)
-    monkeypatch.setattr(mask_generator, "PLACES_PER_BATCH", 20 * 256)
+    monkeypatch.setitem(mask_generator.PLACES_PER_BATCH, encode(sam, picture).device.type, 20 * 256)
     with caplog.at_level(logging.WARNING):
         found = generate_masks(sam, picture, params)
     assert [one.rle for one in found] == [one.rle for one in expected]

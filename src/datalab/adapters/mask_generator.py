@@ -21,8 +21,9 @@ from datalab.adapters.mask_windows import Enlarger, Outline, outline_to_rle
 from datalab.adapters.sam_decoder import PointDecoder
 
 LOGGER = logging.getLogger(__name__)
-PLACES_PER_BATCH = 1 << 18
-"""Prompts of a batch times places of the image: 64 prompts of the official models, with hundreds of MB of tensors."""
+PLACES_PER_BATCH = {"cpu": 1 << 14, "cuda": 1 << 18}
+"""Prompts of a batch times places of the image: on a CPU what its caches hold (16 times as much took twice as long),
+on a GPU 64 prompts of the official models, with hundreds of MB of tensors."""
 BOXES_PER_BATCH = 16
 STABILITY_OFFSET = 1.0
 SAME_BOX_IOU = 0.7
@@ -154,7 +155,7 @@ def _candidates(predictor: SamPredictor, params: GeneratorParams) -> Iterator[_C
     cells = (4 * decoder.grid[0], 4 * decoder.grid[1])
     enlarger = Enlarger(cells, side, predictor.input_size, (height, width))
     used = (-(-predictor.input_size[0] * cells[0] // side), -(-predictor.input_size[1] * cells[1] // side))
-    size, start = max(1, PLACES_PER_BATCH // (decoder.grid[0] * decoder.grid[1])), 0
+    size, start = max(1, PLACES_PER_BATCH[predictor.device.type] // (decoder.grid[0] * decoder.grid[1])), 0
     while start < len(points):
         try:
             good = _good_logits(decoder, points[start : start + size], used, params)
