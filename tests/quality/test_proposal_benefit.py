@@ -21,7 +21,7 @@ def answer(image_id: str, aided: bool, seconds: float | None, **others: Any) -> 
 
 
 def measured(answers: list[Answer]) -> dict[str, Any]:
-    return measure_benefit(answers, 0.5, np.random.default_rng(1))
+    return measure_benefit(answers, 0.5, 0, np.random.default_rng(1))
 
 
 def test_seconds_per_object_are_sums_over_sums_and_times_nobody_noted_are_missing() -> None:
@@ -45,6 +45,13 @@ def test_seconds_per_object_are_sums_over_sums_and_times_nobody_noted_are_missin
 def test_help_that_is_plain_has_no_warning() -> None:
     answers = [answer(str(place), place < 4, 2.0 if place < 4 else 9.0) for place in range(8)]
     assert measured(answers)["warning"] is None
+
+
+def test_few_tasks_say_nothing_however_narrow_the_interval() -> None:
+    answers = [answer(str(place), place < 4, 2.0 if place < 4 else 9.0) for place in range(8)]
+    found = measure_benefit(answers, 0.5, 5, np.random.default_rng(1))
+    assert found["warning"] == "whether proposals help cannot be told yet: 4 tasks with proposals, 5 are needed"
+    assert measure_benefit(answers, 0.5, 4, np.random.default_rng(1))["warning"] is None
 
 
 def test_edits_are_counted_against_the_proposal_that_fits() -> None:
@@ -89,6 +96,23 @@ def test_one_task_without_proposals_gives_no_interval() -> None:
     found = measured([answer("a", True, 3.0), answer("b", True, 3.0), answer("c", False, 6.0)])
     assert found["seconds_per_object"]["ratio"]["value"] == 0.5
     assert "no interval" in found["warning"]
+
+
+def test_an_image_without_objects_does_not_make_an_interval() -> None:
+    empty: dict[str, Any] = {"regions": (), "origins": ()}
+    answers = [
+        answer("a", True, 3.0),
+        answer("b", True, 3.0),
+        answer("c", False, 6.0),
+        answer("d", False, 4.0, **empty),
+    ]
+    ratio = measured(answers)["seconds_per_object"]["ratio"]
+    assert (ratio["value"], ratio["low"], ratio["high"]) == (0.3, None, None)
+    answers += [answer("e", False, 6.0)]
+    ratio = measured(answers)["seconds_per_object"]["ratio"]
+    # in 1 of 27 draws nothing but the empty image: those say nothing, and no ratio of 0
+    assert ratio["low"] == pytest.approx(3 / (6 + 2 * 4), abs=1e-6)
+    assert ratio["high"] == pytest.approx(3 / 6, abs=1e-6)
 
 
 def test_nobody_answered() -> None:

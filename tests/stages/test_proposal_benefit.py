@@ -27,7 +27,9 @@ def write_world(folder: Path, aided: bool = True) -> None:
 
 def report(folder: Path) -> Any:
     ratings, regions, gold = (folder / f"{name}.parquet" for name in ("ratings", "regions", "gold"))
-    run(folder / "rounds", ratings, regions, gold, folder / "out.json", Params(seed=4, iou_threshold=0.5))
+    run(
+        folder / "rounds", ratings, regions, gold, folder / "out.json", Params(seed=4, iou_threshold=0.5, least_tasks=2)
+    )
     return read_json(folder / "out.json")
 
 

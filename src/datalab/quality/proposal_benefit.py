@@ -45,26 +45,39 @@ class _Part:
     bottom: float
 
 
-def measure_benefit(answers: Sequence[Answer], iou_threshold: float, rng: np.random.Generator) -> dict[str, Any]:
+def measure_benefit(
+    answers: Sequence[Answer], iou_threshold: float, least_tasks: int, rng: np.random.Generator
+) -> dict[str, Any]:
     """Figures with and without proposals, as plain JSON: tasks, seconds_per_object, edits, gold_f1, gold_iou, warning.
 
     `seconds_per_object` has `with`, `without` and their `ratio`; the gold figures have `with`, `without` and their
     `difference` (with minus without). Every one is a ratio of sums with a percentile bootstrap interval of 95% over
     images, for a comparison the images of the two arms are drawn independently. `warning` is None only where the
-    ratio's interval lies below 1 and F1 is not visibly lower.
+    ratio's interval lies below 1, F1 is not visibly lower, and both arms have `least_tasks` images.
     """
     seconds = _arms(answers, _seconds, "answer with a recorded time and an object", rng)
     f1 = _arms(answers, lambda one: _f1(one, iou_threshold), "object on gold images", rng)
     iou = _arms(answers, lambda one: _hit_iou(one, iou_threshold), "object found on gold images", rng)
+    tasks = {name: len({one.image_id for one in answers if one.aided is aided}) for name, aided in ARMS.items()}
     ratio, difference = _compare(seconds, np.divide, rng), _compare(f1, np.subtract, rng)
     return {
-        "tasks": {name: len({one.image_id for one in answers if one.aided is aided}) for name, aided in ARMS.items()},
+        "tasks": tasks,
         "seconds_per_object": {**_json(seconds), "ratio": ratio.as_json()},
         "edits": {name: figure.as_json() for name, figure in _edits(answers, rng).items()},
         "gold_f1": {**_json(f1), "difference": difference.as_json()},
         "gold_iou": {**_json(iou), "difference": _compare(iou, np.subtract, rng).as_json()},
-        "warning": warning(ratio, difference),
+        "warning": too_few(tasks, least_tasks) or warning(ratio, difference),
     }
+
+
+def too_few(tasks: dict[str, int], least_tasks: int) -> str | None:
+    """One line where an arm has too few images for its interval to mean anything; None where both have enough."""
+    for name, count in tasks.items():
+        if count < least_tasks:
+            return (
+                f"whether proposals help cannot be told yet: {count} tasks {name} proposals, {least_tasks} are needed"
+            )
+    return None
 
 
 def warning(seconds_ratio: Figure, f1_difference: Figure) -> str | None:
@@ -128,7 +141,7 @@ def _compare(arms: dict[str, _Arm], how: Callable[[Floats, Floats], Floats], rng
     if how is np.divide and unaided.figure.value == 0:
         return undefined("the tasks without proposals took no time", n)
     value = float(how(np.array(aided.figure.value), np.array(unaided.figure.value)))
-    if min(len(aided.tops), len(unaided.tops)) < 2:
+    if min(aided.figure.n, unaided.figure.n) < 2:
         return Figure(value, n, reason="no interval: one image only with or without proposals")
     with np.errstate(divide="ignore", invalid="ignore"):
         drawn = how(_replicates(aided, rng), _replicates(unaided, rng))
@@ -142,8 +155,8 @@ def _compare(arms: dict[str, _Arm], how: Callable[[Floats, Floats], Floats], rng
 def _replicates(arm: _Arm, rng: np.random.Generator) -> Floats:
     """(REPLICATES,) ratios over images drawn with replacement; NaN where nothing was drawn to count."""
     weights = rng.multinomial(len(arm.tops), np.full(len(arm.tops), 1 / len(arm.tops)), size=REPLICATES)
-    ratios: Floats = (weights @ arm.tops) / (weights @ arm.bottoms)
-    return ratios
+    bottoms = weights @ arm.bottoms
+    return np.where(bottoms > 0, weights @ arm.tops / np.maximum(bottoms, 1e-12), np.nan)
 
 
 def _seconds(answer: Answer) -> _Part | None:

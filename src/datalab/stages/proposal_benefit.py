@@ -22,6 +22,8 @@ class Params:
 
     seed: int
     iou_threshold: float
+    least_tasks: int
+    """Images with and without proposals; with fewer the warning says that nothing can be told."""
 
 
 def run(rounds: Path, ratings: Path, regions: Path, gold: Path, report: Path, params: Params) -> None:
@@ -39,9 +41,10 @@ def run(rounds: Path, ratings: Path, regions: Path, gold: Path, report: Path, pa
         if not has_columns(folder / "batch.parquet", ROUND_BATCH):
             continue
         found = list(_answers(folder, rated.get(folder.name, pd.DataFrame(columns=list(RATINGS))), drawn, truth))
-        figures[folder.name] = measure_benefit(found, params.iou_threshold, rng)
+        figures[folder.name] = measure_benefit(found, params.iou_threshold, params.least_tasks, rng)
         answers += found
-    write_json(report, {"rounds": figures, "all": measure_benefit(answers, params.iou_threshold, rng)})
+    pooled = measure_benefit(answers, params.iou_threshold, params.least_tasks, rng)
+    write_json(report, {"rounds": figures, "all": pooled})
 
 
 def _answers(
