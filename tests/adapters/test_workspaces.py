@@ -19,6 +19,9 @@ def test_a_workspace_has_its_own_classes_and_the_code(tmp_path: Path) -> None:
     assert (made.root / "src" / "datalab" / "masks.py").is_file()
     assert made.env.is_symlink()
     assert made.name == "tiles"
+    # all workspaces keep their embeddings in one place
+    assert (made.root / ".datalab").resolve() == tmp_path / ".datalab"
+    assert (tmp_path / ".datalab").stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.slow

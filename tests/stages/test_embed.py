@@ -23,9 +23,9 @@ def catalog_of(folder: Path, names: str) -> Path:
 
 def test_only_what_is_missing_is_embedded(tmp_path: Path) -> None:
     out = tmp_path / "embeddings"
-    run(catalog_of(tmp_path, "ab"), tmp_path / "images", out, PARAMS)
+    run(catalog_of(tmp_path, "ab"), tmp_path / "images", tmp_path / "cache", out, PARAMS)
     first = (out / "a.npy").stat().st_mtime_ns
-    run(catalog_of(tmp_path, "abc"), tmp_path / "images", out, PARAMS)
+    run(catalog_of(tmp_path, "abc"), tmp_path / "images", tmp_path / "cache", out, PARAMS)
     assert {path.stem for path in out.glob("*.npy")} == {"a", "b", "c"}
     assert (out / "a.npy").stat().st_mtime_ns == first
     assert np.load(out / "c.npy").dtype == np.float16
@@ -33,10 +33,10 @@ def test_only_what_is_missing_is_embedded(tmp_path: Path) -> None:
 
 def test_what_left_the_catalog_and_what_another_checkpoint_made_goes(tmp_path: Path) -> None:
     out = tmp_path / "embeddings"
-    run(catalog_of(tmp_path, "ab"), tmp_path / "images", out, PARAMS)
+    run(catalog_of(tmp_path, "ab"), tmp_path / "images", tmp_path / "cache", out, PARAMS)
     write_json(out / "index.json", {"model_version": "another"})
     (out / "a.npy").write_bytes(b"old")
-    run(catalog_of(tmp_path, "a"), tmp_path / "images", out, PARAMS)
+    run(catalog_of(tmp_path, "a"), tmp_path / "images", tmp_path / "cache", out, PARAMS)
     assert [path.stem for path in out.glob("*.npy")] == ["a"]
     assert np.load(out / "a.npy").shape == (128, 16, 16)
     assert read_json(out / "index.json")["model_version"].startswith("sam-small-")
@@ -45,5 +45,40 @@ def test_what_left_the_catalog_and_what_another_checkpoint_made_goes(tmp_path: P
 @pytest.mark.parametrize("names", ["", "a"])
 def test_nothing_to_do_is_fine(tmp_path: Path, names: str) -> None:
     for _ in range(2):
-        run(catalog_of(tmp_path, names), tmp_path / "images", tmp_path / "embeddings", PARAMS)
+        run(catalog_of(tmp_path, names), tmp_path / "images", tmp_path / "cache", tmp_path / "embeddings", PARAMS)
     assert len(list((tmp_path / "embeddings").glob("*.npy"))) == len(names)
+
+
+def test_another_workspace_of_this_machine_encodes_nothing_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def embed(folder: str) -> None:
+        run(tmp_path / "catalog.parquet", tmp_path / "images", tmp_path / "cache", tmp_path / folder, PARAMS)
+
+    def refuse(checkpoint: str) -> None:
+        raise AssertionError("the model was loaded")
+
+    catalog_of(tmp_path, "ab")
+    embed("one")
+    monkeypatch.setattr("datalab.stages.embed.load_sam", refuse)
+    embed("two")
+    for name in "ab":
+        np.testing.assert_array_equal(
+            np.load(tmp_path / "one" / f"{name}.npy"), np.load(tmp_path / "two" / f"{name}.npy")
+        )
+
+
+@pytest.mark.parametrize("damage", [b"", b"old", None])
+def test_a_damaged_embedding_is_made_again_and_the_others_are_kept(tmp_path: Path, damage: bytes | None) -> None:
+    out = tmp_path / "embeddings"
+
+    def embed() -> None:
+        run(catalog_of(tmp_path, "ab"), tmp_path / "images", tmp_path / "cache", out, PARAMS)
+
+    embed()
+    sound, other = (out / "a.npy").read_bytes(), (out / "b.npy").stat().st_mtime_ns
+    # written in place, so that the cache's own file is damaged with it
+    (out / "a.npy").write_bytes(sound[:-40] + sound[-39:] if damage is None else damage)
+    embed()
+    assert (out / "a.npy").read_bytes() == sound
+    assert (out / "b.npy").stat().st_mtime_ns == other

@@ -17,7 +17,7 @@ from datalab.workspace import Workspace
 GRAPH = "dvc.yaml"
 OWN = ("params.yaml", ".dvcignore")
 GENERIC_FOLDERS = {"images", "train", "val", "test", "img", "data"}
-IGNORED = "/src\n/.env\n/data/*\n!/data/*.dvc\n"
+IGNORED = "/src\n/.env\n/.datalab\n/data/*\n!/data/*.dvc\n"
 
 
 def create_workspace(repository: Path, root: Path, classes: Sequence[LabelClass], env: Path) -> Workspace:
@@ -25,7 +25,8 @@ def create_workspace(repository: Path, root: Path, classes: Sequence[LabelClass]
 
     It has the repository's dvc.yaml, which follows the code, a params.yaml of its own (to be tuned for its images),
     guidelines made from `classes`, `src` linked to the repository's code (so that the stages' deps are found) and the
-    services' `env`.
+    services' `env`, and where none is there the folder of the services' files, so that all workspaces share the
+    embeddings kept in it.
     """
     if not (root / "guidelines" / "classes.yaml").exists():
         _write_guidelines(root / "guidelines", classes)
@@ -37,6 +38,10 @@ def create_workspace(repository: Path, root: Path, classes: Sequence[LabelClass]
             shutil.copyfile(repository / name, root / name)
     _link(root / "src", repository / "src")
     _link(root / ".env", env)
+    shared = env.parent / ".datalab"
+    shared.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (root / ".datalab").exists():
+        _link(root / ".datalab", shared)
     if not (root / ".gitignore").exists():
         write_text(root / ".gitignore", IGNORED)
     initialise(root)

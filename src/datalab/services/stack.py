@@ -60,8 +60,9 @@ def up(
     # before anything is written: this may not be the repository
     label_studio.program(repository)
     state = _state(repository)
-    # databases and secrets lie in it: it is for its owner only
+    # databases and secrets lie in it: it is for its owner only, also where `embed` has made it
     state.mkdir(mode=0o700, exist_ok=True)
+    state.chmod(0o700)
     with _alone(state), nullcontext(report) if report else progress_lines() as tell:
         settings = ensure_env(repository / ".env", state, ports)
         known = _services(repository, state, settings)

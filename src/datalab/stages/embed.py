@@ -2,14 +2,19 @@
 
 import argparse
 from dataclasses import dataclass
-from io import BytesIO
+from functools import cache, partial
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from tqdm import tqdm
 
-from datalab.adapters.files import read_json, read_rgb, read_table, write_bytes, write_json
+from datalab.adapters.embedding_cache import (
+    Embedding,
+    EmbeddingCache,
+    image_hash,
+    place_embedding,
+    read_embedding,
+)
+from datalab.adapters.files import read_json, read_rgb, read_table, write_json
 from datalab.adapters.sam import embed_image, load_sam, model_version
 from datalab.config import load_params
 from datalab.errors import one_line_errors
@@ -24,8 +29,12 @@ class Params:
     """The same as in `proposals`: "small" or the path of an official .pth file."""
 
 
-def run(catalog: Path, images: Path, out: Path, params: Params) -> None:
-    """Write <image_id>.npy, float16 (C, h, w), below `out`; what is of another checkpoint or image is made anew."""
+def run(catalog: Path, images: Path, embeddings: Path, out: Path, params: Params) -> None:
+    """Write <image_id>.npy, float16 (C, h, w), below `out`; what is of another checkpoint or image is made anew.
+
+    `embeddings`: the cache of this machine, where click-to-mask and other workspaces find what was embedded here, and
+    the other way round. A file of `out` that is damaged is made again.
+    """
     version = model_version(params.checkpoint)
     files = read_table(catalog, CATALOG).set_index("image_id")["file"]
     index = out / "index.json"
@@ -36,26 +45,28 @@ def run(catalog: Path, images: Path, out: Path, params: Params) -> None:
     for old in out.glob("*.npy"):
         if old.stem not in files.index:
             old.unlink()
-    missing = [image_id for image_id in files.index if not (out / f"{image_id}.npy").exists()]
-    if missing:
-        sam = load_sam(params.checkpoint)
-        for image_id in tqdm(missing, "embed", unit="image", disable=None):
-            write_bytes(out / f"{image_id}.npy", _npy(embed_image(sam, read_rgb(images / files[image_id]))))
+    missing = [image_id for image_id in files.index if read_embedding(out / f"{image_id}.npy") is None]
+    # loaded when the first image needs it: all of them may be in the cache
+    model = cache(lambda: load_sam(params.checkpoint))
+    known = EmbeddingCache(embeddings)
 
+    def embed(image: Path) -> Embedding:
+        return embed_image(model(), read_rgb(image))
 
-def _npy(embedding: npt.NDArray[np.float16]) -> bytes:
-    buffer = BytesIO()
-    np.save(buffer, embedding, allow_pickle=False)
-    return buffer.getvalue()
+    for image_id in tqdm(missing, "embed", unit="image", disable=None):
+        image = images / files[image_id]
+        hashed = image_hash(image)
+        known.find_or_make(hashed, version, partial(embed, image))
+        place_embedding(known.path(hashed, version), out / f"{image_id}.npy")
 
 
 def main() -> None:
     """Paths come from dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("catalog", "images", "out", "params"):
+    for name in ("catalog", "images", "embeddings", "out", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     paths = parser.parse_args()
-    run(paths.catalog, paths.images, paths.out, load_params(paths.params, "embed", Params))
+    run(paths.catalog, paths.images, paths.embeddings, paths.out, load_params(paths.params, "embed", Params))
 
 
 if __name__ == "__main__":

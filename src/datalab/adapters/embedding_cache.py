@@ -1,0 +1,99 @@
+"""Image embeddings on disk, each computed once per image content and model, however often and by whom it is asked for.
+
+An entry is a NumPy file (float16) followed by the SHA-256 of its bytes, at <root>/<model version>/<first two hex
+digits>/<SHA-256 of the image file>.npy. `np.load` reads it as it is, the digest lies behind what it reads. Entries are
+written whole or not at all, so a killed run goes on with the next image; one that is cut short, altered or of another
+kind is made again. Nothing here is needed to get a result: the folder may be removed at any time.
+"""
+
+import hashlib
+import mmap
+import os
+import shutil
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from datalab.adapters.files import write_bytes
+from datalab.errors import InputError
+
+Embedding = npt.NDArray[np.float16]
+DIGEST_BYTES = 32
+AXES = 3
+
+
+class EmbeddingCache:
+    """The entries below one folder; several processes may use it at the same time."""
+
+    def __init__(self, root: Path) -> None:
+        """`root` is made when the first entry is written."""
+        self.root = root
+
+    def path(self, image_hash: str, model_version: str) -> Path:
+        """Where the entry of an image (64 hex digits) and a model lies, whether it exists or not."""
+        return self.root / model_version / image_hash[:2] / f"{image_hash}.npy"
+
+    def find(self, image_hash: str, model_version: str) -> Embedding | None:
+        """The embedding (C, h, w) float16, memory-mapped and read-only; None where there is no sound entry."""
+        return read_embedding(self.path(image_hash, model_version))
+
+    def find_or_make(self, image_hash: str, model_version: str, make: Callable[[], Embedding]) -> Embedding:
+        """The entry, computed by `make` and written first where there is no sound one."""
+        found = self.find(image_hash, model_version)
+        if found is not None:
+            return found
+        path = self.path(image_hash, model_version)
+        write_bytes(path, embedding_bytes(make()))
+        written = read_embedding(path)
+        if written is None:
+            raise InputError(f"{path} was written and cannot be read back; check the disk")
+        return written
+
+
+def image_hash(path: Path) -> str:
+    """SHA-256 of a file, 64 hex digits; InputError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as exc:
+        raise InputError(f"{path} cannot be read: {exc.strerror}") from exc
+
+
+def embedding_bytes(embedding: Embedding) -> bytes:
+    """The content of an entry: a NumPy file and its SHA-256."""
+    buffer = BytesIO()
+    np.save(buffer, embedding, allow_pickle=False)
+    content = buffer.getvalue()
+    return content + hashlib.sha256(content).digest()
+
+
+def read_embedding(path: Path) -> Embedding | None:
+    """The memory-mapped embedding (C, h, w) float16 of an entry; None where it is missing, cut short or altered."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+            content = memoryview(whole)
+            sound = hashlib.sha256(content[:-DIGEST_BYTES]).digest() == bytes(content[-DIGEST_BYTES:])
+            content.release()
+        if not sound:
+            return None
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):  # missing; empty, which cannot be mapped
+        return None
+    return found if found.dtype == np.float16 and found.ndim == AXES else None
+
+
+def place_embedding(source: Path, target: Path) -> None:
+    """Make `target` the same file as the entry `source`: a link, or on another disk a copy."""
+    temporary = target.with_name(f".{target.name}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:
+        shutil.copyfile(source, temporary)
+    temporary.replace(target)
+    # where target was this very file already, POSIX has the renaming do nothing
+    temporary.unlink(missing_ok=True)
