@@ -24,6 +24,9 @@ class Settings:
     """Shared by the accounts of the annotators of this machine."""
     datalab_media: Path
     """Document root of Label Studio; images are linked below it, in one folder per workspace."""
+    click_url: str
+    """Click-to-mask, for Label Studio's server alone."""
+    click_password: str = field(repr=False)
     prefect_api_url: str
     fiftyone_database_uri: str
     fiftyone_url: str

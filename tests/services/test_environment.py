@@ -15,10 +15,14 @@ def test_the_first_call_makes_a_private_file_with_new_secrets(tmp_path: Path) ->
     assert one.prefect_api_url == "http://127.0.0.1:4299/api"
     assert one.fiftyone_database_uri == "mongodb://127.0.0.1:27117"
     assert one.fiftyone_url == "http://127.0.0.1:5161"
+    assert one.click_url == "http://127.0.0.1:8093"
     assert one.datalab_media == tmp_path / "state" / "media"
-    secrets = {one.label_studio_token, one.label_studio_password, one.annotator_password}
-    assert len(secrets) == 3
-    assert not secrets & {two.label_studio_token, two.label_studio_password, two.annotator_password}
+    secrets, others = (
+        {made.label_studio_token, made.label_studio_password, made.annotator_password, made.click_password}
+        for made in (one, two)
+    )
+    assert len(secrets) == 4
+    assert not secrets & others
 
 
 def test_what_is_returned_is_what_is_read_back(tmp_path: Path) -> None:

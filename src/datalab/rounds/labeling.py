@@ -9,6 +9,7 @@ from tqdm import tqdm
 from datalab.adapters.files import has_columns, read_table, write_table
 from datalab.adapters.label_studio.client import Client, connect
 from datalab.adapters.label_studio.media import image_url, publish_images
+from datalab.adapters.label_studio.ml_backend import attach_click_to_mask
 from datalab.adapters.label_studio.people import ensure_annotator
 from datalab.adapters.label_studio.project import ensure_project, find_project, labeling_url
 from datalab.adapters.label_studio.pull import pull_annotations, round_progress
@@ -32,6 +33,7 @@ def push(workspace: Workspace, state: Round, progress: Progress) -> dict[str, An
     guidelines = load_guidelines(workspace.guidelines)
     overlap = load_params(workspace.params, "batch", BatchParams).overlap
     target = PushedRound(ensure_project(client, workspace.name, guidelines, overlap), state.round_id, guidelines)
+    attach_click_to_mask(client, target.project_id, settings.click_url, settings.click_password)
     folder = workspace.round_folder(state.number)
     batch = read_table(folder / "batch.parquet", BATCH)
     catalog = read_table(workspace.catalog, CATALOG)

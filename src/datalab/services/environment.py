@@ -34,6 +34,7 @@ def _folders(state: Path) -> dict[str, str]:
 def _addresses(ports: Ports) -> dict[str, str]:
     return {
         "LABEL_STUDIO_URL": f"http://{LOOPBACK}:{ports.label_studio}",
+        "CLICK_URL": f"http://{LOOPBACK}:{ports.click}",
         "PREFECT_API_URL": f"http://{LOOPBACK}:{ports.prefect}/api",
         "FIFTYONE_DATABASE_URI": f"mongodb://{LOOPBACK}:{ports.mongo}",
         "FIFTYONE_URL": f"http://{LOOPBACK}:{ports.fiftyone}",
@@ -47,6 +48,7 @@ def _secrets() -> dict[str, str]:
         "LABEL_STUDIO_PASSWORD": secrets.token_urlsafe(24),
         "LABEL_STUDIO_TOKEN": secrets.token_hex(20),
         "ANNOTATOR_PASSWORD": secrets.token_urlsafe(24),
+        "CLICK_PASSWORD": secrets.token_urlsafe(24),
     }
 
 

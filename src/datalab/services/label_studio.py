@@ -53,8 +53,9 @@ def _environment(state: Path, settings: Settings) -> dict[str, str]:
         "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
         "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
         "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(settings.datalab_media),
-        # webhooks to programs on this machine are wanted
+        # webhooks to programs on this machine are wanted, and click-to-mask is one
         "LABEL_STUDIO_SSRF_PROTECTION_ENABLED": "false",
+        "LABEL_STUDIO_ML_BLOCK_LOCAL_IP": "false",
         # nothing leaves this machine
         "LABEL_STUDIO_COLLECT_ANALYTICS": "false",
         "LABEL_STUDIO_LATEST_VERSION_CHECK": "false",

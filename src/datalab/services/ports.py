@@ -2,7 +2,7 @@
 
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from urllib.parse import urlsplit
 
 import psutil
@@ -20,6 +20,7 @@ class Ports:
     prefect: int = 4299
     mongo: int = 27117
     fiftyone: int = 5161
+    click: int = 8093
 
 
 def port_of(url: str) -> int:
@@ -67,8 +68,8 @@ def holder_of(port: int) -> str:
 
 
 def free_ports() -> Ports:
-    """Four ports that are free now, for servers that live as long as a test."""
-    probes = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(4)]
+    """Ports that are free now, for servers that live as long as a test."""
+    probes = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in fields(Ports)]
     try:
         for probe in probes:
             probe.bind((LOOPBACK, 0))

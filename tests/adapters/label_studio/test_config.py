@@ -20,10 +20,11 @@ def guidelines(*pages: str) -> Guidelines:
     return Guidelines(CLASSES, tuple((f"{place}.md", page) for place, page in enumerate(pages)), "v123", "o456")
 
 
-def test_every_class_has_a_brush_and_a_polygon_in_its_colour() -> None:
+def test_every_class_has_each_tool_in_its_colour() -> None:
     root = ElementTree.fromstring(labeling_config(guidelines()))
     assert root.find(".//Image").attrib["value"] == "$image"  # type: ignore[union-attr]
-    for tag, name in (("BrushLabels", "mask"), ("PolygonLabels", "polygon")):
+    tools = {"BrushLabels": "mask", "PolygonLabels": "polygon", "KeyPointLabels": "click", "RectangleLabels": "box"}
+    for tag, name in tools.items():
         tool = root.find(f".//{tag}")
         assert tool is not None
         assert (tool.attrib["name"], tool.attrib["toName"]) == (name, "image")
@@ -35,7 +36,7 @@ def test_every_class_has_a_brush_and_a_polygon_in_its_colour() -> None:
 @settings(deadline=None)
 def test_any_name_survives_the_xml(name: str) -> None:
     config = labeling_config(Guidelines((LabelClass(1, name, "#000000"),), (), "v", "o"))
-    assert [label.get("value") for label in ElementTree.fromstring(config).iter("Label")] == [name, name]
+    assert [label.get("value") for label in ElementTree.fromstring(config).iter("Label")] == [name] * 4
 
 
 def test_a_hotkey_picks_the_brush_alone() -> None:
@@ -45,6 +46,13 @@ def test_a_hotkey_picks_the_brush_alone() -> None:
         for tool in ("BrushLabels", "PolygonLabels")
     }
     assert keyed == {"BrushLabels": ["1", None], "PolygonLabels": [None, None]}
+
+
+def test_points_and_boxes_only_ever_ask_for_a_mask() -> None:
+    root = ElementTree.fromstring(labeling_config(guidelines()))
+    asking = [tool.attrib["name"] for tool in root.iter() if tool.get("smart") == "true"]
+    assert asking == ["click", "box"]
+    assert all(root.find(f".//*[@name='{name}']").get("smartOnly") == "true" for name in asking)  # type: ignore[union-attr]
 
 
 def test_the_rule_is_the_hint() -> None:

@@ -5,7 +5,7 @@ from xml.sax.saxutils import quoteattr
 
 from markdown_it import MarkdownIt
 
-from datalab.adapters.label_studio.results import BRUSH, IMAGE, POLYGON
+from datalab.adapters.label_studio.results import BOX, BRUSH, CLICK, IMAGE, NOTICE, POLYGON
 from datalab.config import Guidelines, LabelClass
 
 STYLE = (
@@ -17,9 +17,14 @@ STYLE = (
 
 
 def labeling_config(guidelines: Guidelines) -> str:
-    """Label Studio's XML: the image, a brush and a polygon tool with the classes, their colours, hotkeys and rules."""
+    """Label Studio's XML: the image, and the tools with the classes, their colours, hotkeys and rules.
+
+    Brush and polygon draw; click and box ask SAM for a brush region. The notice is where SAM's server tells what went
+    wrong: nothing is to be seen of it otherwise.
+    """
     brush = "".join(_label(item, item.hotkey) for item in guidelines.classes)
     polygon = "".join(_label(item, "") for item in guidelines.classes)
+    smart = f'toName="{IMAGE}" smart="true" smartOnly="true"'
     return (
         "<View>\n"
         f'  <Image name="{IMAGE}" value="$image" zoom="true" zoomControl="true" brightnessControl="true"/>\n'
@@ -28,7 +33,12 @@ def labeling_config(guidelines: Guidelines) -> str:
         f'    <BrushLabels name="{BRUSH}" toName="{IMAGE}" opacity="0.5">\n{brush}    </BrushLabels></View>\n'
         '    <View><Header value="Polygon" size="6"/>\n'
         f'    <PolygonLabels name="{POLYGON}" toName="{IMAGE}" opacity="0.5">\n{polygon}    </PolygonLabels></View>\n'
+        '    <View><Header value="Click (with Alt: not this)" size="6"/>\n'
+        f'    <KeyPointLabels name="{CLICK}" {smart} strokeWidth="6">\n{polygon}    </KeyPointLabels></View>\n'
+        '    <View><Header value="Box" size="6"/>\n'
+        f'    <RectangleLabels name="{BOX}" {smart}>\n{polygon}    </RectangleLabels></View>\n'
         "  </View>\n"
+        f'  <TextArea name="{NOTICE}" toName="{IMAGE}" editable="false" maxSubmissions="0"/>\n'
         "</View>"
     )
 

@@ -5,13 +5,14 @@ import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 from datalab.adapters.label_studio.client import Client
 from datalab.errors import InputError
 from datalab.workspace import Workspace
 
 STORAGES = "/api/storages/localfiles"
+LOCAL_FILES = "/data/local-files/"
 
 
 def image_folder(workspace: Workspace, media: Path) -> Path:
@@ -21,7 +22,26 @@ def image_folder(workspace: Workspace, media: Path) -> Path:
 
 def image_url(workspace: Workspace, file: str) -> str:
     """Address of an image for task data, relative to the server."""
-    return f"/data/local-files/?d={quote(workspace.name)}/{quote(file)}"
+    return f"{LOCAL_FILES}?d={quote(workspace.name)}/{quote(file)}"
+
+
+def media_file(media: Path, address: str) -> Path:
+    """The file below the document root that `image_url` gave this address; the other way round, for foreign input.
+
+    InputError for any other address, for one that leads out of `media`, also by a link, and where there is no file.
+    """
+    parts = urlsplit(address)
+    asked = parse_qs(parts.query).get("d", [])
+    if parts.scheme or parts.netloc or parts.path != LOCAL_FILES or len(asked) != 1:
+        raise InputError(f"the image {address[:200]!r} is none that datalab published; only those can be looked at")
+    try:
+        path = (media / asked[0]).resolve()
+        inside = path.is_relative_to(media.resolve()) and path.is_file()
+    except (OSError, ValueError):  # a name too long, or with a zero byte
+        inside = False
+    if not inside:
+        raise InputError(f"the image {asked[0][:200]!r} is not there; push the round again or ask who runs the project")
+    return path
 
 
 def publish_images(client: Client, project_id: int, workspace: Workspace, media: Path, files: Iterable[str]) -> None:

@@ -11,17 +11,29 @@ from datalab.masks import BoolMask, mask_to_rle, rle_to_mask
 
 BRUSH, POLYGON = "mask", "polygon"
 """Names of the two tools in the labeling config."""
+CLICK, BOX = "click", "box"
+"""Names of the two tools that ask SAM for a mask."""
+NOTICE = "notice"
+"""Name of the text in which SAM's server tells what went wrong."""
 IMAGE = "image"
 ORIGINS = {"prediction": "proposal", "prediction-changed": "edited", "manual": "manual"}
 """What Label Studio notes about a region's past, in our words."""
 NO_REGIONS = ("relation",)
 """Results that say something about regions and are none: an arrow drawn from one to another."""
+NO_MASKS = (CLICK, BOX, NOTICE)
+"""Where somebody pointed for SAM, and what it answered: the mask that came of it is a brush region of its own."""
 
 
 def region_to_result(
     region_id: str, label: str, rle: str, height: int, width: int, origin: str = "manual"
 ) -> dict[str, Any]:
     """A brush region. `rle`: COCO compressed RLE; `origin`: "proposal", "edited" or "manual"."""
+    return mask_to_result(region_id, label, rle_to_mask(rle, height, width), origin)
+
+
+def mask_to_result(region_id: str, label: str, mask: BoolMask, origin: str = "manual") -> dict[str, Any]:
+    """The same of a (H, W) boolean mask."""
+    height, width = mask.shape
     theirs = next(name for name, ours in ORIGINS.items() if ours == origin)
     return {
         "id": region_id,
@@ -34,7 +46,7 @@ def region_to_result(
         "origin": theirs,
         "value": {
             "format": "rle",
-            "rle": mask_to_brush(rle_to_mask(rle, height, width)),
+            "rle": mask_to_brush(mask),
             "brushlabels": [label],
         },
     }
@@ -47,7 +59,11 @@ def results_to_regions(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for a region to which no class was given. InputError for another type or a damaged region, with its id: nothing is
     dropped in silence.
     """
-    return [row for result in results if result.get("type") not in NO_REGIONS for row in _rows(result)]
+    return [row for result in results if _is_region(result) for row in _rows(result)]
+
+
+def _is_region(result: dict[str, Any]) -> bool:
+    return result.get("type") not in NO_REGIONS and result.get("from_name") not in NO_MASKS
 
 
 def _rows(result: dict[str, Any]) -> Iterator[dict[str, Any]]:

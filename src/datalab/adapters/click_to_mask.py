@@ -1,0 +1,92 @@
+"""Masks from clicks on published images: SAM with one encoding per image, never one per click."""
+
+import threading
+from collections import OrderedDict
+from functools import partial
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+from segment_anything.modeling import Sam
+
+from datalab.adapters.embedding_cache import Embedding, EmbeddingCache, image_hash
+from datalab.adapters.files import read_rgb
+from datalab.adapters.label_studio.click import Asked, ClickRequest
+from datalab.adapters.label_studio.media import media_file
+from datalab.adapters.sam import embed_image
+from datalab.adapters.sam_prompt import mask_at
+from datalab.errors import InputError
+from datalab.masks import BoolMask
+
+MOST_PIXELS = 60_000_000
+"""As in `ingest`: what is larger was not published by datalab."""
+KEPT = 64
+"""Embeddings known by their file without hashing it again; they are memory-mapped, so they cost next to nothing."""
+
+FileKey = tuple[Path, int, int]
+
+
+class ClickToMask:
+    """Serves several people at once: encodings come one after the other, decodings do not wait for them."""
+
+    def __init__(self, sam: Sam, model_version: str, cache: EmbeddingCache, media: Path) -> None:
+        """`media`: the folder that images are read from, and none outside of it."""
+        self.sam = sam
+        self.model_version = model_version
+        self.cache = cache
+        self.media = media
+        self.encoded = 0
+        """How many images this object has encoded."""
+        self._known: OrderedDict[FileKey, Embedding] = OrderedDict()
+        self._encoding = threading.Lock()
+
+    def masks(self, request: ClickRequest) -> list[tuple[Asked, BoolMask, float]]:
+        """The mask (height, width) of every region asked for and its predicted IoU; those that are empty are left out.
+
+        InputError where the image cannot be used, or nothing was found.
+        """
+        path = media_file(self.media, request.image)
+        _check(path, request)
+        embedding = self._embedding(path)
+        found = [
+            (asked, *mask_at(self.sam, embedding, request.height, request.width, asked.prompt))
+            for asked in request.asked
+        ]
+        kept = [one for one in found if one[1].any()]
+        if not kept:
+            raise InputError("nothing was found there; click on another part of the object, or drag a box about it")
+        return kept
+
+    def _embedding(self, path: Path) -> Embedding:
+        status = path.stat()
+        key = (path, status.st_mtime_ns, status.st_size)
+        known = self._known.get(key)
+        if known is not None:
+            return known
+        # two people who open an image at the same time cause one encoding
+        with self._encoding:
+            if key not in self._known:
+                encode = partial(self._encode, path)
+                self._known[key] = self.cache.find_or_make(image_hash(path), self.model_version, encode)
+                if len(self._known) > KEPT:
+                    self._known.popitem(last=False)
+            return self._known[key]
+
+    def _encode(self, path: Path) -> Embedding:
+        self.encoded += 1
+        return embed_image(self.sam, read_rgb(path))
+
+
+def _check(path: Path, request: ClickRequest) -> None:
+    """By the file's head alone; pixels are read where they are encoded."""
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as exc:
+        raise InputError(f"the image {path.name} cannot be read; it is damaged or no image") from exc
+    if width * height > MOST_PIXELS:
+        raise InputError(f"the image {path.name} is too large: {width} x {height} pixels")
+    if (height, width) != (request.height, request.width):
+        raise InputError(
+            f"the image {path.name} has {width} x {height} pixels and the labeling screen shows "
+            f"{request.width} x {request.height}; load the page again"
+        )

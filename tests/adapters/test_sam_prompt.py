@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from segment_anything import SamPredictor
+from segment_anything.modeling import Sam
+
+from datalab.adapters.embedding_cache import Embedding
+from datalab.adapters.sam import Pixels, embed_image, load_sam
+from datalab.adapters.sam_prompt import Prompt, mask_at
+from datalab.masks import BoolMask
+
+HEIGHT, WIDTH = 120, 180
+
+
+@pytest.fixture(scope="module")
+def sam() -> Sam:
+    return load_sam("small")
+
+
+@pytest.fixture(scope="module")
+def scene() -> tuple[Pixels, BoolMask, BoolMask]:
+    """A red disk and a blue square on grey."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    disk = np.hypot(y - 60, x - 50) < 32
+    square = (abs(y - 60) < 28) & (abs(x - 135) < 28)
+    noise = np.random.default_rng(0).normal(0, 4, (HEIGHT, WIDTH, 3))
+    picture = np.full((HEIGHT, WIDTH, 3), [90.0, 110, 120]) + noise
+    picture[disk] += [110, -50, -80]
+    picture[square] += [-60, -40, 90]
+    return np.clip(picture, 0, 255).astype(np.uint8), disk, square
+
+
+@pytest.fixture(scope="module")
+def embedding(sam: Sam, scene: tuple[Pixels, BoolMask, BoolMask]) -> Embedding:
+    return embed_image(sam, scene[0])
+
+
+def iou(a: BoolMask, b: BoolMask) -> float:
+    return float((a & b).sum() / (a | b).sum())
+
+
+def without_crumbs(mask: BoolMask) -> BoolMask:
+    numbered, count = ndimage.label(mask, np.ones((3, 3)))
+    areas = [(numbered == number).sum() for number in range(1, count + 1)]
+    return np.isin(numbered, [number + 1 for number, area in enumerate(areas) if area >= 0.1 * max(areas)])
+
+
+def test_a_click_gives_the_object_under_it(
+    sam: Sam, embedding: Embedding, scene: tuple[Pixels, BoolMask, BoolMask]
+) -> None:
+    _, disk, square = scene
+    for x, truth in ((50, disk), (135, square)):
+        mask, predicted = mask_at(sam, embedding, HEIGHT, WIDTH, Prompt(((x, 60, True),)))
+        assert mask.shape == (HEIGHT, WIDTH)
+        assert mask.dtype == bool
+        assert iou(mask, truth) > 0.6
+        assert 0 <= predicted <= 1
+
+
+def test_a_box_gives_the_object_inside(
+    sam: Sam, embedding: Embedding, scene: tuple[Pixels, BoolMask, BoolMask]
+) -> None:
+    mask, _ = mask_at(sam, embedding, HEIGHT, WIDTH, Prompt(box=(18, 28, 82, 92)))
+    assert iou(mask, scene[1]) > 0.8
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        Prompt(((50, 60, True),)),
+        Prompt(((50, 60, True), (135, 60, False))),
+        Prompt(box=(18, 28, 82, 92)),
+        Prompt(((50, 60, True),), (18, 28, 82, 92)),
+    ],
+)
+def test_it_is_one_of_the_masks_of_the_official_predictor(sam: Sam, embedding: Embedding, prompt: Prompt) -> None:
+    predictor = SamPredictor(sam)
+    predictor.set_image(np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8))
+    predictor.features = torch.from_numpy(embedding.astype(np.float32))[None]
+    points = np.array([point[:2] for point in prompt.points]) if prompt.points else None
+    labels = np.array([int(point[2]) for point in prompt.points]) if prompt.points else None
+    box = None if prompt.box is None else np.array(prompt.box)
+    masks, qualities, _ = predictor.predict(points, labels, box, multimask_output=prompt.box is None)
+    mask, predicted = mask_at(sam, embedding, HEIGHT, WIDTH, prompt)
+    place = next(place for place, quality in enumerate(qualities) if abs(np.clip(quality, 0, 1) - predicted) < 1e-6)
+    assert iou(mask, without_crumbs(masks[place])) > 0.999
+
+
+def test_a_click_with_alt_tells_which_object_is_meant(
+    sam: Sam, embedding: Embedding, scene: tuple[Pixels, BoolMask, BoolMask]
+) -> None:
+    one = Prompt(((50, 60, True),))
+    both = Prompt(((50, 60, True), (135, 60, False)))
+    before, after = (mask_at(sam, embedding, HEIGHT, WIDTH, prompt)[0] for prompt in (one, both))
+    assert not after[60, 135]
+    assert iou(after, scene[1]) > iou(before, scene[1])
+
+
+def test_nothing_is_encoded(sam: Sam, embedding: Embedding, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(image: torch.Tensor) -> None:
+        raise AssertionError("an image was encoded")
+
+    monkeypatch.setattr(sam.image_encoder, "forward", refuse)
+    mask, _ = mask_at(sam, embedding, HEIGHT, WIDTH, Prompt(((50, 60, True),)))
+    assert mask.any()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 200), (200, 3)])
+def test_odd_sizes_and_corners_are_no_problem(sam: Sam, size: tuple[int, int]) -> None:
+    height, width = size
+    found = embed_image(sam, np.full((height, width, 3), 90, dtype=np.uint8))
+    for prompt in (Prompt(((width, height, True), (0, 0, False))), Prompt(box=(0, 0, width, height))):
+        assert mask_at(sam, found, height, width, prompt)[0].shape == size
