@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from datalab.adapters.checkpoints import cache_folder
 from datalab.services.ports import port_of
 from datalab.services.processes import Service, answers
 from datalab.settings import Settings
@@ -32,6 +33,8 @@ def click_to_mask(repository: Path, state: Path, settings: Settings) -> Service:
         ),
         environment={
             PASSWORD: settings.click_password,
+            # the caller's, which processes started for people do not inherit otherwise
+            "DATALAB_CACHE": str(cache_folder().parent),
             # another checkpoint is another server
             "DATALAB_CLICK_PARAMS": _digest(params),
         },

@@ -37,6 +37,14 @@ def test_each_box_is_a_region_in_pixels_from_corner_to_corner() -> None:
     ]
 
 
+def test_a_point_that_has_a_class_of_the_other_list_too_is_no_box() -> None:
+    doubled = {**point(10, 20), "from_name": "box", "type": "rectanglelabels"}
+    doubled["value"] = {"x": 10, "y": 20, "width": 0.3, "rectanglelabels": ["coin"]}
+    request = read_request(body(point(10, 20), doubled))
+    assert request is not None
+    assert request.asked == (Asked("sam-k1", "cup", Prompt(((20.0, 20.0, True),))),)
+
+
 def test_a_turned_box_gives_the_upright_one_about_it() -> None:
     # a quarter turn about its corner (100, 50): 20 pixels along point down, 10 down point left
     request = read_request(body(box(50, 50, 10, 10, rotation=90)))

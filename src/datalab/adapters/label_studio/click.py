@@ -101,26 +101,25 @@ def _answer(results: list[dict[str, Any]], model_version: str) -> dict[str, Any]
 
 
 def _asked(results: list[dict[str, Any]], height: int, width: int) -> tuple[Asked, ...]:
-    """One for the points of each class, one for each box, in the order they were made."""
+    """One for the points of each class, one for each box, in the order they were made.
+
+    Where classes are picked in both lists the screen sends each twice, the second time as what it is not.
+    """
     clicks: dict[str, list[Point]] = {}
     names: dict[str, str] = {}
     boxes = []
     for result in results:
-        label, name = _label(result), f"sam-{result['id']}"
-        if result["type"] == "keypointlabels" and result["from_name"] == CLICK:
+        label, name = str((result["value"].get(result["type"]) or [""])[0]), f"sam-{result['id']}"
+        has_size = "height" in result["value"]
+        if result["from_name"] == CLICK and not has_size:
             names.setdefault(label, name)
             clicks.setdefault(label, []).append(_point(result, height, width))
-        elif result["type"] == "rectanglelabels" and result["from_name"] == BOX:
+        elif result["from_name"] == BOX and has_size:
             boxes.append(Asked(name, label, Prompt(box=_box(result["value"], height, width))))
     for points in clicks.values():
         if not any(inside for _, _, inside in points):
             raise InputError("first click on the object, without Alt; then with Alt on what does not belong to it")
     return (*(Asked(names[label], label, Prompt(tuple(points))) for label, points in clicks.items()), *boxes)
-
-
-def _label(result: dict[str, Any]) -> str:
-    value = result["value"]
-    return str((value.get(result["type"]) or value.get("labels") or [""])[0])
 
 
 def _point(result: dict[str, Any], height: int, width: int) -> Point:

@@ -19,26 +19,29 @@ STYLE = (
 def labeling_config(guidelines: Guidelines) -> str:
     """Label Studio's XML: the image, and the tools with the classes, their colours, hotkeys and rules.
 
-    Brush and polygon draw; click and box ask SAM for a brush region. The notice is where SAM's server tells what went
-    wrong: nothing is to be seen of it otherwise.
+    Brush and polygon draw; click and box ask SAM for a brush region. Each has a list of classes of its own: one list
+    for both would stay with the masks, and people could give them two classes. The notice is where SAM's server tells
+    what went wrong; it stands on top, where it is seen, and takes no room while it is empty.
     """
     brush = "".join(_label(item, item.hotkey) for item in guidelines.classes)
     polygon = "".join(_label(item, "") for item in guidelines.classes)
+    # tools are smart unless told otherwise: brushes would ask for masks, too
+    drawn = f'toName="{IMAGE}" smart="false" opacity="0.5"'
     smart = f'toName="{IMAGE}" smart="true" smartOnly="true"'
     return (
         "<View>\n"
+        f'  <TextArea name="{NOTICE}" toName="{IMAGE}" smart="false" editable="false" maxSubmissions="0"/>\n'
         f'  <Image name="{IMAGE}" value="$image" zoom="true" zoomControl="true" brightnessControl="true"/>\n'
         '  <View style="display: flex; flex-wrap: wrap; column-gap: 3em">\n'
         '    <View><Header value="Brush" size="6"/>\n'
-        f'    <BrushLabels name="{BRUSH}" toName="{IMAGE}" opacity="0.5">\n{brush}    </BrushLabels></View>\n'
+        f'    <BrushLabels name="{BRUSH}" {drawn}>\n{brush}    </BrushLabels></View>\n'
         '    <View><Header value="Polygon" size="6"/>\n'
-        f'    <PolygonLabels name="{POLYGON}" toName="{IMAGE}" opacity="0.5">\n{polygon}    </PolygonLabels></View>\n'
+        f'    <PolygonLabels name="{POLYGON}" {drawn}>\n{polygon}    </PolygonLabels></View>\n'
         '    <View><Header value="Click (with Alt: not this)" size="6"/>\n'
         f'    <KeyPointLabels name="{CLICK}" {smart} strokeWidth="6">\n{polygon}    </KeyPointLabels></View>\n'
         '    <View><Header value="Box" size="6"/>\n'
         f'    <RectangleLabels name="{BOX}" {smart}>\n{polygon}    </RectangleLabels></View>\n'
         "  </View>\n"
-        f'  <TextArea name="{NOTICE}" toName="{IMAGE}" editable="false" maxSubmissions="0"/>\n'
         "</View>"
     )
 
