@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from datalab.errors import InputError
-from datalab.masks import iou_matrix, label_map, mask_to_rle, rle_area, rle_box_xywh, rle_to_mask
+from datalab.masks import (
+    iou_matrix,
+    label_map,
+    mask_to_rle,
+    rle_area,
+    rle_areas,
+    rle_box_xywh,
+    rle_to_crop,
+    rle_to_mask,
+)
 
 Mask = npt.NDArray[np.bool_]
 MASKS = st.tuples(st.integers(1, 17), st.integers(1, 17)).flatmap(lambda shape: arrays(np.bool_, shape))
@@ -25,6 +34,33 @@ def test_round_trip_is_exact(mask: Mask) -> None:
 @given(MASKS)
 def test_area_is_the_number_of_pixels(mask: Mask) -> None:
     assert rle_area(mask_to_rle(mask), *mask.shape) == mask.sum()
+
+
+@given(MASKS)
+def test_areas_of_many_are_those_of_each(mask: Mask) -> None:
+    rles = [mask_to_rle(mask), mask_to_rle(~mask)]
+    assert rle_areas(rles, *mask.shape).tolist() == [mask.sum(), (~mask).sum()]
+    assert rle_areas([], *mask.shape).tolist() == []
+
+
+@given(MASKS)
+def test_a_crop_is_the_mask_in_its_tight_box(mask: Mask) -> None:
+    assert_cropped(mask)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.5, 0.999])
+def test_crops_of_long_and_of_many_runs(share: float) -> None:
+    rng = np.random.default_rng(3)
+    assert_cropped(rng.random((211, 187)) < share)
+    blocks = np.kron(rng.random((5, 4)) < share, np.ones((40, 50), dtype=bool))
+    assert_cropped(np.pad(blocks, ((3, 700), (900, 1))))
+
+
+def assert_cropped(mask: Mask) -> None:
+    top, left, pixels = rle_to_crop(mask_to_rle(mask), mask.shape[0])
+    x, y, width, height = rle_box_xywh(mask_to_rle(mask), *mask.shape)
+    assert (top, left, *pixels.shape) == (y, x, height, width)
+    assert np.array_equal(pixels, mask[y : y + height, x : x + width])
 
 
 def test_box_is_tight() -> None:

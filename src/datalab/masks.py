@@ -31,6 +31,48 @@ def rle_to_mask(rle: str, height: int, width: int) -> BoolMask:
     return decoded
 
 
+def rle_to_crop(rle: str, height: int) -> tuple[int, int, BoolMask]:
+    """(top, left, mask cut to its tight box) of a COCO compressed RLE; (0, 0, no pixel) for an empty mask.
+
+    A small object in a large image costs little: the image is never laid out.
+    """
+    starts, stops = rle_runs(rle)
+    if not len(starts):
+        return 0, 0, np.zeros((0, 0), dtype=bool)
+    first, last = starts // height, (stops - 1) // height
+    left, right = int(first[0]), int(last[-1]) + 1
+    # a run that goes on in the next column fills the rows from top to bottom
+    whole = bool((first != last).any())
+    top, bottom = (0, height) if whole else (int((starts % height).min()), int(((stops - 1) % height).max()) + 1)
+    rows = bottom - top
+    begin = (first - left) * rows + starts % height - top
+    steps = np.zeros((right - left) * rows + 1, dtype=np.int8)
+    steps[begin] = 1
+    steps[begin + (stops - starts)] -= 1  # one run may begin where another ends
+    pixels: BoolMask = np.cumsum(steps[:-1], dtype=np.int8).view(np.bool_).reshape(right - left, rows).T
+    return top, left, pixels
+
+
+def rle_runs(rle: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """First pixel of every run of a COCO compressed RLE, and the one behind its last, counted down the columns.
+
+    The string holds, in groups of 5 bits with a flag for "goes on", the lengths of runs outside and inside in turn,
+    from the fourth on as difference to the last but one (rleFrString of the COCO API).
+    """
+    codes = np.frombuffer(rle.encode("ascii"), dtype=np.uint8).astype(np.int64) - 48
+    ends = np.flatnonzero(codes & 32 == 0)
+    begins = np.concatenate([[0], ends[:-1] + 1])
+    groups = ends - begins + 1
+    shift = 5 * (np.arange(len(codes)) - np.repeat(begins, groups))
+    lengths = np.add.reduceat((codes & 31) << shift, begins) if len(ends) else np.zeros(0, dtype=np.int64)
+    lengths -= np.where(codes[ends] & 16, np.int64(1) << (5 * groups), 0)
+    lengths[1::2] = np.cumsum(lengths[1::2])
+    lengths[2::2] = np.cumsum(lengths[2::2])
+    edges = np.cumsum(lengths)
+    inside = lengths[1::2] > 0
+    return edges[: 2 * len(inside) : 2][inside], edges[1::2][inside]
+
+
 def rle_area(rle: str, height: int, width: int) -> int:
     """How many pixels lie inside, without decoding."""
     return int(coco.area(_coco_object(rle, height, width)))
@@ -38,7 +80,7 @@ def rle_area(rle: str, height: int, width: int) -> int:
 
 def rle_areas(rles: Sequence[str], height: int, width: int) -> npt.NDArray[np.int64]:
     """The same for many masks of one image, in one call; shape (len(rles),)."""
-    return np.asarray(coco.area([_coco_object(rle, height, width) for rle in rles]), dtype=np.int64).reshape(-1)
+    return np.asarray(coco.area(_coco_objects(rles, height, width)), dtype=np.int64).reshape(-1)
 
 
 def rle_box_xywh(rle: str, height: int, width: int) -> tuple[int, int, int, int]:
@@ -51,8 +93,7 @@ def iou_matrix(a: Sequence[str], b: Sequence[str], height: int, width: int) -> n
     """Intersection over union of every pair, shape (len(a), len(b)), in [0, 1]; two empty masks give 0."""
     if not a or not b:
         return np.zeros((len(a), len(b)))
-    left = [_coco_object(rle, height, width) for rle in a]
-    right = [_coco_object(rle, height, width) for rle in b]
+    left, right = _coco_objects(a, height, width), _coco_objects(b, height, width)
     return np.asarray(coco.iou(left, right, [0] * len(right)), dtype=np.float64)
 
 
@@ -63,9 +104,18 @@ def label_map(regions: Iterable[tuple[int, str]], height: int, width: int) -> np
     decides between regions of equal area (the later one lies on top).
     """
     canvas = np.zeros((height, width), dtype=np.uint8)
-    for class_id, rle in sorted(regions, key=lambda pair: -rle_area(pair[1], height, width)):
-        canvas[rle_to_mask(rle, height, width)] = class_id
+    listed = list(regions)
+    areas = rle_areas([rle for _, rle in listed], height, width)
+    for place in np.argsort(-areas, kind="stable"):
+        class_id, rle = listed[place]
+        top, left, pixels = rle_to_crop(rle, height)
+        canvas[top : top + pixels.shape[0], left : left + pixels.shape[1]][pixels] = class_id
     return canvas
+
+
+def _coco_objects(rles: Sequence[str], height: int, width: int) -> list[dict[str, object]]:
+    size = [int(height), int(width)]
+    return [{"size": size, "counts": rle} for rle in rles]
 
 
 def _coco_object(rle: str, height: int, width: int) -> dict[str, object]:

@@ -13,7 +13,7 @@ MASKS = arrays(np.bool_, (9, 11))
 
 
 def cut(mask: BoolMask) -> Cut:
-    return cut_of(mask_to_rle(mask), *mask.shape)
+    return cut_of(mask_to_rle(mask), mask.shape[0])
 
 
 def disc(radius: float, side: int = 80, x: int = 40) -> BoolMask:

@@ -168,7 +168,7 @@ def test_boundary_iou_of_matched_and_confused_objects_only() -> None:
 
 
 def ring_iou(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
-    cuts = [cut_of(mask_to_rle(one), HEIGHT, WIDTH) for one in (a, b)]
+    cuts = [cut_of(mask_to_rle(one), HEIGHT) for one in (a, b)]
     return cut_iou(*(band(one, band_width(HEIGHT, WIDTH)) for one in cuts))
 
 

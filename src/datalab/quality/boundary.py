@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from datalab.masks import BoolMask, rle_box_xywh, rle_to_mask
+from datalab.masks import BoolMask, rle_to_crop
 
 BAND_SHARE = 0.02
 """Width of the band along the outline, as a share of the image's diagonal (Cheng et al. 2021)."""
@@ -22,10 +22,9 @@ class Cut:
     pixels: BoolMask
 
 
-def cut_of(rle: str, height: int, width: int) -> Cut:
+def cut_of(rle: str, height: int) -> Cut:
     """The mask inside its tight box; an empty mask gives no pixel."""
-    x, y, w, h = rle_box_xywh(rle, height, width)
-    return Cut(y, x, rle_to_mask(rle, height, width)[y : y + h, x : x + w])
+    return Cut(*rle_to_crop(rle, height))
 
 
 def band_width(height: int, width: int) -> int:
@@ -37,7 +36,7 @@ def band(cut: Cut, width: int) -> Cut:
     """The pixels of a mask that lie within `width` pixels of its outline (the image's edge is outline too)."""
     if not cut.pixels.size:
         return cut
-    solid = np.pad(cut.pixels.astype(np.uint8), 1)
+    solid = cv2.copyMakeBorder(cut.pixels.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     inner = cv2.erode(solid, np.ones((3, 3), np.uint8), iterations=width)[1:-1, 1:-1]
     return Cut(cut.top, cut.left, cut.pixels & (inner == 0))
 

@@ -109,7 +109,7 @@ def _outlines(matching: Matching, drawn: Regions, known: Regions, height: int, w
     iou = boundary = 0.0
     offsets = []
     for pair in matching.matches:
-        ours, theirs = (cut_of(rle, height, width) for rle in (drawn[pair.left][1], known[pair.right][1]))
+        ours, theirs = (cut_of(rle, height) for rle in (drawn[pair.left][1], known[pair.right][1]))
         iou += pair.iou
         boundary += cut_iou(*(band(one, band_width(height, width)) for one in (ours, theirs)))
         offsets.append(outline_offset(ours, theirs, height, width))

@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from datalab.masks import iou_matrix
 
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.intp]
 MORE_PAIRS = 1e-6
 """Worth of a pair beyond its IoU: less than any difference in IoU that matters, enough to break a tie."""
 CONFUSION = 1e-6
@@ -59,12 +63,27 @@ def match_regions(
     overlap = iou_matrix([rle for _, rle in left], [rle for _, rle in right], height, width)
     allowed = (overlap >= iou_threshold) & (overlap > 0)
     same = np.array([a for a, _ in left], dtype=str)[:, None] == np.array([b for b, _ in right], dtype=str)[None]
-    worth = np.where(allowed, np.where(same, 1, CONFUSION) * (overlap + MORE_PAIRS), 0)
-    rows, columns = (places.tolist() for places in linear_sum_assignment(worth, maximize=True))
-    pairs = [Match(i, j, float(overlap[i, j])) for i, j in zip(rows, columns, strict=True) if allowed[i, j]]
+    rows, columns = _assign(overlap, allowed, same)
+    matches, confusions = [], []
+    for i, j, iou, alike in zip(
+        rows.tolist(), columns.tolist(), overlap[rows, columns].tolist(), same[rows, columns].tolist(), strict=True
+    ):
+        (matches if alike else confusions).append(Match(i, j, iou))
     return Matching(
-        tuple(pair for pair in pairs if same[pair.left, pair.right]),
-        tuple(pair for pair in pairs if not same[pair.left, pair.right]),
-        tuple(sorted(set(range(len(left))) - {pair.left for pair in pairs})),
-        tuple(sorted(set(range(len(right))) - {pair.right for pair in pairs})),
+        tuple(matches),
+        tuple(confusions),
+        tuple(sorted(set(range(len(left))).difference(rows.tolist()))),
+        tuple(sorted(set(range(len(right))).difference(columns.tolist()))),
     )
+
+
+def _assign(overlap: Floats, allowed: Flags, same: Flags) -> tuple[Places, Places]:
+    """Rows and columns of the pairs, ascending by row."""
+    if max(allowed.sum(axis=0).max(initial=0), allowed.sum(axis=1).max(initial=0)) <= 1:
+        # nobody has a choice, as on most images
+        rows, columns = np.nonzero(allowed)
+        return rows, columns
+    worth = np.where(allowed, np.where(same, 1, CONFUSION) * (overlap + MORE_PAIRS), 0)
+    rows, columns = linear_sum_assignment(worth, maximize=True)
+    paired = allowed[rows, columns]
+    return rows[paired], columns[paired]

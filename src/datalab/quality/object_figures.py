@@ -84,7 +84,7 @@ def boundary_ious(images: RatedImages, objects: pd.DataFrame) -> npt.NDArray[np.
 
 def _band(rated: RatedImage, place: int, known: dict[tuple[str, int], Cut]) -> Cut:
     if (rated.annotator, place) not in known:
-        whole = cut_of(rated.regions[place][1], rated.height, rated.width)
+        whole = cut_of(rated.regions[place][1], rated.height)
         known[rated.annotator, place] = band(whole, band_width(rated.height, rated.width))
     return known[rated.annotator, place]
 
