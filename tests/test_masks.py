@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pycocotools import mask as coco
 
 from datalab.errors import InputError
 from datalab.masks import (
@@ -15,6 +16,7 @@ from datalab.masks import (
     rle_box_xywh,
     rle_to_crop,
     rle_to_mask,
+    row_runs,
 )
 
 Mask = npt.NDArray[np.bool_]
@@ -29,6 +31,27 @@ def test_round_trip_is_exact(mask: Mask) -> None:
     decoded = rle_to_mask(mask_to_rle(mask), *mask.shape)
     assert decoded.dtype == np.bool_
     assert np.array_equal(decoded, mask)
+
+
+@given(MASKS)
+def test_the_code_is_pycocotools_own_in_whatever_order_the_mask_lies(mask: Mask) -> None:
+    expected = coco.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"].decode()
+    for same in (mask, np.asfortranarray(mask), np.repeat(mask, 2, axis=1)[:, ::2]):
+        assert mask_to_rle(same) == expected
+
+
+@given(MASKS)
+def test_runs_say_the_mask_row_after_row(mask: Mask) -> None:
+    for same in (mask, np.asfortranarray(mask)):
+        runs = row_runs(same)
+        assert (runs[1:] > 0).all()
+        assert np.array_equal(np.repeat(np.arange(len(runs)) % 2 == 1, runs), mask.ravel())
+
+
+def test_runs_typed() -> None:
+    assert row_runs(RIGHT).tolist() == [1, 2, 2, 2, 1]
+    assert row_runs(LEFT).tolist() == [0, 2, 2, 2, 2]
+    assert row_runs(np.zeros((0, 3), dtype=bool)).tolist() == [0]
 
 
 @given(MASKS)

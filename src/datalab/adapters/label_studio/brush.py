@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datalab.errors import InputError
-from datalab.masks import BoolMask
+from datalab.masks import BoolMask, row_runs
 
 CHANNELS = 4
 OPAQUE = 255
@@ -20,8 +20,17 @@ SIZES = np.array([3, 4, 8, 16])
 LIMITS = np.array([8, 16, 256])
 """Longest runs of the first three classes."""
 LONGEST_RUN = 65536
-HEADER_BITS = 32 + 5 + 4 * 4
+HEADER_FIELDS = int("00111" + "".join(f"{size - 1:04b}" for size in SIZES), 2)
+HEADER_WIDTHS = [16, 16, 21]
+"""The count in two halves, and the fields."""
+HEADER_BITS = sum(HEADER_WIDTHS)
+HEAD_BITS = 1 + 2 + 16
+LITERAL = 1 << (HEAD_BITS - 1)
+"""Heads below have the flag 0."""
 WINDOW_BITS = 40
+TAIL = bytes(4)
+"""Behind a stream, so that a window begins at its every byte."""
+Integers = npt.NDArray[np.int64]
 LARGEST = 2**28
 """Pixels. The count of a stream has 32 bits for four values a pixel; no image that was taken in is nearly as large."""
 
@@ -31,28 +40,20 @@ def mask_to_brush(mask: BoolMask) -> list[int]:
     if mask.ndim != 2:
         raise InputError(f"a mask must have 2 axes (height, width), got shape {mask.shape}")
     _check_size(*mask.shape)
-    lengths, values, split = _runs(mask.ravel())
-    # what is left of a split run keeps the largest class, as the converter writes it
-    classes = np.where(split, len(LIMITS), np.searchsorted(LIMITS, lengths))
-    sizes = SIZES[classes]
-    # flag 1, class, length - 1, value: one word of 3 + size + 8 bits
-    words = ((4 + classes) << (sizes + 8)) | ((lengths - 1) << 8) | values
-    header = _header(mask.size * CHANNELS)
-    bits = np.concatenate([header, _as_bits(words, sizes + 11)])
-    # at least one bit of padding: the converter ends a stream that fills its last byte with a zero byte
-    return list(np.packbits(np.append(bits, np.uint8(0))).tobytes())
+    words, widths = _words(mask)
+    count = mask.size * CHANNELS
+    header = [count >> 16, count & 0xFFFF, HEADER_FIELDS]
+    return list(_joined(np.concatenate([header, words]), np.concatenate([HEADER_WIDTHS, widths])))
 
 
 def brush_to_mask(rle: list[int], height: int, width: int) -> BoolMask:
     """The (height, width) boolean mask: pixels of at least half opacity. InputError for a damaged stream."""
     _check_size(height, width)
     try:
-        stream = np.array(rle, dtype=np.uint8)
-        alpha = _decode_alpha(stream, height * width).reshape(height, width)
+        stream = np.frombuffer(bytes([*rle, *TAIL]), dtype=np.uint8)
+        return _decode(stream, height * width).reshape(height, width)
     except (ValueError, IndexError, OverflowError, TypeError) as exc:
         raise InputError(f"a brush mask of {width} x {height} pixels is damaged: {exc}") from exc
-    inside: BoolMask = alpha >= THRESHOLD
-    return inside
 
 
 def _check_size(height: int, width: int) -> None:
@@ -60,91 +61,114 @@ def _check_size(height: int, width: int) -> None:
         raise InputError(f"a mask of {width} x {height} pixels cannot be a brush mask; 1 to {LARGEST} pixels can")
 
 
-Runs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]
+def _words(mask: BoolMask) -> tuple[Integers, Integers]:
+    """Of each run of the RGBA bytes its word (flag 1, class, length - 1, value) and how many bits that has."""
+    pixels = row_runs(mask)
+    begin = int(pixels[0] == 0)
+    lengths = pixels[begin:] * CHANNELS
+    values = np.where(np.arange(begin, len(pixels)) % 2, OPAQUE, 0)
+    classes = np.searchsorted(LIMITS, lengths)
+    if lengths.max() > LONGEST_RUN:
+        pieces = -(-lengths // LONGEST_RUN)
+        # what is left of a split run keeps the largest class, as the converter writes it
+        classes = np.repeat(np.where(pieces > 1, len(LIMITS), classes), pieces)
+        values = np.repeat(values, pieces)
+        last = np.cumsum(pieces) - 1
+        rest = lengths - (pieces - 1) * LONGEST_RUN
+        lengths = np.full(len(classes), LONGEST_RUN)
+        lengths[last] = rest
+    sizes = SIZES[classes]
+    return ((4 + classes) << (sizes + 8)) | ((lengths - 1) << 8) | values, sizes + 11
 
 
-def _runs(flat: npt.NDArray[np.bool_]) -> Runs:
-    """Lengths (in bytes, at most 65536) and values (0 or 255) of the runs of the RGBA bytes, and which were split."""
-    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    starts = np.concatenate([[0], edges])
-    lengths = np.diff(np.concatenate([starts, [flat.size]])) * CHANNELS
-    values = np.where(flat[starts], OPAQUE, 0)
-    pieces = -(-lengths // LONGEST_RUN)
-    shortened = np.full(int(pieces.sum()), LONGEST_RUN)
-    shortened[np.cumsum(pieces) - 1] = lengths - (pieces - 1) * LONGEST_RUN
-    return shortened, np.repeat(values, pieces), np.repeat(pieces > 1, pieces)
+def _joined(words: Integers, widths: Integers) -> bytes:
+    """The words one behind the other, each with its own number of bits (8 to 33), highest bit first.
 
-
-def _header(count: int) -> npt.NDArray[np.uint8]:
-    fields = np.array([count, 7, *(SIZES - 1)])
-    return _as_bits(fields, np.array([32, 5, 4, 4, 4, 4]))
-
-
-def _as_bits(words: npt.NDArray[np.int64], widths: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-    """The words one behind the other, each with its own number of bits, highest bit first."""
+    At least one bit of padding: the converter ends a stream that fills its last byte with a zero byte.
+    """
     ends = np.cumsum(widths)
-    word = np.repeat(np.arange(len(words)), widths)
-    shift = ends[word] - 1 - np.arange(ends[-1])
-    return ((words[word] >> shift) & 1).astype(np.uint8)
+    starts = ends - widths
+    first = starts >> 3
+    aligned = words << (WINDOW_BITS - widths - (starts & 7))
+    out = np.zeros((int(ends[-1]) >> 3) + 5, dtype=np.uint8)
+    for k in range(5):
+        # words have 8 bits and more, so that no two of them begin in the same byte
+        out[first + k] |= (aligned >> (WINDOW_BITS - 8 - 8 * k)).astype(np.uint8)
+    return out[: (int(ends[-1]) >> 3) + 1].tobytes()
 
 
-def _decode_alpha(stream: npt.NDArray[np.uint8], pixels: int) -> npt.NDArray[np.uint8]:
-    """The alpha of each pixel; ValueError where the stream holds another number of them or ends early."""
+def _decode(stream: npt.NDArray[np.uint8], pixels: int) -> npt.NDArray[np.bool_]:
+    """Which pixels have at least half opacity; ValueError where the stream holds another number of them."""
     windows = _windows(stream)
-    count, width, sizes = _read_header(windows, len(stream))
-    if count != pixels * CHANNELS:
-        raise ValueError(f"it holds {count} values, not {pixels * CHANNELS}")
-    if width != 8:
-        raise ValueError("its words are not bytes")
-    lengths, starts, is_literal = _heads(windows.tolist(), sizes, count, 8 * len(stream))
+    last = 8 * (len(stream) - len(TAIL))
+    sizes = _read_header(windows, last, pixels * CHANNELS)
+    starts = np.array(_starts(windows.tolist(), sizes, last), dtype=np.int64)
+    heads = windows[starts >> 3] >> (WINDOW_BITS - HEAD_BITS - (starts & 7)) & (2**HEAD_BITS - 1)
+    bits = np.array(sizes)[heads >> 16 & 3]
+    lengths = ((heads & 0xFFFF) >> (16 - bits)) + 1
     ends = np.cumsum(lengths)
-    first = (ends - lengths) // CHANNELS
-    # every fourth value is an alpha: pixel k's lies in the run that holds value 4k + 3
-    inside = ends // CHANNELS - first
-    alpha = np.repeat(_bytes_at(windows, starts), inside)
-    literal = np.flatnonzero(is_literal)
-    run = np.repeat(literal, inside[literal])
-    pixel = first[run] + np.arange(len(run)) - np.repeat(np.cumsum(inside[literal]) - inside[literal], inside[literal])
-    place = pixel * CHANNELS + CHANNELS - 1 - (ends - lengths)[run]
-    alpha[pixel] = _bytes_at(windows, starts[run] + 8 * place)
-    return alpha
-
-
-def _heads(
-    windows: list[int], sizes: list[int], count: int, last: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Of each run its length, the bit where its values start, and whether it is literal."""
-    lengths, starts, is_literal = [], [], []
-    place, filled = HEADER_BITS, 0
-    while filled < count and place < last:
-        head = windows[place >> 3] >> (WINDOW_BITS - 19 - (place & 7)) & 0x7FFFF
-        size = sizes[head >> 16 & 3]
-        length = ((head & 0xFFFF) >> (16 - size)) + 1
-        literal = head < 0x40000
-        lengths.append(length)
-        starts.append(place + 3 + size)
-        is_literal.append(literal)
-        place += 3 + size + (8 * length if literal else 8)
-        filled += length
-    if filled != count or place > last:
+    runs = int(np.searchsorted(ends, pixels * CHANNELS)) + 1
+    literal = heads[:runs] < LITERAL
+    starts, lengths, ends = (starts + 3 + bits)[:runs], lengths[:runs], ends[:runs]
+    values = np.where(literal, 8 * lengths, 8)
+    if runs > len(ends) or ends[-1] != pixels * CHANNELS or starts[-1] + values[-1] > last:
         raise ValueError("it ends early")
-    return np.array(lengths, dtype=np.int64), np.array(starts, dtype=np.int64), np.array(is_literal, dtype=bool)
+    return _alpha(windows, starts, ends, lengths, np.flatnonzero(literal))
 
 
-def _windows(stream: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """At each byte the 40 bits that begin there: enough for the head of a run at any of its bits."""
-    padded = np.concatenate([stream, np.zeros(4, dtype=np.uint8)]).astype(np.int64)
-    return sum((padded[k : k + len(stream)] << (32 - 8 * k) for k in range(5)), np.zeros(len(stream), dtype=np.int64))
+def _alpha(
+    windows: Integers, starts: Integers, ends: Integers, lengths: Integers, literal: Integers
+) -> npt.NDArray[np.bool_]:
+    """Every fourth value is an alpha: pixel k's lies in the run that holds value 4k + 3."""
+    first = (ends - lengths) // CHANNELS
+    inside = ends // CHANNELS - first
+    opaque = np.repeat(_bytes_at(windows, starts) >= THRESHOLD, inside)
+    if len(literal):
+        run = np.repeat(literal, inside[literal])
+        before = np.cumsum(inside[literal]) - inside[literal]
+        pixel = first[run] + np.arange(len(run)) - np.repeat(before, inside[literal])
+        place = pixel * CHANNELS + CHANNELS - 1 - (ends - lengths)[run]
+        opaque[pixel] = _bytes_at(windows, starts[run] + 8 * place) >= THRESHOLD
+    return opaque
 
 
-def _bytes_at(windows: npt.NDArray[np.int64], bits: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-    values: npt.NDArray[np.int64] = windows[bits >> 3] >> (WINDOW_BITS - 8 - (bits & 7)) & 0xFF
+def _starts(windows: list[int], sizes: list[int], last: int) -> list[int]:
+    """The bit where each run begins, and those that padding would be.
+
+    Each run says where the next one begins, so this is the one loop; all else is done for all runs at once.
+    """
+    steps = [3 + size for size in sizes] + [3 + size + 8 for size in sizes]
+    starts, place = [], HEADER_BITS
+    while place < last:
+        starts.append(place)
+        window, used = windows[place >> 3], place & 7
+        kind = window >> (WINDOW_BITS - 3 - used) & 7
+        place += steps[kind]
+        if kind < 4:
+            head = window >> (WINDOW_BITS - HEAD_BITS - used) & 0xFFFF
+            place += 8 * ((head >> (16 - sizes[kind])) + 1)
+    return starts
+
+
+def _windows(stream: npt.NDArray[np.uint8]) -> Integers:
+    """At each byte but the last 4 the 40 bits that begin there: enough for the head of a run at any of its bits."""
+    wide = stream.astype(np.int64)
+    count = len(stream) - 4
+    return sum((wide[k : k + count] << (32 - 8 * k) for k in range(5)), np.zeros(count, dtype=np.int64))
+
+
+def _bytes_at(windows: Integers, bits: Integers) -> npt.NDArray[np.uint8]:
+    values: Integers = windows[bits >> 3] >> (WINDOW_BITS - 8 - (bits & 7)) & 0xFF
     return values.astype(np.uint8)
 
 
-def _read_header(windows: npt.NDArray[np.int64], length: int) -> tuple[int, int, list[int]]:
-    """How many values, bits per value, bits of a length in the four classes."""
-    if 8 * length < HEADER_BITS:
+def _read_header(windows: Integers, last: int, count: int) -> list[int]:
+    """Bits of a length in the four classes; ValueError where the stream does not hold `count` bytes."""
+    if last < HEADER_BITS:
         raise ValueError("it ends early")
-    fields = int(windows[4]) >> (WINDOW_BITS - 21)
-    return int(windows[0]) >> 8, (fields >> 16) + 1, [(fields >> shift & 15) + 1 for shift in (12, 8, 4, 0)]
+    held, fields = int(windows[0]) >> 8, int(windows[4]) >> (WINDOW_BITS - 21)
+    if held != count:
+        raise ValueError(f"it holds {held} values, not {count}")
+    if fields >> 16 != 7:
+        raise ValueError("its words are not bytes")
+    return [(fields >> shift & 15) + 1 for shift in (12, 8, 4, 0)]

@@ -3,14 +3,21 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-
+from datalab.adapters.label_studio.bitmask import bitmask_to_mask, mask_to_bitmask
 from datalab.adapters.label_studio.brush import brush_to_mask, mask_to_brush
+from datalab.adapters.label_studio.outline import (
+    ellipse_to_mask,
+    mask_to_polygon,
+    polygon_to_mask,
+    rectangle_to_mask,
+)
 from datalab.errors import InputError
 from datalab.masks import BoolMask, mask_to_rle, rle_to_mask
 
-BRUSH, POLYGON = "mask", "polygon"
-"""Names of the two tools in the labeling config."""
+BRUSH, BITMASK, POLYGON = "mask", "bitmask", "polygon"
+"""Names of the tools in the labeling config."""
+CONTROLS = {"brush": BRUSH, "bitmask": BITMASK, "polygon": POLYGON}
+"""Region type to the tool that makes it."""
 CLICK, BOX = "click", "box"
 """Names of the two tools that ask SAM for a mask."""
 NOTICE = "notice"
@@ -25,39 +32,44 @@ NO_MASKS = (CLICK, BOX, NOTICE)
 
 
 def region_to_result(
-    region_id: str, label: str, rle: str, height: int, width: int, origin: str = "manual"
+    region_id: str, label: str, rle: str, height: int, width: int, origin: str = "manual", region_type: str = "brush"
 ) -> dict[str, Any]:
-    """A brush region. `rle`: COCO compressed RLE; `origin`: "proposal", "edited" or "manual"."""
-    return mask_to_result(region_id, label, rle_to_mask(rle, height, width), origin)
+    """A region as Label Studio has it. `rle`: COCO compressed RLE; `origin`: "proposal", "edited" or "manual".
+
+    `region_type`: "brush" and "bitmask" are exact; "polygon" keeps an IoU of at least 0.98, and a mask of which that
+    is not possible (a hole, several parts) becomes a brush region.
+    """
+    return mask_to_result(region_id, label, rle_to_mask(rle, height, width), origin, region_type)
 
 
-def mask_to_result(region_id: str, label: str, mask: BoolMask, origin: str = "manual") -> dict[str, Any]:
+def mask_to_result(
+    region_id: str, label: str, mask: BoolMask, origin: str = "manual", region_type: str = "brush"
+) -> dict[str, Any]:
     """The same of a (H, W) boolean mask."""
     height, width = mask.shape
     theirs = next(name for name, ours in ORIGINS.items() if ours == origin)
+    value = WRITERS[region_type](mask)
+    if value is None:
+        region_type, value = "brush", _brush_value(mask)
     return {
         "id": region_id,
-        "type": "brushlabels",
-        "from_name": BRUSH,
+        "type": f"{region_type}labels",
+        "from_name": CONTROLS[region_type],
         "to_name": IMAGE,
         "original_width": int(width),
         "original_height": int(height),
         "image_rotation": 0,
         "origin": theirs,
-        "value": {
-            "format": "rle",
-            "rle": mask_to_brush(mask),
-            "brushlabels": [label],
-        },
+        "value": {**value, f"{region_type}labels": [label]},
     }
 
 
 def results_to_regions(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows region_id, label, rle, height, width, origin of an annotation's or prediction's results.
 
-    Brush, polygon, ellipse and rectangle regions count; an empty region (everything erased) is left out. `label` is ""
-    for a region to which no class was given. InputError for another type or a damaged region, with its id: nothing is
-    dropped in silence.
+    Brush, bitmask, polygon, ellipse and rectangle regions count; an empty region (everything erased) is left out.
+    `label` is "" for a region to which no class was given. InputError for another type or a damaged region, with its
+    id: nothing is dropped in silence.
     """
     return [row for result in results if _is_region(result) for row in _rows(result)]
 
@@ -88,50 +100,28 @@ def _rows(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _brush(value: dict[str, Any], height: int, width: int) -> BoolMask:
-    return brush_to_mask(value["rle"], height, width)
+def _brush_value(mask: BoolMask) -> dict[str, Any]:
+    return {"format": "rle", "rle": mask_to_brush(mask)}
 
 
-def _polygon(value: dict[str, Any], height: int, width: int) -> BoolMask:
-    """Pixels whose centre lies inside by the even-odd rule. `points`: corners (x, y) in percent of the image."""
-    corners = np.array(value["points"], dtype=np.float64) * [width / 100, height / 100]
-    following = np.roll(corners, -1, axis=0)
-    centres = np.arange(height) + 0.5
-    edge, row = np.nonzero((corners[:, 1:] <= centres) != (following[:, 1:] <= centres))
-    (x, y), step = corners[edge].T, (following - corners)[edge]
-    crossing = x + (centres[row] - y) * step[:, 0] / step[:, 1]
-    toggles = np.zeros((height, width + 1), dtype=np.int64)
-    np.add.at(toggles, (row, np.clip(np.ceil(crossing - 0.5), 0, width).astype(np.int64)), 1)
-    inside: BoolMask = np.cumsum(toggles, axis=1)[:, :width] % 2 == 1
-    return inside
+def _bitmask_value(mask: BoolMask) -> dict[str, Any]:
+    return {"imageDataURL": mask_to_bitmask(mask)}
 
 
-def _rectangle(value: dict[str, Any], height: int, width: int) -> BoolMask:
-    """`x`, `y`: the corner it is turned about by `rotation` degrees; all lengths in percent of the image."""
-    x, y, w, h = (float(value[key]) for key in ("x", "y", "width", "height"))
-    angle = np.deg2rad(float(value.get("rotation", 0)))
-    corner = np.array([x * width, y * height]) / 100
-    along = np.array([np.cos(angle), np.sin(angle)]) * w * width / 100
-    down = np.array([-np.sin(angle), np.cos(angle)]) * h * height / 100
-    points = np.array([corner, corner + along, corner + along + down, corner + down])
-    return _polygon({"points": points * 100 / [width, height]}, height, width)
+def _polygon_value(mask: BoolMask) -> dict[str, Any] | None:
+    points = mask_to_polygon(mask)
+    return None if points is None else {"points": points, "closed": True}
 
 
-def _ellipse(value: dict[str, Any], height: int, width: int) -> BoolMask:
-    """`x`, `y`: the centre it is turned about by `rotation` degrees; all lengths in percent of the image."""
-    y, x = np.mgrid[:height, :width] + 0.5
-    x, y = x - value["x"] * width / 100, y - value["y"] * height / 100
-    angle = np.deg2rad(float(value.get("rotation", 0)))
-    along = x * np.cos(angle) + y * np.sin(angle)
-    across = y * np.cos(angle) - x * np.sin(angle)
-    radii = value["radiusX"] * width / 100, value["radiusY"] * height / 100
-    inside: BoolMask = (along * radii[1]) ** 2 + (across * radii[0]) ** 2 < (radii[0] * radii[1]) ** 2
-    return inside
-
-
+WRITERS: dict[str, Callable[[BoolMask], dict[str, Any] | None]] = {
+    "brush": _brush_value,
+    "bitmask": _bitmask_value,
+    "polygon": _polygon_value,
+}
 READERS: dict[str, Callable[[dict[str, Any], int, int], BoolMask]] = {
-    "brush": _brush,
-    "polygon": _polygon,
-    "rectangle": _rectangle,
-    "ellipse": _ellipse,
+    "brush": lambda value, height, width: brush_to_mask(value["rle"], height, width),
+    "bitmask": lambda value, height, width: bitmask_to_mask(value["imageDataURL"], height, width),
+    "polygon": polygon_to_mask,
+    "rectangle": rectangle_to_mask,
+    "ellipse": ellipse_to_mask,
 }
