@@ -12,7 +12,7 @@ from datalab.errors import InputError
 from datalab.masks import iou_matrix, rle_area, rle_to_mask
 from datalab.tables import CANDIDATES
 
-PARAMS = ProposalParams("small", 8, 0, 0.5, 0.5, 0.001, 0.6, 5)
+PARAMS = ProposalParams("small", 8, 0, 0.5, 0.5, 0.001, 0.6, 5, 0.0)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from datalab.adapters.mask_generator import FoundMask
 from datalab.errors import InputError
 
 SHAPE = (100, 200)
-PARAMS = sam.ProposalParams("small", 8, 0, 0.5, 0.5, 0.01, 0.6, 5)
+PARAMS = sam.ProposalParams("small", 8, 0, 0.5, 0.5, 0.01, 0.6, 5, 0.0)
 
 
 @pytest.mark.parametrize(

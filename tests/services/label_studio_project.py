@@ -87,9 +87,11 @@ def push(
     batch: pd.DataFrame,
     round_id: str = "0001",
     progress: Progress = silent,
+    labels: tuple[str, ...] = ("cup", "coin", "coin"),
 ) -> tuple[PushedRound, pd.DataFrame]:
     """Everything up to the tasks; the round and its tasks."""
     project_id = ensure_project(client, table.workspace.name, GUIDELINES, overlap=3)
     publish_images(client, project_id, table.workspace, settings.datalab_media, table.files.values())
     target = PushedRound(project_id, round_id, GUIDELINES)
-    return target, push_batch(client, target, batch, table.proposals(), table.urls, progress)
+    proposals = table.proposals().assign(label=list(labels) * table.count)
+    return target, push_batch(client, target, batch, proposals, table.urls, progress)

@@ -49,8 +49,9 @@ def table(tmp_path: Path, request: pytest.FixtureRequest) -> Table:
 
 
 @pytest.fixture
-def target(client: Client, settings: Settings, table: Table) -> PushedRound:
-    return push(client, settings, table, table.batch([1]))[0]
+def target(client: Client, settings: Settings, table: Table, request: pytest.FixtureRequest) -> PushedRound:
+    """One task; the parameter, if there is one: the classes of its three proposals."""
+    return push(client, settings, table, table.batch([1]), labels=getattr(request, "param", ("cup", "coin", "coin")))[0]
 
 
 @pytest.fixture
@@ -121,6 +122,25 @@ def test_what_is_drawn_lands_where_it_was_drawn(page: Page, client: Client, targ
     # a soft edge is drawn anew on the whole outline
     assert (proposed & ~cup).sum() < 0.01 * proposed.sum()
     assert cup[230:260, 200].all()
+
+
+@pytest.mark.parametrize("target", [("", "", "coin")], indirect=True)
+def test_a_proposal_without_a_class_waits_for_one(
+    page: Page, client: Client, target: PushedRound, table: Table
+) -> None:
+    close_instructions(page)
+    hand = Hand(page)
+    page.locator("[class*=outliner] [class*=index]").first.click()
+    hand.key("2")
+    submit(page)
+    found = regions(client, target, table)
+    proposed = [rle_to_mask(rle, SIDE, SIDE) for rle in table.proposals()["rle"]]
+    assert [(label, origin) for label, origin, _ in found] == [
+        ("cup", "edited"),
+        ("", "proposal"),
+        ("coin", "proposal"),
+    ]
+    assert all(np.array_equal(mask, one) for (_, _, mask), one in zip(found, proposed, strict=True))
 
 
 class Hand:

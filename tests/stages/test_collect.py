@@ -92,6 +92,17 @@ def test_a_region_without_a_class_is_named(tmp_path: Path) -> None:
         collected(tmp_path)
 
 
+def test_a_proposal_that_nobody_named_does_not_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", [("", 0, 0, 4, 4), COIN])])
+    path = tmp_path / "0001" / "annotations.parquet"
+    annotations = read_table(path, ANNOTATIONS)
+    annotations["result_json"] = [text.replace('"manual"', '"prediction"') for text in annotations["result_json"]]
+    write_table(path, annotations)
+    _, regions = collected(tmp_path)
+    assert list(regions["label"]) == ["coin"]
+    assert "annotation 1 of ann on image a leaves a proposed region without a class" in caplog.text
+
+
 def test_an_image_that_was_gold_once_is_gold(tmp_path: Path) -> None:
     write_round(tmp_path, "0001", [("a", "ann", [COIN])], gold=("a",))
     write_round(tmp_path, "0002", [("a", "bob", [COIN])], first_id=10)

@@ -45,6 +45,8 @@ class ProposalParams:
     max_area_share: float
     """Larger masks are background."""
     max_regions: int
+    class_margin: float
+    """By how much a class has to lead the second one to be given, 0 to 1; else people name the region."""
 
 
 @dataclass(frozen=True)

@@ -22,24 +22,32 @@ def fit_prototypes(vectors: npt.NDArray[np.float32], labels: Sequence[str]) -> P
     return Prototypes(np.asarray(vectors, dtype=np.float32), tuple(labels))
 
 
-def nearest_label(vectors: npt.NDArray[np.float32], prototypes: Prototypes) -> list[str]:
+def nearest_label(
+    vectors: npt.NDArray[np.float32], prototypes: Prototypes, least_margin: float = 0.0
+) -> list[str | None]:
     """For each of (m, C) vectors the label with the most weight among the five nearest examples.
 
     Weight is cosine similarity after centring on the examples' mean, divided by how often the label occurs among the
-    examples (square root), so that a rare class is not outvoted by a common one.
+    examples (square root), so that a rare class is not outvoted by a common one. None where the best label leads the
+    second by less than `least_margin`, a share of all weight in [0, 1]: nobody should believe such a guess.
     """
     centre = prototypes.vectors.mean(axis=0)
     similarity = _unit_rows(vectors - centre) @ _unit_rows(prototypes.vectors - centre).T
     counts = {label: prototypes.labels.count(label) for label in prototypes.labels}
-    return [_vote(row, prototypes.labels, counts) for row in similarity]
+    return [_vote(row, prototypes.labels, counts, least_margin) for row in similarity]
 
 
-def _vote(similarity: npt.NDArray[np.float32], labels: Sequence[str], counts: dict[str, int]) -> str:
+def _vote(
+    similarity: npt.NDArray[np.float32], labels: Sequence[str], counts: dict[str, int], least_margin: float
+) -> str | None:
     votes: dict[str, float] = {}
     for place in np.argsort(-similarity, kind="stable")[:NEIGHBOURS]:
         label = labels[place]
         votes[label] = votes.get(label, 0.0) + (1 + float(similarity[place])) / counts[label] ** 0.5
-    return max(votes, key=lambda label: (votes[label], label))
+    ranked = sorted(votes, key=lambda label: (votes[label], label), reverse=True)
+    runner_up = votes[ranked[1]] if len(ranked) > 1 else 0.0
+    lead = (votes[ranked[0]] - runner_up) / max(sum(votes.values()), 1e-12)
+    return None if lead < least_margin else ranked[0]
 
 
 def _unit_rows(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

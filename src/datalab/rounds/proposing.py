@@ -47,7 +47,7 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
         pixels = read_rgb(workspace.images / files[image_id])
         tables.append(propose_regions(sam, version, image_id, pixels, params, drafts))
     found = pd.concat([table for table in tables if len(table)] or [empty(CANDIDATES)], ignore_index=True)
-    labelled = label_proposals(workspace, found, guidelines)
+    labelled = label_proposals(workspace, found, guidelines, params.class_margin)
     shown, facts = gate_proposals(labelled, set(aided), gold, gate, params.max_regions)
     write_table(folder / "proposals.parquet", shown)
     return {"proposals": len(shown), "sam": version, "proposal_gate": facts}
@@ -67,35 +67,46 @@ def _drafts(workspace: Workspace, image_id: str, guidelines: Guidelines, params:
     return [Draft(label, mask) for label, mask in found]
 
 
-def label_proposals(workspace: Workspace, proposals: pd.DataFrame, guidelines: Guidelines) -> pd.DataFrame:
+def label_proposals(
+    workspace: Workspace, proposals: pd.DataFrame, guidelines: Guidelines, least_margin: float
+) -> pd.DataFrame:
     """Give each proposal that has none a class and drop those that lie on background.
 
     By the model's prediction where there is one, else by the nearest class of the gold regions in SAM's embedding,
-    else (no gold) the first class of the guidelines: people then correct the class.
+    else (no gold) the first class of the guidelines: people then correct the class. Where the best class leads the
+    second by less than `least_margin` (of the region's pixels, or of the neighbours' weight) the label stays "": the
+    region is for people to name.
     """
     nameless = proposals[proposals["label"] == ""]
     if nameless.empty:
         return proposals
     if workspace.predictions.exists():
-        labels = _labels_from_predictions(workspace, nameless, guidelines)
+        labels = _labels_from_predictions(workspace, nameless, guidelines, least_margin)
     else:
-        labels = _labels_from_gold(workspace, nameless, guidelines)
+        labels = _labels_from_gold(workspace, nameless, guidelines, least_margin)
+    background = nameless.index[[label == "" for label in labels]]
     named = proposals.copy()
-    named.loc[nameless.index, "label"] = labels
-    return named[named["label"] != ""].reset_index(drop=True)
+    named.loc[nameless.index, "label"] = [label or "" for label in labels]
+    return named.drop(index=background).reset_index(drop=True)
 
 
-def _labels_from_predictions(workspace: Workspace, proposals: pd.DataFrame, guidelines: Guidelines) -> list[str]:
+def _labels_from_predictions(
+    workspace: Workspace, proposals: pd.DataFrame, guidelines: Guidelines, least_margin: float
+) -> list[str | None]:
     names = {0: "", **{item.id: item.name for item in guidelines.classes}}
-    labels = []
+    labels: list[str | None] = []
     for row in proposals.to_dict("records"):
         predicted = read_label_map(workspace.predictions / f"{row['image_id']}.png")
         inside = predicted[rle_to_mask(row["rle"], row["height"], row["width"])]
-        labels.append(names.get(int(np.bincount(inside, minlength=1).argmax()), ""))
+        shares = np.bincount(inside, minlength=256) / max(1, len(inside))
+        second, best = np.sort(shares)[-2:]
+        labels.append(None if best - second < least_margin else names.get(int(shares.argmax()), ""))
     return labels
 
 
-def _labels_from_gold(workspace: Workspace, proposals: pd.DataFrame, guidelines: Guidelines) -> list[str]:
+def _labels_from_gold(
+    workspace: Workspace, proposals: pd.DataFrame, guidelines: Guidelines, least_margin: float
+) -> list[str | None]:
     """A gold image's own objects are left out for its proposals: nobody else's proposals know the truth either."""
     gold = read_table(workspace.gold, GOLD)
     regions = gold[gold["label"].isin(guidelines.names)].reset_index(drop=True)
@@ -103,12 +114,13 @@ def _labels_from_gold(workspace: Workspace, proposals: pd.DataFrame, guidelines:
     vectors = np.array([*_region_vectors(workspace, regions), *background.values()])
     labels = np.array([*regions["label"], *[""] * len(background)], dtype=object)
     sources = np.array([*regions["image_id"], *background], dtype=object)
-    named: dict[str, list[str]] = {}
+    named: dict[str, list[str | None]] = {}
     for image_id, rows in proposals.groupby("image_id"):
         known = sources != image_id
         if (known & (labels != "")).any():
             prototypes = fit_prototypes(vectors[known], list(labels[known]))
-            named[str(image_id)] = nearest_label(np.stack(_region_vectors(workspace, rows)), prototypes)
+            asked = np.stack(_region_vectors(workspace, rows))
+            named[str(image_id)] = nearest_label(asked, prototypes, least_margin)
         else:
             named[str(image_id)] = [guidelines.names[0]] * len(rows)
     waiting = {image_id: iter(found) for image_id, found in named.items()}

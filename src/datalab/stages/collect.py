@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,15 @@ from datalab.adapters.label_studio.results import results_to_regions
 from datalab.errors import InputError, one_line_errors
 from datalab.tables import ANNOTATED_REGIONS, ANNOTATIONS, BATCH, GOLD, RATINGS
 
+LOGGER = logging.getLogger(__name__)
+
 
 def run(rounds: Path, gold: Path, ratings: Path, regions: Path) -> None:
     """Write `ratings` (table RATINGS) and `regions` (table ANNOTATED_REGIONS) from every round below `rounds`.
 
     Skipped annotations are left out. Of several by one person on one image the newest counts. InputError, with the
-    annotation's id, for one that cannot be decoded, has another size than its image or a region without a class.
+    annotation's id, for one that cannot be decoded, has another size than its image or a region without a class. But a
+    proposal without a class that somebody left as it was is no answer: it is left out, and a warning says so.
     """
     annotations = _all(rounds, "annotations.parquet", ANNOTATIONS)
     batches = _all(rounds, "batch.parquet", BATCH)
@@ -52,6 +56,9 @@ def _regions(annotation: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         if size != (annotation["width"], annotation["height"]):
             expected = f"{annotation['width']} x {annotation['height']}"
             raise InputError(f"{where} has a mask of {size[0]} x {size[1]} pixels, the image has {expected}")
+        if not region["label"] and region["origin"] == "proposal":
+            LOGGER.warning("%s leaves a proposed region without a class: it does not count", where)
+            continue
         if not region["label"]:
             raise InputError(f"{where} has a region without a class; give it one in Label Studio and pull again")
         yield {

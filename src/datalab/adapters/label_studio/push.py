@@ -42,8 +42,8 @@ def push_batch(
 
     Tasks are found again by image and round, so a push that was killed goes on where it stopped. Nothing in a task
     tells gold from the others. `urls`: image_id to the image's address. Open tasks of earlier rounds are closed: what
-    people answer there would never be read. InputError for a proposal whose class the labeling config does not have:
-    the server would take it and the browser not show it.
+    people answer there would never be read. A proposal without a class (label "") is shown without one. InputError for
+    a class that the labeling config does not have: the server would take it and the browser not show it.
     """
     _check_labels(proposals, target.guidelines)
     batch = batch.sort_values("rank")
@@ -81,7 +81,7 @@ def round_tasks(client: Client, target: PushedRound, include: str, page_size: in
 
 
 def _check_labels(proposals: pd.DataFrame, guidelines: Guidelines) -> None:
-    unknown = sorted(set(proposals["label"]) - set(guidelines.names))
+    unknown = sorted(set(proposals["label"]) - {*guidelines.names, ""})
     if unknown:
         raise InputError(
             f"proposals have the class {unknown[0]!r}, guidelines/classes.yaml has {', '.join(guidelines.names)}; "

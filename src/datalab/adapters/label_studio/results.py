@@ -36,6 +36,7 @@ def region_to_result(
 ) -> dict[str, Any]:
     """A region as Label Studio has it. `rle`: COCO compressed RLE; `origin`: "proposal", "edited" or "manual".
 
+    Where `label` is "" it has no class.
     `region_type`: "brush" and "bitmask" are exact; "polygon" keeps an IoU of at least 0.98, and a mask of which that
     is not possible (a hole, several parts) becomes a brush region.
     """
@@ -60,7 +61,7 @@ def mask_to_result(
         "original_height": int(height),
         "image_rotation": 0,
         "origin": theirs,
-        "value": {**value, f"{region_type}labels": [label]},
+        "value": {**value, f"{region_type}labels": [label] if label else []},
     }
 
 

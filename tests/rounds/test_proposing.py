@@ -1,0 +1,101 @@
+"""Classes for proposals, in a workspace with hand-made embeddings: two channels, one per kind of object."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from datalab.adapters.files import write_label_map, write_table
+from datalab.config import Guidelines, LabelClass
+from datalab.masks import mask_to_rle
+from datalab.rounds.proposing import label_proposals
+from datalab.tables import CANDIDATES, GOLD
+from datalab.workspace import Workspace
+
+SIDE = 8
+GUIDELINES = Guidelines((LabelClass(1, "coin", "#000000"), LabelClass(2, "cup", "#ffffff")), (), "v", "o")
+QUARTERS = {"coin": (0, 0), "cup": (0, 4), "mixed": (4, 0), "": (4, 4)}
+
+
+def mask(name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    inside = np.zeros((SIDE, SIDE), dtype=bool)
+    top, left = QUARTERS[name]
+    inside[top : top + 4, left : left + 4] = True
+    return inside
+
+
+def rle(name: str) -> str:
+    return mask_to_rle(mask(name))
+
+
+def proposals(*rows: tuple[str, str], label: str = "") -> pd.DataFrame:
+    table = [(image, f"{image}-{name}", label, rle(name), SIDE, SIDE, 0.9, 0.9, "v", "sam") for image, name in rows]
+    return pd.DataFrame(table, columns=list(CANDIDATES))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """Gold images x, y, z with one coin and one cup each; `a` is not gold."""
+    place = Workspace(tmp_path)
+    embedding = np.zeros((3, 4, 4), dtype=np.float16)
+    embedding[0, :2, :2] = 1
+    embedding[1, :2, 2:] = 1
+    embedding[:2, 2:, :2] = 0.7
+    embedding[2, 2:, 2:] = 1
+    place.embeddings.mkdir(parents=True)
+    for image in "axyz":
+        np.save(place.embeddings / f"{image}.npy", embedding)
+    gold = [
+        (image, f"{image}-{n}", name, rle(name), SIDE, SIDE)
+        for image in "xyz"
+        for n, name in enumerate(("coin", "cup"))
+    ]
+    write_table(place.gold, pd.DataFrame(gold, columns=list(GOLD)))
+    return place
+
+
+def test_the_nearest_gold_names_a_region_and_background_is_dropped(workspace: Workspace) -> None:
+    found = label_proposals(workspace, proposals(("a", "coin"), ("a", "cup"), ("a", "")), GUIDELINES, 0.1)
+    assert list(zip(found["region_id"], found["label"], strict=True)) == [("a-coin", "coin"), ("a-cup", "cup")]
+
+
+def test_what_lies_between_two_classes_is_left_to_people(workspace: Workspace) -> None:
+    assert list(label_proposals(workspace, proposals(("a", "mixed")), GUIDELINES, 0.3)["label"]) == [""]
+    assert list(label_proposals(workspace, proposals(("a", "mixed")), GUIDELINES, 0.0)["label"]) != [""]
+
+
+def test_a_gold_image_does_not_name_its_own_proposals(workspace: Workspace) -> None:
+    gold = pd.DataFrame([("x", "x-0", "coin", rle("coin"), SIDE, SIDE), ("y", "y-0", "cup", rle("cup"), SIDE, SIDE)])
+    write_table(workspace.gold, gold.set_axis(list(GOLD), axis=1))
+    found = label_proposals(workspace, proposals(("x", "cup"), ("x", "coin"), ("a", "coin")), GUIDELINES, 0.0)
+    labels = dict(zip(found["region_id"], found["label"], strict=True))
+    assert labels["a-coin"] == "coin"
+    assert labels["x-cup"] == "cup"
+    assert labels.get("x-coin") != "coin"
+
+
+def test_the_model_names_regions_by_their_pixels(workspace: Workspace) -> None:
+    predicted = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    predicted[mask("coin")] = 2
+    predicted[4:7, 0:4] = 1
+    predicted[7, 0:4] = 2
+    predicted[0:2, 4:8] = 1
+    write_label_map(workspace.predictions / "a.png", predicted)
+    asked = proposals(("a", "coin"), ("a", "mixed"), ("a", "cup"), ("a", ""))
+    found = label_proposals(workspace, asked, GUIDELINES, 0.2)
+    assert dict(zip(found["region_id"], found["label"], strict=True)) == {
+        "a-coin": "cup",
+        "a-mixed": "coin",
+        "a-cup": "",
+    }
+
+
+def test_regions_that_have_a_class_keep_it(workspace: Workspace) -> None:
+    named = proposals(("a", "cup"), label="coin")
+    pd.testing.assert_frame_equal(label_proposals(workspace, named, GUIDELINES, 0.9), named)
+
+
+def test_without_gold_everything_is_of_the_first_class(workspace: Workspace) -> None:
+    write_table(workspace.gold, pd.DataFrame(columns=list(GOLD)))
+    assert list(label_proposals(workspace, proposals(("a", "cup")), GUIDELINES, 0.9)["label"]) == ["coin"]
