@@ -31,6 +31,7 @@ TRAIN = train.Params(
     object_share=0.5,
     vertical_flip=True,
     color_jitter=0.1,
+    sheet=4,
 )
 
 
@@ -102,5 +103,6 @@ def run_dataset(workspace: Workspace) -> None:
 def run_train(workspace: Workspace, params: train.Params = TRAIN) -> Path:
     """Returns the report's path."""
     report = workspace.reports / "train.json"
-    train.run(workspace.dataset, workspace.images, workspace.embeddings, workspace.model, report, params)
+    inputs = train.Inputs(workspace.dataset, workspace.images, workspace.embeddings, workspace.guidelines)
+    train.run(inputs, train.Outputs(workspace.model, report, workspace.reports / "sheet.png"), params)
     return report

@@ -20,6 +20,11 @@ DPI = 110
 COLUMNS = 4
 UNKNOWN_COLOR = "#ffffff"
 
+Pixels = npt.NDArray[np.uint8]
+"""(H, W, 3) RGB."""
+LabelMap = npt.NDArray[np.uint8]
+"""(H, W) class ids."""
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -117,6 +122,21 @@ def plot_contact_sheet(path: Path, tiles: Sequence[Tile], colors: Mapping[int, s
     prediction = Line2D([], [], color="black", linestyle="dashed", label="prediction")
     legend = figure.legend(handles=[truth, prediction], loc="outside lower center")
     legend.set_ncols(2)
+    _save(figure, path)
+
+
+def plot_labels(path: Path, images: Sequence[tuple[str, Pixels, LabelMap]], colors: Mapping[int, str]) -> None:
+    """Images (name, RGB, label map) with the outlines of their labels, to see whether the two fit."""
+    columns = min(COLUMNS, max(1, len(images)))
+    rows = max(1, -(-len(images) // columns))
+    figure = Figure(figsize=(3.2 * columns, 2.9 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.set_axis_off()
+    for axes, (name, pixels, label_map) in zip(grid, images, strict=False):
+        axes.imshow(pixels)
+        _outline(axes, label_map, colors, "solid")
+        axes.set_title(name, size=8)
     _save(figure, path)
 
 

@@ -74,7 +74,7 @@ def train_segmenter(
             for group in optimizer.param_groups:
                 group["lr"] = schedule.learning_rate * _rate(step, schedule.steps)
             batch = draw_batch(train, places, augmentation, rng)
-            losses.append(_step(network, optimizer, batch, weights, trust[places], step))
+            losses.append(train_step(network, optimizer, batch, weights, trust[places], step))
             bar.update()
             if step % schedule.validate_every == 0 or step == schedule.steps:
                 looks.append(Look(step, float(np.mean(losses)), _validate(network, validation)))
@@ -86,7 +86,7 @@ def train_segmenter(
     return network.eval(), looks
 
 
-def _step(
+def train_step(
     network: SegmenterNetwork,
     optimizer: torch.optim.Optimizer,
     batch: Batch,
@@ -94,6 +94,7 @@ def _step(
     trust: Tensor,
     step: int,
 ) -> float:
+    """The loss before the step; StateError with the step's number where it is not finite."""
     loss = segmentation_loss(network.train()(batch.image, batch.embedding), batch.labels, weights, trust)
     value = float(loss.detach())
     if not math.isfinite(value):

@@ -5,13 +5,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
-from datalab.adapters.files import write_json
+from datalab.adapters.files import read_label_map, read_rgb, write_json
+from datalab.adapters.plots import plot_labels
 from datalab.adapters.segmenter import Segmenter, save_segmenter
+from datalab.adapters.segmenter_check import check_learnable
 from datalab.adapters.segmenter_network import STRIDE, NetworkSize
 from datalab.adapters.segmenter_samples import Augmentation, Sample, read_sample
 from datalab.adapters.segmenter_training import Look, Schedule, train_segmenter
-from datalab.config import load_params
+from datalab.config import load_guidelines, load_params
 from datalab.errors import InputError, one_line_errors
 
 
@@ -37,31 +41,75 @@ class Params:
     object_share: float
     vertical_flip: bool
     color_jitter: float
+    sheet: int
+    """Images on the sheet."""
 
 
-def run(dataset: Path, images: Path, embeddings: Path, out: Path, report: Path, params: Params) -> None:
+@dataclass(frozen=True)
+class Inputs:
+    """Folders of the stage."""
+
+    dataset: Path
+    images: Path
+    embeddings: Path
+    guidelines: Path
+    """With classes.yaml, for the colours of the sheet."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Files of the stage."""
+
+    model: Path
+    report: Path
+    sheet: Path
+    """Picture of training images with their labels; written first, so that it is there when training is refused."""
+
+
+def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     """Train on split "train", stop by split "validation"; write the model and the curve.
 
-    The report holds the curve (step, loss, validation_miou), the best step and counts; no timings, so that the same
-    inputs give the same bytes.
+    Refused (StateError) where not even one batch can be learned by heart. The report holds the curve (step, loss,
+    validation_miou), the best step and counts; no timings, so that the same inputs give the same bytes.
     """
     _check(params)
-    folder = read_dataset(dataset)
-    train, validation = (_read_split(folder, split, images, embeddings, params) for split in ("train", "validation"))
-    if not train:
+    folder = read_dataset(inputs.dataset)
+    if folder.split("train").empty:
         raise InputError("the dataset has no training image; label more images")
+    _draw_sheet(folder, inputs, outputs.sheet, params.sheet)
+    train, validation = (_read_split(folder, split, inputs, params) for split in ("train", "validation"))
     size = NetworkSize(train[0].embedding.shape[0], len(folder.class_ids), params.width, params.members)
     augmentation = Augmentation(params.crop, params.object_share, params.vertical_flip, params.color_jitter)
+    left = check_learnable(train, size, _schedule(params), augmentation, params.seed)
     network, looks = train_segmenter(train, validation, size, _schedule(params), augmentation, params.seed)
-    save_segmenter(out, Segmenter(network, folder.class_ids, folder.class_names, params.longest_side))
-    write_json(report, _report(looks, len(train), len(validation)))
+    save_segmenter(outputs.model, Segmenter(network, folder.class_ids, folder.class_names, params.longest_side))
+    write_json(outputs.report, {**_report(looks, len(train), len(validation)), "one_batch_loss_left": round(left, 6)})
 
 
-def _read_split(folder: DatasetFolder, split: str, images: Path, embeddings: Path, params: Params) -> list[Sample]:
+def _draw_sheet(folder: DatasetFolder, inputs: Inputs, sheet: Path, count: int) -> None:
+    """Images spread evenly over the training split, since its order is that of the ids."""
+    colors = {item.id: item.color for item in load_guidelines(inputs.guidelines).classes}
+    rows = folder.split("train")
+    shown = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))]
+    plot_labels(
+        sheet,
+        [
+            (
+                str(row.image_id)[:8],
+                read_rgb(inputs.images / str(row.file)),
+                read_label_map(folder.mask(str(row.image_id))),
+            )
+            for row in shown.itertuples()
+        ],
+        colors,
+    )
+
+
+def _read_split(folder: DatasetFolder, split: str, inputs: Inputs, params: Params) -> list[Sample]:
     return [
         read_sample(
-            images / str(row.file),
-            embeddings / f"{row.image_id}.npy",
+            inputs.images / str(row.file),
+            inputs.embeddings / f"{row.image_id}.npy",
             params.longest_side,
             folder.mask(str(row.image_id)),
             folder.class_ids,
@@ -110,11 +158,11 @@ def _check(params: Params) -> None:
 def main() -> None:
     """Command line of the stage; the paths are given in dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("dataset", "images", "embeddings", "out", "report", "params"):
+    for name in ("dataset", "images", "embeddings", "guidelines", "out", "report", "sheet", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
-    params = load_params(given.params, "train", Params)
-    run(given.dataset, given.images, given.embeddings, given.out, given.report, params)
+    inputs = Inputs(given.dataset, given.images, given.embeddings, given.guidelines)
+    run(inputs, Outputs(given.out, given.report, given.sheet), load_params(given.params, "train", Params))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,33 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datalab.adapters.segmenter_check import MUST_FALL_TO, check_learnable
+from datalab.adapters.segmenter_network import NetworkSize
+from datalab.errors import StateError
+from tests.adapters.blobs import AUGMENTATION, SCHEDULE, blob_samples
+
+SIZE = NetworkSize(channels=6, classes=3, width=16, members=2)
+
+
+def test_an_easy_batch_is_learned_by_heart(tmp_path: Path) -> None:
+    assert check_learnable(blob_samples(tmp_path, range(4)), SIZE, SCHEDULE, AUGMENTATION, seed=0) < MUST_FALL_TO
+
+
+def test_labels_that_are_noise_are_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    noise = []
+    for sample in blob_samples(tmp_path, range(4)):
+        assert sample.labels is not None
+        noise.append(replace(sample, labels=rng.integers(0, 3, sample.labels.shape, dtype=np.uint8)))
+    with pytest.raises(StateError, match="one batch of 4 images cannot be learned by heart") as caught:
+        check_learnable(noise, SIZE, SCHEDULE, AUGMENTATION, seed=0)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_step_too_short_to_learn_anything_is_refused(tmp_path: Path) -> None:
+    slow = replace(SCHEDULE, learning_rate=1e-9)
+    with pytest.raises(StateError, match=r"change train\.learning_rate"):
+        check_learnable(blob_samples(tmp_path, range(4)), SIZE, slow, AUGMENTATION, seed=0)
