@@ -1,7 +1,8 @@
 """Object agreement of several annotators' masks: on run lengths, against dense arrays with numpy's and / or.
 
 python benchmarks/agreement.py [images]: so many, 40 where nothing is said, of 3 annotators with 10 masks of 512 x 512
-each; 20 are distinct, and these are what the two sides are timed on. The dense side holds its arrays already; it does not pay for decoding. Both match the same way.
+each; 20 are distinct, and these are what the two sides are timed on. The dense side holds its arrays already; it does
+not pay for decoding. Both match the same way.
 `ratio`: "objects" is the whole comparison; "iou" is the IoU of all pairs against pycocotools called directly on 10 x 10
 masks (it computes ours too, so 1 is the best there is). `sizes` also holds bytes per image held by either side, and
 how much more twice the images cost, over 2: 1 is linear.

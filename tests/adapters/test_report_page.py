@@ -26,7 +26,11 @@ PAGE = Page(
     gold={
         BOB: {
             "skill_interval": UNKNOWN,
-            "precision": UNKNOWN, "recall": SURE, "mean_iou": SURE, "images": 2, "action": {"value": "warn", "reason": "skill"},
+            "precision": UNKNOWN,
+            "recall": SURE,
+            "mean_iou": SURE,
+            "images": 2,
+            "action": {"value": "warn", "reason": "skill"},
             "drifting": True,
             "advice": ["misses small objects"],
         }

@@ -64,7 +64,8 @@ def match_regions(
     allowed = (overlap >= iou_threshold) & (overlap > 0)
     same = np.array([a for a, _ in left], dtype=str)[:, None] == np.array([b for b, _ in right], dtype=str)[None]
     rows, columns = _assign(overlap, allowed, same)
-    matches, confusions = [], []
+    matches: list[Match] = []
+    confusions: list[Match] = []
     for i, j, iou, alike in zip(
         rows.tolist(), columns.tolist(), overlap[rows, columns].tolist(), same[rows, columns].tolist(), strict=True
     ):
