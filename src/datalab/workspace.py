@@ -86,6 +86,11 @@ class Workspace:
         return self.data / "embeddings"
 
     @property
+    def embedding_cache(self) -> Path:
+        """SAM image embeddings by content and model, shared by the workspaces of this machine."""
+        return self.root / ".datalab" / "embeddings"
+
+    @property
     def regions(self) -> Path:
         """Table ANNOTATED_REGIONS of all rounds."""
         return self.data / "regions.parquet"

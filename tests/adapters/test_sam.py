@@ -78,6 +78,22 @@ def test_no_object_is_proposed_twice_and_sizes_are_kept(sam: Sam) -> None:
     assert all(0.0005 <= share <= 0.65 for share in shares)
 
 
+@pytest.mark.parametrize("size", [(200, 256), (1500, 1100)])
+def test_what_was_embedded_before_gives_the_same_proposals_and_is_not_encoded_again(
+    sam: Sam, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(image: torch.Tensor) -> None:
+        raise AssertionError("an image was encoded")
+
+    picture, _ = disk_on_grey(*size)
+    fresh = propose_regions(sam, "v", "img", picture, PARAMS)
+    embedding = embed_image(sam, picture)
+    monkeypatch.setattr(sam.image_encoder, "forward", refuse)
+    again = propose_regions(sam, "v", "img", picture, PARAMS, embedding=embedding)
+    assert len(again) == len(fresh) > 0
+    assert iou_matrix(list(fresh["rle"]), list(again["rle"]), *size).diagonal().min() > 0.98
+
+
 def test_a_tiny_grey_image_is_no_problem(sam: Sam) -> None:
     assert propose_regions(sam, "v1", "img", np.full((1, 1, 3), 9, np.uint8), PARAMS)["rle"].size <= 1
 

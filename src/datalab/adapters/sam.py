@@ -15,6 +15,7 @@ from segment_anything import SamPredictor, sam_model_registry
 from segment_anything.modeling import Sam
 
 from datalab.adapters.checkpoints import SMALL, check_official, checkpoint_path, sha256_of
+from datalab.adapters.embedding_cache import Embedding
 from datalab.adapters.mask_generator import FoundMask, GeneratorParams, encode, generate_masks, masks_in_boxes
 from datalab.adapters.sam_small import build_small_sam
 from datalab.errors import InputError
@@ -80,23 +81,42 @@ def model_version(checkpoint: str) -> str:
     return f"sam-{SMALL if checkpoint == SMALL else path.stem}-{digest}"
 
 
-def embed_image(sam: Sam, pixels: Pixels) -> npt.NDArray[np.float16]:
+def embed_image(sam: Sam, pixels: Pixels) -> Embedding:
     """Embedding (C, h, w) float16 of a (H, W, 3) uint8 RGB image, over SAM's square with padding below or right."""
-    embedding: npt.NDArray[np.float16] = encode(sam, pixels).features[0].cpu().numpy().astype(np.float16)
+    embedding: Embedding = encode(sam, pixels).features[0].cpu().numpy().astype(np.float16)
     return embedding
 
 
+def restore(sam: Sam, embedding: Embedding, height: int, width: int) -> SamPredictor:
+    """A predictor that holds what `embed_image` made of an image of this size; nothing is encoded."""
+    predictor = SamPredictor(sam)
+    predictor.original_size = (height, width)
+    predictor.input_size = predictor.transform.get_preprocess_shape(height, width, sam.image_encoder.img_size)
+    predictor.features = torch.from_numpy(np.array(embedding, dtype=np.float32))[None].to(sam.device)
+    predictor.is_image_set = True
+    return predictor
+
+
 def propose_regions(
-    sam: Sam, version: str, image_id: str, pixels: Pixels, params: ProposalParams, drafts: Sequence[Draft] = ()
+    sam: Sam,
+    version: str,
+    image_id: str,
+    pixels: Pixels,
+    params: ProposalParams,
+    drafts: Sequence[Draft] = (),
+    embedding: Embedding | None = None,
 ) -> pd.DataFrame:
     """Table CANDIDATES of a (H, W, 3) uint8 RGB image; `version` is that of the SAM.
+
+    `embedding`: what `embed_image` made of the image, which spares encoding it again.
 
     First what SAM finds by itself, best first, without classes (label ""): a region is kept where SAM is sure enough of
     it, where its size is that of an object, and where no better one covers the same object (IoU above 0.75). Then every
     draft as it is, and as SAM refines it from its box, where SAM is sure enough.
     """
     small = _shrink(pixels, LARGEST_SIDE * 2**params.tile_layers)
-    encoded = encode(sam, small)
+    # a large image and its smaller copy give SAM the same square, up to the rounding of one pixel
+    encoded = encode(sam, small) if embedding is None else restore(sam, embedding, *small.shape[:2])
     wanted = GeneratorParams(params.points_per_side, params.min_predicted_iou, params.min_stability, params.tile_layers)
     found = generate_masks(sam, small, wanted, encoded)
     found = [one for one in found if _is_like_an_object(one, small.shape[:2], params)]

@@ -1,10 +1,12 @@
 """The masks a round starts from: SAM proposes shapes, the model or gold tells their class."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from datalab.adapters.embedding_cache import EmbeddingCache, image_hash
 from datalab.adapters.files import read_label_map, read_rgb, read_table, write_table
 from datalab.config import Guidelines, load_guidelines, load_params
 from datalab.learning.embeddings import Embedding, Vector, region_vector
@@ -28,7 +30,13 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     Before there is a model they are SAM's; later the model's regions, as they are and as SAM refines them, compete with
     them. SAM looks at the gold images too, whether they are in the batch or not: the gate is calibrated on them.
     """
-    from datalab.adapters.sam import ProposalParams, load_sam, model_version, propose_regions  # noqa: PLC0415  (torch)
+    from datalab.adapters.sam import (  # noqa: PLC0415  (torch)
+        ProposalParams,
+        embed_image,
+        load_sam,
+        model_version,
+        propose_regions,
+    )
 
     params = load_params(workspace.params, "proposals", ProposalParams)
     gate = load_params(workspace.params, "proposal_gate", GateParams)
@@ -40,12 +48,15 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     aided = list(batch.loc[batch["aided"].astype(bool), "image_id"])
     image_ids = list(dict.fromkeys([*aided, *gold["image_id"]]))
     sam, version = load_sam(params.checkpoint), model_version(params.checkpoint)
+    cache = EmbeddingCache(workspace.embedding_cache)
     tables = []
     for done, image_id in enumerate(image_ids):
         progress(done / len(image_ids), f"proposing masks {done}/{len(image_ids)}")
         drafts = _drafts(workspace, image_id, guidelines, params)
-        pixels = read_rgb(workspace.images / files[image_id])
-        tables.append(propose_regions(sam, version, image_id, pixels, params, drafts))
+        image = workspace.images / files[image_id]
+        pixels = read_rgb(image)
+        embedding = cache.find_or_make(image_hash(image), version, partial(embed_image, sam, pixels))
+        tables.append(propose_regions(sam, version, image_id, pixels, params, drafts, embedding))
     found = pd.concat([table for table in tables if len(table)] or [empty(CANDIDATES)], ignore_index=True)
     labelled = label_proposals(workspace, found, guidelines, params.class_margin)
     shown, facts = gate_proposals(labelled, set(aided), gold, gate, params.max_regions)
