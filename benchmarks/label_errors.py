@@ -53,9 +53,9 @@ class Photograph:
     truth: npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Planted:
-    """One error: its kind and the pixels of the object before and after."""
+    """One error: its kind and the pixels of the object before and after. Compared by identity: arrays have no truth."""
 
     kind: str
     before: BoolMask

@@ -12,7 +12,7 @@ RULES = Rules(0.5, 0.8, "majority", "majority")
 
 
 def decision(*boxes: Box) -> Decision:
-    return Decision(tuple((label, rle(*box)) for label, *box in boxes), "eve", "audit")
+    return Decision(tuple((label, rle(*box)) for label, *box in boxes), "eve", "audit", 6, 8)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,12 @@ def test_votes_of_a_decision_are_those_who_had_it_right() -> None:
     rated = rated_images(*tables(answers))["i"]
     (one,) = adjudicated(decision(COIN), rated, 0.5)
     assert (one.votes, one.agreement, one.kept, one.contributors) == (1, 1, True, ("eve",))
+
+
+def test_a_decision_at_another_size_is_one_line() -> None:
+    rated = rated_images(*tables({("i", "ann"): [COIN]}), at_least=1)["i"]
+    with pytest.raises(InputError, match="image i was decided at 4 x 6 pixels and labelled at 8 x 6"):
+        adjudicated(Decision((), "eve", "contested", 6, 4), rated, 0.5)
 
 
 def test_errors_left_are_scaled_to_the_unseen_images() -> None:

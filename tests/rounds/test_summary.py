@@ -49,6 +49,7 @@ REPORT = {
     "test_images": 7,
     "worse_slices": ["dark: IoU 0.31 on 9 images, 0.72 elsewhere"],
     "next_batch": 5,
+    "to_adjudicate": 4,
     "seconds": {"push": 2.0, "ingest": 1.4, "label": 30.0},
     "addresses": {"FiftyOne": "http://127.0.0.1:1/datasets/tiles"},
 }
@@ -58,6 +59,7 @@ def test_every_figure_has_a_row_and_steps_keep_their_order() -> None:
     rows = {row["figure"]: row["value"] for row in summary_rows(REPORT)}
     assert rows["agreement: objects"] == "0.812 (0.700 to 0.900)"
     assert rows["agreement: people and the model, unseen images"] == "0.812 (0.700 to 0.900)"
+    assert rows["for a reviewer"] == "4 images (datalab adjudicate push)"
     assert rows["agreement: verdict"] == "none: too few"
     assert rows["gold: ann"] == "F1 undefined: nothing to count, IoU undefined: nothing to count"
     assert rows["proposals: gate"] == (

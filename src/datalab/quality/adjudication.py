@@ -24,6 +24,8 @@ class Decision:
     reviewer: str
     reason: str
     """"contested" or "audit"."""
+    height: int
+    width: int
 
 
 @dataclass(frozen=True)
@@ -45,18 +47,24 @@ def read_decisions(decisions: pd.DataFrame) -> dict[str, Decision]:
         if len(people) > 1:
             raise InputError(f"image {image_id} was decided by {' and '.join(people)}; pull the decisions again")
         objects = rows[rows["rle"] != ""]
-        found[str(image_id)] = Decision(
-            tuple(zip(objects["label"], objects["rle"], strict=True)), people[0], reasons[0]
-        )
+        regions = tuple(zip(objects["label"], objects["rle"], strict=True))
+        height, width = int(rows["height"].iloc[0]), int(rows["width"].iloc[0])
+        found[str(image_id)] = Decision(regions, people[0], reasons[0], height, width)
     return found
 
 
 def adjudicated(decision: Decision, rated: Sequence[RatedImage], iou_threshold: float) -> list[Merged]:
     """The consensus of an image by its decision; `votes` count the raters who drew the same object in the same class.
 
-    `agreement` is the mean IoU of their masks with the reviewer's, 0 where nobody drew it.
+    `agreement` is the mean IoU of their masks with the reviewer's, 0 where nobody drew it. InputError where it was
+    decided at another size than it was labelled at.
     """
     first = rated[0]
+    if (decision.height, decision.width) != (first.height, first.width):
+        raise InputError(
+            f"image {first.image_id} was decided at {decision.width} x {decision.height} pixels and labelled at "
+            f"{first.width} x {first.height}; decide it again"
+        )
     overlaps: list[list[float]] = [[] for _ in decision.regions]
     for one in rated:
         for match in match_regions(decision.regions, one.regions, first.height, first.width, iou_threshold).matches:

@@ -9,7 +9,7 @@ from datalab.rounds.page import write_quality_page
 from datalab.rounds.progress import Progress
 from datalab.rounds.state import Round, round_numbers
 from datalab.settings import Settings
-from datalab.tables import ANNOTATED_REGIONS, CATALOG, NEXT_BATCH, REJECTED
+from datalab.tables import ANNOTATED_REGIONS, CATALOG, NEXT_BATCH, QUEUE, REJECTED
 from datalab.workspace import Workspace
 
 GOLD_SHOWN = ("f1", "mean_iou", "outline_offset_px", "action", "advice")
@@ -44,11 +44,13 @@ def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict
         "test_images": metrics["test_images"],
         "worse_slices": read_json(workspace.reports / "slices.json")["worse"],
         "next_batch": len(read_table(workspace.next_batch, NEXT_BATCH)),
+        "to_adjudicate": len(read_table(workspace.queue, QUEUE)),
         "seconds": state.seconds,
         "addresses": {
             "Label Studio": f"{settings.label_studio_url}/projects/{state.facts['project_id']}/data",
             "Prefect": settings.prefect_api_url.removesuffix("/api"),
             "FiftyOne": state.facts["review"],
+            "Quality": str(workspace.reports / f"round-{state.round_id}.html"),
         },
     }
     write_json(workspace.reports / f"round-{state.round_id}.json", report)

@@ -50,6 +50,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield "held-out images", str(report["test_images"])
     for sentence in report["worse_slices"]:
         yield "worse than elsewhere", sentence
+    yield "for a reviewer", f"{report['to_adjudicate']} images (datalab adjudicate push)"
     yield "next batch", f"{report['next_batch']} images"
     yield "seconds", _seconds(report["seconds"])
     yield from report["addresses"].items()

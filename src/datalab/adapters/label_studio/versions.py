@@ -13,6 +13,7 @@ from datalab.adapters.label_studio.pull import pull_annotations
 from datalab.adapters.label_studio.push import CHUNK, PushedRound, existing_tasks, round_tasks
 from datalab.adapters.label_studio.results import region_to_result, results_to_regions
 from datalab.config import Guidelines
+from datalab.errors import InputError
 from datalab.tables import DECISIONS
 
 ROUND = "adjudication"
@@ -63,7 +64,10 @@ def push_versions(
 
 
 def pull_decisions(client: Client, target: PushedRound, catalog: pd.DataFrame) -> pd.DataFrame:
-    """Table DECISIONS: the newest submitted answer to every task; skipped ones decide nothing."""
+    """Table DECISIONS: the newest submitted answer to every task; skipped ones decide nothing.
+
+    InputError, with the annotation's id, for one that cannot be decoded or has a region without a class.
+    """
     answers = pull_annotations(client, target, catalog)
     submitted = answers[~answers["was_cancelled"].astype(bool)].sort_values(["updated_at", "annotation_id"])
     newest = submitted.drop_duplicates("image_id", keep="last").sort_values("image_id")
@@ -98,7 +102,13 @@ def _results(version: Version) -> list[dict[str, Any]]:
 
 
 def _decided(answer: dict[Any, Any], reason: str) -> list[dict[str, Any]]:
-    regions = results_to_regions(json.loads(answer["result_json"]))
+    where = f"the decision about image {answer['image_id']} (annotation {answer['annotation_id']})"
+    try:
+        regions = results_to_regions(json.loads(answer["result_json"]))
+    except InputError as exc:
+        raise InputError(f"{where} cannot be read: {exc}; correct it in Label Studio and pull again") from exc
+    if any(not region["label"] for region in regions):
+        raise InputError(f"{where} has a region without a class; give it one in Label Studio and pull again")
     nothing = {"label": "", "rle": "", "height": int(answer["height"]), "width": int(answer["width"])}
     return [
         {
