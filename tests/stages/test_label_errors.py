@@ -7,7 +7,7 @@ from datalab.tables import LABEL_ERRORS
 from datalab.workspace import Workspace
 from tests.stages.blob_workspace import TRAIN, image_ids, run_dataset
 
-PARAMS = Params(seed=1, folds=2, steps=60, least_area=6, least_score=0.5)
+PARAMS = Params(seed=1, folds=2, steps=60, imbalance=0.0, least_area=6, least_score=0.5)
 
 
 @pytest.mark.slow

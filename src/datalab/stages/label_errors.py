@@ -32,6 +32,8 @@ class Params:
     folds: int
     steps: int
     """Of training, per fold."""
+    imbalance: float
+    """As in section `train`; weighed classes get probabilities that are too high, which looks like errors."""
     least_area: int
     """Smallest object, in pixels of the prediction (half of train.longest_side)."""
     least_score: float
@@ -56,7 +58,7 @@ def run(dataset: Path, images: Path, embeddings: Path, out: Path, params: Params
     ]
     folds = assign_folds(list(folder.index["duplicate_group"]), params.folds, np.random.default_rng(params.seed))
     size = NetworkSize(samples[0].embedding.shape[0], len(folder.class_ids), train.width, train.members)
-    schedule = Schedule(**_named(Schedule, replace(train, steps=params.steps)))
+    schedule = Schedule(**_named(Schedule, replace(train, steps=params.steps, imbalance=params.imbalance)))
     predicted = dict(
         out_of_fold(samples, folds, size, schedule, Augmentation(**_named(Augmentation, train)), params.seed)
     )
