@@ -151,6 +151,21 @@ def adjudicate_pull(workspace: Path) -> None:
 
 
 @main.command()
+@WORKSPACE
+def review(workspace: Path) -> None:
+    """Collect what reviewers said in the FiftyOne app, and bring the app up to date.
+
+    Example: datalab review
+    """
+    from datalab.rounds.closing import publish  # noqa: PLC0415
+
+    facts = publish(Workspace.at(workspace), None, None)
+    said = facts["collected_reviews"]
+    click.echo(f"{said['collected']} reviews collected, {said['rejected']} rejected")
+    click.echo(f"{facts['review']}\nviews: {', '.join(facts['views']) or 'none shows an image yet'}")
+
+
+@main.command()
 @click.argument("number", type=int, required=False)
 @WORKSPACE
 def summary(number: int | None, workspace: Path) -> None:

@@ -40,7 +40,7 @@ GATED_PROPOSALS = (*CANDIDATES, "expected_iou", "decision")
 
 BATCH = ("image_id", "role", "overlap", "rank", "reason")
 """The images of a round. `role`: "batch" or "gold"; `overlap`: how many people label it; `rank`: 0 comes first;
-`reason`: why it was chosen ("cold_start", "uncertainty", "diversity", "random", "gold")."""
+`reason`: why it was chosen ("cold_start", "uncertainty", "diversity", "random", "gold", "review")."""
 
 ROUND_BATCH = (*BATCH, "aided")
 """BATCH as a round keeps it. `aided`: false for the random share of tasks that people get without proposals."""
@@ -79,6 +79,27 @@ DECISIONS = (*REGIONS, "reviewer", "reason")
 QUEUE = ("image_id", "rank", "risk", "reason", "why", "agreement", "skill", "model", "label_error")
 """Images for a reviewer, `rank` 0 first. `risk` and its parts in [0, 1], larger = worse, NaN where not known; `reason`:
 "contested" or "audit"; `why`: what is in doubt, for people."""
+
+VERDICTS = ("relabel", "wrong class", "make gold", "accept", "exclude")
+"""What a reviewer may say of an image or an object; tags of these names say the same."""
+
+REVIEWS = (
+    "review_id", "image_id", "region_id", "verdict", "comment", "reviewer", "reviewed_at", "source", "label", "box",
+)  # fmt: skip
+"""Raw, one row per verdict, never edited, in the order in which they were collected. `region_id`: the object it is
+about, "" for the image as a whole; `label` and `box` are that object's class and "x y w h" as shares of the image, ""
+for an image. `reviewed_at`: ISO 8601 in UTC, of a tag the time it was collected; `reviewer`: "" where nobody knows;
+`source`: "operator" or "tag"."""
+
+REJECTED_REVIEWS = ("line", "text", "reason")
+"""Lines of the reviewers' journal that are no review."""
+
+ROUND_REVIEWS = ("review_id", "image_id", "region_id", "verdict", "comment", "label", "box")
+"""The reviews that a round sends to people again."""
+
+FIRST_LABELS = ("image_id", "round_id", "label")
+"""What was drawn in the first round an image was labelled in: one row per distinct class, label "" for nothing. Labels
+of later rounds change it no more, so neither do the splits."""
 
 DATASET = ("image_id", "file", "split", "duplicate_group", "raters")
 """Labelled images. `split`: "train", "validation" or "test"; masks lie beside as PNG label maps `<image_id>.png`."""

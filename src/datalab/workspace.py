@@ -116,6 +116,26 @@ class Workspace:
         return self.data / "decisions.parquet"
 
     @property
+    def review_journal(self) -> Path:
+        """What reviewers said in the app, one JSON object per line, written before anything else happens."""
+        return self.data / "review-journal.jsonl"
+
+    @property
+    def reviews(self) -> Path:
+        """Table REVIEWS: journal and tags, collected; empty until a reviewer has said something."""
+        return self.data / "reviews.parquet"
+
+    @property
+    def rejected_reviews(self) -> Path:
+        """Table REJECTED_REVIEWS."""
+        return self.data / "rejected-reviews.parquet"
+
+    @property
+    def first_labels(self) -> Path:
+        """Table FIRST_LABELS."""
+        return self.data / "first_labels.parquet"
+
+    @property
     def disagreement(self) -> Path:
         """Where people disagree, <image_id>.png."""
         return self.data / "disagreement"

@@ -70,4 +70,4 @@ def test_the_digest_follows_what_is_shown(tmp_path: Path) -> None:
     after = region_fields(moved)["consensus"].digests()
     assert after["a1"] != before["a1"]
     assert after["b2"] == before["b2"]
-    assert region_fields(renamed)["consensus"].digests() == before
+    assert region_fields(renamed)["consensus"].digests()["a1"] != before["a1"]

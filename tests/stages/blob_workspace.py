@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from datalab.adapters.files import read_label_map, write_table
+from datalab.adapters.files import read_label_map, read_table, write_table
 from datalab.masks import mask_to_rle
 from datalab.stages import dataset, train
-from datalab.tables import ADJUDICATION, ANNOTATED_REGIONS, CATALOG, CONSENSUS, GOLD, RATINGS, empty
+from datalab.tables import ADJUDICATION, ANNOTATED_REGIONS, CATALOG, CONSENSUS, FIRST_LABELS, GOLD, RATINGS, empty
 from datalab.workspace import Workspace
 from tests.adapters.blobs import write_blob
 
@@ -88,12 +88,21 @@ def regions_of(root: Path, ids: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(GOLD))
 
 
+def first_labels(workspace: Workspace) -> pd.DataFrame:
+    """Table FIRST_LABELS of what is rated and drawn now."""
+    ratings = read_table(workspace.ratings, RATINGS).groupby("image_id")["round_id"].min()
+    drawn = read_table(workspace.regions, ANNOTATED_REGIONS).groupby("image_id")["label"].unique()
+    rows = [(one, number, label) for one, number in ratings.items() for label in drawn.get(one, [""])]
+    return pd.DataFrame(rows, columns=list(FIRST_LABELS))
+
+
 def run_dataset(workspace: Workspace) -> None:
+    write_table(workspace.first_labels, first_labels(workspace))
     inputs = dataset.Inputs(
         workspace.consensus,
         workspace.adjudication,
         workspace.ratings,
-        workspace.regions,
+        workspace.first_labels,
         workspace.catalog,
         workspace.guidelines,
     )

@@ -6,20 +6,31 @@ import pytest
 
 from datalab.adapters.files import read_table, write_table
 from datalab.errors import InputError
-from datalab.stages.collect import run
-from datalab.tables import ANNOTATED_REGIONS, ANNOTATIONS, GOLD, RATINGS, empty
+from datalab.stages.collect import Inputs, Outputs, run
+from datalab.tables import ANNOTATED_REGIONS, ANNOTATIONS, FIRST_LABELS, GOLD, RATINGS, REVIEWS, empty
 from tests.quality.images import Box
-from tests.stages.rounds_folder import write_round
+from tests.quality.test_reviews import said
+from tests.stages.rounds_folder import Answer, write_round
 
 COIN: Box = ("coin", 0, 0, 4, 4)
+CUP: Box = ("cup", 1, 1, 4, 4)
 
 
-def collected(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    if not (folder / "gold.parquet").exists():
-        write_table(folder / "gold.parquet", empty(GOLD))
-    run(folder, folder / "gold.parquet", folder / "ratings.parquet", folder / "regions.parquet")
+def collected(
+    folder: Path, gold: tuple[str, ...] = (), reviews: pd.DataFrame | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    truth = pd.DataFrame([(one, "t", "", "", 6, 8) for one in gold], columns=list(GOLD))
+    write_table(folder / "gold.parquet", truth)
+    write_table(folder / "reviews.parquet", empty(REVIEWS) if reviews is None else reviews)
+    outputs = Outputs(folder / "ratings.parquet", folder / "regions.parquet", folder / "first.parquet")
+    run(Inputs(folder, folder / "gold.parquet", folder / "reviews.parquet"), outputs)
     ratings = read_table(folder / "ratings.parquet", RATINGS)
     return ratings, read_table(folder / "regions.parquet", ANNOTATED_REGIONS)
+
+
+def first_labels(folder: Path) -> list[list[str]]:
+    table: list[list[str]] = read_table(folder / "first.parquet", FIRST_LABELS).to_numpy().tolist()
+    return table
 
 
 def test_ratings_regions_and_roles(tmp_path: Path) -> None:
@@ -37,17 +48,47 @@ def test_ratings_regions_and_roles(tmp_path: Path) -> None:
 
 def test_what_became_gold_later_is_gold_in_every_round(tmp_path: Path) -> None:
     write_round(tmp_path, "0001", [("a", "ann", [COIN]), ("b", "ann", [])])
-    write_table(tmp_path / "gold.parquet", pd.DataFrame([("a", "t", "", "", 6, 8)], columns=list(GOLD)))
-    ratings, _ = collected(tmp_path)
+    ratings, _ = collected(tmp_path, gold=("a",))
     assert ratings["role"].tolist() == ["gold", "batch"]
 
 
 def test_the_newest_of_one_person_counts_and_skipped_ones_do_not(tmp_path: Path) -> None:
-    write_round(tmp_path, "0001", [("a", "ann", [COIN]), ("a", "bob", [COIN]), ("b", "cat", [])], skipped=1)
-    write_round(tmp_path, "0002", [("a", "ann", [])], first_id=10)
+    answers: list[Answer] = [("a", "ann", [COIN]), ("a", "bob", [COIN]), ("a", "ann", []), ("b", "cat", [])]
+    write_round(tmp_path, "0001", answers, skipped=1)
     ratings, regions = collected(tmp_path)
-    assert ratings[["annotation_id", "annotator"]].to_numpy().tolist() == [[2, "bob"], [10, "ann"]]
+    assert ratings[["annotation_id", "annotator"]].to_numpy().tolist() == [[2, "bob"], [3, "ann"]]
     assert regions["annotation_id"].tolist() == [2]
+
+
+def test_an_image_sent_again_is_what_was_said_in_its_newest_round(tmp_path: Path) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", [COIN]), ("a", "bob", [COIN]), ("b", "ann", [COIN])])
+    write_round(tmp_path, "0002", [("a", "cat", [CUP])], first_id=10)
+    ratings, regions = collected(tmp_path)
+    assert ratings[["image_id", "annotator"]].to_numpy().tolist() == [["b", "ann"], ["a", "cat"]]
+    assert regions["label"].tolist() == ["coin", "cup"]
+    assert first_labels(tmp_path) == [["a", "0001", "coin"], ["b", "0001", "coin"]]
+
+
+def test_of_gold_everybodys_newest_counts(tmp_path: Path) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", [COIN]), ("b", "ann", [])], gold=("a",))
+    write_round(tmp_path, "0002", [("a", "cat", [CUP])], gold=("a",), first_id=10)
+    ratings, _ = collected(tmp_path, gold=("a",))
+    assert ratings.query("image_id == 'a'")["annotator"].tolist() == ["ann", "cat"]
+    assert first_labels(tmp_path) == [["b", "0001", ""]]
+
+
+def test_what_a_reviewer_left_out_counts_for_nothing_but_the_splits(tmp_path: Path) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", [COIN]), ("b", "ann", [CUP])])
+    ratings, regions = collected(tmp_path, reviews=said(("a", "exclude")))
+    assert ratings["image_id"].tolist() == regions["image_id"].tolist() == ["b"]
+    assert first_labels(tmp_path) == [["a", "0001", "coin"], ["b", "0001", "cup"]]
+
+
+def test_an_image_sent_again_and_skipped_keeps_what_it_had(tmp_path: Path) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", [COIN])])
+    write_round(tmp_path, "0002", [("b", "ann", [COIN]), ("a", "cat", [CUP])], first_id=10, skipped=1)
+    ratings, _ = collected(tmp_path)
+    assert ratings.query("image_id == 'a'")["annotator"].tolist() == ["ann"]
 
 
 def test_same_input_same_bytes(tmp_path: Path) -> None:

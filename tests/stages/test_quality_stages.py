@@ -8,7 +8,7 @@ import pytest
 
 from datalab.adapters.files import read_json, read_table, write_table
 from datalab.stages import agree, collect, consensus, score_gold
-from datalab.tables import CONSENSUS, DECISIONS, GOLD, GOLD_EVENTS, empty
+from datalab.tables import CONSENSUS, DECISIONS, GOLD, GOLD_EVENTS, REVIEWS, empty
 from tests.quality.images import HEIGHT, WIDTH, Box, rle
 from tests.stages.rated_folder import write_catalog
 from tests.stages.rounds_folder import Answer, write_round
@@ -34,7 +34,9 @@ def run_stages(folder: Path, answers: list[Answer], gold: pd.DataFrame) -> tuple
     write_round(folder / "rounds", "0001", answers, gold=tuple(gold["image_id"]))
     write_table(folder / "gold.parquet", gold)
     ratings, regions = folder / "ratings.parquet", folder / "regions.parquet"
-    collect.run(folder / "rounds", folder / "gold.parquet", ratings, regions)
+    write_table(folder / "reviews.parquet", empty(REVIEWS))
+    taken = collect.Inputs(folder / "rounds", folder / "gold.parquet", folder / "reviews.parquet")
+    collect.run(taken, collect.Outputs(ratings, regions, folder / "first.parquet"))
     rated = agree.Inputs(ratings, regions, write_catalog(folder, {}), folder / "guidelines")
     agree.run(rated, folder / "pairs.parquet", folder / "agreement.json", AGREE)
     write_table(folder / "events.parquet", empty(GOLD_EVENTS))

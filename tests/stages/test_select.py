@@ -9,8 +9,9 @@ import pytest
 from datalab.adapters.files import read_table, write_table
 from datalab.errors import InputError
 from datalab.stages.select import Inputs, Params, run
-from datalab.tables import CATALOG, NEXT_BATCH, RATINGS, SCORES, empty
+from datalab.tables import CATALOG, NEXT_BATCH, RATINGS, REVIEWS, SCORES, empty
 from datalab.workspace import Workspace
+from tests.quality.test_reviews import said
 from tests.stages.blob_workspace import image_ids
 
 PARAMS = Params(seed=0, images=5, diversity=0.2, random=0.2, candidates=4)
@@ -21,7 +22,8 @@ def inputs(blobs: Workspace) -> Inputs:
     pool = image_ids(22)[12:]
     rows = [(image_id, place / 10, 0.1) for place, image_id in enumerate(pool)]
     write_table(blobs.scores, pd.DataFrame(rows, columns=list(SCORES)))
-    return Inputs(blobs.scores, blobs.catalog, blobs.embeddings, blobs.ratings)
+    write_table(blobs.reviews, empty(REVIEWS))
+    return Inputs(blobs.scores, blobs.catalog, blobs.embeddings, blobs.ratings, blobs.reviews)
 
 
 def chosen(inputs: Inputs, out: Path, params: Params = PARAMS) -> pd.DataFrame:
@@ -45,6 +47,12 @@ def test_a_copy_of_a_labelled_image_is_not_asked_about(inputs: Inputs, tmp_path:
     write_table(inputs.catalog, catalog.assign(duplicate_group=group))
     batch = chosen(inputs, tmp_path / "next.parquet")
     assert sorted(batch["image_id"]) == image_ids(22)[20:]
+
+
+def test_what_a_reviewer_left_out_is_not_asked_about(inputs: Inputs, tmp_path: Path) -> None:
+    left_out = image_ids(20)[12:]
+    write_table(inputs.reviews, said(*((image_id, "exclude") for image_id in left_out)))
+    assert sorted(chosen(inputs, tmp_path / "next.parquet")["image_id"]) == image_ids(22)[20:]
 
 
 def test_an_empty_pool_gives_an_empty_table_with_its_types(inputs: Inputs, tmp_path: Path) -> None:

@@ -50,6 +50,8 @@ def publish(uri: str, name: str, inputs: ReviewInputs, on_progress: OnProgress |
     """
     with opened(uri) as fiftyone, _bar(on_progress) as tell:
         dataset = _dataset(fiftyone, name)
+        if inputs.journal is not None:
+            dataset.info = {**dataset.info, "review_journal": str(inputs.journal.absolute())}
         content = read_content(inputs, tell)
         declare_fields(fiftyone, dataset, content.kinds)
         sample_ids = _match_samples(fiftyone, dataset, content, tell)

@@ -42,6 +42,11 @@ FIELDS = {
     "next_batch": FieldKind("IntField", "Rank in the next batch, 0 first"),
     "round": FieldKind("StringField", "Newest round in which the image was labelled"),
     "duplicate_group": FieldKind("StringField", "The image that stands for its set of near duplicates"),
+    "review": FieldKind("StringField", "What a reviewer said last"),
+    "review_outcome": FieldKind("StringField", "What came of it"),
+    "review_comment": FieldKind("StringField", "What annotators were told"),
+    "reviewer": FieldKind("StringField", "Who said it"),
+    "reviewed_at": FieldKind("StringField", "When, UTC"),
     "image_id": FieldKind("StringField", "First 16 hex digits of the SHA-256 of the file as it came"),
     "consensus": FieldKind(
         "EmbeddedDocumentField",
@@ -51,6 +56,7 @@ FIELDS = {
             ("detections.votes", "IntField"),
             ("detections.raters", "IntField"),
             ("detections.agreement", "FloatField"),
+            ("detections.region_id", "StringField"),
             ("digest", "StringField"),
         ),
     ),
@@ -65,6 +71,7 @@ SHOWN = ("consensus", "iou", "agreement", "uncertainty")
 VIEWS = (
     SavedView("worst first", "iou", "Lowest IoU of prediction and consensus first", "#d55e00"),
     SavedView("low agreement", "agreement", "Lowest agreement of the annotators first", "#e69f00"),
+    SavedView("reviewed", "reviewed_at", "What reviewers said and what came of it, newest last", "#009e73"),
     SavedView("next batch", "next_batch", "What the model wants to have labelled, best first", "#0072b2"),
 )
 

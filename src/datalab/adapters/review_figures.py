@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from datalab.adapters.files import read_label_map
-from datalab.adapters.review_inputs import ReviewInputs
+from datalab.adapters.review_inputs import REVIEW_FIELDS, ReviewInputs
 from datalab.config import Guidelines
 from datalab.errors import InputError
 from datalab.learning.metrics import confusion_matrix, mean_iou
@@ -53,6 +53,9 @@ def image_figures(inputs: ReviewInputs) -> dict[str, ByImage]:
         figures["uncertainty"] = _by_image(inputs.scores.set_index("image_id")["uncertainty"])
     if inputs.next_batch is not None:
         figures["next_batch"] = _by_image(inputs.next_batch.set_index("image_id")["rank"])
+    if inputs.reviews is not None:
+        reviewed = inputs.reviews.set_index("image_id")
+        figures.update({field: _by_image(reviewed[field]) for field in REVIEW_FIELDS})
     return figures
 
 

@@ -13,6 +13,9 @@ from datalab.workspace import Workspace
 IMAGE_AGREEMENT = ("image_id", "agreement")
 """Agreement of people on an image: one row, or one per pair of people; [0, 1], NaN where undefined."""
 
+REVIEW_FIELDS = ("review", "review_comment", "reviewer", "reviewed_at", "review_outcome")
+"""The newest verdict on an image, and what came of it."""
+
 
 @dataclass(frozen=True)
 class ReviewInputs:
@@ -41,6 +44,10 @@ class ReviewInputs:
     """Folder of the dataset's label maps, <image_id>.png."""
     predictions: Path | None = None
     """Folder of the model's label maps, <image_id>.png."""
+    reviews: pd.DataFrame | None = None
+    """What reviewers said and what came of it: one row per image, columns `image_id` and those of REVIEW_FIELDS."""
+    journal: Path | None = None
+    """Where the app writes down what reviewers say; None: it cannot."""
 
 
 def read_inputs(workspace: Workspace) -> ReviewInputs:

@@ -55,7 +55,7 @@ def region_fields(inputs: ReviewInputs) -> dict[str, RegionField]:
         judged = set(inputs.consensus["image_id"])
         for table in (inputs.index, inputs.ratings):
             judged |= set() if table is None else set(table["image_id"])
-        fields["consensus"] = _field(judged, inputs.consensus, ("votes", "raters", "agreement"))
+        fields["consensus"] = _field(judged, inputs.consensus, ("votes", "raters", "agreement", "region_id"))
     if inputs.ratings is None or inputs.regions is None:
         return fields
     current = inputs.regions[inputs.regions["annotation_id"].isin(inputs.ratings["annotation_id"])]

@@ -8,6 +8,9 @@ import pandas as pd
 
 from datalab.tables import ROUND_BATCH
 
+SENT_BACK = "review"
+"""Reason of an image that a reviewer wants to have labelled again."""
+
 
 @dataclass(frozen=True)
 class BatchParams:
@@ -33,10 +36,11 @@ def compose_batch(chosen: pd.DataFrame, gold: list[str], params: BatchParams, rn
 
     Gold goes to as many people as the overlap set, so that nothing tells the two apart. The overlap set is drawn at
     random, not by rank: agreement measured on the hardest images alone would say nothing about the others. So are the
-    tasks without proposals.
+    tasks without proposals. What a reviewer sent back takes no part in either: one person mends it, with proposals.
     """
     picked = chosen.sort_values("rank").head(params.images)
-    overlapping = set(rng.permutation(len(picked))[: round(params.overlap_share * len(picked))].tolist())
+    fresh = np.flatnonzero((picked["reason"] != SENT_BACK).to_numpy())
+    overlapping = set(rng.permutation(fresh)[: round(params.overlap_share * len(fresh))].tolist())
     rows = [
         {"image_id": image_id, "role": "batch", "overlap": params.overlap if place in overlapping else 1, "reason": why}
         for place, (image_id, why) in enumerate(zip(picked["image_id"], picked["reason"], strict=True))
@@ -45,7 +49,8 @@ def compose_batch(chosen: pd.DataFrame, gold: list[str], params: BatchParams, rn
         row = {"image_id": image_id, "role": "gold", "overlap": params.overlap, "reason": "gold"}
         rows.insert(int(rng.integers(0, len(rows) + 1)), row)
     table = pd.DataFrame(rows, columns=["image_id", "role", "overlap", "reason"])
-    aided = _with_proposals(list(table["role"]), params.unaided_share, rng)
+    aided = np.array(_with_proposals(list(table["role"]), params.unaided_share, rng), dtype=bool)
+    aided |= (table["reason"] == SENT_BACK).to_numpy()
     return table.assign(rank=range(len(table)), aided=aided).loc[:, list(ROUND_BATCH)]
 
 

@@ -1,5 +1,6 @@
 """The last steps of a round: learn from the labels, show where the model fails."""
 
+from dataclasses import replace
 from typing import Any
 
 from datalab.adapters.dvc import add, repro
@@ -9,6 +10,7 @@ from datalab.adapters.review_inputs import read_inputs
 from datalab.rounds.adjudicating import ensure_decisions
 from datalab.rounds.living_gold import read_events
 from datalab.rounds.progress import Progress
+from datalab.rounds.reviewing import collect_reviews, ensure_reviews, outcomes
 from datalab.rounds.state import Round
 from datalab.settings import Settings
 from datalab.workspace import Workspace
@@ -22,7 +24,8 @@ def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, A
     progress(0.0, "versioning the raw data")
     ensure_decisions(workspace)
     read_events(workspace)
-    raw = ("catalog", "decisions", "gold", "gold_events", "images", "rounds")
+    ensure_reviews(workspace)
+    raw = ("catalog", "decisions", "gold", "gold_events", "images", "reviews", "rounds")
     add(workspace, [getattr(workspace, name) for name in raw])
     ran: list[str] = []
 
@@ -33,8 +36,14 @@ def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, A
     return {"stages": repro(workspace, on_stage=on_stage)}
 
 
-def publish(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
-    """Bring the FiftyOne dataset of the workspace up to date."""
+def publish(workspace: Workspace, state: Round | None, progress: Progress | None) -> dict[str, Any]:
+    """Collect what reviewers said and bring the FiftyOne dataset of the workspace up to date."""
     settings = Settings.load(workspace.env)
-    report = publish_dataset(settings.fiftyone_database_uri, workspace.name, read_inputs(workspace), progress)
-    return {"review": review_url(settings.fiftyone_url, workspace.name), "views": list(report.views)}
+    collected = collect_reviews(workspace)
+    inputs = replace(read_inputs(workspace), reviews=outcomes(workspace), journal=workspace.review_journal)
+    report = publish_dataset(settings.fiftyone_database_uri, workspace.name, inputs, progress)
+    return {
+        "review": review_url(settings.fiftyone_url, workspace.name),
+        "views": list(report.views),
+        "collected_reviews": collected,
+    }

@@ -16,8 +16,10 @@ from datalab.adapters.label_studio.pull import pull_annotations, round_progress
 from datalab.adapters.label_studio.push import PushedRound, push_batch
 from datalab.config import load_guidelines, load_params
 from datalab.errors import StateError
+from datalab.quality.reviews import note
 from datalab.rounds.batch import BatchParams
 from datalab.rounds.progress import Progress
+from datalab.rounds.reviewing import round_requests
 from datalab.rounds.state import Round
 from datalab.settings import Settings
 from datalab.simulate.annotator import Assignment, Person, label_tasks, truth_by_image
@@ -45,7 +47,8 @@ def push(workspace: Workspace, state: Round, progress: Progress) -> dict[str, An
     urls = {image_id: image_url(workspace, files[image_id]) for image_id in batch["image_id"]}
     proposed = folder / "proposals.parquet"
     proposals = read_table(proposed, GATED_PROPOSALS if has_columns(proposed, GATED_PROPOSALS) else PROPOSALS)
-    tasks = push_batch(client, target, batch, proposals, urls, progress)
+    notes = {str(image_id): note(rows) for image_id, rows in round_requests(folder).groupby("image_id")}
+    tasks = push_batch(client, target, batch, proposals, urls, progress, notes)
     write_table(folder / "tasks.parquet", tasks)
     return {"project_id": target.project_id, "tasks": len(tasks), "pushed_at": time.time()}
 

@@ -20,8 +20,9 @@ from datalab.rounds.adjudicating import ensure_decisions
 from datalab.rounds.batch import BatchParams, choose_gold, compose_batch, rotate_gold
 from datalab.rounds.living_gold import GoldParams, gold_in_use, needs_overlap, read_events, retire_leaked
 from datalab.rounds.progress import Progress
+from datalab.rounds.reviewing import collect_reviews, ensure_reviews, excluded_images, requested_first, requests_for
 from datalab.rounds.state import Round, round_numbers
-from datalab.tables import BATCH, CATALOG, GOLD, NEXT_BATCH, empty
+from datalab.tables import BATCH, CATALOG, GOLD, NEXT_BATCH, ROUND_REVIEWS, empty
 from datalab.workspace import Workspace
 
 
@@ -47,6 +48,7 @@ def take_in(workspace: Workspace, source: Source) -> dict[str, Any]:
     if not workspace.gold.exists() or read_table(workspace.gold, GOLD).empty:
         write_table(workspace.gold, empty(GOLD) if source.masks is None else _new_gold(workspace, source))
     ensure_decisions(workspace)
+    ensure_reviews(workspace)
     read_events(workspace)
     return facts
 
@@ -76,23 +78,31 @@ def choose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, 
     careful = needs_overlap(workspace)
     if careful:
         params = replace(params, overlap_share=params.careful_overlap_share)
+    reviews = collect_reviews(workspace)
     retire_leaked(workspace, load_params(workspace.params, "gold", GoldParams))
     gold = set(read_table(workspace.gold, GOLD)["image_id"])
     exposures = _exposures(workspace, state.number)
+    requests, excluded = requests_for(workspace, state.number), excluded_images(workspace)
+    busy = {*gold, *exposures, *excluded}
     progress(0.0, "embedding images")
     if workspace.model.exists():
         repro(workspace, ["select"], lambda stage: progress(0.5, stage))
         chosen = read_table(workspace.next_batch, NEXT_BATCH)
-        chosen = chosen[~chosen["image_id"].isin({*gold, *exposures})]
+        chosen = chosen[~chosen["image_id"].isin({*busy, *requests["image_id"]})]
     else:
         repro(workspace, ["embed"], lambda stage: progress(0.1, stage))
-        chosen = _cold_start(workspace, {*gold, *exposures}, params.images, rng)
+        chosen = _cold_start(workspace, {*busy, *requests["image_id"]}, params.images, rng)
+    chosen = requested_first(requests, chosen)
     if chosen.empty:
         raise StateError("every image has been labelled; ingest new ones (datalab ingest FOLDER) to open a round")
-    batch = compose_batch(chosen, rotate_gold(gold_in_use(workspace), exposures, params.gold, rng), params, rng)
-    write_table(workspace.round_folder(state.number) / "batch.parquet", batch)
+    usable = [image_id for image_id in gold_in_use(workspace) if image_id not in excluded]
+    batch = compose_batch(chosen, rotate_gold(usable, exposures, params.gold, rng), params, rng)
+    folder = workspace.round_folder(state.number)
+    sent = requests[requests["image_id"].isin(batch["image_id"])].loc[:, list(ROUND_REVIEWS)]
+    write_table(folder / "reviews.parquet", sent)
+    write_table(folder / "batch.parquet", batch)
     counts = {str(role): int(count) for role, count in batch["role"].value_counts().items()}
-    return {"batch": counts, "more_overlap_for": careful}
+    return {"batch": counts, "more_overlap_for": careful, "reviews": {**reviews, "sent": len(sent)}}
 
 
 def _cold_start(workspace: Workspace, excluded: set[str], size: int, rng: np.random.Generator) -> pd.DataFrame:

@@ -15,7 +15,9 @@ from datalab.learning.prototypes import fit_prototypes, nearest_label
 from datalab.masks import rle_to_mask
 from datalab.rounds.drafts import predicted_regions
 from datalab.rounds.gating import gate_proposals
+from datalab.rounds.mending import regions_to_mend
 from datalab.rounds.progress import Progress
+from datalab.rounds.reviewing import round_requests
 from datalab.rounds.state import Round
 from datalab.tables import CANDIDATES, CATALOG, GOLD, ROUND_BATCH, empty
 from datalab.workspace import Workspace
@@ -45,7 +47,8 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     files = read_table(workspace.catalog, CATALOG).set_index("image_id")["file"]
     gold = read_table(workspace.gold, GOLD)
     batch = read_table(folder / "batch.parquet", ROUND_BATCH)
-    aided = list(batch.loc[batch["aided"].astype(bool), "image_id"])
+    mended = regions_to_mend(workspace, round_requests(folder))
+    aided = list(batch.loc[batch["aided"].astype(bool) & ~batch["image_id"].isin(mended["image_id"]), "image_id"])
     image_ids = list(dict.fromkeys([*aided, *gold["image_id"]]))
     sam, version = load_sam(params.checkpoint), model_version(params.checkpoint)
     cache = EmbeddingCache(workspace.embedding_cache)
@@ -60,6 +63,7 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     found = pd.concat([table for table in tables if len(table)] or [empty(CANDIDATES)], ignore_index=True)
     labelled = label_proposals(workspace, found, guidelines, params.class_margin)
     shown, facts = gate_proposals(labelled, set(aided), gold, gate, params.max_regions)
+    shown = pd.concat([table for table in (shown, mended) if len(table)] or [shown], ignore_index=True)
     write_table(folder / "proposals.parquet", shown)
     return {"proposals": len(shown), "sam": version, "proposal_gate": facts}
 

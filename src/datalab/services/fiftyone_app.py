@@ -4,11 +4,13 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import datalab
 from datalab.services.ports import LOOPBACK, port_of
 from datalab.services.processes import Service, answers
 from datalab.settings import Settings
 
 NAME = "fiftyone"
+PLUGIN = Path(datalab.__file__).parent / "adapters" / "review_plugin"
 
 
 def fiftyone_app(state: Path, settings: Settings) -> Service:
@@ -25,6 +27,8 @@ def fiftyone_app(state: Path, settings: Settings) -> Service:
             # MongoDB 6 is the oldest version supported, which would be told at every start
             "FIFTYONE_DATABASE_VALIDATION": "false",
             "FIFTYONE_DO_NOT_TRACK": "true",
+            # the operator with which reviewers send work back
+            "FIFTYONE_PLUGINS_DIR": str(PLUGIN),
         },
         folder=folder,
         address=settings.fiftyone_url,

@@ -4,45 +4,108 @@ import argparse
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from datalab.adapters.files import read_table, write_table
 from datalab.adapters.label_studio.results import results_to_regions
 from datalab.errors import InputError, one_line_errors
-from datalab.tables import ANNOTATED_REGIONS, ANNOTATIONS, BATCH, GOLD, RATINGS
+from datalab.quality.reviews import images_judged
+from datalab.tables import ANNOTATED_REGIONS, ANNOTATIONS, BATCH, FIRST_LABELS, GOLD, RATINGS, REVIEWS
 
 LOGGER = logging.getLogger(__name__)
 
 
-def run(rounds: Path, gold: Path, ratings: Path, regions: Path) -> None:
-    """Write `ratings` (table RATINGS) and `regions` (table ANNOTATED_REGIONS) from every round below `rounds`.
+@dataclass(frozen=True)
+class Inputs:
+    """Files of the stage."""
 
-    Skipped annotations are left out. Of several by one person on one image the newest counts. InputError, with the
-    annotation's id, for one that cannot be decoded, has another size than its image or a region without a class. But a
-    proposal without a class that somebody left as it was is no answer: it is left out, and a warning says so.
+    rounds: Path
+    gold: Path
+    reviews: Path
+    """Table REVIEWS: what reviewers left out."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the stage writes."""
+
+    ratings: Path
+    regions: Path
+    first_labels: Path
+
+
+def run(inputs: Inputs, outputs: Outputs) -> None:
+    """Write tables RATINGS, ANNOTATED_REGIONS and FIRST_LABELS from every round below `inputs.rounds`.
+
+    Skipped annotations are left out. Of several by one person on one image the newest counts. An image that was sent
+    out again is what people said in its newest round: earlier answers, of others too, no longer count. Gold is asked
+    again and again to judge people, so there everybody's newest counts. Images that a reviewer left out are in no table
+    but FIRST_LABELS, so that the splits of the others stay. InputError, with the annotation's id, for one that cannot
+    be decoded, has another size than its image or a region without a class. But a proposal without a class that
+    somebody left as it was is no answer: it is left out, and a warning says so.
     """
-    annotations = _all(rounds, "annotations.parquet", ANNOTATIONS)
-    batches = _all(rounds, "batch.parquet", BATCH)
+    annotations = _all(inputs.rounds, "annotations.parquet", ANNOTATIONS)
+    batches = _all(inputs.rounds, "batch.parquet", BATCH)
     if annotations.empty:
-        raise InputError(f"{rounds} holds no annotation yet; label a round first")
+        raise InputError(f"{inputs.rounds} holds no annotation yet; label a round first")
     # rounds after rounds: an image that was gold once is gold
     roles = batches.sort_values("role").drop_duplicates("image_id", keep="last").set_index("image_id")["role"]
     # what became gold later is gold too: nobody may learn from it any more
-    roles[roles.index.isin(read_table(gold, GOLD)["image_id"])] = "gold"
+    roles[roles.index.isin(read_table(inputs.gold, GOLD)["image_id"])] = "gold"
     submitted = annotations[~annotations["was_cancelled"].astype(bool)].sort_values(["updated_at", "annotation_id"])
-    newest = submitted.drop_duplicates(["image_id", "annotator"], keep="last").sort_values("annotation_id")
-    table = newest.assign(role=newest["image_id"].map(roles)).loc[:, list(RATINGS)].reset_index(drop=True)
-    rows = [row for annotation in newest.to_dict("records") for row in _regions(annotation)]
-    write_table(ratings, table)
-    write_table(regions, pd.DataFrame(rows, columns=list(ANNOTATED_REGIONS)))
+    submitted = submitted.assign(role=submitted["image_id"].map(roles))
+    newest = _newest(submitted, images_judged(read_table(inputs.reviews, REVIEWS), "exclude"))
+    first = _first(submitted, batches)
+    by_annotation = {row["annotation_id"]: list(_regions(row)) for row in newest.to_dict("records")}
+    rows = [row for found in by_annotation.values() for row in found]
+    for row in first[~first["annotation_id"].isin(list(by_annotation))].to_dict("records"):
+        by_annotation[row["annotation_id"]] = list(_regions(row))
+    write_table(outputs.ratings, newest.loc[:, list(RATINGS)].reset_index(drop=True))
+    write_table(outputs.regions, pd.DataFrame(rows, columns=list(ANNOTATED_REGIONS)))
+    write_table(outputs.first_labels, _first_labels(first, by_annotation))
+
+
+def _newest(submitted: pd.DataFrame, excluded: list[str]) -> pd.DataFrame:
+    """Of each person the newest answer; of an image that is no gold those of its newest round alone."""
+    rounds = submitted.groupby("image_id")["round_id"].transform("max")
+    counting = submitted[(submitted["role"] == "gold") | (submitted["round_id"] == rounds)]
+    counting = counting[~counting["image_id"].isin(excluded)]
+    return counting.drop_duplicates(["image_id", "annotator"], keep="last").sort_values("annotation_id")
+
+
+def _first(submitted: pd.DataFrame, batches: pd.DataFrame) -> pd.DataFrame:
+    """Each person's newest answer within the first round an image was labelled in; none where it was gold by then."""
+    rounds = submitted.groupby("image_id")["round_id"].transform("min")
+    first = submitted[submitted["round_id"] == rounds]
+    shown = batches[batches["role"] == "gold"]
+    gold = set(zip(shown["image_id"], shown["folder"], strict=True))
+    was_gold = [pair in gold for pair in zip(first["image_id"], first["round_id"], strict=True)]
+    first = first[~np.array(was_gold, dtype=bool)]
+    return first.drop_duplicates(["image_id", "annotator"], keep="last").sort_values("annotation_id")
+
+
+def _first_labels(first: pd.DataFrame, regions: dict[Any, list[dict[str, Any]]]) -> pd.DataFrame:
+    """Table FIRST_LABELS; images whose every answer was empty have one row with label ""."""
+    found = {
+        (row["image_id"], row["round_id"], region["label"])
+        for row in first.to_dict("records")
+        for region in regions[row["annotation_id"]] or [{"label": ""}]
+    }
+    labelled = {image_id for image_id, _, label in found if label}
+    rows = sorted(one for one in found if one[2] or one[0] not in labelled)
+    return pd.DataFrame(rows, columns=list(FIRST_LABELS))
 
 
 def _all(rounds: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
-    tables = [read_table(path, columns) for path in sorted(rounds.glob(f"*/{name}"))]
-    return pd.concat([table for table in tables if len(table)] or [pd.DataFrame(columns=list(columns))])
+    """The tables of this name of every round, with the round's `folder` in a further column."""
+    paths = sorted(rounds.glob(f"*/{name}"))
+    tables = [read_table(path, columns).assign(folder=path.parent.name) for path in paths]
+    return pd.concat([table for table in tables if len(table)] or [pd.DataFrame(columns=[*columns, "folder"])])
 
 
 def _regions(annotation: dict[Any, Any]) -> Iterator[dict[str, Any]]:
@@ -74,10 +137,11 @@ def _regions(annotation: dict[Any, Any]) -> Iterator[dict[str, Any]]:
 def main() -> None:
     """Paths come from dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("rounds", "gold", "ratings", "regions"):
+    for name in ("rounds", "gold", "reviews", "ratings", "regions", "first-labels"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     paths = parser.parse_args()
-    run(paths.rounds, paths.gold, paths.ratings, paths.regions)
+    inputs = Inputs(paths.rounds, paths.gold, paths.reviews)
+    run(inputs, Outputs(paths.ratings, paths.regions, paths.first_labels))
 
 
 if __name__ == "__main__":

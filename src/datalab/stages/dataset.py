@@ -11,7 +11,7 @@ from datalab.config import Guidelines, load_guidelines, load_params
 from datalab.errors import InputError, one_line_errors
 from datalab.learning.splits import assign_splits
 from datalab.masks import IGNORE_ID, label_map
-from datalab.tables import ADJUDICATION, ANNOTATED_REGIONS, CATALOG, CONSENSUS, DATASET, RATINGS
+from datalab.tables import ADJUDICATION, CATALOG, CONSENSUS, DATASET, FIRST_LABELS, RATINGS
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Inputs:
     """Table ADJUDICATION: pixels nobody has decided about yet."""
     ratings: Path
     """Table RATINGS: which images were looked at. One without an object is all background."""
-    regions: Path
-    """Table ANNOTATED_REGIONS: the classes seen, to spread them over the splits. Unlike consensus they stay as they
-    were when the round was closed, and so do the splits."""
+    first_labels: Path
+    """Table FIRST_LABELS: the classes seen, to spread them over the splits. Unlike consensus they stay as they were
+    when the round was closed, and so do the splits, whatever is labelled anew or left out later."""
     catalog: Path
     """Table CATALOG."""
     guidelines: Path
@@ -58,10 +58,10 @@ def run(inputs: Inputs, out: Path, params: Params) -> None:
     ratings = ratings[ratings["role"] != "gold"]
     if ratings.empty:
         raise InputError("no image has been labelled yet; label a round first (datalab round)")
-    images = labelled_images(
-        ratings, read_table(inputs.regions, ANNOTATED_REGIONS), read_table(inputs.catalog, CATALOG)
-    )
-    splits = assign_splits(images, (params.train, params.validation, params.test), params.seed)
+    catalog = read_table(inputs.catalog, CATALOG)
+    images = labelled_images(ratings, catalog)
+    dealt = first_seen(read_table(inputs.first_labels, FIRST_LABELS), catalog)
+    splits = assign_splits(dealt, (params.train, params.validation, params.test), params.seed)
     index = images.assign(split=images["duplicate_group"].map(splits)).loc[:, list(DATASET)]
     objects = _by_image(read_table(inputs.consensus, CONSENSUS))
     doubts = read_table(inputs.adjudication, ADJUDICATION)
@@ -75,24 +75,25 @@ def run(inputs: Inputs, out: Path, params: Params) -> None:
         write_table(folder / "index.parquet", index)
 
 
-def labelled_images(ratings: pd.DataFrame, regions: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
-    """One row per rated image, sorted by image_id: the catalog's columns, `raters`, `round_id` and `labels`.
-
-    `round_id` is the first round it was rated in, `labels` the distinct classes anybody drew in that round.
-    """
-    first = ratings.groupby("image_id")["round_id"].min()
+def labelled_images(ratings: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
+    """One row per rated image, sorted by image_id: the catalog's columns and `raters`."""
     raters = ratings.groupby("image_id")["annotator"].nunique()
-    then = regions[regions["round_id"] == regions["image_id"].map(first)]
-    labels = {str(key): sorted(set(found)) for key, found in then.groupby("image_id")["label"]}
-    rows = catalog[catalog["image_id"].isin(first.index)].sort_values("image_id")
-    missing = sorted(set(first.index) - set(rows["image_id"]))
+    rows = catalog[catalog["image_id"].isin(raters.index)].sort_values("image_id")
+    missing = sorted(set(raters.index) - set(rows["image_id"]))
     if missing:
         raise InputError(f"image {missing[0]} was labelled but is not in the catalog; ingest its folder again")
-    return rows.assign(
-        raters=rows["image_id"].map(raters).astype("int64"),
-        round_id=rows["image_id"].map(first),
-        labels=rows["image_id"].map(lambda image_id: tuple(labels.get(image_id, ()))),
-    ).reset_index(drop=True)
+    return rows.assign(raters=rows["image_id"].map(raters).astype("int64")).reset_index(drop=True)
+
+
+def first_seen(first_labels: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
+    """What the splits are dealt by: image_id, duplicate_group, round_id and `labels`, of every image ever labelled."""
+    groups = dict(zip(catalog["image_id"], catalog["duplicate_group"], strict=True))
+    rows = [
+        (image_id, groups[image_id], round_id, tuple(sorted(set(found["label"]) - {""})))
+        for (image_id, round_id), found in first_labels.groupby(["image_id", "round_id"], sort=True)
+        if image_id in groups
+    ]
+    return pd.DataFrame(rows, columns=["image_id", "duplicate_group", "round_id", "labels"])
 
 
 def known_regions(objects: pd.DataFrame | None, guidelines: Guidelines) -> list[tuple[int, str]]:
@@ -120,12 +121,13 @@ def class_list(guidelines: Guidelines) -> list[dict[str, int | str]]:
 def main() -> None:
     """Command line of the stage; the paths are given in dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("consensus", "adjudication", "ratings", "regions", "catalog", "guidelines"):
+    for name in ("consensus", "adjudication", "ratings", "first-labels", "catalog", "guidelines"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--params", type=Path, required=True)
     given = parser.parse_args()
-    inputs = Inputs(given.consensus, given.adjudication, given.ratings, given.regions, given.catalog, given.guidelines)
+    labels = (given.ratings, given.first_labels)
+    inputs = Inputs(given.consensus, given.adjudication, *labels, given.catalog, given.guidelines)
     run(inputs, given.out, load_params(given.params, "dataset", Params))
 
 

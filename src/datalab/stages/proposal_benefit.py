@@ -29,7 +29,8 @@ class Params:
 def run(rounds: Path, ratings: Path, regions: Path, gold: Path, report: Path, params: Params) -> None:
     """Write `report`: `rounds` (round_id to figures) and `all`, the same over every round.
 
-    Rounds that were opened before tasks without proposals existed are left out.
+    Rounds that were opened before tasks without proposals existed are left out, and so is what a reviewer sent back: it
+    starts from the consensus.
     """
     truth = _by(read_table(gold, GOLD), "image_id")
     drawn = _by(read_table(regions, ANNOTATED_REGIONS), "annotation_id")
@@ -51,6 +52,7 @@ def _answers(
     folder: Path, ratings: pd.DataFrame, drawn: dict[Any, pd.DataFrame], truth: dict[Any, pd.DataFrame]
 ) -> Iterator[Answer]:
     batch = read_table(folder / "batch.parquet", ROUND_BATCH)
+    batch = batch[batch["reason"] != "review"]
     aided = dict(zip(batch["image_id"], batch["aided"], strict=True))
     path = folder / "proposals.parquet"
     proposals = _by(read_table(path, REGIONS), "image_id") if path.exists() else {}

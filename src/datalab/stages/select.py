@@ -13,7 +13,8 @@ from datalab.config import load_params
 from datalab.errors import InputError, one_line_errors
 from datalab.learning.embeddings import image_vector
 from datalab.learning.selection import Shares, Vectors, next_batch
-from datalab.tables import CATALOG, NEXT_BATCH, RATINGS, SCORES
+from datalab.quality.reviews import images_judged
+from datalab.tables import CATALOG, NEXT_BATCH, RATINGS, REVIEWS, SCORES
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,21 @@ class Inputs:
     catalog: Path
     embeddings: Path
     ratings: Path
+    reviews: Path
+    """Table REVIEWS: what reviewers left out."""
 
 
 def run(inputs: Inputs, out: Path, params: Params) -> None:
     """Write table NEXT_BATCH: at most `images` pool images, one per duplicate group; no rows where the pool is empty.
 
-    Near duplicates of labelled images are left out: they would cost people's time and teach nothing.
+    Near duplicates of labelled images are left out: they would cost people's time and teach nothing. So is what a
+    reviewer excluded.
     """
     _check(params)
     catalog = read_table(inputs.catalog, CATALOG).set_index("image_id", drop=False)
     known = catalog[catalog["image_id"].isin(read_table(inputs.ratings, RATINGS)["image_id"])]
     pool = read_table(inputs.scores, SCORES)
+    pool = pool[~pool["image_id"].isin(images_judged(read_table(inputs.reviews, REVIEWS), "exclude"))]
     pool = pool.assign(duplicate_group=pool["image_id"].map(catalog["duplicate_group"]))
     pool = pool[~pool["duplicate_group"].isin(known["duplicate_group"])].reset_index(drop=True)
     shares = Shares(params.diversity, params.random, params.candidates)
@@ -83,10 +88,10 @@ def _check(params: Params) -> None:
 def main() -> None:
     """Command line of the stage; the paths are given in dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("scores", "catalog", "embeddings", "ratings", "out", "params"):
+    for name in ("scores", "catalog", "embeddings", "ratings", "reviews", "out", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
-    inputs = Inputs(given.scores, given.catalog, given.embeddings, given.ratings)
+    inputs = Inputs(given.scores, given.catalog, given.embeddings, given.ratings, given.reviews)
     run(inputs, given.out, load_params(given.params, "select", Params))
 
 

@@ -32,6 +32,15 @@ def test_every_class_has_each_tool_in_its_colour() -> None:
         assert labels == [("coin", "#e69f00"), (HOSTILE, "#56b4e9")]
 
 
+def test_what_a_reviewer_said_has_its_place() -> None:
+    (header,) = [
+        one
+        for one in ElementTree.fromstring(labeling_config(guidelines())).iter("Header")
+        if "$" in one.attrib["value"]
+    ]
+    assert header.attrib["value"] == "$note"
+
+
 @given(NAMES)
 @settings(deadline=None)
 def test_any_name_survives_the_xml(name: str) -> None:

@@ -83,6 +83,7 @@ def test_nothing_tells_gold_from_the_others() -> None:
             "round": "0001",
             "guideline_version": "0123456789ab",
             "ontology_hash": "ba9876543210",
+            "note": "",
         }
         (prediction,) = task["predictions"]
         assert {**prediction, "result": []} == {"model_version": "proposals", "score": 0.9, "result": []}

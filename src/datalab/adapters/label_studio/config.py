@@ -15,6 +15,9 @@ STYLE = (
 )
 """Label Studio's own style sheet takes from lists their marks and from paragraphs their distance."""
 
+NOTE = '<Header value="$note" size="5"/>'
+"""What a reviewer tells people about a task; on most tasks empty."""
+
 
 def labeling_config(guidelines: Guidelines) -> str:
     """Label Studio's XML: the image, and the tools with the classes, their colours, hotkeys and rules.
@@ -31,6 +34,7 @@ def labeling_config(guidelines: Guidelines) -> str:
     return (
         "<View>\n"
         f'  <TextArea name="{NOTICE}" toName="{IMAGE}" smart="false" editable="false" maxSubmissions="0"/>\n'
+        f"  {NOTE}\n"
         f'  <Image name="{IMAGE}" value="$image" zoom="true" zoomControl="true" brightnessControl="true"/>\n'
         '  <View style="display: flex; flex-wrap: wrap; column-gap: 3em">\n'
         '    <View><Header value="Brush" size="6"/>\n'

@@ -1,7 +1,7 @@
 """Tasks with proposed masks into a project, once each, however often it is tried."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,23 +37,29 @@ def push_batch(
     proposals: pd.DataFrame,
     urls: dict[str, str],
     progress: Progress,
+    notes: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Make the tasks of `batch` (table BATCH) that are missing, in rank order; returns image_id and task_id of all.
 
     Tasks are found again by image and round, so a push that was killed goes on where it stopped. Nothing in a task
-    tells gold from the others. `urls`: image_id to the image's address. Open tasks of earlier rounds are closed: what
-    people answer there would never be read. A proposal without a class (label "") is shown without one. InputError for
-    a class that the labeling config does not have: the server would take it and the browser not show it.
+    tells gold from the others. `urls`: image_id to the image's address. `notes`: image_id to what a reviewer tells
+    people about it. Open tasks of earlier rounds are closed: what people answer there would never be read. A proposal
+    without a class (label "") is shown without one. InputError for a class that the labeling config does not have: the
+    server would take it and the browser not show it.
     """
     _check_labels(proposals, target.guidelines)
     batch = batch.sort_values("rank")
     known = existing_tasks(client, target)
     missing = [image_id for image_id in batch["image_id"] if image_id not in known]
+    said = notes or {}
     by_image = dict(iter(proposals.groupby("image_id")))
     for start in range(0, len(missing), CHUNK):
         progress(0.8 * start / len(missing), f"pushing tasks {start}/{len(missing)}")
         chunk = missing[start : start + CHUNK]
-        tasks = [_task(image_id, urls[image_id], target, by_image.get(image_id)) for image_id in chunk]
+        tasks = [
+            _task(image_id, urls[image_id], target, by_image.get(image_id), said.get(image_id, ""))
+            for image_id in chunk
+        ]
         client.post(f"/api/projects/{target.project_id}/import?return_task_ids=true", tasks)
     _remove_repeats(client, target)
     known = existing_tasks(client, target)
@@ -89,13 +95,15 @@ def _check_labels(proposals: pd.DataFrame, guidelines: Guidelines) -> None:
         )
 
 
-def _task(image_id: str, url: str, target: PushedRound, proposals: pd.DataFrame | None) -> dict[str, Any]:
+def _task(image_id: str, url: str, target: PushedRound, proposals: pd.DataFrame | None, note: str) -> dict[str, Any]:
     data = {
         "image": url,
         "image_id": image_id,
         "round": target.round_id,
         "guideline_version": target.guidelines.version,
         "ontology_hash": target.guidelines.ontology_hash,
+        # empty on most tasks, and there on all of them
+        "note": note,
     }
     return {"data": data, "predictions": [] if proposals is None else [_prediction(proposals)]}
 
