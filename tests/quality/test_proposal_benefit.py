@@ -121,6 +121,18 @@ def test_nobody_answered() -> None:
 
 def test_saved_time_that_costs_quality_is_warned_about() -> None:
     faster, worse = Figure(0.5, 9, 0.4, 0.6), Figure(-0.2, 9, -0.3, -0.1)
-    assert "F1 on gold -0.20 (-0.30 to -0.10)" in str(warning(faster, worse))
-    assert warning(faster, replace(worse, high=0.01)) is None
-    assert warning(faster, undefined("no gold")) is None
+    assert "F1 on gold -0.20 (-0.30 to -0.10)" in str(warning(faster, faster, worse))
+    assert warning(faster, faster, replace(worse, high=0.01)) is None
+    assert warning(faster, faster, undefined("no gold")) is None
+
+
+def test_junk_left_in_place_is_no_help() -> None:
+    junk = {"regions": (COIN, WIDER, OTHER, OTHER, OTHER), "origins": ("proposal",) * 5}
+    answers = [
+        *(answer(str(place), True, 10.0 + place / 10, **junk) for place in range(4)),
+        *(answer(str(place), False, 8.0 + place / 10) for place in range(4, 8)),
+    ]
+    found = measured(answers)
+    assert found["seconds_per_object"]["ratio"]["high"] < 0.3
+    assert found["seconds_per_answer"]["ratio"]["value"] == pytest.approx(10.15 / 8.55, abs=1e-6)
+    assert "1.19 times the seconds per answer" in found["warning"]

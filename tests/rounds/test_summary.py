@@ -16,6 +16,7 @@ GATE = {
 }
 BENEFIT = {
     "seconds_per_object": {"with": FIGURE, "without": NONE, "ratio": NONE},
+    "seconds_per_answer": {"with": FIGURE, "without": NONE, "ratio": NONE},
     "gold_f1": {"with": FIGURE, "without": FIGURE, "difference": NONE},
     "gold_iou": {"with": FIGURE, "without": FIGURE, "difference": NONE},
     "edits": {"iou": FIGURE, "pixels_added": NONE},

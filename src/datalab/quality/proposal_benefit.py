@@ -48,25 +48,29 @@ class _Part:
 def measure_benefit(
     answers: Sequence[Answer], iou_threshold: float, least_tasks: int, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """Figures with and without proposals, as plain JSON: tasks, seconds_per_object, edits, gold_f1, gold_iou, warning.
+    """Figures with and without proposals, as plain JSON: tasks, seconds_per_object, seconds_per_answer, edits, gold_f1,
+    gold_iou, warning.
 
-    `seconds_per_object` has `with`, `without` and their `ratio`; the gold figures have `with`, `without` and their
+    The seconds have `with`, `without` and their `ratio`; the gold figures have `with`, `without` and their
     `difference` (with minus without). Every one is a ratio of sums with a percentile bootstrap interval of 95% over
     images, for a comparison the images of the two arms are drawn independently. `warning` is None only where the
     ratio's interval lies below 1, F1 is not visibly lower, and both arms have `least_tasks` images.
     """
     seconds = _arms(answers, _seconds, "answer with a recorded time and an object", rng)
+    whole = _arms(answers, _seconds_of_answer, "answer with a recorded time", rng)
     f1 = _arms(answers, lambda one: _f1(one, iou_threshold), "object on gold images", rng)
     iou = _arms(answers, lambda one: _hit_iou(one, iou_threshold), "object found on gold images", rng)
     tasks = {name: len({one.image_id for one in answers if one.aided is aided}) for name, aided in ARMS.items()}
     ratio, difference = _compare(seconds, np.divide, rng), _compare(f1, np.subtract, rng)
+    per_answer = _compare(whole, np.divide, rng)
     return {
         "tasks": tasks,
         "seconds_per_object": {**_json(seconds), "ratio": ratio.as_json()},
+        "seconds_per_answer": {**_json(whole), "ratio": per_answer.as_json()},
         "edits": {name: figure.as_json() for name, figure in _edits(answers, rng).items()},
         "gold_f1": {**_json(f1), "difference": difference.as_json()},
         "gold_iou": {**_json(iou), "difference": _compare(iou, np.subtract, rng).as_json()},
-        "warning": too_few(tasks, least_tasks) or warning(ratio, difference),
+        "warning": too_few(tasks, least_tasks) or warning(ratio, per_answer, difference),
     }
 
 
@@ -80,14 +84,23 @@ def too_few(tasks: dict[str, int], least_tasks: int) -> str | None:
     return None
 
 
-def warning(seconds_ratio: Figure, f1_difference: Figure) -> str | None:
-    """One line where help is not visible, or where it costs quality; None where proposals visibly save time."""
+def warning(seconds_ratio: Figure, answer_ratio: Figure, f1_difference: Figure) -> str | None:
+    """One line where help is not visible, or where it costs quality; None where proposals visibly save time.
+
+    Junk that people leave in place counts as objects, so that seconds per object fall while the work grows: whole
+    answers must not take longer either.
+    """
     if seconds_ratio.value is None or seconds_ratio.high is None:
         return f"whether proposals help cannot be told: {seconds_ratio.reason}"
     if seconds_ratio.high >= 1:
         return (
             f"proposals do not visibly help: {seconds_ratio.value:.2f} times the seconds per object "
             f"({seconds_ratio.low:.2f} to {seconds_ratio.high:.2f}); raise the thresholds or work without"
+        )
+    if answer_ratio.value is not None and answer_ratio.value >= 1:
+        return (
+            f"proposals do not visibly help: {answer_ratio.value:.2f} times the seconds per answer, with more regions "
+            "in it; look for proposals that were left in place"
         )
     if f1_difference.value is not None and f1_difference.high is not None and f1_difference.high < 0:
         return (
@@ -161,6 +174,10 @@ def _replicates(arm: _Arm, rng: np.random.Generator) -> Floats:
 
 def _seconds(answer: Answer) -> _Part | None:
     return None if answer.seconds is None else _Part(answer.image_id, answer.seconds, len(answer.regions))
+
+
+def _seconds_of_answer(answer: Answer) -> _Part | None:
+    return None if answer.seconds is None else _Part(answer.image_id, answer.seconds, 1)
 
 
 def _f1(answer: Answer, iou_threshold: float) -> _Part | None:

@@ -8,6 +8,13 @@ from rich.table import Table
 from datalab.rounds.state import STEPS
 
 Report = dict[str, Any]
+ARMS = {
+    "seconds_per_object": "seconds per object",
+    "seconds_per_answer": "seconds per answer",
+    "gold_f1": "gold F1",
+    "gold_iou": "gold IoU",
+}
+"""What is given with and without proposals."""
 
 
 def summary_rows(report: Report) -> list[dict[str, str]]:
