@@ -51,6 +51,19 @@ ANNOTATIONS = (
 )  # fmt: skip
 """Raw, one row per annotation as Label Studio gave it, never edited. `annotator`: e-mail; `lead_time_s`: seconds."""
 
+ANNOTATION_VERSIONS = ("kind", *ANNOTATIONS, "pulled_at")
+"""Every version of every answer that was ever seen, appended to and never edited. `kind`: "annotation", "draft" (not
+submitted; `annotation_id` is then the draft's own id) or "deleted" (by somebody in Label Studio; the row repeats its
+last version); `pulled_at`: UTC, ISO 8601."""
+
+QUARANTINE = (
+    "annotation_id", "task_id", "round_id", "image_id", "annotator", "lead_time_s", "scope", "place", "region_id",
+    "reason", "detail",
+)  # fmt: skip
+"""What of a round's annotations is kept and not used, and why. `scope`: "annotation" (nothing of it counts) or "region"
+(its other regions do); `place`: which entry of its result it is about, -1 for none; `reason`: one of
+reconcile.REASONS."""
+
 ANNOTATED_REGIONS = ("annotation_id", "round_id", "annotator", *REGIONS, "origin")
 """Decoded regions of annotations. `origin`: "proposal" (untouched), "edited" (a proposal changed), "manual"."""
 

@@ -32,6 +32,7 @@ REPORT = {
     "proposal_gate": GATE,
     "proposal_benefit": {"round": BENEFIT, "all": BENEFIT},
     "annotations": 21,
+    "quarantined_answers": {"unknown class": 1, "empty after long work": 2},
     "annotators": ["ann", "bob"],
     "regions": {"manual": 3, "edited": 5},
     "agreement": {"objects": FIGURE},
@@ -58,6 +59,9 @@ REPORT = {
 
 def test_every_figure_has_a_row_and_steps_keep_their_order() -> None:
     rows = {row["figure"]: row["value"] for row in summary_rows(REPORT)}
+    assert rows["annotations: set aside"] == (
+        "2 empty after long work, 1 unknown class (see data/rounds/0002/quarantine.parquet)"
+    )
     assert rows["agreement: objects"] == "0.812 (0.700 to 0.900)"
     assert rows["agreement: people and the model, unseen images"] == "0.812 (0.700 to 0.900)"
     assert rows["for a reviewer"] == "4 images (datalab adjudicate push)"

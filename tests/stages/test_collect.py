@@ -7,7 +7,7 @@ import pytest
 from datalab.adapters.files import read_table, write_table
 from datalab.errors import InputError
 from datalab.stages.collect import Inputs, Outputs, run
-from datalab.tables import ANNOTATED_REGIONS, ANNOTATIONS, FIRST_LABELS, GOLD, RATINGS, REVIEWS, empty
+from datalab.tables import ANNOTATED_REGIONS, ANNOTATIONS, FIRST_LABELS, GOLD, QUARANTINE, RATINGS, REVIEWS, empty
 from tests.quality.images import Box
 from tests.quality.test_reviews import said
 from tests.stages.rounds_folder import Answer, write_round
@@ -154,3 +154,23 @@ def test_an_image_that_was_gold_once_is_gold(tmp_path: Path) -> None:
 def test_no_annotation_at_all(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no annotation yet"):
         collected(tmp_path)
+
+
+def test_what_is_in_quarantine_is_left_out_and_nothing_else(tmp_path: Path) -> None:
+    answers = [("a", "ann", [COIN]), ("a", "bob", [COIN, ("cup", 1, 1, 3, 3), COIN]), ("b", "ann", [])]
+    write_round(tmp_path, "0001", answers)
+    write_round(tmp_path, "0002", [("c", "ann", [COIN, COIN])], first_id=10)
+    rows = [
+        (1, 0, "0001", "a", "ann", 12.0, "annotation", -1, "", "unknown class", ""),
+        (2, 1, "0001", "a", "bob", 12.0, "region", 2, "r2", "duplicate region", ""),
+    ]
+    write_table(tmp_path / "0001" / "quarantine.parquet", pd.DataFrame(rows, columns=list(QUARANTINE)))
+    write_table(tmp_path / "0002" / "quarantine.parquet", pd.DataFrame([], columns=list(QUARANTINE)))
+    ratings, regions = collected(tmp_path)
+    assert ratings[["image_id", "annotator"]].to_numpy().tolist() == [["a", "bob"], ["b", "ann"], ["c", "ann"]]
+    assert regions[["image_id", "annotator", "label"]].to_numpy().tolist() == [
+        ["a", "bob", "coin"],
+        ["a", "bob", "cup"],
+        ["c", "ann", "coin"],
+        ["c", "ann", "coin"],
+    ]

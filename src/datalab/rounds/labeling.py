@@ -12,12 +12,14 @@ from datalab.adapters.label_studio.media import image_url, publish_images
 from datalab.adapters.label_studio.ml_backend import attach_click_to_mask
 from datalab.adapters.label_studio.people import ensure_annotator
 from datalab.adapters.label_studio.project import ensure_project, find_project, labeling_url
-from datalab.adapters.label_studio.pull import pull_annotations, round_progress
+from datalab.adapters.label_studio.pull import round_progress
 from datalab.adapters.label_studio.push import PushedRound, push_batch
+from datalab.adapters.label_studio.reconcile import PullParams, reconcile
 from datalab.config import load_guidelines, load_params
 from datalab.errors import StateError
 from datalab.quality.reviews import note
 from datalab.rounds.batch import BatchParams
+from datalab.rounds.history import confirmed_empty, keep_changes, newest_versions, read_versions
 from datalab.rounds.progress import Progress
 from datalab.rounds.reviewing import round_requests
 from datalab.rounds.state import Round
@@ -54,22 +56,35 @@ def push(workspace: Workspace, state: Round, progress: Progress) -> dict[str, An
 
 
 def label(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any] | None:
-    """None while people still have to work, else the seconds since the push."""
+    """None while people still have to work, else the seconds since the push. What they did is kept either way."""
     client, target = open_round(workspace, state)
+    keep_changes(workspace.round_folder(state.number), client, target, read_table(workspace.catalog, CATALOG))
     done = round_progress(client, target)
     progress(done.annotations_done / max(1, done.annotations_wanted), f"people: {done.tasks_done}/{done.tasks_total}")
     return {"seconds": time.time() - state.facts["pushed_at"]} if done.complete else None
 
 
 def pull(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
-    """Write annotations.parquet: every annotation of the round, raw."""
+    """Write annotations.parquet, every annotation of the round, and quarantine.parquet, what of it cannot be right.
+
+    Only what has changed since the last look is fetched; every version of it stays in versions/.
+    """
     client, target = open_round(workspace, state)
-    table = pull_annotations(client, target, read_table(workspace.catalog, CATALOG))
-    write_table(workspace.round_folder(state.number) / "annotations.parquet", table)
+    folder = workspace.round_folder(state.number)
+    params = load_params(workspace.params, "pull", PullParams)
+    keep_changes(folder, client, target, read_table(workspace.catalog, CATALOG))
+    versions = read_versions(folder)
+    table, deleted = newest_versions(versions)
+    aside = reconcile(table, target.guidelines.names, deleted, confirmed_empty(versions), params)
+    write_table(folder / "annotations.parquet", table)
+    write_table(folder / "quarantine.parquet", aside)
     return {
         "annotations": len(table),
-        "skipped": int(table["was_cancelled"].sum()),
+        "skipped": int(table["was_cancelled"].astype(bool).sum()),
         "annotators": sorted(table["annotator"].unique()),
+        "versions": len(versions),
+        "drafts": int(versions.loc[versions["kind"] == "draft", "annotation_id"].nunique()),
+        "quarantined": {str(reason): int(count) for reason, count in aside["reason"].value_counts().items()},
     }
 
 

@@ -42,6 +42,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     if report["proposal_gate"] is not None:
         yield "proposals: gate", _gate(report["proposal_gate"])
     yield "annotations", f"{report['annotations']} by {len(report['annotators'])} annotators"
+    yield from _set_aside(report)
     yield "regions", ", ".join(f"{count} {origin}" for origin, count in sorted(report["regions"].items()))
     yield from _benefit(report["proposal_benefit"])
     for name, figure in report["agreement"].items():
@@ -61,6 +62,14 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield "next batch", f"{report['next_batch']} images"
     yield "seconds", _seconds(report["seconds"])
     yield from report["addresses"].items()
+
+
+def _set_aside(report: Report) -> Iterator[tuple[str, str]]:
+    """Answers that were kept and not used; a report from before there was a quarantine has none."""
+    counts = report.get("quarantined_answers") or {}
+    found = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
+    folder = f"data/rounds/{report['round']:04d}"
+    yield "annotations: set aside", f"{found} (see {folder}/quarantine.parquet)" if found else "none"
 
 
 def _gate(facts: Report) -> str:

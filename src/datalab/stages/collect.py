@@ -15,7 +15,7 @@ from datalab.adapters.files import read_table, write_table
 from datalab.adapters.label_studio.results import results_to_regions
 from datalab.errors import InputError, one_line_errors
 from datalab.quality.reviews import images_judged
-from datalab.tables import ANNOTATED_REGIONS, ANNOTATIONS, BATCH, FIRST_LABELS, GOLD, RATINGS, REVIEWS
+from datalab.tables import ANNOTATED_REGIONS, ANNOTATIONS, BATCH, FIRST_LABELS, GOLD, QUARANTINE, RATINGS, REVIEWS
 
 LOGGER = logging.getLogger(__name__)
 
@@ -42,17 +42,19 @@ class Outputs:
 def run(inputs: Inputs, outputs: Outputs) -> None:
     """Write tables RATINGS, ANNOTATED_REGIONS and FIRST_LABELS from every round below `inputs.rounds`.
 
-    Skipped annotations are left out. Of several by one person on one image the newest counts. An image that was sent
-    out again is what people said in its newest round: earlier answers, of others too, no longer count. Gold is asked
-    again and again to judge people, so there everybody's newest counts. Images that a reviewer left out are in no table
-    but FIRST_LABELS, so that the splits of the others stay. InputError, with the annotation's id, for one that cannot
-    be decoded, has another size than its image or a region without a class. But a proposal without a class that
-    somebody left as it was is no answer: it is left out, and a warning says so.
+    Skipped annotations are left out, and so is what the round's quarantine.parquet sets aside. Of several by one person
+    on one image the newest counts. An image that was sent out again is what people said in its newest round: earlier
+    answers, of others too, no longer count. Gold is asked again and again to judge people, so there everybody's newest
+    counts. Images that a reviewer left out are in no table but FIRST_LABELS, so that the splits of the others stay.
+    InputError, with the annotation's id, for one that is in no quarantine and cannot be decoded, has another size than
+    its image or a region without a class. But a proposal without a class that somebody left as it was is no answer: it
+    is left out, and a warning says so.
     """
     annotations = _all(inputs.rounds, "annotations.parquet", ANNOTATIONS)
     batches = _all(inputs.rounds, "batch.parquet", BATCH)
     if annotations.empty:
         raise InputError(f"{inputs.rounds} holds no annotation yet; label a round first")
+    annotations = _without(annotations, _all(inputs.rounds, "quarantine.parquet", QUARANTINE))
     # rounds after rounds: an image that was gold once is gold
     roles = batches.sort_values("role").drop_duplicates("image_id", keep="last").set_index("image_id")["role"]
     # what became gold later is gold too: nobody may learn from it any more
@@ -106,6 +108,25 @@ def _all(rounds: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
     paths = sorted(rounds.glob(f"*/{name}"))
     tables = [read_table(path, columns).assign(folder=path.parent.name) for path in paths]
     return pd.concat([table for table in tables if len(table)] or [pd.DataFrame(columns=[*columns, "folder"])])
+
+
+def _without(annotations: pd.DataFrame, quarantine: pd.DataFrame) -> pd.DataFrame:
+    """`annotations` without those that are set aside, the others without their regions that are; ids are a round's."""
+    whole = quarantine[quarantine["scope"] == "annotation"]
+    aside = set(zip(whole["round_id"], whole["annotation_id"], strict=True))
+    places: dict[tuple[str, int], set[int]] = {}
+    for row in quarantine[quarantine["scope"] == "region"].to_dict("records"):
+        places.setdefault((row["round_id"], row["annotation_id"]), set()).add(int(row["place"]))
+    keys = list(zip(annotations["round_id"], annotations["annotation_id"], strict=True))
+    results = [
+        _left(given, places[key]) if key in places else given
+        for key, given in zip(keys, annotations["result_json"], strict=True)
+    ]
+    return annotations.assign(result_json=results)[[key not in aside for key in keys]]
+
+
+def _left(result_json: str, out: set[int]) -> str:
+    return json.dumps([item for place, item in enumerate(json.loads(result_json)) if place not in out])
 
 
 def _regions(annotation: dict[Any, Any]) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,113 @@
+"""Answers that cannot be right, told before anything is computed from them: kept, set aside, with a reason."""
+
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from datalab.adapters.label_studio.results import results_to_regions
+from datalab.errors import InputError
+from datalab.tables import QUARANTINE
+
+EMPTY, SIZE, DAMAGED, CLASS, TWICE, PERSON, DELETED = REASONS = (
+    "empty after long work",
+    "size mismatch",
+    "undecodable",
+    "unknown class",
+    "duplicate region",
+    "unknown annotator",
+    "deleted in Label Studio",
+)
+
+
+@dataclass(frozen=True)
+class PullParams:
+    """What makes an answer doubtful."""
+
+    empty_after_s: float
+    """An empty answer that took longer may be work that was lost; submitted once more, it counts."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`place`: index in the answer's result, -1 for the whole; `scope` as in table QUARANTINE."""
+
+    reason: str
+    detail: str
+    scope: str = "annotation"
+    place: int = -1
+    region_id: str = ""
+
+
+def reconcile(
+    annotations: pd.DataFrame,
+    classes: Collection[str],
+    deleted: Collection[int],
+    confirmed: Collection[int],
+    params: PullParams,
+) -> pd.DataFrame:
+    """Table QUARANTINE of `annotations` (table ANNOTATIONS), in their order; skipped ones say nothing and pass.
+
+    `deleted`: ids that the server no longer has; `confirmed`: ids whose empty result was submitted more than once.
+    A duplicate region alone is left out (the first one stays), and a proposal without a class that nobody touched;
+    anything else sets the whole annotation aside, since a rating without one of its regions would say that nothing is
+    there.
+    """
+    rows = []
+    for annotation in annotations[~annotations["was_cancelled"].astype(bool)].to_dict("records"):
+        findings = [*_about_person(annotation, deleted), *_about_result(annotation, set(classes), confirmed, params)]
+        rows += [{**annotation, **vars(finding)} for finding in findings]
+    return pd.DataFrame(rows, columns=list(QUARANTINE))
+
+
+def _about_person(annotation: dict[Any, Any], deleted: Collection[int]) -> Iterator[Finding]:
+    if annotation["annotation_id"] in deleted:
+        yield Finding(DELETED, "its last version is kept in versions/")
+    if "@" not in annotation["annotator"]:
+        yield Finding(PERSON, f"{annotation['annotator']} has no account")
+
+
+def _about_result(
+    annotation: dict[Any, Any], classes: set[str], confirmed: Collection[int], params: PullParams
+) -> Iterator[Finding]:
+    results = json.loads(annotation["result_json"])
+    if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
+        yield Finding(DAMAGED, "the result is no list of regions")
+        return
+    regions = 0
+    seen: set[tuple[str, str]] = set()
+    for place, result in enumerate(results):
+        found = _region(result, (int(annotation["width"]), int(annotation["height"])), classes)
+        if isinstance(found, tuple):
+            regions += 1
+            if found in seen:
+                detail = f"the same {found[0]} again"
+                yield Finding(TWICE, detail, "region", place, str(result.get("id")))
+            seen.add(found)
+        elif found is not None:
+            regions += 1
+            yield replace(found, place=place, region_id=str(result.get("id")))
+    seconds = annotation["lead_time_s"]
+    if not regions and seconds > params.empty_after_s and annotation["annotation_id"] not in confirmed:
+        yield Finding(EMPTY, f"{seconds:.0f} s, and nothing was saved; submit it again if nothing is there")
+
+
+def _region(result: dict[str, Any], size: tuple[int, int], classes: set[str]) -> Finding | tuple[str, str] | None:
+    """Class and mask of a region; None for an entry that is none; what is wrong with it."""
+    given = (result.get("original_width"), result.get("original_height"))
+    if "original_width" in result and given != size:
+        return Finding(SIZE, f"a mask of {given[0]} x {given[1]} pixels on an image of {size[0]} x {size[1]}")
+    try:
+        rows = results_to_regions([result])
+    except (InputError, AttributeError, KeyError, TypeError, ValueError) as exc:
+        return Finding(DAMAGED, str(exc))
+    for row in rows:
+        if row["label"] not in classes:
+            if not row["label"] and row["origin"] == "proposal":
+                return Finding(CLASS, "a proposal without a class was left as it was", "region")
+            said = repr(row["label"]) if row["label"] else "no class"
+            return Finding(CLASS, f"{said}; guidelines/classes.yaml has {', '.join(sorted(classes))}")
+        return str(row["label"]), str(row["rle"])
+    return None

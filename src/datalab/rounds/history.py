@@ -1,0 +1,64 @@
+"""Every version of every answer of a round: data/rounds/NNNN/versions, one file per pull that found something new.
+
+A file is written once and never touched again, so what was seen stays, whatever happens at the server.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from datalab.adapters.files import read_table, write_table
+from datalab.adapters.label_studio.client import Client
+from datalab.adapters.label_studio.pull import pull_changes
+from datalab.adapters.label_studio.push import PushedRound
+from datalab.tables import ANNOTATION_VERSIONS, ANNOTATIONS, empty
+
+FOLDER = "versions"
+
+
+def keep_changes(round_folder: Path, client: Client, target: PushedRound, catalog: pd.DataFrame) -> int:
+    """Append what is new at the server since the last call; how many versions that were."""
+    versions = read_versions(round_folder)
+    submitted, deleted = newest_versions(versions)
+    drafts = versions[versions["kind"] == "draft"].drop_duplicates("annotation_id", keep="last")
+    known = {
+        (kind, int(one)): str(at)
+        for kind, table in (("annotation", submitted), ("draft", drafts))
+        for one, at in zip(table["annotation_id"].tolist(), table["updated_at"].tolist(), strict=True)
+        if kind == "draft" or one not in deleted
+    }
+    changes = pull_changes(client, target, catalog, known)
+    vanished = submitted[submitted["annotation_id"].isin(changes.gone)].assign(kind="deleted")
+    tables = [table for table in (changes.rows, vanished) if len(table)]
+    if not tables:
+        return 0
+    seen = pd.concat(tables, ignore_index=True).assign(pulled_at=datetime.now(UTC).isoformat(timespec="seconds"))
+    path = round_folder / FOLDER / f"{len(_files(round_folder)) + 1:06d}.parquet"
+    write_table(path, seen.loc[:, list(ANNOTATION_VERSIONS)])
+    return len(seen)
+
+
+def read_versions(round_folder: Path) -> pd.DataFrame:
+    """Table ANNOTATION_VERSIONS of a round in the order in which they were seen; no row before the first pull."""
+    tables = [read_table(path, ANNOTATION_VERSIONS) for path in _files(round_folder)]
+    return pd.concat(tables, ignore_index=True) if tables else empty(ANNOTATION_VERSIONS)
+
+
+def newest_versions(versions: pd.DataFrame) -> tuple[pd.DataFrame, set[int]]:
+    """Table ANNOTATIONS by id: the newest version of every submitted or skipped answer; and ids of the deleted ones."""
+    answers = versions[versions["kind"] != "draft"].drop_duplicates("annotation_id", keep="last")
+    answers = answers.sort_values("annotation_id", ignore_index=True)
+    deleted = {int(one) for one in answers.loc[answers["kind"] == "deleted", "annotation_id"]}
+    return answers.loc[:, list(ANNOTATIONS)], deleted
+
+
+def confirmed_empty(versions: pd.DataFrame) -> set[int]:
+    """Ids of answers that were submitted empty more than once: a second look said so, too."""
+    empties = versions[(versions["kind"] == "annotation") & (versions["result_json"] == "[]")]
+    times = empties.groupby("annotation_id")["updated_at"].nunique()
+    return {int(one) for one in times[times > 1].index}
+
+
+def _files(round_folder: Path) -> list[Path]:
+    return sorted((round_folder / FOLDER).glob("[0-9]*.parquet"))

@@ -1,0 +1,123 @@
+"""What was seen once stays, and only what is new is asked for."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datalab.adapters.files import read_table
+from datalab.adapters.label_studio.results import region_to_result
+from datalab.rounds import labeling
+from datalab.rounds.history import FOLDER, read_versions
+from datalab.rounds.progress import silent
+from datalab.tables import ANNOTATIONS, QUARANTINE
+from tests.adapters.label_studio.fake_server import FakeLabelStudio, client_over
+from tests.rounds.labeling_round import nobody, ready_workspace
+from tests.services.labeling import OTHER, TRUE
+from tests.simulate.people import SIDE
+
+COIN = region_to_result("r", "coin", TRUE, SIDE, SIDE)
+CUP = region_to_result("s", "cup", OTHER, SIDE, SIDE)
+
+
+class Labeling:
+    """A round at the fake server, pushed."""
+
+    def __init__(self, folder: Path, server: FakeLabelStudio) -> None:
+        self.server = server
+        self.workspace, self.state = ready_workspace(folder / "w", nobody(folder / "media"))
+        self.folder = self.workspace.round_folder(1)
+        labeling.push(self.workspace, self.state, silent)
+        self.tasks = [task["id"] for task in server.tasks]
+
+    def pull(self) -> tuple[dict[str, Any], list[str]]:
+        """The step's facts, and what was asked of the server."""
+        self.server.asked.clear()
+        return labeling.pull(self.workspace, self.state, silent), list(self.server.asked)
+
+    @property
+    def versions(self) -> list[tuple[str, int, str]]:
+        table = read_versions(self.folder)[["kind", "annotation_id", "updated_at"]]
+        return [(str(kind), int(one), str(at)) for kind, one, at in table.to_numpy().tolist()]
+
+    @property
+    def reasons(self) -> list[str]:
+        return [str(one) for one in read_table(self.folder / "quarantine.parquet", QUARANTINE)["reason"]]
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Labeling:
+    server = FakeLabelStudio()
+    monkeypatch.setattr(labeling, "connect", lambda url, token: client_over(server))
+    return Labeling(tmp_path, server)
+
+
+def test_only_what_has_changed_is_fetched(work: Labeling) -> None:
+    for task_id in work.tasks:
+        work.server.answer(task_id, 1, [COIN])
+    work.pull()
+    assert len(work.versions) == 6
+    listing = ["GET /api/projects", "GET /api/tasks"]
+    assert work.pull()[1] == listing
+    work.server.answer(work.tasks[2], 2, [CUP])
+    facts, asked = work.pull()
+    assert asked == [*listing, "GET /api/users/", "GET /api/tasks"]
+    assert (facts["annotations"], facts["versions"]) == (7, 7)
+
+
+def test_every_version_is_kept_and_the_newest_counts(work: Labeling) -> None:
+    answer = work.server.answer(work.tasks[0], 1, [COIN])
+    first = answer["updated_at"]
+    work.pull()
+    before = {path: path.read_bytes() for path in (work.folder / FOLDER).iterdir()}
+    work.server.change(answer, [CUP])
+    work.pull()
+    assert work.versions == [("annotation", answer["id"], first), ("annotation", answer["id"], answer["updated_at"])]
+    assert {path: path.read_bytes() for path in before} == before
+    table = read_table(work.folder / "annotations.parquet", ANNOTATIONS)
+    assert table["updated_at"].tolist() == [answer["updated_at"]]
+    assert '"cup"' in table["result_json"].iloc[0]
+
+
+def test_drafts_and_skips_are_kept_and_are_no_ratings(work: Labeling) -> None:
+    skipped = work.server.answer(work.tasks[0], 1, [], was_cancelled=True)
+    draft = {"id": 5, "user": "p2@datalab.local", "lead_time": 2.0, "result": [COIN], "created_at": "a"}
+    work.server.drafts[work.tasks[1]] = [{**draft, "updated_at": "b"}]
+    work.pull()
+    work.server.drafts[work.tasks[1]] = [{**draft, "updated_at": "c"}]
+    facts, _ = work.pull()
+    assert work.versions == [("annotation", skipped["id"], "t0007"), ("draft", 5, "b"), ("draft", 5, "c")]
+    assert (facts["annotations"], facts["skipped"], facts["drafts"]) == (1, 1, 1)
+    work.server.drafts.clear()
+    assert len(read_versions(work.folder)) == len(work.versions) == 3
+
+
+def test_what_somebody_deleted_at_the_server_is_still_here(work: Labeling) -> None:
+    answer = work.server.answer(work.tasks[0], 1, [COIN])
+    work.pull()
+    work.server.tasks[0]["annotations"].clear()
+    facts, _ = work.pull()
+    assert facts["quarantined"] == {"deleted in Label Studio": 1}
+    table = read_table(work.folder / "annotations.parquet", ANNOTATIONS)
+    assert table["annotation_id"].tolist() == [answer["id"]]
+    assert '"coin"' in table["result_json"].iloc[0]
+    # it is told once, not at every pull
+    work.pull()
+    assert [kind for kind, _, _ in work.versions] == ["annotation", "deleted"]
+
+
+def test_an_empty_answer_after_long_work_counts_once_it_was_submitted_again(work: Labeling) -> None:
+    answer = work.server.answer(work.tasks[0], 1, [], lead_time=900.0)
+    work.pull()
+    assert work.reasons == ["empty after long work"]
+    work.pull()
+    assert work.reasons == ["empty after long work"]
+    work.server.change(answer, [])
+    work.pull()
+    assert work.reasons == []
+
+
+def test_work_is_kept_while_people_are_still_at_it(work: Labeling) -> None:
+    answer = work.server.answer(work.tasks[0], 1, [COIN])
+    assert labeling.label(work.workspace, work.state, silent) is None
+    assert work.versions == [("annotation", answer["id"], answer["updated_at"])]
