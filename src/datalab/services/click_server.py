@@ -112,7 +112,8 @@ async def _json(request: Request) -> Any:
     if not 0 <= length <= LARGEST_BODY:
         raise HTTPException(status.HTTP_413_CONTENT_TOO_LARGE, f"more than {LARGEST_BODY} bytes")
     try:
-        return json.loads(await request.body())
+        # in a thread: while a large body is read the health check has to be answered
+        return await asyncio.to_thread(json.loads, await request.body())
     except ValueError as exc:
         raise HTTPException(status.HTTP_400_BAD_REQUEST, "this is no JSON") from exc
 
