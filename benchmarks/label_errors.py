@@ -28,7 +28,7 @@ from datalab.adapters.segmenter_samples import Augmentation, Sample, read_sample
 from datalab.adapters.segmenter_training import Schedule
 from datalab.learning.folds import assign_folds
 from datalab.masks import IGNORE_ID, BoolMask
-from datalab.quality.label_errors import Suspect, adjust, class_confidence, find_suspects, image_quality
+from datalab.quality.label_errors import Suspect, calibrate, find_suspects, image_quality
 
 SHARED = Path(os.environ.get("DATALAB_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 KINDS = ("swapped", "dropped", "shifted", "dilated", "eroded")
@@ -38,9 +38,8 @@ LEAST_AREA = 20
 SAME = 0.25
 """IoU of a suspect with a planted error from which it counts as found."""
 FOLDS = 2
-SCHEDULE = Schedule(
-    steps=300, batch_size=6, learning_rate=0.006, weight_decay=0.01, validate_every=300, patience=5, imbalance=0.0
-)
+SCHEDULES = {"magnetic_tile": (200, 0.5), "camvid": (300, 0.0)}
+"""Steps, and the exponent of the class weights: without them the tiles' few defect pixels are not learned at all."""
 AUGMENTATION = Augmentation(crop=160, object_share=0.5, vertical_flip=False, color_jitter=0.2)
 
 
@@ -198,6 +197,20 @@ def object_precision(
     return area / total, {kind: early.count(kind) / max(1, kinds.count(kind)) for kind in KINDS}
 
 
+def predict_all(
+    name: str, samples: list[Sample], folds: list[int], size: NetworkSize, seed: int, cache: Path
+) -> list[npt.NDArray[np.float32]]:
+    """(K, h, w) of every sample, kept in `cache` too: ranking can then be tried again in seconds."""
+    path = cache / f"{name}-{len(samples)}-{seed}.npz"
+    if not path.exists():
+        steps, imbalance = SCHEDULES[name]
+        schedule = Schedule(steps, 6, 0.006, 0.01, validate_every=steps, patience=5, imbalance=imbalance)
+        found = dict(out_of_fold(samples, folds, size, schedule, AUGMENTATION, seed))
+        np.savez(path, *(found[place] for place in range(len(samples))))
+    with np.load(path) as kept:
+        return [kept[f"arr_{place}"] for place in range(len(samples))]
+
+
 def measure(name: str, count: int, cache: Path, seed: int) -> dict[str, object]:
     """Plant, predict, rank."""
     rng = np.random.default_rng(seed)
@@ -208,29 +221,31 @@ def measure(name: str, count: int, cache: Path, seed: int) -> dict[str, object]:
     samples = read_samples(photographs, maps, classes, cache)
     folds = assign_folds([one.name for one in photographs], FOLDS, rng)
     size = NetworkSize(samples[0].embedding.shape[0], classes, 64, 3)
-    predicted = dict(out_of_fold(samples, folds, size, SCHEDULE, AUGMENTATION, seed))
+    predicted = predict_all(name, samples, folds, size, seed, cache)
     labels = [sample.labels for sample in samples if sample.labels is not None]
-    confidence = class_confidence(labels, [predicted[place] for place in range(len(samples))])
-    suspects, ours, peer = [], [], []
-    for place, truth in enumerate(labels):
-        chances = adjust(predicted[place], confidence)
-        found = [one for one in find_suspects(truth, chances, LEAST_AREA) if {one.given, one.suggested} & set(things)]
-        suspects += [(place, one) for one in found]
-        ours.append(max((one.score for one in found), default=0.0))
-        peer.append(1 - image_quality(truth, predicted[place]))
+    pairs = [(truth, predicted[place]) for place, truth in enumerate(labels)]
+    found = calibrate([find_suspects(truth, chances, LEAST_AREA) for truth, chances in pairs])
+    suspects = [
+        (place, one) for place, each in enumerate(found) for one in each if {one.given, one.suggested} & set(things)
+    ]
+    ours = [max((one.score for owner, one in suspects if owner == place), default=0.0) for place in range(len(labels))]
+    peer = [1 - image_quality(truth, chances) for truth, chances in pairs]
     is_spoiled = [place in planted for place in range(len(labels))]
     precision, by_kind = object_precision(suspects, planted)
     total = sum(map(len, planted.values()))
+    image_ap, peer_ap = (float(average_precision_score(is_spoiled, scores)) for scores in (ours, peer))
+    chance = total / max(1, len(suspects))
     return {
         "images": len(labels),
         "objects": objects,
         "planted": total,
         "object_ap": round(precision, 3),
-        "object_ap_of_chance": round(total / max(1, len(suspects)), 3),
+        "object_ap_of_chance": round(chance, 3),
         "found_among_twice_as_many": {kind: round(share, 2) for kind, share in by_kind.items()},
-        "image_ap": round(float(average_precision_score(is_spoiled, ours)), 3),
-        "image_ap_of_cleanlab_softmin": round(float(average_precision_score(is_spoiled, peer)), 3),
+        "image_ap": round(image_ap, 3),
+        "image_ap_of_cleanlab_softmin": round(peer_ap, 3),
         "image_ap_of_chance": round(sum(is_spoiled) / len(is_spoiled), 3),
+        "gate": precision > chance and image_ap >= peer_ap,
     }
 
 
@@ -247,7 +262,7 @@ def main() -> None:
         cache.mkdir(parents=True, exist_ok=True)
         names = [given.only] if given.only else sorted(READERS)
         found = {name: measure(name, given.images, cache, given.seed) for name in names}
-    gate = all(float(str(each["object_ap"])) > 3 * float(str(each["object_ap_of_chance"])) for each in found.values())
+    gate = all(bool(each.pop("gate")) for each in found.values())
     line = {
         "name": "label_errors",
         "peer": f"cleanlab {version('cleanlab')}",

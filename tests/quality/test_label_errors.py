@@ -6,8 +6,7 @@ import pytest
 
 from datalab.quality.label_errors import (
     Suspect,
-    adjust,
-    class_confidence,
+    calibrate,
     find_suspects,
     image_quality,
     object_disagreement,
@@ -98,16 +97,30 @@ def test_a_spoiled_image_has_the_lowest_quality() -> None:
     assert image_quality(labels, seen(scene())) == pytest.approx(image_quality(scene(), seen(scene())))
 
 
-def test_confidence_is_the_mean_on_a_class_own_pixels() -> None:
-    labels = scene()
-    only = np.where(labels == 2, 0, labels).astype(np.uint8)
-    labels[14, 14] = 255
-    labels[15, 14] = 0
-    expected = [(0.8 * 504 + 0.1) / 505, 0.8, 0.8]
-    assert class_confidence([labels], [seen(scene(), 0.8)]) == pytest.approx(expected)
-    assert class_confidence([only], [seen(only, 0.8)])[2] == 1
+def test_calibration_knows_what_the_model_is_usually_wrong_about() -> None:
+    """The model calls every second object of class 1 a 2; only an object of class 2 that it calls a 1 stands out."""
+    mask = np.ones((2, 2), dtype=bool)
+
+    def one(given: int, seen: tuple[float, float, float]) -> Suspect:
+        suggested = int(np.argmax(seen))
+        score = (1 + seen[suggested] - seen[given]) / 2
+        return Suspect("swapped", given, suggested, score, mask, np.array(seen))
+
+    as_one, as_two = (0.1, 0.7, 0.2), (0.1, 0.2, 0.7)
+    images = [[one(1, as_one), one(1, as_two), one(2, as_two), one(2, as_two)] for _ in range(20)]
+    images[7].append(one(2, as_one))
+    found = calibrate(images)
+    assert [len(each) for each in found] == [len(each) for each in images]
+    worst = max((suspect for each in found for suspect in each), key=lambda suspect: suspect.score)
+    assert (worst.given, worst.suggested) == (2, 1)
+    assert worst.score > 0.8
+    usual = [suspect.score for each in found for suspect in each if (suspect.given, suspect.suggested) == (1, 2)]
+    assert max(usual) < 0.75
 
 
-def test_a_modest_class_is_raised() -> None:
-    raised = adjust(np.array([0.6, 0.4]).reshape(2, 1, 1), np.array([0.9, 0.3]))
-    assert raised.ravel() == pytest.approx([1 / 3, 2 / 3])
+def test_too_few_objects_or_one_class_stay_as_they_are() -> None:
+    found = [find_suspects(scene(), seen(scene()), least_area=4)]
+    assert calibrate(found) == found
+    labels = np.where(scene() == 2, 0, scene()).astype(np.uint8)
+    assert calibrate([find_suspects(labels, seen(labels), least_area=4)] * 40)[0][0].score < 0.3
+    assert calibrate([[], []]) == [[], []]

@@ -5,7 +5,7 @@ trained without this image (out of fold); K counts background. Objects are conne
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,10 @@ from datalab.masks import IGNORE_ID, BoolMask
 Labels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
+LEAST_OBJECTS = 30
+CALIBRATION_FOLDS = 5
+LEAST_CHANCE = 1e-3
+"""Added before the logarithm: what the model is surer about than this is the same to us."""
 SEEN = 0.25
 """Share of an object that the model has to see as what it is called; then at most its outline is wrong."""
 NEIGHBOURS = np.ones((3, 3), dtype=bool)
@@ -23,7 +27,7 @@ NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 @dataclass(frozen=True)
 class Suspect:
-    """One object that may be wrong."""
+    """One object of the labels or of the model, and how wrong its label looks."""
 
     kind: str
     """"swapped": of another class; "spurious": nothing is there; "dropped": the object is not in the labels; "outline":
@@ -36,33 +40,14 @@ class Suspect:
     """In [0, 1], larger = more surely wrong."""
     mask: BoolMask
     """(h, w)."""
+    seen: Floats
+    """(K,): the mean probability of each class on the object."""
 
     @property
     def box_xywh(self) -> tuple[int, int, int, int]:
         """The tight box of the mask in its own pixels."""
         rows, columns = np.flatnonzero(self.mask.any(axis=1)), np.flatnonzero(self.mask.any(axis=0))
         return int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
-
-
-def class_confidence(labels: Sequence[Labels], probabilities: Sequence[npt.NDArray[np.floating]]) -> Floats:
-    """(K,): the mean probability of a class on the pixels that carry its label, over all images; 1 where it has none.
-
-    Confident learning's thresholds (Northcutt, Jiang & Chuang 2021): a class the model is modest about needs less.
-    """
-    classes = probabilities[0].shape[0]
-    sums, counts = np.zeros(classes), np.zeros(classes)
-    for each, chances in zip(labels, probabilities, strict=True):
-        judged = each != IGNORE_ID
-        own = np.take_along_axis(chances, np.where(judged, each, 0)[None].astype(np.intp), axis=0)[0]
-        sums += np.bincount(each[judged], weights=own[judged], minlength=classes)
-        counts += np.bincount(each[judged], minlength=classes)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), 1.0)
-
-
-def adjust(probabilities: npt.NDArray[np.floating], confidence: Floats) -> Floats:
-    """Probabilities (K, h, w) in proportion to what each class usually gets, summing to 1."""
-    raised = probabilities / np.maximum(confidence, 0.05)[:, None, None]
-    return np.asarray(raised / raised.sum(axis=0), dtype=np.float64)
 
 
 def image_quality(labels: Labels, probabilities: npt.NDArray[np.floating]) -> float:
@@ -96,19 +81,62 @@ def find_suspects(labels: Labels, probabilities: npt.NDArray[np.floating], least
     return sorted(found, key=lambda suspect: -suspect.score)
 
 
+def calibrate(suspects: Sequence[Sequence[Suspect]]) -> list[list[Suspect]]:
+    """The suspects of every image with scores that know what the model is usually wrong about, worst first.
+
+    A model sees many a pole as a building. So a logistic regression learns, over all objects, which label goes with
+    what the model sees on an object (`seen`), leaving the object's own image out; the score of a doubt about the class
+    is 1 - the probability of the given label. Doubts about outlines stay as they are. With fewer than LEAST_OBJECTS
+    objects, or one label alone, there is nothing to learn and everything stays.
+    """
+    flat = [(place, one) for place, found in enumerate(suspects) for one in found]
+    given = np.array([one.given for _, one in flat])
+    images = np.array([place for place, _ in flat])
+    if len(flat) < LEAST_OBJECTS or len(set(given.tolist())) < 2 or len(set(images.tolist())) < CALIBRATION_FOLDS:
+        return [list(found) for found in suspects]
+    chances = _label_given_seen(np.stack([one.seen for _, one in flat]), given, images)
+    scored: list[list[Suspect]] = [[] for _ in suspects]
+    for (place, one), chance in zip(flat, chances.tolist(), strict=True):
+        scored[place].append(one if one.kind == "outline" else replace(one, score=1 - chance))
+    return [sorted(found, key=lambda one: -one.score) for found in scored]
+
+
+def _label_given_seen(seen: Floats, given: npt.NDArray[np.int64], images: npt.NDArray[np.int64]) -> Floats:
+    """(objects,): the probability of each object's own label, by regressions that have not seen its image."""
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  (a second)
+    from sklearn.pipeline import make_pipeline  # noqa: PLC0415
+    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
+
+    features = np.log(seen + LEAST_CHANCE)
+    own = np.zeros(len(given))
+    folds = images % CALIBRATION_FOLDS
+    for fold in range(CALIBRATION_FOLDS):
+        inside, others = folds == fold, folds != fold
+        if not inside.any() or len(set(given[others].tolist())) < 2:
+            continue
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(features[others], given[others])
+        columns = {int(label): column for column, label in enumerate(model[-1].classes_)}
+        found = model.predict_proba(features[inside])
+        own[inside] = [
+            row[columns[int(label)]] if int(label) in columns else 0.0
+            for row, label in zip(found, given[inside], strict=True)
+        ]
+    return own
+
+
 def _given(labels: Labels, probabilities: npt.NDArray[np.floating], least_area: int) -> Iterator[Suspect]:
     predicted = probabilities.argmax(axis=0)
     for given in sorted(set(np.unique(labels).tolist()) - {0, IGNORE_ID}):
         same = labels == given
         for mask in _objects(same, least_area):
-            mean = probabilities[:, mask].mean(axis=1)
+            mean = np.asarray(probabilities[:, mask].mean(axis=1), dtype=np.float64)
             others = np.delete(np.arange(len(mean)), given)
             rival = int(others[mean[others].argmax()])
             if mean[rival] > mean[given] and np.mean(predicted[mask] == given) < SEEN:
                 score = (1 + mean[rival] - mean[given]) / 2
-                yield Suspect("swapped" if rival else "spurious", given, rival, float(score), mask)
+                yield Suspect("swapped" if rival else "spurious", given, rival, float(score), mask, mean)
             else:
-                yield Suspect("outline", given, given, 1 - _fit(mask, same, probabilities[given]), mask)
+                yield Suspect("outline", given, given, 1 - _fit(mask, same, probabilities[given]), mask, mean)
 
 
 def _fit(mask: BoolMask, same: BoolMask, chance: npt.NDArray[np.floating]) -> float:
@@ -125,8 +153,9 @@ def _lacking(labels: Labels, probabilities: npt.NDArray[np.floating], least_area
     for suggested in range(1, len(probabilities)):
         for mask in _objects((predicted == suggested) & (labels != suggested) & judged, least_area):
             given = int(np.bincount(labels[mask]).argmax())
-            margin = probabilities[suggested][mask].mean() - probabilities[given][mask].mean()
-            yield Suspect("swapped" if given else "dropped", given, suggested, float((1 + margin) / 2), mask)
+            mean = np.asarray(probabilities[:, mask].mean(axis=1), dtype=np.float64)
+            score = (1 + mean[suggested] - mean[given]) / 2
+            yield Suspect("swapped" if given else "dropped", given, suggested, float(score), mask, mean)
 
 
 def _objects(inside: BoolMask, least_area: int) -> Iterator[BoolMask]:

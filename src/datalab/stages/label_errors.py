@@ -19,7 +19,7 @@ from datalab.adapters.segmenter_training import Schedule
 from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.learning.folds import assign_folds
-from datalab.quality.label_errors import adjust, class_confidence, find_suspects, image_quality, object_disagreement
+from datalab.quality.label_errors import calibrate, find_suspects, image_quality, object_disagreement
 from datalab.stages.train import Params as TrainParams
 from datalab.tables import LABEL_ERRORS
 
@@ -71,14 +71,15 @@ def _rows(
     folder: DatasetFolder, samples: Sequence[Sample], predicted: Sequence[npt.NDArray[np.float32]], params: Params
 ) -> Iterator[dict[str, object]]:
     labels = [sample.labels for sample in samples if sample.labels is not None]
-    confidence = class_confidence(labels, predicted)
-    for image_id, sample, truth, chances in zip(folder.index["image_id"], samples, labels, predicted, strict=True):
-        adjusted = adjust(chances, confidence)
+    pairs = zip(labels, predicted, strict=True)
+    suspects = calibrate([find_suspects(truth, chances, params.least_area) for truth, chances in pairs])
+    for place, (image_id, sample) in enumerate(zip(folder.index["image_id"], samples, strict=True)):
+        truth, chances = labels[place], predicted[place]
         height, width = sample.size
         whole = (0, 0, width, height)
         yield _row(image_id, "image", "", "", whole, 1 - image_quality(truth, chances))
         yield _row(image_id, "model", "", "", whole, object_disagreement(truth, chances))
-        for suspect in find_suspects(truth, adjusted, params.least_area):
+        for suspect in suspects[place]:
             if suspect.score >= params.least_score:
                 given, suggested = (folder.class_names[place] for place in (suspect.given, suspect.suggested))
                 box = _on_image(suspect.box_xywh, truth.shape, sample.size)
