@@ -25,9 +25,9 @@ from datalab.services.stack import up
 from datalab.settings import Settings
 from datalab.tables import BATCH, PROPOSALS
 from datalab.workspace import Workspace
+from tests.services.browser import CHROMIUM, canvas_pixels, enlarged
 from tests.services.conftest import ROOT, SHARED
 from tests.services.label_studio_project import GUIDELINES
-from tests.services.test_label_studio_browser import CHROMIUM, canvas_pixels, enlarged
 
 CANVAS = ".konvajs-content"
 PERSON = "clicks@datalab.local"
