@@ -90,6 +90,11 @@ def test_the_decoder_is_the_official_one(sam: Sam) -> None:
         torch.testing.assert_close(decoder.masks(decoded, some), logits[some], atol=1e-3, rtol=1e-4)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 900), (700, 1)])
+def test_odd_sizes_with_tiles_are_no_problem(sam: Sam, size: tuple[int, int]) -> None:
+    generate_masks(sam, np.full((*size, 3), 90, dtype=np.uint8), GeneratorParams(2, 0.1, 0.1, 1))
+
+
 def test_masks_in_boxes_are_those_of_the_predictor(sam: Sam) -> None:
     picture = photograph("astronaut", 90, 120)
     boxes = np.array([[10.0, 5, 80, 110], [0, 0, 30, 40], [40, 60, 41, 61]])

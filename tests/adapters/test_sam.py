@@ -94,6 +94,13 @@ def test_what_was_embedded_before_gives_the_same_proposals_and_is_not_encoded_ag
     assert iou_matrix(list(fresh["rle"]), list(again["rle"]), *size).diagonal().min() > 0.98
 
 
+def test_a_panorama_is_no_problem(sam: Sam) -> None:
+    picture = np.full((16, 20_000, 3), 90, np.uint8)
+    assert embed_image(sam, picture).shape == (128, 16, 16)
+    table = propose_regions(sam, "v1", "img", picture, replace(PARAMS, points_per_side=2))
+    assert all(rle_to_mask(rle, 16, 20_000).any() for rle in table["rle"])
+
+
 def test_a_tiny_grey_image_is_no_problem(sam: Sam) -> None:
     assert propose_regions(sam, "v1", "img", np.full((1, 1, 3), 9, np.uint8), PARAMS)["rle"].size <= 1
 

@@ -15,6 +15,7 @@ import torch
 from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 from segment_anything.utils.amg import build_point_grid, generate_crop_boxes, is_box_near_crop_edge
+from segment_anything.utils.transforms import ResizeLongestSide
 from torchvision.ops import box_area, nms
 
 from datalab.adapters.mask_windows import Enlarger, Outline, outline_to_rle
@@ -81,6 +82,8 @@ def generate_masks(
     with torch.inference_mode():
         for tile, layer in zip(tiles, layers, strict=True):
             x0, y0, x1, y1 = tile
+            if x1 <= x0 or y1 <= y0:
+                continue  # an image of a pixel or two has no quarters
             whole = encoded if encoded is not None and layer == 0 else encode(sam, pixels[y0:y1, x0:x1])
             kept = _of_tile(whole, (x0, y0, x1, y1), (height, width), params)
             found += kept
@@ -116,9 +119,26 @@ def masks_in_boxes(encoded: SamPredictor, boxes: npt.NDArray[np.float64]) -> lis
 
 def encode(sam: Sam, pixels: Pixels) -> SamPredictor:
     """A predictor that holds the embedding of a (H, W, 3) uint8 RGB image."""
-    predictor = SamPredictor(sam)
+    predictor = empty_predictor(sam)
     predictor.set_image(np.ascontiguousarray(pixels))
     return predictor
+
+
+def empty_predictor(sam: Sam) -> SamPredictor:
+    """A predictor without an image, for images of any proportions."""
+    predictor = SamPredictor(sam)
+    predictor.transform = _AtLeastOnePixel(sam.image_encoder.img_size)
+    return predictor
+
+
+class _AtLeastOnePixel(ResizeLongestSide):  # type: ignore[misc]  # the vendor's class has no types
+    """Of an image more than 512 times as wide as high, or as high as wide, the vendor's own leaves no pixel."""
+
+    @staticmethod
+    def get_preprocess_shape(oldh: int, oldw: int, long_side_length: int) -> tuple[int, int]:
+        """(height, width) of the image in SAM's input."""
+        height, width = ResizeLongestSide.get_preprocess_shape(oldh, oldw, long_side_length)
+        return max(1, height), max(1, width)
 
 
 def _of_tile(encoded: SamPredictor, tile: Box, size: tuple[int, int], params: GeneratorParams) -> list[FoundMask]:

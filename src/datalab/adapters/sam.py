@@ -16,7 +16,14 @@ from segment_anything.modeling import Sam
 
 from datalab.adapters.checkpoints import SMALL, check_official, checkpoint_path, sha256_of
 from datalab.adapters.embedding_cache import Embedding
-from datalab.adapters.mask_generator import FoundMask, GeneratorParams, encode, generate_masks, masks_in_boxes
+from datalab.adapters.mask_generator import (
+    FoundMask,
+    GeneratorParams,
+    empty_predictor,
+    encode,
+    generate_masks,
+    masks_in_boxes,
+)
 from datalab.adapters.sam_small import build_small_sam
 from datalab.errors import InputError
 from datalab.masks import BoolMask, iou_matrix, mask_to_rle, rle_to_mask
@@ -89,7 +96,7 @@ def embed_image(sam: Sam, pixels: Pixels) -> Embedding:
 
 def restore(sam: Sam, embedding: Embedding, height: int, width: int) -> SamPredictor:
     """A predictor that holds what `embed_image` made of an image of this size; nothing is encoded."""
-    predictor = SamPredictor(sam)
+    predictor = empty_predictor(sam)
     predictor.original_size = (height, width)
     predictor.input_size = predictor.transform.get_preprocess_shape(height, width, sam.image_encoder.img_size)
     predictor.features = torch.from_numpy(np.array(embedding, dtype=np.float32))[None].to(sam.device)
