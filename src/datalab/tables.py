@@ -40,7 +40,7 @@ GATED_PROPOSALS = (*CANDIDATES, "expected_iou", "decision")
 
 BATCH = ("image_id", "role", "overlap", "rank", "reason")
 """The images of a round. `role`: "batch" or "gold"; `overlap`: how many people label it; `rank`: 0 comes first;
-`reason`: why it was chosen ("cold_start", "uncertainty", "diversity", "random", "gold", "review")."""
+`reason`: why it was chosen ("cold_start", the name of a strategy, "random", "gold", "review")."""
 
 ROUND_BATCH = (*BATCH, "aided")
 """BATCH as a round keeps it. `aided`: false for the random share of tasks that people get without proposals."""
@@ -130,8 +130,18 @@ JUDGED = ("image_id", "iou")
 SCORES = ("image_id", "uncertainty", "predicted_foreground")
 """One row per pool image: acquisition score (larger = the model is less sure) and share of foreground in [0, 1]."""
 
+EVIDENCE = ("margin", "wrong_pixels", "objects")
+"""Further columns of scores.parquet. `margin`: how far the two best classes are apart where they are closest, in
+[0, 1]; `wrong_pixels`: expected share of wrong pixels; `objects`: connected pieces of the prediction."""
+
+CLASS_SCORES = ("image_id", "label", "score", "residual")
+"""One row per pool image and class, "background" first. `score`: how much there is to learn about the class on the
+image, at least 0 (0 for background); `residual`: mean of probability - predicted class over the unsure pixels,
+in [-1, 1]."""
+
 NEXT_BATCH = ("image_id", "rank", "reason", "uncertainty")
-"""What people should look at next, best first."""
+"""What people should look at next, best first. `reason`: the name of the strategy, or "random"; `uncertainty`: NaN
+where there is no model."""
 
 
 def require(table: pd.DataFrame, columns: tuple[str, ...], name: str) -> pd.DataFrame:

@@ -1,107 +1,118 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from datalab.learning.selection import Shares, Vectors, cold_start, k_center, next_batch
+from datalab.errors import InputError
+from datalab.learning.selection import STRATEGIES, Budget, Recipe, cold_start, next_batch
 from datalab.tables import NEXT_BATCH
+from tests.learning.pools import TASTE, pool_of, unit_vectors, without_model
 
-SHARES = Shares(diversity=0.2, random=0.2, candidates=4)
-NOTHING: Vectors = np.zeros((0, 3), dtype=np.float32)
-
-
-def vectors_of(count: int, seed: int = 0, size: int = 3) -> Vectors:
-    raw = np.random.default_rng(seed).normal(size=(count, size))
-    return np.asarray(raw / np.linalg.norm(raw, axis=1, keepdims=True), dtype=np.float32)
+RECIPE = Recipe("default", random=0.2, trust=1.0, near_duplicate=0.9999, taste=TASTE)
 
 
-def pool_of(count: int, groups: int | None = None) -> pd.DataFrame:
+def table_of(count: int, groups: int | None = None) -> pd.DataFrame:
+    names = [f"i{place}" for place in range(count)]
     return pd.DataFrame(
-        {
-            "image_id": [f"i{place}" for place in range(count)],
-            "duplicate_group": [f"g{place % (groups or count)}" for place in range(count)],
-            "uncertainty": np.linspace(0, 1, count),
-        }
+        {"image_id": names, "duplicate_group": [f"g{place % (groups or count)}" for place in range(count)]}
     )
 
 
-def naive_k_center(vectors: Vectors, count: int, covered: Vectors) -> list[int]:
-    """Greedy cover with a full distance matrix in float64."""
-    points, centers = vectors.astype(np.float64), list(covered.astype(np.float64))
-    picked: list[int] = []
-    for _ in range(count):
-        far = [min(float(np.linalg.norm(point - center)) for center in centers) for point in points]
-        best = max((place for place in range(len(points)) if place not in picked), key=lambda place: far[place])
-        picked.append(best)
-        centers.append(points[best])
-    return picked
+def batch_of(count: int, size: int, recipe: Recipe = RECIPE, seed: int = 0, minutes: float = 0.0) -> pd.DataFrame:
+    facts = pool_of(count)
+    return next_batch(table_of(count), facts, Budget(size, minutes), recipe, np.random.default_rng(seed))
 
 
-@given(st.integers(0, 10_000), st.integers(2, 25), st.integers(1, 4))
-@settings(max_examples=30, deadline=None)
-def test_k_center_equals_the_naive_cover(seed: int, count: int, known: int) -> None:
-    vectors, covered = vectors_of(count, seed), vectors_of(known, seed + 1)
-    wanted = count // 2
-    assert k_center(vectors, wanted, covered).tolist() == naive_k_center(vectors, wanted, covered)
-
-
-def test_k_center_with_nothing_covered_starts_in_the_middle() -> None:
-    vectors = np.array([[0.0, 0], [1, 0], [2, 0], [9, 0]], dtype=np.float32)
-    assert k_center(vectors, 2, vectors[:0]).tolist() == [2, 3]
-
-
-def test_k_center_of_equal_rows_still_picks_different_ones() -> None:
-    assert sorted(k_center(np.ones((4, 2), np.float32), 9, np.zeros((0, 2), np.float32)).tolist()) == [0, 1, 2, 3]
-
-
-def test_a_batch_has_its_parts_spread_over_the_ranks() -> None:
-    batch = next_batch(pool_of(100), vectors_of(100), NOTHING, 20, SHARES, np.random.default_rng(0))
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_batch_has_its_control_spread_over_the_ranks(name: str) -> None:
+    batch = batch_of(100, 20, replace(RECIPE, strategy=name))
     assert list(batch.columns) == list(NEXT_BATCH)
     assert batch["rank"].tolist() == list(range(20))
-    assert Counter(batch["reason"]) == {"uncertainty": 12, "diversity": 4, "random": 4}
-    assert set(batch["reason"][:5]) == {"uncertainty", "diversity", "random"}
-    unsure = batch[batch["reason"] == "uncertainty"]["uncertainty"]
-    assert unsure.min() >= np.linspace(0, 1, 100)[100 - 48 - 4]
-
-
-def test_in_a_small_pool_the_certain_half_is_no_candidate() -> None:
-    batch = next_batch(pool_of(40), vectors_of(40), NOTHING, 20, SHARES, np.random.default_rng(0))
-    unsure = batch[batch["reason"] == "uncertainty"]["uncertainty"]
-    assert len(unsure) == 12
-    assert unsure.min() >= np.linspace(0, 1, 40)[40 - 18 - 4]
-
-
-def test_the_same_seed_gives_the_same_batch() -> None:
-    one, two = (
-        next_batch(pool_of(50), vectors_of(50), vectors_of(5, 9), 10, SHARES, np.random.default_rng(3)) for _ in "ab"
-    )
-    pd.testing.assert_frame_equal(one, two)
+    assert batch["image_id"].is_unique
+    expected = {"random": 20} if name == "random" else {name: 16, "random": 4}
+    assert Counter(batch["reason"]) == expected
+    assert "random" in set(batch["reason"][:5])
+    pd.testing.assert_frame_equal(batch, batch_of(100, 20, replace(RECIPE, strategy=name)))
 
 
 def test_the_random_part_is_uniform_over_the_pool() -> None:
     counts: Counter[str] = Counter()
     for seed in range(300):
-        batch = next_batch(pool_of(10), vectors_of(10), NOTHING, 5, SHARES, np.random.default_rng(seed))
+        batch = batch_of(10, 5, seed=seed)
         counts.update(batch[batch["reason"] == "random"]["image_id"])
     assert sum(counts.values()) == 300
     assert min(counts[f"i{place}"] for place in range(10)) > 12
     assert max(counts.values()) < 55
 
 
+def test_less_trust_draws_more_at_random() -> None:
+    half = batch_of(100, 20, replace(RECIPE, trust=0.5))
+    assert Counter(half["reason"]) == {"default": 8, "random": 12}
+    assert Counter(batch_of(100, 20, replace(RECIPE, trust=0.0))["reason"]) == {"random": 20}
+
+
 @pytest.mark.parametrize(
     ("pool", "groups", "size", "taken"), [(3, 3, 8, 3), (12, 4, 8, 4), (0, None, 8, 0), (1, 1, 1, 1)]
 )
 def test_small_pools_and_duplicates(pool: int, groups: int | None, size: int, taken: int) -> None:
-    table, vectors = pool_of(pool, groups), vectors_of(pool)
-    batch = next_batch(table, vectors, NOTHING, size, SHARES, np.random.default_rng(0))
-    start = cold_start(vectors, list(table["image_id"]), list(table["duplicate_group"]), size, np.random.default_rng(0))
+    table, facts = table_of(pool, groups), pool_of(pool)
+    batch = next_batch(table, facts, Budget(size, 0.0), RECIPE, np.random.default_rng(0))
+    names = list(table["image_id"]), list(table["duplicate_group"])
+    start = cold_start(facts.vectors, *names, size, np.random.default_rng(0))
     for chosen in (batch, start):
         assert len(chosen) == taken
         groups_of = dict(zip(table["image_id"], table["duplicate_group"], strict=True))
         assert len({groups_of[image_id] for image_id in chosen["image_id"]}) == taken
+
+
+def test_the_same_picture_is_asked_about_once_and_not_when_it_is_labelled() -> None:
+    facts = pool_of(12)
+    copies = np.repeat(facts.vectors[:4], 3, axis=0)
+    facts = replace(facts, vectors=copies, labelled=copies[:1])
+    batch = next_batch(table_of(12), facts, Budget(12, 0.0), replace(RECIPE, random=0.1), np.random.default_rng(0))
+    rows = [int(name[1:]) for name in batch[batch["reason"] == "default"]["image_id"]]
+    assert not {0, 1, 2} & set(rows)
+    assert len({row // 3 for row in rows}) == len(rows)
+
+
+def test_minutes_cut_the_batch_by_expected_seconds() -> None:
+    facts = replace(pool_of(50), costs=np.full(50, 90.0))
+    cut = next_batch(table_of(50), facts, Budget(30, 15.0), RECIPE, np.random.default_rng(0))
+    assert len(cut) == 10
+    assert (cut["reason"] == "random").sum() == 2
+    one = next_batch(table_of(50), facts, Budget(30, 0.1), RECIPE, np.random.default_rng(0))
+    assert len(one) == 1
+
+
+def test_without_a_model_the_batch_says_so_by_empty_scores() -> None:
+    batch = next_batch(table_of(30), without_model(pool_of(30)), Budget(5, 0.0), RECIPE, np.random.default_rng(0))
+    assert len(batch) == 5
+    assert batch["uncertainty"].isna().all()
+
+
+def test_an_unknown_strategy_lists_the_known_ones() -> None:
+    with pytest.raises(InputError, match="'luck'; known: default, random, uncertainty_top, k_center, badge"):
+        batch_of(5, 2, replace(RECIPE, strategy="luck"))
+
+
+@pytest.mark.parametrize(
+    ("budget", "recipe"),
+    [
+        (Budget(0, 0.0), RECIPE),
+        (Budget(3, -1.0), RECIPE),
+        (Budget(3, 0.0), replace(RECIPE, random=0.05)),
+        (Budget(3, 0.0), replace(RECIPE, random=1.2)),
+        (Budget(3, 0.0), replace(RECIPE, near_duplicate=0.0)),
+        (Budget(3, 0.0), replace(RECIPE, taste=replace(TASTE, candidates=0))),
+        (Budget(3, 0.0), replace(RECIPE, taste=replace(TASTE, stratified=1.5))),
+    ],
+    ids=str,
+)
+def test_wrong_numbers_are_one_line(budget: Budget, recipe: Recipe) -> None:
+    with pytest.raises(InputError, match="select"):
+        next_batch(table_of(9), pool_of(9), budget, recipe, np.random.default_rng(0))
 
 
 def test_a_cold_start_covers_every_cluster_by_its_middle() -> None:
@@ -122,3 +133,4 @@ def test_a_cold_start_of_equal_images_takes_different_ones() -> None:
     batch = cold_start(np.ones((6, 4), np.float32), names, names, 4, np.random.default_rng(0))
     assert batch["image_id"].nunique() == 4
     assert (batch["reason"] == "random").sum() == 1
+    assert cold_start(unit_vectors(0), [], [], 4, np.random.default_rng(0)).empty

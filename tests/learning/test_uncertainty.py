@@ -5,7 +5,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import entropy as scipy_entropy
 
-from datalab.learning.uncertainty import Map, entropy, focus, image_score, mutual_information
+from datalab.learning.uncertainty import (
+    Map,
+    boundary_focused,
+    committee_votes,
+    entropy,
+    expected_wrong_pixels,
+    fit_temperature,
+    focus,
+    image_score,
+    least_confidence,
+    margin,
+    mutual_information,
+    objects_in,
+    per_region,
+    tempered,
+    top_share,
+    view_disagreement,
+)
 
 
 def committee(seed: int, members: int = 3, classes: int = 4) -> Map:
@@ -59,3 +76,54 @@ def test_a_small_unsure_object_beats_a_faint_doubt_everywhere() -> None:
 
 def test_a_window_larger_than_the_map_is_cut() -> None:
     assert image_score(np.full((3, 4), 0.2, np.float32), np.ones((3, 4), np.float32), 50, 0.01) == pytest.approx(0.2)
+
+
+def test_margin_and_least_confidence_are_those_of_the_definition() -> None:
+    p = of(0.5, 0.3, 0.2)
+    assert margin(p).item() == pytest.approx(0.8)
+    assert least_confidence(p).item() == pytest.approx(0.75)
+    assert margin(of(1.0)).item() == 0
+    assert expected_wrong_pixels(p) == pytest.approx(0.5)
+
+
+def test_votes_count_heads_not_how_sure_they_are() -> None:
+    split = np.stack([of(0.51, 0.49), of(0.49, 0.51)])
+    assert committee_votes(split).item() == pytest.approx(1)
+    assert mutual_information(split).item() < 0.001
+
+
+def test_views_disagree_where_the_mirrored_image_gets_another_answer_and_heads_do_not_count() -> None:
+    heads = np.stack([of(1, 0), of(0, 1), of(1, 0), of(0, 1)])
+    assert view_disagreement(heads, 2).item() == pytest.approx(0, abs=1e-6)
+    views = np.stack([of(1, 0), of(1, 0), of(0, 1), of(0, 1)])
+    assert view_disagreement(views, 2).item() == pytest.approx(1)
+    assert view_disagreement(views, 1).item() == 0
+
+
+def test_boundary_focus_is_zero_away_from_a_change_of_class() -> None:
+    mean = np.full((2, 5, 9), 0.4, dtype=np.float32)
+    mean[0, :, :4] = 0.6
+    mean[1] = 1 - mean[0]
+    found = boundary_focused(mean, band=0)
+    assert np.flatnonzero(found[2]).tolist() == [3]
+    assert np.flatnonzero(boundary_focused(mean, band=1)[2]).tolist() == [2, 3, 4]
+
+
+def test_temperature_undoes_overconfidence() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.array([0.7, 0.2, 0.1], dtype=np.float32)
+    labels = rng.choice(3, size=4000, p=truth / truth.sum())
+    sharp = tempered(np.tile(truth, (2, 4000, 1)), 0.5, axis=-1)
+    assert fit_temperature(sharp, labels) == pytest.approx(2, abs=0.15)
+    assert fit_temperature(sharp[:, :0], labels[:0]) == 1.0
+    np.testing.assert_allclose(tempered(sharp, 2.0, axis=-1)[0, 0], truth, atol=1e-5)
+
+
+def test_reductions_by_hand() -> None:
+    values = np.array([[0.9, 0.9, 0, 0], [0, 0, 0, 0.4]], dtype=np.float32)
+    predicted = np.array([[1, 1, 0, 0], [0, 0, 2, 2]])
+    assert top_share(values, 0.25) == pytest.approx(0.9)
+    assert per_region(values, predicted, least=1) == pytest.approx(0.9)
+    assert per_region(values, predicted, least=3) == pytest.approx(values.mean())
+    assert per_region(values, predicted * 0, least=1) == pytest.approx(values.mean())
+    assert (objects_in(predicted, 1), objects_in(predicted, 3)) == (2, 0)

@@ -5,14 +5,16 @@ import numpy as np
 import pytest
 
 from datalab.adapters.files import read_label_map, read_table
-from datalab.adapters.segmenter import Prediction
 from datalab.errors import InputError
-from datalab.stages.score import Inputs, Params, run, score_of
-from datalab.tables import SCORES
+from datalab.learning.evidence import MEASURES, REDUCTIONS
+from datalab.stages.score import Inputs, Outputs, Params, run
+from datalab.tables import CLASS_SCORES, EVIDENCE, SCORES
 from datalab.workspace import Workspace
 from tests.stages.blob_workspace import image_ids, label
 
-PARAMS = Params(measure="mutual_information", flip=True, band=2, elsewhere=0.3, window=5, top=0.05)
+PARAMS = Params(
+    measure="mutual_information", reduce="top_windows", flip=True, band=2, elsewhere=0.3, window=5, top=0.05
+)
 
 
 def inputs_of(workspace: Workspace) -> Inputs:
@@ -26,8 +28,15 @@ def inputs_of(workspace: Workspace) -> Inputs:
     )
 
 
+def outputs_in(folder: Path) -> Outputs:
+    return Outputs(folder / "scores.parquet", folder / "classes.parquet", folder / "maps", folder / "predictions")
+
+
+PAIRS = [*((one, "top_share") for one in MEASURES), *(("entropy", one) for one in REDUCTIONS)]
+
+
 def test_every_image_is_predicted_and_only_the_pool_is_scored(trained: Workspace, tmp_path: Path) -> None:
-    run(inputs_of(trained), tmp_path / "scores.parquet", tmp_path / "predictions", PARAMS)
+    run(inputs_of(trained), outputs_in(tmp_path), PARAMS)
     assert sorted(path.stem for path in (tmp_path / "predictions").iterdir()) == image_ids(40)
     scores = read_table(tmp_path / "scores.parquet", SCORES)
     assert list(scores["image_id"]) == image_ids(38)[26:]
@@ -45,27 +54,33 @@ def test_an_empty_pool_gives_an_empty_table_with_its_types(
 ) -> None:
     label(blobs, image_ids(24))
     inputs = replace(inputs_of(blobs), model=trained.model)
-    run(inputs, tmp_path / "scores.parquet", tmp_path / "predictions", PARAMS)
+    run(inputs, outputs_in(tmp_path), PARAMS)
     scores = read_table(tmp_path / "scores.parquet", SCORES)
     assert scores.empty
     assert scores["uncertainty"].dtype == np.float64
 
 
-def test_an_unknown_measure_lists_the_known_ones(trained: Workspace, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="known: mutual_information, entropy"):
-        run(inputs_of(trained), tmp_path / "s.parquet", tmp_path / "p", replace(PARAMS, measure="luck"))
+@pytest.mark.parametrize(("name", "value"), [("measure", "luck"), ("reduce", "worst")])
+def test_an_unknown_name_lists_the_known_ones(trained: Workspace, tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(InputError, match=f"score.{name} is '{value}'; known: "):
+        run(inputs_of(trained), outputs_in(tmp_path), replace(PARAMS, **{name: value}))  # type: ignore[arg-type]
 
 
-def test_disagreement_scores_higher_than_agreement_and_nan_is_refused() -> None:
-    def prediction(*objects: float) -> Prediction:
-        share = np.array(objects, dtype=np.float32)[:, None, None] * np.ones((8, 8), dtype=np.float32)
-        return Prediction(np.stack([1 - share, share], axis=1), np.zeros((16, 16), dtype=np.uint8))
-
-    assert score_of(prediction(0.9, 0.2), PARAMS) > score_of(prediction(0.6, 0.6), PARAMS)
-    entropy = replace(PARAMS, measure="entropy")
-    assert score_of(prediction(0.5, 0.5), entropy) > score_of(prediction(0.95, 0.95), entropy)
-    with pytest.raises(InputError, match="not finite"):
-        score_of(prediction(float("nan"), 0.5), PARAMS)
+@pytest.mark.parametrize(("measure", "reduce"), PAIRS)
+def test_every_measure_and_reduction_scores_the_pool(
+    trained: Workspace, tmp_path: Path, measure: str, reduce: str
+) -> None:
+    run(inputs_of(trained), outputs_in(tmp_path), replace(PARAMS, measure=measure, reduce=reduce))
+    scores = read_table(tmp_path / "scores.parquet", (*SCORES, *EVIDENCE))
+    assert scores["uncertainty"].between(0, 1).all()
+    assert scores["uncertainty"].nunique() > 1
+    assert scores["margin"].between(0, 1).all()
+    assert scores["wrong_pixels"].between(0, 1).all()
+    by_class = read_table(tmp_path / "classes.parquet", CLASS_SCORES)
+    assert by_class["label"].tolist() == ["background", "disc", "square"] * len(scores)
+    assert (by_class.loc[by_class["label"] == "background", "score"] == 0).all()
+    assert by_class.groupby("image_id")["residual"].sum().abs().max() < 1e-5
+    assert sorted(path.stem for path in (tmp_path / "maps").iterdir()) == list(scores["image_id"])
 
 
 def test_an_interrupted_run_leaves_the_old_predictions(trained: Workspace, tmp_path: Path) -> None:
@@ -74,6 +89,6 @@ def test_an_interrupted_run_leaves_the_old_predictions(trained: Workspace, tmp_p
     (old / "kept.png").write_bytes(b"old")
     missing = replace(inputs_of(trained), embeddings=tmp_path)
     with pytest.raises(InputError, match="run dvc repro embed"):
-        run(missing, tmp_path / "scores.parquet", old, PARAMS)
+        run(missing, outputs_in(tmp_path), PARAMS)
     assert [path.name for path in old.iterdir()] == ["kept.png"]
     assert not (tmp_path / "scores.parquet").exists()

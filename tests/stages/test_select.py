@@ -8,22 +8,62 @@ import pytest
 
 from datalab.adapters.files import read_table, write_table
 from datalab.errors import InputError
+from datalab.learning.selection import STRATEGIES
 from datalab.stages.select import Inputs, Params, run
-from datalab.tables import CATALOG, NEXT_BATCH, RATINGS, REVIEWS, SCORES, empty
+from datalab.tables import (
+    BATCH,
+    CATALOG,
+    CLASS_SCORES,
+    EVIDENCE,
+    LABEL_ERRORS,
+    NEXT_BATCH,
+    RATINGS,
+    REVIEWS,
+    SCORES,
+    empty,
+)
 from datalab.workspace import Workspace
 from tests.quality.test_reviews import said
 from tests.stages.blob_workspace import image_ids
 
-PARAMS = Params(seed=0, images=5, diversity=0.2, random=0.2, candidates=4)
+PARAMS = Params(
+    seed=0,
+    strategy="default",
+    images=5,
+    minutes=0.0,
+    random=0.2,
+    candidates=4,
+    stratified=0.66,
+    cost_power=0.5,
+    near_duplicate=1.0,
+)
 
 
 @pytest.fixture
 def inputs(blobs: Workspace) -> Inputs:
     pool = image_ids(22)[12:]
-    rows = [(image_id, place / 10, 0.1) for place, image_id in enumerate(pool)]
-    write_table(blobs.scores, pd.DataFrame(rows, columns=list(SCORES)))
+    rows = [(image_id, place / 10, 0.1, 1 - place / 10, 0.1, place % 3) for place, image_id in enumerate(pool)]
+    write_table(blobs.scores, pd.DataFrame(rows, columns=[*SCORES, *EVIDENCE]))
+    labels = ("background", "disc", "square")
+    by_class = [
+        (image_id, label, float(one > 0) * place / 10, (one - 1) * place / 10)
+        for place, image_id in enumerate(pool)
+        for one, label in enumerate(labels)
+    ]
+    write_table(blobs.data / "class_scores.parquet", pd.DataFrame(by_class, columns=list(CLASS_SCORES)))
+    write_table(blobs.data / "label_errors.parquet", empty(LABEL_ERRORS))
     write_table(blobs.reviews, empty(REVIEWS))
-    return Inputs(blobs.scores, blobs.catalog, blobs.embeddings, blobs.ratings, blobs.reviews)
+    return Inputs(
+        blobs.scores,
+        blobs.data / "class_scores.parquet",
+        blobs.catalog,
+        blobs.embeddings,
+        blobs.ratings,
+        blobs.reviews,
+        blobs.regions,
+        blobs.rounds,
+        blobs.data / "label_errors.parquet",
+    )
 
 
 def chosen(inputs: Inputs, out: Path, params: Params = PARAMS) -> pd.DataFrame:
@@ -33,7 +73,7 @@ def chosen(inputs: Inputs, out: Path, params: Params = PARAMS) -> pd.DataFrame:
 
 def test_a_batch_comes_from_the_pool_with_all_reasons(inputs: Inputs, tmp_path: Path) -> None:
     batch = chosen(inputs, tmp_path / "next.parquet")
-    assert Counter(batch["reason"]) == {"uncertainty": 3, "diversity": 1, "random": 1}
+    assert Counter(batch["reason"]) == {"default": 4, "random": 1}
     assert set(batch["image_id"]) <= set(image_ids(22)[12:])
     assert batch["image_id"].is_unique
     again = chosen(inputs, tmp_path / "again.parquet")
@@ -56,7 +96,8 @@ def test_what_a_reviewer_left_out_is_not_asked_about(inputs: Inputs, tmp_path: P
 
 
 def test_an_empty_pool_gives_an_empty_table_with_its_types(inputs: Inputs, tmp_path: Path) -> None:
-    write_table(inputs.scores, empty(SCORES))
+    write_table(inputs.scores, empty((*SCORES, *EVIDENCE)))
+    write_table(inputs.class_scores, empty(CLASS_SCORES))
     batch = chosen(inputs, tmp_path / "next.parquet")
     assert batch.empty
     assert batch["rank"].dtype == np.int64
@@ -67,8 +108,39 @@ def test_nothing_labelled_still_chooses(inputs: Inputs, tmp_path: Path) -> None:
     assert len(chosen(inputs, tmp_path / "next.parquet", replace(PARAMS, images=50))) == 10
 
 
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_one_word_changes_the_strategy(inputs: Inputs, tmp_path: Path, name: str) -> None:
+    batch = chosen(inputs, tmp_path / "next.parquet", replace(PARAMS, strategy=name))
+    assert len(batch) == 5
+    assert set(batch["reason"]) == {name, "random"}
+
+
+def test_embeddings_of_another_model_are_refused(inputs: Inputs, tmp_path: Path) -> None:
+    path = inputs.embeddings / f"{image_ids(22)[15]}.npy"
+    np.save(path, np.ones((3, 4, 4), dtype=np.float16))
+    with pytest.raises(InputError, match="of different models; run dvc repro embed"):
+        run(inputs, tmp_path / "next.parquet", PARAMS)
+    for image_id in image_ids(22)[12:]:
+        np.save(inputs.embeddings / f"{image_id}.npy", np.ones((3, 4, 4), dtype=np.float16))
+    with pytest.raises(InputError, match="of different models; run dvc repro embed"):
+        run(inputs, tmp_path / "next.parquet", PARAMS)
+
+
+def test_rounds_in_which_choosing_found_nothing_shrink_the_chosen_part(inputs: Inputs, tmp_path: Path) -> None:
+    rated = image_ids(12)
+    rows = [(image_id, "model", "", "", 0, 0, 9, 9, 0.2) for image_id in rated]
+    wrong = pd.DataFrame(rows, columns=list(LABEL_ERRORS))
+    write_table(inputs.label_errors, wrong)
+    for number, ids in (("0001", rated[:6]), ("0002", rated[6:])):
+        batch = [(key, "batch", 1, place, ("default", "random")[place % 2]) for place, key in enumerate(ids)]
+        write_table(inputs.rounds / number / "batch.parquet", pd.DataFrame(batch, columns=list(BATCH)))
+    assert Counter(chosen(inputs, tmp_path / "next.parquet")["reason"]) == {"default": 2, "random": 3}
+    write_table(inputs.label_errors, wrong.assign(score=[0.9, 0.1] * 6))
+    assert Counter(chosen(inputs, tmp_path / "next.parquet")["reason"]) == {"default": 4, "random": 1}
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"images": 0}, {"candidates": 0}, {"random": -0.1}, {"random": 0.7, "diversity": 0.5}], ids=str
+    "wrong", [{"images": 0}, {"candidates": 0}, {"random": -0.1}, {"strategy": "luck"}, {"minutes": -1.0}], ids=str
 )
 def test_wrong_numbers_are_one_line(inputs: Inputs, tmp_path: Path, wrong: dict[str, int | float]) -> None:
     with pytest.raises(InputError, match="select"):

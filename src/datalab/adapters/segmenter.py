@@ -31,6 +31,8 @@ class Segmenter:
     class_names: tuple[str, ...]
     longest_side: int
     """Working size in pixels."""
+    temperature: float = 1.0
+    """Divides the logits, so that the committee is as sure as it is right; fitted on the validation images."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def save_segmenter(path: Path, segmenter: Segmenter) -> None:
         "classes": dict(zip(segmenter.class_names, segmenter.class_ids, strict=True)),
         "longest_side": segmenter.longest_side,
         "network": asdict(segmenter.network.size),
+        "temperature": segmenter.temperature,
     }
     tensors = {name: tensor.contiguous() for name, tensor in segmenter.network.state_dict().items()}
     # one key only: safetensors writes several in an order that changes from run to run
@@ -92,7 +95,9 @@ def load_segmenter(path: Path) -> Segmenter:
     network = SegmenterNetwork(NetworkSize(**meaning["network"]))
     network.load_state_dict(weights)
     classes: dict[str, int] = meaning["classes"]
-    return Segmenter(network.eval(), tuple(classes.values()), tuple(classes), meaning["longest_side"])
+    names, ids = tuple(classes), tuple(classes.values())
+    # models written before there was a temperature have none
+    return Segmenter(network.eval(), ids, names, meaning["longest_side"], meaning.get("temperature", 1.0))
 
 
 @contextmanager

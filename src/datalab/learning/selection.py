@@ -1,92 +1,114 @@
-"""Which images people should look at next. Vectors are float32 (N, D), L2-normed, one row per image.
+"""Which images people should look at next: the batch with its control, its budget and its caution.
 
 Every batch carries a uniform random part: it is the control that shows whether choosing helps, the only unbiased sample
 among the labelled images, and a protection where the model is sure and wrong. It is drawn before anything else is.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.cluster import KMeans
-from sklearn.neighbors import NearestNeighbors
 
+from datalab.errors import InputError
+from datalab.learning.cover import Indices, Vectors, blocks
+from datalab.learning.default_strategy import default
+from datalab.learning.strategies import (
+    Floats,
+    Pool,
+    Strategy,
+    Taste,
+    badge,
+    cluster_margin,
+    k_center_cover,
+    random,
+    typicality,
+    uncertainty_top,
+)
+from datalab.learning.typical import typical_rows
 from datalab.tables import NEXT_BATCH, empty
 
-Vectors = npt.NDArray[np.float32]
-Indices = npt.NDArray[np.intp]
+STRATEGIES: dict[str, Strategy] = {
+    "default": default,
+    "random": random,
+    "uncertainty_top": uncertainty_top,
+    "k_center": k_center_cover,
+    "badge": badge,
+    "cluster_margin": cluster_margin,
+    "typicality": typicality,
+}
+"""What `select.strategy` may say."""
+LEAST_RANDOM = 0.1
+"""Fewer cannot show whether choosing pays."""
 COLD_START_RANDOM = 0.2
-TYPICAL_NEIGHBOURS = 8
 
 
 @dataclass(frozen=True)
-class Shares:
-    """What a batch is made of; what is left of 1 goes to uncertainty."""
+class Budget:
+    """How much may be asked of people."""
 
-    diversity: float
+    images: int
+    """At most this many."""
+    minutes: float
+    """At most this many minutes of one person's time, by the pool's expected costs; 0: no such limit."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a batch is put together."""
+
+    strategy: str
     random: float
-    candidates: int
-    """The uncertain part is chosen among this many times its size of the highest scores, at most half of the pool: in a
-    small pool nearly every image would be a candidate, and only diversity would choose."""
+    """The control's share, LEAST_RANDOM to 1."""
+    trust: float
+    """How much of the chosen share is really chosen, 0 to 1, by `caution.trust`; the rest is drawn at random."""
+    near_duplicate: float
+    """Cosine of two image vectors from which on the images count as the same; 1 only joins equal vectors."""
+    taste: Taste
 
 
-def k_center(vectors: Vectors, count: int, covered: Vectors) -> Indices:
-    """Greedy k-center: `count` rows of `vectors` (N, D), each the farthest from `covered` (L, D) and those before it.
-
-    With nothing covered the row nearest to the mean comes first. Equal distances: the lowest index. O(N * count * D)
-    time and O(N) memory. Stops at N rows. Gonzalez 1985: the radius is at most twice the best possible.
-    """
-    picked: list[int] = []
-    nearest: npt.NDArray[np.float32] = np.full(len(vectors), np.inf, dtype=np.float32)
-    for row in covered:
-        nearest = np.minimum(nearest, _squared_distances(vectors, row))
-    for _ in range(min(count, len(vectors))):
-        if np.isinf(nearest).all():
-            place = int(_squared_distances(vectors, vectors.mean(axis=0)).argmin())
-        else:
-            place = int(nearest.argmax())
-        picked.append(place)
-        nearest = np.minimum(nearest, _squared_distances(vectors, vectors[place]))
-        nearest[picked] = -1.0
-    return np.asarray(picked, dtype=np.intp)
+def strategy_named(name: str) -> Strategy:
+    """The strategy of that name; InputError that lists the known ones."""
+    if name not in STRATEGIES:
+        raise InputError(f"select.strategy is {name!r}; known: {', '.join(STRATEGIES)}")
+    return STRATEGIES[name]
 
 
 def next_batch(
-    pool: pd.DataFrame, vectors: Vectors, labelled: Vectors, size: int, shares: Shares, rng: np.random.Generator
+    pool: pd.DataFrame, facts: Pool, budget: Budget, recipe: Recipe, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Table NEXT_BATCH of at most `size` images of the pool, at most one per duplicate group.
+    """Table NEXT_BATCH: at most one image per duplicate group, none that looks the same as a labelled one.
 
     Args:
-        pool: image_id, duplicate_group, uncertainty (finite; larger = less sure), one row per row of `vectors`.
-        vectors: (N, D) of the pool.
-        labelled: (L, D) of the images that have labels; (0, D) where none has.
-        size: How many are wanted; a smaller pool is taken whole.
-        shares: What the batch is made of.
-        rng: Draws the random part and the representative of a duplicate group.
+        pool: image_id, duplicate_group, one row per row of `facts`.
+        facts: What the strategies get to see.
+        budget: How many are wanted; a smaller pool is taken whole.
+        recipe: Which strategy, and how large the random part is.
+        rng: Draws the random part, the representative of a duplicate group, and for the strategy.
 
     Returns:
-        The parts are spread evenly over the ranks, so that any first stretch of the batch holds all of them.
+        The parts are spread evenly over the ranks, so that any first stretch of the batch holds both. `reason` is the
+        strategy's name or "random"; `uncertainty` is NaN where there is no model.
+
+    Raises:
+        InputError: the strategy is unknown or needs what is not there; a share is out of range.
     """
+    choose = strategy_named(recipe.strategy)
+    _check(budget, recipe)
     kept = _one_per_group(list(pool["duplicate_group"]), rng)
-    wanted = min(size, len(kept))
+    kept = kept[_unlike(facts.vectors[kept], facts.labelled, recipe.near_duplicate)]
+    wanted = min(budget.images, len(kept))
     if wanted == 0:
         return empty(NEXT_BATCH)
-    scores = pool["uncertainty"].to_numpy(dtype=np.float64)
-    control = rng.permutation(kept)[: _ceil(shares.random * wanted)]
-    diverse_count = min(round(shares.diversity * wanted), wanted - len(control))
-    unsure_count = wanted - len(control) - diverse_count
-
+    control = rng.permutation(kept)[: min(wanted, _ceil(_random_share(recipe) * wanted))]
     rest = np.setdiff1d(kept, control)
-    many = min(shares.candidates * unsure_count, max(unsure_count, len(rest) // 2))
-    candidates = rest[np.argsort(-scores[rest], kind="stable")][:many]
-    unsure = candidates[k_center(vectors[candidates], unsure_count, np.vstack([labelled, vectors[control]]))]
-    rest = np.setdiff1d(rest, unsure)
-    taken = np.vstack([labelled, vectors[control], vectors[unsure]])
-    diverse = rest[k_center(vectors[rest], diverse_count, taken)]
-    chosen = _interleave({"uncertainty": unsure, "diversity": diverse, "random": control})
-    rows = [(pool["image_id"].iloc[place], rank, why, scores[place]) for rank, (place, why) in enumerate(chosen)]
+    chosen = _chosen(facts, control, rest, wanted - len(control), recipe, choose, rng)
+    parts = {"random": control} if recipe.strategy == "random" else {recipe.strategy: chosen, "random": control}
+    order = _within(_interleave(parts), facts.costs, budget.minutes)
+    scores = np.full(len(pool), np.nan) if facts.scores is None else facts.scores
+    rows = [(pool["image_id"].iloc[place], rank, why, scores[place]) for rank, (place, why) in enumerate(order)]
     return pd.DataFrame(rows, columns=list(NEXT_BATCH))
 
 
@@ -95,10 +117,8 @@ def cold_start(
 ) -> pd.DataFrame:
     """The first batch, without a model: the typical image of each of k clusters, and a fifth at random.
 
-    Typical = in the densest place of its cluster, which avoids the outliers that k-center starts with (TypiClust:
-    Hacohen, Dekel, Weinshall 2022). `vectors` (N, D), `image_ids` and `groups` (duplicate groups) go together. Returns
-    image_id, rank, reason ("cold_start" or "random"), at most `size` rows and one per group; a smaller pool is taken
-    whole.
+    `vectors` (N, D), `image_ids` and `groups` (duplicate groups) go together. Returns image_id, rank, reason
+    ("cold_start" or "random"), at most `size` rows and one per group; a smaller pool is taken whole.
     """
     columns = ["image_id", "rank", "reason"]
     kept = _one_per_group(groups, rng)
@@ -107,31 +127,79 @@ def cold_start(
         return empty(tuple(columns))
     control = rng.permutation(kept)[: _ceil(COLD_START_RANDOM * wanted)]
     rest = np.setdiff1d(kept, control)
-    typical = rest[_typical(vectors[rest], wanted - len(control), rng)]
+    typical = rest[typical_rows(vectors[rest], wanted - len(control), vectors[:0], rng)]
     chosen = _interleave({"cold_start": typical, "random": control})
     rows = [(image_ids[place], rank, why) for rank, (place, why) in enumerate(chosen)]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _typical(vectors: Vectors, count: int, rng: np.random.Generator) -> Indices:
-    """The row of each of `count` k-means clusters that is nearest to its neighbours, large clusters first."""
-    if count <= 0:
-        return np.empty(0, dtype=np.intp)
-    if len(np.unique(vectors, axis=0)) <= count:
-        return k_center(vectors, count, vectors[:0])
-    seed = int(rng.integers(2**31))
-    clusters = KMeans(count, n_init=3, random_state=seed).fit_predict(vectors)
-    sizes = np.bincount(clusters, minlength=count)
-    return np.asarray(
-        [_densest(vectors, np.flatnonzero(clusters == cluster)) for cluster in np.argsort(-sizes, kind="stable")],
-        dtype=np.intp,
+def part_of(facts: Pool, rows: Indices, taken: Vectors) -> Pool:
+    """The same facts about `rows` alone, with the vectors `taken` (T, D) counted as labelled."""
+
+    def of(values: Floats | None) -> Floats | None:
+        return None if values is None else values[rows]
+
+    return replace(
+        facts,
+        vectors=facts.vectors[rows],
+        labelled=np.concatenate([facts.labelled, taken]) if len(facts.labelled) else taken,
+        scores=of(facts.scores),
+        margins=of(facts.margins),
+        class_scores=of(facts.class_scores),
+        residuals=of(facts.residuals),
+        costs=facts.costs[rows],
     )
 
 
-def _densest(vectors: Vectors, members: Indices) -> int:
-    near = NearestNeighbors(n_neighbors=min(TYPICAL_NEIGHBOURS + 1, len(members))).fit(vectors[members])
-    distances, _ = near.kneighbors(vectors[members])
-    return int(members[distances.mean(axis=1).argmin()])
+def _chosen(
+    facts: Pool,
+    control: Indices,
+    rest: Indices,
+    count: int,
+    recipe: Recipe,
+    choose: Callable[..., Indices],
+    rng: np.random.Generator,
+) -> Indices:
+    """`count` of `rest` by the strategy, none that looks the same as another: those are asked for again."""
+    picked: Indices = np.empty(0, dtype=np.intp)
+    while len(picked) < count and len(rest):
+        taken = facts.vectors[np.concatenate([control, picked])]
+        part = part_of(facts, rest, taken)
+        fresh = rest[choose(part, count - len(picked), recipe.taste, rng)]
+        kept = fresh[_different(facts.vectors[fresh], recipe.near_duplicate)]
+        picked = np.concatenate([picked, kept])
+        rest = np.setdiff1d(rest, fresh)
+        rest = rest[_unlike(facts.vectors[rest], facts.vectors[kept], recipe.near_duplicate)]
+    return picked
+
+
+def _random_share(recipe: Recipe) -> float:
+    return 1.0 if recipe.strategy == "random" else recipe.random + (1 - recipe.random) * (1 - recipe.trust)
+
+
+def _unlike(vectors: Vectors, others: Vectors, cosine: float) -> npt.NDArray[np.bool_]:
+    """(N,): no row of `others` (L, D) has this cosine with the row, or a higher one; a block at a time."""
+    if not len(others) or not len(vectors):
+        return np.ones(len(vectors), dtype=bool)
+    limit = cosine - 1e-6
+    return np.concatenate([(block @ others.T).max(axis=1) < limit for _, block in blocks(vectors, 4096)])
+
+
+def _different(vectors: Vectors, cosine: float) -> npt.NDArray[np.bool_]:
+    """(N,): no earlier row that is kept looks the same."""
+    near = vectors @ vectors.T >= cosine - 1e-6
+    kept = np.zeros(len(vectors), dtype=bool)
+    for row in range(len(vectors)):
+        kept[row] = not (near[row] & kept).any()
+    return kept
+
+
+def _within(order: list[tuple[int, str]], costs: Floats, minutes: float) -> list[tuple[int, str]]:
+    """The first stretch that fits into the minutes, at least one image; all of it where there is no limit."""
+    if not minutes:
+        return order
+    spent = np.cumsum([costs[row] for row, _ in order])
+    return order[: max(1, int((spent <= 60 * minutes).sum()))]
 
 
 def _one_per_group(groups: list[str], rng: np.random.Generator) -> Indices:
@@ -151,12 +219,20 @@ def _interleave(parts: dict[str, Indices]) -> list[tuple[int, str]]:
     return [(row, reason) for _, _, row, reason in sorted(placed)]
 
 
-def _squared_distances(vectors: Vectors, row: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Squared distance (N,) of every row to one, as |a|^2 + |b|^2 - 2ab: one pass, no (N, D) copy."""
-    lengths = np.einsum("nd,nd->n", vectors, vectors)
-    return np.asarray(np.maximum(lengths + row @ row - 2 * (vectors @ row), 0), dtype=np.float32)
-
-
 def _ceil(value: float) -> int:
     """Rounded up, so that a share is never undercut; a hair of slack for binary fractions."""
     return math.ceil(value - 1e-9)
+
+
+def _check(budget: Budget, recipe: Recipe) -> None:
+    if budget.images < 1 or budget.minutes < 0:
+        raise InputError(
+            f"select.images must be 1 or more and minutes 0 or more, got {budget.images}, {budget.minutes}"
+        )
+    if not LEAST_RANDOM <= recipe.random <= 1:
+        raise InputError(f"select.random must be {LEAST_RANDOM} to 1: it is the control, got {recipe.random}")
+    if not 0 <= recipe.trust <= 1 or not 0 < recipe.near_duplicate <= 1:
+        raise InputError("select.near_duplicate must be above 0 and at most 1, and trust within 0 and 1")
+    taste = recipe.taste
+    if taste.candidates < 1 or not 0 <= taste.stratified <= 1 or not 0 <= taste.cost_power <= 1:
+        raise InputError("select.candidates must be 1 or more, select.stratified and select.cost_power within 0 and 1")

@@ -9,14 +9,15 @@ import pandas as pd
 from tqdm import tqdm
 
 from datalab.adapters.files import fresh_folder, read_table, write_label_map, write_table
-from datalab.adapters.segmenter import Prediction, load_segmenter, predict
+from datalab.adapters.segmenter import load_segmenter, predict
 from datalab.adapters.segmenter_samples import read_sample
 from datalab.config import load_params
-from datalab.errors import InputError, one_line_errors
-from datalab.learning.uncertainty import entropy, focus, image_score, mutual_information
-from datalab.tables import CATALOG, GOLD, RATINGS, SCORES
+from datalab.errors import one_line_errors
+from datalab.learning.evidence import MEASURES, Evidence, Lens, check_lens, evidence_of
+from datalab.learning.uncertainty import tempered
+from datalab.tables import CATALOG, CLASS_SCORES, EVIDENCE, GOLD, RATINGS, SCORES
 
-MEASURES = ("mutual_information", "entropy")
+BACKGROUND = "background"
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,9 @@ class Params:
     """What counts as unsure."""
 
     measure: str
-    """"mutual_information" (what the committee disagrees about) or "entropy" (what it finds ambiguous together)."""
+    """One of datalab.learning.evidence.MEASURES."""
+    reduce: str
+    """One of datalab.learning.evidence.REDUCTIONS: how a map becomes a number."""
     flip: bool
     """Whether the mirrored image is asked as well; doubles members and time."""
     band: int
@@ -49,51 +52,74 @@ class Inputs:
     gold: Path
 
 
-def run(inputs: Inputs, scores: Path, predictions: Path, params: Params) -> None:
-    """Write `predictions`/<image_id>.png for every catalog image and table SCORES for the pool.
+@dataclass(frozen=True)
+class Outputs:
+    """What the stage writes."""
 
-    The pool is the catalog without images that were rated and without gold.
-    """
-    if params.measure not in MEASURES:
-        raise InputError(f"score.measure is {params.measure!r}; known: {', '.join(MEASURES)}")
+    scores: Path
+    """Tables SCORES and EVIDENCE in one."""
+    class_scores: Path
+    """Table CLASS_SCORES."""
+    maps: Path
+    """Folder of <image_id>.png of the pool: uncertainty 0 to 1 as 0 to 255, in pixels of the prediction."""
+    predictions: Path
+    """Folder of <image_id>.png of every catalog image: class ids."""
+
+
+def run(inputs: Inputs, out: Outputs, params: Params) -> None:
+    """Predict every catalog image and score the pool: the catalog without images that were rated and without gold."""
+    lens = Lens(params.measure, params.reduce, 2 if params.flip else 1, params.band, params.elsewhere, params.window,
+                params.top)  # fmt: skip
+    check_lens(lens)
     segmenter = load_segmenter(inputs.model)
     catalog = read_table(inputs.catalog, CATALOG)
     busy = {*read_table(inputs.ratings, RATINGS)["image_id"], *read_table(inputs.gold, GOLD)["image_id"]}
-    rows: list[tuple[str, float, float]] = []
-    with fresh_folder(predictions) as folder:
+    rows: list[tuple[str, Evidence, float]] = []
+    with fresh_folder(out.predictions) as folder, fresh_folder(out.maps) as maps:
         for image_id, file in tqdm(list(zip(catalog["image_id"], catalog["file"], strict=True)), desc="score"):
             sample = read_sample(inputs.images / file, inputs.embeddings / f"{image_id}.npy", segmenter.longest_side)
             prediction = predict(segmenter, sample, params.flip)
             write_label_map(folder / f"{image_id}.png", prediction.label_map)
             if image_id not in busy:
-                rows.append((image_id, score_of(prediction, params), float(np.mean(prediction.label_map > 0))))
-    write_table(scores, _table(rows))
+                members = tempered(prediction.members, segmenter.temperature)
+                evidence = evidence_of(members, lens)
+                unsure = MEASURES[lens.measure](members, lens)
+                write_label_map(maps / f"{image_id}.png", np.asarray(np.rint(unsure * 255), dtype=np.uint8))
+                rows.append((image_id, evidence, float(np.mean(prediction.label_map > 0))))
+    write_table(out.scores, _scores(rows))
+    write_table(out.class_scores, _class_scores(rows, segmenter.class_names))
 
 
-def score_of(prediction: Prediction, params: Params) -> float:
-    """The acquisition score of one image, in [0, 1]; larger = the model is less sure."""
-    mean = prediction.members.mean(axis=0)
-    unsure = mutual_information(prediction.members) if params.measure == "mutual_information" else entropy(mean)
-    score = image_score(unsure, focus(mean, params.band, params.elsewhere), params.window, params.top)
-    if not np.isfinite(score):
-        raise InputError("the model gives probabilities that are not finite; train again with a lower learning rate")
-    return score
+def _scores(rows: list[tuple[str, Evidence, float]]) -> pd.DataFrame:
+    """SCORES with EVIDENCE, with their dtypes even where the pool is empty."""
+    found = [
+        (image_id, one.uncertainty, foreground, one.margin, one.wrong_pixels, one.objects)
+        for image_id, one, foreground in rows
+    ]
+    columns = (*SCORES, *EVIDENCE)
+    kinds = dict.fromkeys(columns, "float64") | {"image_id": "str", "objects": "int64"}
+    return pd.DataFrame(found, columns=list(columns)).astype(kinds)
 
 
-def _table(rows: list[tuple[str, float, float]]) -> pd.DataFrame:
-    """Table SCORES with its dtypes even where the pool is empty."""
-    table = pd.DataFrame(rows, columns=list(SCORES))
-    return table.astype({"image_id": "str", "uncertainty": "float64", "predicted_foreground": "float64"})
+def _class_scores(rows: list[tuple[str, Evidence, float]], names: tuple[str, ...]) -> pd.DataFrame:
+    found = [
+        (image_id, name, score, residual)
+        for image_id, one, _ in rows
+        for name, score, residual in zip((BACKGROUND, *names[1:]), one.class_scores, one.residual, strict=True)
+    ]
+    kinds = {"image_id": "str", "label": "str", "score": "float64", "residual": "float64"}
+    return pd.DataFrame(found, columns=list(CLASS_SCORES)).astype(kinds)
 
 
 def main() -> None:
     """Command line of the stage; the paths are given in dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("model", "catalog", "images", "embeddings", "ratings", "gold", "scores", "predictions", "params"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    given = parser.parse_args()
-    inputs = Inputs(given.model, given.catalog, given.images, given.embeddings, given.ratings, given.gold)
-    run(inputs, given.scores, given.predictions, load_params(given.params, "score", Params))
+    reads, writes = tuple(Inputs.__annotations__), tuple(Outputs.__annotations__)
+    for name in (*reads, *writes, "params"):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True)
+    given = vars(parser.parse_args())
+    inputs, outputs = Inputs(**{name: given[name] for name in reads}), Outputs(**{name: given[name] for name in writes})
+    run(inputs, outputs, load_params(given["params"], "score", Params))
 
 
 if __name__ == "__main__":

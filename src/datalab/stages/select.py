@@ -5,28 +5,56 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from datalab.adapters.files import read_table, write_table
 from datalab.adapters.segmenter_samples import read_embedding
 from datalab.config import load_params
 from datalab.errors import InputError, one_line_errors
+from datalab.learning.caution import Gain, gain, trust
+from datalab.learning.costs import fit_costs
+from datalab.learning.cover import Vectors
 from datalab.learning.embeddings import image_vector
-from datalab.learning.selection import Shares, Vectors, next_batch
+from datalab.learning.selection import STRATEGIES, Budget, Recipe, next_batch, strategy_named
+from datalab.learning.strategies import Pool, Taste
 from datalab.quality.reviews import images_judged
-from datalab.tables import CATALOG, NEXT_BATCH, RATINGS, REVIEWS, SCORES
+from datalab.tables import (
+    ANNOTATED_REGIONS,
+    BATCH,
+    CATALOG,
+    CLASS_SCORES,
+    EVIDENCE,
+    LABEL_ERRORS,
+    NEXT_BATCH,
+    RATINGS,
+    REVIEWS,
+    SCORES,
+)
+
+BACKGROUND = "background"
 
 
 @dataclass(frozen=True)
 class Params:
-    """Size and make-up of the next batch; what the two shares leave goes to uncertainty."""
+    """Size and make-up of the next batch."""
 
     seed: int
+    strategy: str
+    """One of datalab.learning.selection.STRATEGIES."""
     images: int
-    diversity: float
+    minutes: float
+    """Of one person's time by the expected costs; 0: no limit but `images`."""
     random: float
+    """Share that is drawn at random, at least a tenth."""
     candidates: int
-    """The uncertain part is chosen among this many times its size of the highest scores."""
+    """The unsure part is chosen among this many times its size of the highest scores."""
+    stratified: float
+    """Share of the default's chosen part that is dealt to the classes, rare ones first."""
+    cost_power: float
+    """Scores are divided by expected seconds ** this."""
+    near_duplicate: float
+    """Cosine of image vectors from which on two images count as the same."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +62,17 @@ class Inputs:
     """Files of the stage."""
 
     scores: Path
+    class_scores: Path
     catalog: Path
     embeddings: Path
     ratings: Path
     reviews: Path
     """Table REVIEWS: what reviewers left out."""
+    regions: Path
+    rounds: Path
+    """data/rounds: what each batch was chosen for."""
+    label_errors: Path
+    """How wrong a model is about labelled images that it has not seen."""
 
 
 def run(inputs: Inputs, out: Path, params: Params) -> None:
@@ -47,27 +81,83 @@ def run(inputs: Inputs, out: Path, params: Params) -> None:
     Near duplicates of labelled images are left out: they would cost people's time and teach nothing. So is what a
     reviewer excluded.
     """
-    _check(params)
+    strategy_named(params.strategy)
     catalog = read_table(inputs.catalog, CATALOG).set_index("image_id", drop=False)
-    known = catalog[catalog["image_id"].isin(read_table(inputs.ratings, RATINGS)["image_id"])]
-    pool = read_table(inputs.scores, SCORES)
+    ratings, regions = read_table(inputs.ratings, RATINGS), read_table(inputs.regions, ANNOTATED_REGIONS)
+    known = catalog[catalog["image_id"].isin(ratings["image_id"])]
+    pool = read_table(inputs.scores, (*SCORES, *EVIDENCE))
     pool = pool[~pool["image_id"].isin(images_judged(read_table(inputs.reviews, REVIEWS), "exclude"))]
     pool = pool.assign(duplicate_group=pool["image_id"].map(catalog["duplicate_group"]))
     pool = pool[~pool["duplicate_group"].isin(known["duplicate_group"])].reset_index(drop=True)
-    shares = Shares(params.diversity, params.random, params.candidates)
-    labelled, vectors = (_vectors(catalog.loc[ids], inputs.embeddings) for ids in (known.index, pool["image_id"]))
-    if not len(labelled):
-        labelled = vectors[:0]
+    vectors, labelled = (_vectors(catalog.loc[ids], inputs.embeddings) for ids in (pool["image_id"], known.index))
+    if len(labelled) and len(vectors) and labelled.shape[1] != vectors.shape[1]:
+        raise InputError(f"the embeddings of {inputs.embeddings} are of different models; run dvc repro embed")
+    by_class = read_table(inputs.class_scores, CLASS_SCORES)
+    facts = _facts(pool, by_class, vectors, labelled if len(labelled) else vectors[:0], ratings, regions)
+    taste = Taste(params.candidates, params.stratified, params.cost_power)
     rng = np.random.default_rng(params.seed)
-    write_table(out, _typed(next_batch(pool, vectors, labelled, params.images, shares, rng)))
+    recipe = Recipe(params.strategy, params.random, trust(_gains(inputs, rng)), params.near_duplicate, taste)
+    write_table(out, _typed(next_batch(pool, facts, Budget(params.images, params.minutes), recipe, rng)))
+
+
+def _facts(
+    pool: pd.DataFrame,
+    by_class: pd.DataFrame,
+    vectors: Vectors,
+    labelled: Vectors,
+    ratings: pd.DataFrame,
+    regions: pd.DataFrame,
+) -> Pool:
+    """What the strategies get to see of the pool's images, in the order of its rows."""
+    names = list(dict.fromkeys(by_class["label"]))
+    wide = by_class.pivot(index="image_id", columns="label").reindex(pool["image_id"])
+    objects = [name for name in names if name != BACKGROUND]
+    drawn = regions.groupby("annotation_id").size().reindex(ratings["annotation_id"]).fillna(0)
+    costs = fit_costs(np.asarray(drawn, dtype=np.float64), np.asarray(ratings["lead_time_s"], dtype=np.float64))
+    shown = regions.groupby("label")["image_id"].nunique().reindex(objects).fillna(0)
+    return Pool(
+        vectors=vectors,
+        labelled=labelled,
+        scores=pool["uncertainty"].to_numpy(dtype=np.float64),
+        margins=pool["margin"].to_numpy(dtype=np.float64),
+        class_scores=_columns(wide, "score", objects),
+        residuals=_columns(wide, "residual", names),
+        class_counts=np.asarray(shown, dtype=np.float64),
+        costs=costs.of(pool["objects"].to_numpy(dtype=np.float64)),
+    )
+
+
+def _columns(wide: pd.DataFrame, kind: str, names: list[str]) -> npt.NDArray[np.float64]:
+    """(N, K) of one column of CLASS_SCORES, classes in the order of `names`."""
+    if not names:
+        return np.zeros((len(wide), 0))
+    wanted = pd.MultiIndex.from_product([[kind], names])
+    return np.asarray(wide.reindex(columns=wanted), dtype=np.float64)
+
+
+def _gains(inputs: Inputs, rng: np.random.Generator) -> list[Gain | None]:
+    """What choosing found in each round so far, oldest first."""
+    errors = read_table(inputs.label_errors, LABEL_ERRORS)
+    wrong = errors[errors["kind"] == "model"].set_index("image_id")["score"]
+    found: list[Gain | None] = []
+    for path in sorted(inputs.rounds.glob("[0-9]*/batch.parquet")):
+        batch = read_table(path, BATCH)
+        batch = batch[(batch["role"] == "batch") & batch["image_id"].isin(wrong.index)]
+        drawn = batch["reason"] == "random"
+        picked = batch["reason"].isin(STRATEGIES) & ~drawn
+        parts = [np.asarray(wrong[batch["image_id"][one]], dtype=np.float64) for one in (picked, drawn)]
+        found.append(gain(parts[0], parts[1], rng))
+    return found
 
 
 def _vectors(rows: pd.DataFrame, embeddings: Path) -> Vectors:
-    """(N, D) image vectors of catalog rows; (0, 0) for none."""
+    """(N, D) image vectors of catalog rows; (0, 0) for none. InputError where they are of different models."""
     vectors = [
         image_vector(read_embedding(embeddings / f"{image_id}.npy"), int(height), int(width))
         for image_id, height, width in zip(rows["image_id"], rows["height"], rows["width"], strict=True)
     ]
+    if len({len(vector) for vector in vectors}) > 1:
+        raise InputError(f"the embeddings of {embeddings} are of different models; run dvc repro embed")
     return np.stack(vectors) if vectors else np.zeros((0, 0), dtype=np.float32)
 
 
@@ -76,23 +166,14 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
     return table.astype(kinds)
 
 
-def _check(params: Params) -> None:
-    if params.images < 1 or params.candidates < 1:
-        raise InputError(
-            f"select.images and select.candidates must be 1 or more, got {params.images}, {params.candidates}"
-        )
-    if min(params.diversity, params.random) < 0 or params.diversity + params.random > 1:
-        raise InputError("select.diversity and select.random must not be negative and not exceed 1 together")
-
-
 def main() -> None:
     """Command line of the stage; the paths are given in dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("scores", "catalog", "embeddings", "ratings", "reviews", "out", "params"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    given = parser.parse_args()
-    inputs = Inputs(given.scores, given.catalog, given.embeddings, given.ratings, given.reviews)
-    run(inputs, given.out, load_params(given.params, "select", Params))
+    names = tuple(Inputs.__annotations__)
+    for name in (*names, "out", "params"):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True)
+    given = vars(parser.parse_args())
+    run(Inputs(**{name: given[name] for name in names}), given["out"], load_params(given["params"], "select", Params))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from datalab.adapters.segmenter import Segmenter, save_segmenter
 from datalab.adapters.segmenter_check import check_learnable
 from datalab.adapters.segmenter_network import STRIDE, NetworkSize
 from datalab.adapters.segmenter_samples import Augmentation, Sample, read_sample
+from datalab.adapters.segmenter_temperature import temperature_of
 from datalab.adapters.segmenter_training import Look, Schedule, train_segmenter
 from datalab.config import load_guidelines, load_params
 from datalab.errors import InputError, one_line_errors
@@ -82,8 +83,11 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     augmentation = Augmentation(params.crop, params.object_share, params.vertical_flip, params.color_jitter)
     left = check_learnable(train, size, _schedule(params), augmentation, params.seed)
     network, looks = train_segmenter(train, validation, size, _schedule(params), augmentation, params.seed)
-    save_segmenter(outputs.model, Segmenter(network, folder.class_ids, folder.class_names, params.longest_side))
-    write_json(outputs.report, {**_report(looks, len(train), len(validation)), "one_batch_loss_left": round(left, 6)})
+    heat = temperature_of(network, validation)
+    segmenter = Segmenter(network, folder.class_ids, folder.class_names, params.longest_side, heat)
+    save_segmenter(outputs.model, segmenter)
+    found = {"one_batch_loss_left": round(left, 6), "temperature": round(heat, 4)}
+    write_json(outputs.report, {**_report(looks, len(train), len(validation)), **found})
 
 
 def _draw_sheet(folder: DatasetFolder, inputs: Inputs, sheet: Path, count: int) -> None:
