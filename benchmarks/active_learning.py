@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+
 from simulated.data import Images, load_images
 from simulated.head import Schedule
 from simulated.rounds import PLAIN, PLANS, STRATEGIES, TOLD, simulate, split, train
