@@ -55,7 +55,9 @@ def mundig(vectors: Vectors, count: int, start: int) -> list[int]:
 def million(rows: int, count: int, folder: Path) -> None:
     """Pick `count` of `rows` vectors in a memory-mapped file; one JSON line with seconds and the process's peak."""
     path = folder / "vectors.npy"
-    stored = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(rows, WIDTH))
+    stored = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+        path, mode="w+", dtype=np.float32, shape=(rows, WIDTH)
+    )
     for place, start in enumerate(range(0, rows, ROWS)):
         stored[start : start + ROWS] = unit_vectors(min(ROWS, rows - start), place)
     stored.flush()

@@ -114,8 +114,8 @@ def _make(name: str, shared: Path, path: Path) -> None:
     names = sorted(set(found))
     groups = np.array([names.index(group) for group in found], dtype=np.int64)
     with path.with_suffix(".part.npz").open("wb") as out:
-        cells, labels = _halved(cells, labels, len(classes))
-        np.savez(out, cells=cells.astype(np.float16), labels=labels, vectors=np.stack(vectors), groups=groups,
+        seen, truths = _halved(cells, labels, len(classes))
+        np.savez(out, cells=seen.astype(np.float16), labels=truths, vectors=np.stack(vectors), groups=groups,
                  classes=np.array(classes))  # fmt: skip
     path.with_suffix(".part.npz").rename(path)
 

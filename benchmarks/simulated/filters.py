@@ -20,7 +20,7 @@ def filter_bank(pixels: npt.NDArray[np.uint8], grid: int) -> Map:
     gray = image.mean(axis=2)
     level, spread = float(np.median(gray)), float(gray.std()) + 0.02
     normed = np.asarray((gray - level) / spread, dtype=np.float32)
-    maps = [*(image[..., channel] for channel in range(3)), normed]
+    maps: list[Any] = [*(image[..., channel] for channel in range(3)), normed]
     found = [_pool(one, grid, np.mean) for one in maps]
     found += [_pool(normed, grid, reduce) for reduce in (np.min, np.max, np.std)]
     for row in (np.linspace(-1, 1, grid, dtype=np.float32),):
