@@ -57,6 +57,15 @@ def test_a_bad_region_sets_the_annotation_aside(result: list[dict[str, Any]], re
     assert found(answers([CUP], [CUP, *result])) == [[1, "annotation", 1, reason]]
 
 
+def test_a_click_whose_mask_nobody_kept_sets_the_annotation_aside() -> None:
+    click = {
+        "id": "k", "type": "keypointlabels", "from_name": "click", "original_width": WIDTH, "original_height": HEIGHT,
+        "value": {"x": 99, "y": 99, "keypointlabels": ["coin"]}, "is_positive": True,
+    }  # fmt: skip
+    kept = {**click, "value": {**click["value"], "x": 1, "y": 1}}  # type: ignore[dict-item]
+    assert found(answers([COIN, kept], [COIN, click])) == [[1, "annotation", 1, "click without a region"]]
+
+
 @pytest.mark.parametrize("result", [None, {"a": 1}, ["text"], 3])
 def test_a_result_that_is_no_list_of_regions(result: Any) -> None:
     assert found(answers(result)) == [[0, "annotation", -1, "undecodable"]]
@@ -90,4 +99,4 @@ def test_a_skipped_answer_says_nothing() -> None:
 
 
 def test_every_reason_can_be_told() -> None:
-    assert len(REASONS) == len(set(REASONS)) == 7
+    assert len(REASONS) == len(set(REASONS)) == 8

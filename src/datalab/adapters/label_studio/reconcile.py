@@ -7,16 +7,18 @@ from typing import Any
 
 import pandas as pd
 
+from datalab.adapters.label_studio.prompts import unanswered_prompts
 from datalab.adapters.label_studio.results import results_to_regions
 from datalab.errors import InputError
 from datalab.tables import QUARANTINE
 
-EMPTY, SIZE, DAMAGED, CLASS, TWICE, PERSON, DELETED = REASONS = (
+EMPTY, SIZE, DAMAGED, CLASS, TWICE, CLICKED, PERSON, DELETED = REASONS = (
     "empty after long work",
     "size mismatch",
     "undecodable",
     "unknown class",
     "duplicate region",
+    "click without a region",
     "unknown annotator",
     "deleted in Label Studio",
 )
@@ -89,9 +91,22 @@ def _about_result(
         elif found is not None:
             regions += 1
             yield replace(found, place=place, region_id=str(result.get("id")))
+    yield from _about_clicks(results)
     seconds = annotation["lead_time_s"]
     if not regions and seconds > params.empty_after_s and annotation["annotation_id"] not in confirmed:
         yield Finding(EMPTY, f"{seconds:.0f} s, and nothing was saved; submit it again if nothing is there")
+
+
+def _about_clicks(results: list[dict[str, Any]]) -> Iterator[Finding]:
+    """Where somebody pointed for SAM, kept no mask and drew nothing: an object is probably missing."""
+    try:
+        names = unanswered_prompts(results)
+    except (InputError, AttributeError, KeyError, TypeError, ValueError):
+        return  # of a damaged region, which is told by itself
+    for place, result in enumerate(results):
+        if result.get("id") in names:
+            detail = "SAM was asked for a mask here and none was kept; keep it, draw the object or delete the point"
+            yield Finding(CLICKED, detail, "annotation", place, str(result["id"]))
 
 
 def _region(result: dict[str, Any], size: tuple[int, int], classes: set[str]) -> Finding | tuple[str, str] | None:
