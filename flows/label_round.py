@@ -3,8 +3,10 @@
 Killed anywhere, the next run continues; run twice, nothing happens twice.
 """
 
+import fcntl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -40,7 +42,9 @@ async def is_service_error(task: Any, task_run: TaskRun, state: State) -> bool:
 
 
 @flow(name="label-round", log_prints=False)
-def label_round(workspace: str = ".", images: str = "", masks: str = "", classes: str = "", wait: bool = False) -> int:
+def label_round(
+    workspace: str = ".", images: str = "", masks: str = "", classes: str = "", wait: bool = False, only_round: int = 0
+) -> int:
     """Bring the current round as far as it goes and return its number.
 
     Args:
@@ -49,9 +53,18 @@ def label_round(workspace: str = ".", images: str = "", masks: str = "", classes
         masks: exact masks of those images; the first round sets some aside as gold.
         classes: the classes.yaml of the masks, where it does not lie beside them.
         wait: poll until people have finished; otherwise the run ends there and the next one goes on.
+        only_round: go on with the round of this number where it waits for people, and do nothing else; 0: any round.
     """
     place = Workspace.at(Path(workspace))
-    source = Source(*(Path(path) if path else None for path in (images, masks, classes)))
+    with alone(place, patient=not only_round) as is_alone:
+        if only_round and not (is_alone and waits(place, only_round)):
+            get_run_logger().info("round %04d does not wait for people, or a run is at it", only_round)
+            return only_round
+        return advance(place, Source(*(Path(path) if path else None for path in (images, masks, classes))), wait)
+
+
+def advance(place: Workspace, source: Source, wait: bool) -> int:
+    """Do what is due until people have to work or the round is over; returns its number."""
     state = current_round(place)
     artifact = create_progress_artifact(progress=0.0, key="label-round-progress", description=f"round {state.round_id}")
     assert isinstance(artifact, UUID)
@@ -70,6 +83,28 @@ def label_round(workspace: str = ".", images: str = "", masks: str = "", classes
     report = read_json(place.reports / f"round-{state.round_id}.json")
     create_table_artifact(summary_rows(report), key="label-round-summary", description=f"round {state.round_id}")
     return state.number
+
+
+def waits(workspace: Workspace, number: int) -> bool:
+    """Whether the newest round has this number and waits for people."""
+    latest = latest_round(workspace)
+    return latest is not None and latest.number == number and latest.due == "label"
+
+
+@contextmanager
+def alone(workspace: Workspace, patient: bool) -> Iterator[bool]:
+    """One run at a time in a workspace, in whichever process: waits for the other one, or says False if not `patient`.
+
+    The deployment's own limit of one does not know of runs that were started by `make demo`.
+    """
+    workspace.data.mkdir(parents=True, exist_ok=True)
+    with (workspace.data / ".label-round.lock").open("w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if patient else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
 
 
 def current_round(workspace: Workspace) -> Round:

@@ -27,6 +27,9 @@ class Settings:
     click_url: str
     """Click-to-mask, for Label Studio's server alone."""
     click_password: str = field(repr=False)
+    receiver_url: str
+    """The webhook receiver, for Label Studio's server alone."""
+    receiver_secret: str = field(repr=False)
     prefect_api_url: str
     fiftyone_database_uri: str
     fiftyone_url: str

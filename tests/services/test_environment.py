@@ -16,12 +16,16 @@ def test_the_first_call_makes_a_private_file_with_new_secrets(tmp_path: Path) ->
     assert one.fiftyone_database_uri == "mongodb://127.0.0.1:27117"
     assert one.fiftyone_url == "http://127.0.0.1:5161"
     assert one.click_url == "http://127.0.0.1:8093"
+    assert one.receiver_url == "http://127.0.0.1:8095"
     assert one.datalab_media == tmp_path / "state" / "media"
     secrets, others = (
-        {made.label_studio_token, made.label_studio_password, made.annotator_password, made.click_password}
+        {
+            *(made.label_studio_token, made.label_studio_password, made.annotator_password),
+            *(made.click_password, made.receiver_secret),
+        }
         for made in (one, two)
     )
-    assert len(secrets) == 4
+    assert len(secrets) == 5
     assert not secrets & others
 
 

@@ -15,6 +15,7 @@ from datalab.adapters.label_studio.project import ensure_project, find_project, 
 from datalab.adapters.label_studio.pull import round_progress
 from datalab.adapters.label_studio.push import PushedRound, push_batch
 from datalab.adapters.label_studio.reconcile import PullParams, reconcile
+from datalab.adapters.label_studio.webhook import ensure_webhook
 from datalab.config import load_guidelines, load_params
 from datalab.errors import StateError
 from datalab.quality.reviews import note
@@ -38,6 +39,7 @@ def push(workspace: Workspace, state: Round, progress: Progress) -> dict[str, An
     overlap = load_params(workspace.params, "batch", BatchParams).overlap
     target = PushedRound(ensure_project(client, workspace.name, guidelines, overlap), state.round_id, guidelines)
     attach_click_to_mask(client, target.project_id, settings.click_url, settings.click_password)
+    ensure_webhook(client, target.project_id, settings.receiver_url, settings.receiver_secret)
     folder = workspace.round_folder(state.number)
     batch = read_table(folder / "batch.parquet", BATCH)
     catalog = read_table(workspace.catalog, CATALOG)

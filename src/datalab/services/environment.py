@@ -35,6 +35,7 @@ def _addresses(ports: Ports) -> dict[str, str]:
     return {
         "LABEL_STUDIO_URL": f"http://{LOOPBACK}:{ports.label_studio}",
         "CLICK_URL": f"http://{LOOPBACK}:{ports.click}",
+        "RECEIVER_URL": f"http://{LOOPBACK}:{ports.receiver}",
         "PREFECT_API_URL": f"http://{LOOPBACK}:{ports.prefect}/api",
         "FIFTYONE_DATABASE_URI": f"mongodb://{LOOPBACK}:{ports.mongo}",
         "FIFTYONE_URL": f"http://{LOOPBACK}:{ports.fiftyone}",
@@ -49,6 +50,7 @@ def _secrets() -> dict[str, str]:
         "LABEL_STUDIO_TOKEN": secrets.token_hex(20),
         "ANNOTATOR_PASSWORD": secrets.token_urlsafe(24),
         "CLICK_PASSWORD": secrets.token_urlsafe(24),
+        "RECEIVER_SECRET": secrets.token_urlsafe(24),
     }
 
 

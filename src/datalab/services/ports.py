@@ -21,6 +21,7 @@ class Ports:
     mongo: int = 27117
     fiftyone: int = 5161
     click: int = 8093
+    receiver: int = 8095
 
 
 def port_of(url: str) -> int:

@@ -12,14 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datalab.errors import ServiceError
-from datalab.services import click_to_mask, fiftyone_app, label_studio, mongo, prefect
+from datalab.services import click_to_mask, fiftyone_app, label_studio, mongo, prefect, receiver
 from datalab.services.environment import ensure_env
 from datalab.services.ports import Ports, holder_of, is_free_soon
 from datalab.services.processes import Service, find, start, stop, wait_until_ready
 from datalab.services.progress import Report, progress_lines
 from datalab.settings import Settings
 
-CHAINS = ((label_studio.NAME,), (prefect.NAME, prefect.WORKER), (mongo.NAME, fiftyone_app.NAME), (click_to_mask.NAME,))
+CHAINS = (
+    (label_studio.NAME,),
+    (prefect.NAME, prefect.WORKER),
+    (mongo.NAME, fiftyone_app.NAME),
+    (click_to_mask.NAME,),
+    (receiver.NAME,),
+)
 """Chains start side by side; within one, each service needs those before it."""
 NAMES = tuple(name for chain in CHAINS for name in chain)
 
@@ -120,6 +126,7 @@ def _services(repository: Path, state: Path, settings: Settings) -> dict[str, Se
         mongo.mongo(state, settings),
         fiftyone_app.fiftyone_app(state, settings),
         click_to_mask.click_to_mask(repository.resolve(), state, settings),
+        receiver.receiver(repository.resolve(), state, settings),
     )
     return {service.name: service for service in services}
 

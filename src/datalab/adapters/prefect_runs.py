@@ -1,0 +1,37 @@
+"""Start runs of a deployment over the Prefect server's HTTP interface."""
+
+from typing import Any
+
+import requests
+
+from datalab.errors import ServiceError
+
+TIMEOUT_S = 10.0
+UNFINISHED = ["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"]
+
+
+def start_run(api_url: str, deployment: str, parameters: dict[str, Any]) -> bool:
+    """Start `deployment` ("FLOW/NAME") with these parameters; False where an unfinished run has just the same ones.
+
+    ServiceError where the server does not answer or does not know the deployment.
+    """
+    with requests.Session() as session:
+        session.trust_env = False
+        found = _call(session, "GET", f"{api_url}/deployments/name/{deployment}", None)
+        wanted = {**found["parameters"], **parameters}
+        query = {"deployments": {"id": {"any_": [found["id"]]}}, "flow_runs": {"state": {"type": {"any_": UNFINISHED}}}}
+        if any(run["parameters"] == wanted for run in _call(session, "POST", f"{api_url}/flow_runs/filter", query)):
+            return False
+        _call(session, "POST", f"{api_url}/deployments/{found['id']}/create_flow_run", {"parameters": parameters})
+        return True
+
+
+def _call(session: requests.Session, method: str, url: str, content: Any) -> Any:
+    try:
+        answer = session.request(method, url, json=content, timeout=TIMEOUT_S)
+        answer.raise_for_status()
+        return answer.json()
+    except requests.HTTPError as exc:
+        raise ServiceError(f"Prefect answered {exc.response.status_code} to {method} {url}; run `make up`") from exc
+    except requests.RequestException as exc:
+        raise ServiceError(f"Prefect does not answer at {url}; is it running? start it with `make up`") from exc
