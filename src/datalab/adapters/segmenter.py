@@ -1,8 +1,7 @@
 """The trained segmenter: load and save it, and predict label maps with a committee's probabilities."""
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from torch.nn import functional
 from datalab.adapters.files import write_bytes
 from datalab.adapters.segmenter_network import NetworkSize, SegmenterNetwork
 from datalab.adapters.segmenter_samples import Sample
+from datalab.adapters.torch_threads import single_thread
 from datalab.errors import InputError
 
 FORMAT = "datalab-segmenter-1"
@@ -98,21 +98,6 @@ def load_segmenter(path: Path) -> Segmenter:
     names, ids = tuple(classes), tuple(classes.values())
     # models written before there was a temperature have none
     return Segmenter(network.eval(), ids, names, meaning["longest_side"], meaning.get("temperature", 1.0))
-
-
-@contextmanager
-def single_thread() -> Iterator[None]:
-    """One thread for torch within the block.
-
-    The network is so small that threads mostly wait for each other: on two busy cores two threads took 20 times as long
-    as one. It also makes sums, and so the trained weights, the same whatever the number of cores.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def new_network(size: NetworkSize, seed: int, embeddings: Sequence[npt.NDArray[np.float16]]) -> SegmenterNetwork:

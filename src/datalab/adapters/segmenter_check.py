@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from datalab.adapters.segmenter import new_network, single_thread
+from datalab.adapters.segmenter import new_network
 from datalab.adapters.segmenter_loss import class_weights
 from datalab.adapters.segmenter_network import NetworkSize
 from datalab.adapters.segmenter_samples import Augmentation, Sample, draw_batch
 from datalab.adapters.segmenter_training import Schedule, train_step
+from datalab.adapters.torch_threads import single_thread
 from datalab.errors import StateError
 
 STEPS = 40

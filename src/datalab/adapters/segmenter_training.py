@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from datalab.adapters.segmenter import Segmenter, new_network, predict, single_thread
+from datalab.adapters.segmenter import Segmenter, new_network, predict
 from datalab.adapters.segmenter_loss import class_weights, segmentation_loss
 from datalab.adapters.segmenter_network import NetworkSize, SegmenterNetwork
 from datalab.adapters.segmenter_samples import Augmentation, Batch, Sample, draw_batch
+from datalab.adapters.torch_threads import single_thread
 from datalab.errors import InputError, StateError
 from datalab.learning.metrics import confusion_matrix, mean_iou
 

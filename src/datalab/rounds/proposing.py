@@ -39,6 +39,7 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
         model_version,
         propose_regions,
     )
+    from datalab.adapters.torch_threads import side_by_side  # noqa: PLC0415
 
     params = load_params(workspace.params, "proposals", ProposalParams)
     gate = load_params(workspace.params, "proposal_gate", GateParams)
@@ -52,14 +53,18 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     image_ids = list(dict.fromkeys([*aided, *gold["image_id"]]))
     sam, version = load_sam(params.checkpoint), model_version(params.checkpoint)
     cache = EmbeddingCache(workspace.embedding_cache)
-    tables = []
-    for done, image_id in enumerate(image_ids):
-        progress(done / len(image_ids), f"proposing masks {done}/{len(image_ids)}")
+
+    def look(image_id: str) -> pd.DataFrame:
         drafts = _drafts(workspace, image_id, guidelines, params)
         image = workspace.images / files[image_id]
         pixels = read_rgb(image)
         embedding = cache.find_or_make(image_hash(image), version, partial(embed_image, sam, pixels))
-        tables.append(propose_regions(sam, version, image_id, pixels, params, drafts, embedding))
+        return propose_regions(sam, version, image_id, pixels, params, drafts, embedding)
+
+    tables = []
+    for done, table in enumerate(side_by_side(look, image_ids), start=1):
+        progress(done / len(image_ids), f"proposing masks {done}/{len(image_ids)}")
+        tables.append(table)
     found = pd.concat([table for table in tables if len(table)] or [empty(CANDIDATES)], ignore_index=True)
     labelled = label_proposals(workspace, found, guidelines, params.class_margin)
     shown, facts = gate_proposals(labelled, set(aided), gold, gate, params.max_regions)

@@ -4,7 +4,9 @@ import argparse
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from threading import Lock
 
+from segment_anything.modeling import Sam
 from tqdm import tqdm
 
 from datalab.adapters.embedding_cache import (
@@ -16,6 +18,7 @@ from datalab.adapters.embedding_cache import (
 )
 from datalab.adapters.files import read_json, read_rgb, read_table, write_json
 from datalab.adapters.sam import embed_image, load_sam, model_version
+from datalab.adapters.torch_threads import side_by_side
 from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.tables import CATALOG
@@ -46,18 +49,27 @@ def run(catalog: Path, images: Path, embeddings: Path, out: Path, params: Params
         if old.stem not in files.index:
             old.unlink()
     missing = [image_id for image_id in files.index if read_embedding(out / f"{image_id}.npy") is None]
-    # loaded when the first image needs it: all of them may be in the cache
-    model = cache(lambda: load_sam(params.checkpoint))
     known = EmbeddingCache(embeddings)
+    loading = Lock()
 
-    def embed(image: Path) -> Embedding:
-        return embed_image(model(), read_rgb(image))
+    # loaded when the first image needs it: all of them may be in the cache
+    @cache
+    def model() -> Sam:
+        return load_sam(params.checkpoint)
 
-    for image_id in tqdm(missing, "embed", unit="image", disable=None):
+    def make(image: Path) -> Embedding:
+        with loading:
+            sam = model()
+        return embed_image(sam, read_rgb(image))
+
+    def embed(image_id: str) -> None:
         image = images / files[image_id]
         hashed = image_hash(image)
-        known.find_or_make(hashed, version, partial(embed, image))
+        known.find_or_make(hashed, version, partial(make, image))
         place_embedding(known.path(hashed, version), out / f"{image_id}.npy")
+
+    for _ in tqdm(side_by_side(embed, missing), "embed", len(missing), unit="image", disable=None):
+        pass
 
 
 def main() -> None:
