@@ -127,6 +127,9 @@ JUDGED = ("image_id", "iou")
 """One row per test image: mean IoU over the classes in its truth, background among them. Further columns: its traits
 (learning/traits.py)."""
 
+SLICES = ("image_id", "slice")
+"""Test images in the slices of params.yaml, and in those on which the model is worse than elsewhere."""
+
 SCORES = ("image_id", "uncertainty", "predicted_foreground")
 """One row per pool image: acquisition score (larger = the model is less sure) and share of foreground in [0, 1]."""
 

@@ -6,10 +6,23 @@ import numpy as np
 import pandas as pd
 
 from datalab.adapters.files import write_label_map
-from datalab.adapters.review_inputs import ReviewInputs
+from datalab.adapters.review_inputs import REVIEW_FIELDS, ReviewInputs
 from datalab.config import Guidelines, LabelClass
 from datalab.masks import mask_to_rle
-from datalab.tables import ANNOTATED_REGIONS, CATALOG, CONSENSUS, DATASET, NEXT_BATCH, RATINGS, SCORES
+from datalab.tables import (
+    ADJUDICATION,
+    ANNOTATED_REGIONS,
+    CATALOG,
+    CONSENSUS,
+    DATASET,
+    GOLD,
+    LABEL_ERRORS,
+    NEXT_BATCH,
+    PROPOSALS,
+    RATINGS,
+    SCORES,
+    SLICES,
+)
 
 GUIDELINES = Guidelines((LabelClass(3, "coin", "#e69f00"), LabelClass(7, "cup", "#56b4e9")), (), "v", "o")
 ANNA, BEN = "anna.k@datalab.local", "ben@datalab.local"
@@ -72,4 +85,21 @@ def after_round(folder: Path) -> ReviewInputs:
         next_batch=pd.DataFrame([("c3", 0, "uncertainty", 0.25)], columns=list(NEXT_BATCH)),
         masks=folder / "masks",
         predictions=folder / "predictions",
+        gold=pd.DataFrame([("b2", "g", "", "", HEIGHT, WIDTH)], columns=list(GOLD)),
+        doubts=pd.DataFrame(
+            [("a1", "k2", "cup", coin, HEIGHT, WIDTH, "existence", False, "", 1, 2, ANNA)], columns=list(ADJUDICATION)
+        ),
+        label_errors=pd.DataFrame(
+            [("a1", "image", "", "", 0, 0, 6, 4, 0.75), ("a1", "swapped", "coin", "cup", 0, 0, 2, 4, 0.9)],
+            columns=list(LABEL_ERRORS),
+        ),
+        slices=pd.DataFrame([("b2", "dark")], columns=list(SLICES)),
+        proposals=pd.DataFrame(
+            [("c3", "p1", "coin", smaller, HEIGHT, WIDTH, 0.9, 0.8, "sam")], columns=list(PROPOSALS)
+        ),
+        reviews=pd.DataFrame(
+            [("a1", "relabel", "a coin is missing", "rita", "2026-01-02", "sent in round 0002")],
+            columns=["image_id", *REVIEW_FIELDS],
+        ),
+        journal=folder / "review-journal.jsonl",
     )

@@ -2,13 +2,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from datalab.adapters.files import write_label_map
 from datalab.adapters.review_content import read_content
-from datalab.adapters.review_figures import image_figures, image_iou, image_tags, is_own_tag, label_map_paths
+from datalab.adapters.review_figures import gold_iou, image_figures, image_iou, image_tags, is_own_tag, label_map_paths
 from datalab.errors import InputError
-from tests.adapters.review_example import GUIDELINES, after_round, before_labels
+from datalab.tables import GOLD
+from tests.adapters.review_example import GUIDELINES, after_round, before_labels, box_mask
 
 
 def iou_of(folder: Path, truth: list[list[int]], predicted: list[list[int]]) -> float | None:
@@ -21,7 +23,7 @@ def iou_of(folder: Path, truth: list[list[int]], predicted: list[list[int]]) -> 
 def test_tags_are_role_rounds_and_split(tmp_path: Path) -> None:
     assert image_tags(after_round(tmp_path)) == {
         "a1": {"batch", "round-0001", "round-0002", "train"},
-        "b2": {"gold", "round-0001", "test"},
+        "b2": {"gold", "round-0001", "test", "slice: dark"},
         "c3": set(),
     }
     assert image_tags(before_labels(tmp_path)) == {"a1": set(), "b2": set(), "c3": set()}
@@ -29,7 +31,14 @@ def test_tags_are_role_rounds_and_split(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("tag", "own"),
-    [("batch", True), ("round-0012", True), ("validation", True), ("round-two", False), ("wrong label", False)],
+    [
+        ("batch", True),
+        ("round-0012", True),
+        ("validation", True),
+        ("slice: dark", True),
+        ("round-two", False),
+        ("wrong label", False),
+    ],
 )
 def test_other_tags_belong_to_people(tag: str, own: bool) -> None:
     assert is_own_tag(tag) is own
@@ -43,8 +52,25 @@ def test_figures_without_the_undefined_ones(tmp_path: Path) -> None:
         "round": {"a1": "0002", "b2": "0001"},
         "uncertainty": {"c3": 0.25},
         "next_batch": {"c3": 0},
+        "label_error": {"a1": 0.75},
+        "contested": {"a1": 1},
+        "gold_iou": {"b2": 1.0},
+        "review": {"a1": "relabel"},
+        "review_comment": {"a1": "a coin is missing"},
+        "reviewer": {"a1": "rita"},
+        "reviewed_at": {"a1": "2026-01-02"},
+        "review_outcome": {"a1": "sent in round 0002"},
     }
     assert type(figures["next_batch"]["c3"]) is int
+
+
+def test_people_are_held_against_gold_as_models_against_the_consensus(tmp_path: Path) -> None:
+    inputs = after_round(tmp_path)
+    gold = pd.DataFrame([("a1", "g", "coin", box_mask(0, 0, 4, 2), 4, 6)], columns=list(GOLD))
+    # anna is right; ben has 6 of 8 pixels of the coin, and 16 of 18 of the background are his
+    ben = (6 / 8 + 16 / 18) / 2
+    assert gold_iou(replace(inputs, gold=gold)) == {"a1": pytest.approx((1 + ben) / 2)}
+    assert gold_iou(replace(inputs, gold=None)) == {}
 
 
 def test_content_before_any_label(tmp_path: Path) -> None:

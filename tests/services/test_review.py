@@ -54,13 +54,16 @@ def ids(view: Any) -> list[str]:
 def test_a_round_as_people_see_it(uri: str, tmp_path: Path) -> None:
     report = publish(uri, NAME, after_round(tmp_path), silent)
     assert (report.path, report.samples) == ("/datasets/review%20test", 3)
-    assert report.views == ("worst first", "low agreement", "next batch")
+    assert report.views == (
+        *("worst first", "low agreement", "likely label errors", "gold failures", "contested", "reviewed"),
+        *("next batch", "slice: dark"),
+    )
     with opened(uri) as fiftyone:
         dataset = fiftyone.load_dataset(NAME)
         assert dataset.persistent
         assert by_image(dataset, "filepath")["a1"] == str(tmp_path / "images" / "a1.png")
         assert by_image(dataset, "metadata.width") == {"a1": 6, "b2": 6, "c3": 6}
-        assert by_image(dataset, "tags")["b2"] == ["gold", "round-0001", "test"]
+        assert by_image(dataset, "tags")["b2"] == ["gold", "round-0001", "slice: dark", "test"]
         assert by_image(dataset, "iou") == {"a1": pytest.approx(17 / 24), "b2": 1.0, "c3": None}
         assert by_image(dataset, "next_batch") == {"a1": None, "b2": None, "c3": 0}
         assert by_image(dataset, "prediction.mask_path")["c3"] == str(tmp_path / "predictions" / "c3.png")
@@ -68,6 +71,10 @@ def test_a_round_as_people_see_it(uri: str, tmp_path: Path) -> None:
         (coin,) = by_image(dataset, "consensus.detections")["a1"]
         assert (coin.label, coin.votes, coin.agreement) == ("coin", 2, 0.875)
         assert np.array_equal(coin.mask, np.ones((4, 2), dtype=bool))
+        assert by_image(dataset, "gold.detections.label") == {"a1": None, "b2": [], "c3": None}
+        assert by_image(dataset, "proposals.detections.predicted_iou")["c3"] == [0.9]
+        assert by_image(dataset, "review_outcome")["a1"] == "sent in round 0002"
+        assert dataset.info["review_journal"] == str(tmp_path / "review-journal.jsonl")
 
 
 def test_saved_views_are_sorted_and_keep_to_what_is_defined(uri: str, tmp_path: Path) -> None:
@@ -75,7 +82,48 @@ def test_saved_views_are_sorted_and_keep_to_what_is_defined(uri: str, tmp_path: 
     assert ids(dataset.load_saved_view("worst first")) == ["a1", "b2"]
     assert ids(dataset.load_saved_view("low agreement")) == ["a1"]
     assert ids(dataset.load_saved_view("next batch")) == ["c3"]
+    assert ids(dataset.load_saved_view("slice: dark")) == ["b2"]
     assert all(dataset.get_saved_view_info(name)["description"] for name in dataset.list_saved_views())
+
+
+def test_a_slice_that_is_no_more_takes_its_view_along(uri: str, tmp_path: Path) -> None:
+    published(uri, after_round(tmp_path))
+    dataset = published(uri, replace(after_round(tmp_path), slices=None))
+    assert "slice: dark" not in dataset.list_saved_views()
+    assert by_image(dataset, "tags")["b2"] == ["gold", "round-0001", "test"]
+
+
+def test_images_lie_in_a_plane_by_their_embeddings(uri: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for image_id in ("a1", "b2", "c3"):
+        np.save(tmp_path / f"{image_id}.npy", rng.normal(size=(8, 4, 4)).astype(np.float16))
+    inputs = replace(after_round(tmp_path), embeddings=tmp_path)
+    dataset = published(uri, inputs)
+    points = dataset.load_brain_results("sam_embeddings").points
+    assert points.shape == (3, 2)
+    assert dataset.list_workspaces() == ["review"]
+    assert np.array_equal(published(uri, inputs).load_brain_results("sam_embeddings").points, points)
+    fewer = published(uri, replace(inputs, catalog=inputs.catalog.iloc[:2]))
+    assert len(fewer) == 2
+
+
+def test_a_dataset_of_an_older_schema_is_brought_up_to_date(uri: str, tmp_path: Path) -> None:
+    dataset = published(uri, after_round(tmp_path))
+    dataset.delete_sample_fields(["review", "gold", "label_error"])
+    dataset.info = {"made_by": "datalab"}
+    dataset.save()
+    again = published(uri, after_round(tmp_path))
+    assert by_image(again, "review")["a1"] == "relabel"
+    assert by_image(again, "label_error")["a1"] == 0.75
+    assert "review_journal" in again.info
+
+
+def test_an_image_deleted_from_the_disk_is_still_published(uri: str, tmp_path: Path) -> None:
+    inputs = after_round(tmp_path)
+    (tmp_path / "predictions" / "a1.png").unlink()
+    dataset = published(uri, inputs)
+    assert by_image(dataset, "iou") == {"a1": None, "b2": 1.0, "c3": None}
+    assert by_image(dataset, "filepath")["a1"] == str(tmp_path / "images" / "a1.png")
 
 
 def test_colours_are_those_of_the_guidelines(uri: str, tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from datalab.adapters.files import read_json, write_table
+from datalab.adapters.files import read_json, read_table, write_table
 from datalab.errors import InputError
 from datalab.stages.slices import Params, run
-from datalab.tables import CATALOG
+from datalab.tables import CATALOG, SLICES
 
 PARAMS = Params(seed=0, least=4, resamples=499, q=0.05, named={"dark": "brightness < 0.3"})
 
@@ -36,10 +36,16 @@ def tables(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "judged.parquet", tmp_path / "catalog.parquet"
 
 
+def cut(tables: tuple[Path, Path], out: Path, params: Params) -> None:
+    run(*tables, out / "members.parquet", out / "slices.json", out / "plots", params)
+
+
 def test_the_dark_images_are_named(tables: tuple[Path, Path], tmp_path: Path) -> None:
-    run(*tables, tmp_path / "slices.json", tmp_path / "plots", PARAMS)
+    cut(tables, tmp_path, PARAMS)
     report = read_json(tmp_path / "slices.json")
     assert report["images"] == 20
+    members = read_table(tmp_path / "members.parquet", SLICES)
+    assert members.loc[members["slice"] == "dark", "image_id"].tolist() == [f"{number:016x}" for number in range(5)]
     assert {row["slice"] for row in report["slices"]} >= {"dark", "folder: a", "folder: b", "leaf there"}
     assert any(line.startswith("dark: IoU 0.") and "on 5 images" in line for line in report["worse"])
     assert not any("folder" in line for line in report["worse"])
@@ -49,7 +55,7 @@ def test_the_dark_images_are_named(tables: tuple[Path, Path], tmp_path: Path) ->
 
 
 def test_too_few_images_are_told(tables: tuple[Path, Path], tmp_path: Path) -> None:
-    run(*tables, tmp_path / "slices.json", tmp_path / "plots", replace(PARAMS, least=11))
+    cut(tables, tmp_path, replace(PARAMS, least=11))
     report = read_json(tmp_path / "slices.json")
     assert (report["slices"], report["worse"]) == ([], [])
     assert report["reason"] == "20 test images: no slice has 11, and leaves as many"
@@ -58,5 +64,11 @@ def test_too_few_images_are_told(tables: tuple[Path, Path], tmp_path: Path) -> N
 
 def test_a_wrong_rule_is_one_line_and_leaves_nothing(tables: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="columns are brightness, leaf there, megapixels, folder"):
-        run(*tables, tmp_path / "slices.json", tmp_path / "plots", replace(PARAMS, named={"odd": "colour > 1"}))
+        run(
+            *tables,
+            tmp_path / "members.parquet",
+            tmp_path / "slices.json",
+            tmp_path / "plots",
+            replace(PARAMS, named={"odd": "colour > 1"}),
+        )
     assert not (tmp_path / "slices.json").exists()

@@ -16,6 +16,7 @@ from datalab.adapters.review_connection import opened
 from datalab.adapters.review_content import Content, OnProgress, read_content
 from datalab.adapters.review_figures import is_own_tag
 from datalab.adapters.review_inputs import ReviewInputs
+from datalab.adapters.review_plot import save_plot
 from datalab.errors import InputError
 
 BATCH = 100
@@ -57,6 +58,7 @@ def publish(uri: str, name: str, inputs: ReviewInputs, on_progress: OnProgress |
         sample_ids = _match_samples(fiftyone, dataset, content, tell)
         _fill(fiftyone, dataset, content, sample_ids, tell)
         dress(fiftyone, dataset, content.kinds, inputs.guidelines)
+        save_plot(fiftyone, dataset, inputs.catalog, inputs.embeddings)
         return ReviewReport(review_path(name), len(sample_ids), save_views(dataset))
 
 

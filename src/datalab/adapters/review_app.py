@@ -9,6 +9,9 @@ from datalab.adapters.review_labels import ANNOTATOR_FIELD
 from datalab.config import Guidelines
 from datalab.masks import IGNORE_ID
 
+SLICE_TAG = "slice: "
+"""Begins the tag, and the saved view, of every slice."""
+SLICE_COLOR = "#999999"
 IGNORE_COLOR = "#9e9e9e"
 MUTED = ("#78909c", "#8d6e63", "#7e7f9a", "#6d8b74", "#9a7b8c", "#8a8256")
 """Colours of whatever is no class: figures, tags, objects told apart one by one."""
@@ -27,18 +30,23 @@ class FieldKind:
 
 @dataclass(frozen=True)
 class SavedView:
-    """Images that have a value of `field`, in its order."""
+    """Images that have a value of `field`, in its order; `falling` puts the largest first."""
 
     name: str
     field: str
     description: str
     color: str
+    falling: bool = False
 
 
+REGION = (("detections.region_id", "StringField"), ("digest", "StringField"))
 FIELDS = {
     "iou": FieldKind("FloatField", "Mean IoU of the prediction with the consensus, over the classes of the consensus"),
     "agreement": FieldKind("FloatField", "Mean agreement of the annotators on the objects of the image"),
     "uncertainty": FieldKind("FloatField", "Acquisition score: larger = the model is less sure"),
+    "gold_iou": FieldKind("FloatField", "Mean IoU of people's label maps with gold, over the classes in gold"),
+    "label_error": FieldKind("FloatField", "How surely the labels are wrong, by models that have not seen them"),
+    "contested": FieldKind("IntField", "Objects that a person has to decide about"),
     "next_batch": FieldKind("IntField", "Rank in the next batch, 0 first"),
     "round": FieldKind("StringField", "Newest round in which the image was labelled"),
     "duplicate_group": FieldKind("StringField", "The image that stands for its set of near duplicates"),
@@ -60,6 +68,13 @@ FIELDS = {
             ("digest", "StringField"),
         ),
     ),
+    "gold": FieldKind("EmbeddedDocumentField", "Ground truth that people are judged by", "Detections", REGION),
+    "proposals": FieldKind(
+        "EmbeddedDocumentField",
+        "What people started from",
+        "Detections",
+        (*REGION, ("detections.predicted_iou", "FloatField"), ("detections.stability", "FloatField")),
+    ),
     "consensus_map": FieldKind("EmbeddedDocumentField", "The label map the model learns from", "Segmentation"),
     "prediction": FieldKind("EmbeddedDocumentField", "The model's label map", "Segmentation"),
 }
@@ -71,6 +86,9 @@ SHOWN = ("consensus", "iou", "agreement", "uncertainty")
 VIEWS = (
     SavedView("worst first", "iou", "Lowest IoU of prediction and consensus first", "#d55e00"),
     SavedView("low agreement", "agreement", "Lowest agreement of the annotators first", "#e69f00"),
+    SavedView("likely label errors", "label_error", "Labels that are most surely wrong first", "#cc79a7", falling=True),
+    SavedView("gold failures", "gold_iou", "Gold on which people do worst first", "#f0e442"),
+    SavedView("contested", "contested", "Most objects to decide about first", "#56b4e9", falling=True),
     SavedView("reviewed", "reviewed_at", "What reviewers said and what came of it, newest last", "#009e73"),
     SavedView("next batch", "next_batch", "What the model wants to have labelled, best first", "#0072b2"),
 )
@@ -128,7 +146,7 @@ def color_scheme(fiftyone: Any, wanted: Collection[str], guidelines: Guidelines)
     targets.append({"intTarget": IGNORE_ID, "color": IGNORE_COLOR})
     fields: list[dict[str, Any]] = []
     for name in wanted:
-        if name == "consensus" or name.startswith(ANNOTATOR_FIELD):
+        if name in ("consensus", "gold", "proposals") or name.startswith(ANNOTATOR_FIELD):
             fields.append({"path": name, "colorByAttribute": "label", "valueColors": values})
         elif name in ("consensus_map", "prediction"):
             fields.append({"path": name, "maskTargetsColors": targets})
@@ -167,12 +185,23 @@ def sidebar(fiftyone: Any, dataset: Any, wanted: Collection[str]) -> list[Any]:
 
 
 def save_views(dataset: Any) -> tuple[str, ...]:
-    """Save each of VIEWS that is not there as it should be; returns the names of those that show an image now.
+    """Save each of VIEWS, and one per slice, as it should be; returns the names of those that show an image now.
 
     A view that is saved anew gets another id, and an app that has the dataset open would not find it any more.
     """
     for view in VIEWS:
-        stages = dataset.exists(view.field).sort_by(view.field)
-        if not dataset.has_saved_view(view.name) or dataset.load_saved_view(view.name) != stages:
-            dataset.save_view(view.name, stages, description=view.description, color=view.color, overwrite=True)
-    return tuple(view.name for view in VIEWS if dataset.count(view.field))
+        stages = dataset.exists(view.field).sort_by(view.field, reverse=view.falling)
+        _save(dataset, view.name, stages, view.description, view.color)
+    slices = sorted(tag for tag in dataset.distinct("tags") if tag.startswith(SLICE_TAG))
+    stale = [name for name in dataset.list_saved_views() if name.startswith(SLICE_TAG) and name not in slices]
+    for name in stale:
+        dataset.delete_saved_view(name)
+    for name in slices:
+        stages = dataset.match_tags(name).sort_by("iou")
+        _save(dataset, name, stages, "Test images of this slice, lowest IoU first", SLICE_COLOR)
+    return (*(view.name for view in VIEWS if dataset.count(view.field)), *slices)
+
+
+def _save(dataset: Any, name: str, stages: Any, description: str, color: str) -> None:
+    if not dataset.has_saved_view(name) or dataset.load_saved_view(name) != stages:
+        dataset.save_view(name, stages, description=description, color=color, overwrite=True)

@@ -9,11 +9,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from datalab.adapters.files import read_label_map
+from datalab.adapters.review_app import SLICE_TAG
 from datalab.adapters.review_inputs import REVIEW_FIELDS, ReviewInputs
 from datalab.config import Guidelines
 from datalab.errors import InputError
 from datalab.learning.metrics import confusion_matrix, mean_iou
-from datalab.masks import IGNORE_ID
+from datalab.masks import IGNORE_ID, label_map
 
 ByImage = dict[str, Any]
 """image_id -> value; images without a value are left out."""
@@ -24,7 +25,11 @@ OWN_TAGS = frozenset({"batch", "gold", "train", "validation", "test"})
 
 def is_own_tag(tag: str) -> bool:
     """Whether `image_tags` may give this tag; any other one was put there by a person."""
-    return tag in OWN_TAGS or (tag.startswith(ROUND_TAG) and tag.removeprefix(ROUND_TAG).isdigit())
+    return (
+        tag in OWN_TAGS
+        or tag.startswith(SLICE_TAG)
+        or (tag.startswith(ROUND_TAG) and tag.removeprefix(ROUND_TAG).isdigit())
+    )
 
 
 def image_tags(inputs: ReviewInputs) -> dict[str, set[str]]:
@@ -36,6 +41,8 @@ def image_tags(inputs: ReviewInputs) -> dict[str, set[str]]:
         pairs += zip(inputs.ratings["image_id"], ROUND_TAG + inputs.ratings["round_id"], strict=True)
     if inputs.index is not None:
         pairs += zip(inputs.index["image_id"], inputs.index["split"], strict=True)
+    if inputs.slices is not None:
+        pairs += zip(inputs.slices["image_id"], SLICE_TAG + inputs.slices["slice"], strict=True)
     for image_id, tag in pairs:
         if image_id in tags:
             tags[image_id].add(tag)
@@ -53,10 +60,39 @@ def image_figures(inputs: ReviewInputs) -> dict[str, ByImage]:
         figures["uncertainty"] = _by_image(inputs.scores.set_index("image_id")["uncertainty"])
     if inputs.next_batch is not None:
         figures["next_batch"] = _by_image(inputs.next_batch.set_index("image_id")["rank"])
+    if inputs.label_errors is not None:
+        whole = inputs.label_errors[inputs.label_errors["kind"] == "image"]
+        figures["label_error"] = _by_image(whole.groupby("image_id")["score"].max())
+    if inputs.doubts is not None:
+        figures["contested"] = _by_image(inputs.doubts.groupby("image_id").size())
+    figures["gold_iou"] = gold_iou(inputs)
     if inputs.reviews is not None:
         reviewed = inputs.reviews.set_index("image_id")
         figures.update({field: _by_image(reviewed[field]) for field in REVIEW_FIELDS})
     return figures
+
+
+def gold_iou(inputs: ReviewInputs) -> ByImage:
+    """image_id -> mean over the people who labelled it of the mean IoU of their label map with gold, as `image_iou`."""
+    if inputs.gold is None or inputs.ratings is None or inputs.regions is None:
+        return {}
+    drawn = dict(iter(inputs.regions.groupby("annotation_id")))
+    truth = {image_id: rows[rows["rle"] != ""] for image_id, rows in inputs.gold.groupby("image_id")}
+    found: dict[str, list[float]] = {}
+    for row in inputs.ratings[inputs.ratings["image_id"].isin(list(truth))].to_dict("records"):
+        size = (int(row["height"]), int(row["width"]))
+        true = _painted(truth[row["image_id"]], size, inputs.guidelines)
+        theirs = _painted(drawn.get(row["annotation_id"]), size, inputs.guidelines)
+        value = _mean_iou(true, theirs, inputs.guidelines)
+        if value is not None:
+            found.setdefault(row["image_id"], []).append(value)
+    return {image_id: float(np.mean(values)) for image_id, values in found.items()}
+
+
+def _painted(regions: pd.DataFrame | None, size: tuple[int, int], guidelines: Guidelines) -> npt.NDArray[np.uint8]:
+    known = {item.name: item.id for item in guidelines.classes}
+    rows = [] if regions is None else zip(regions["label"], regions["rle"], strict=True)
+    return label_map([(known[label], rle) for label, rle in rows if label in known], *size)
 
 
 def label_map_paths(folder: Path | None, image_ids: Iterable[str]) -> dict[str, Path]:
@@ -73,13 +109,15 @@ def image_iou(consensus: Path, prediction: Path, guidelines: Guidelines) -> floa
     Background is one of the classes, as in the reports; pixels of value 255 in the consensus are not judged. None
     where no pixel is. InputError where the two maps differ in size or hold an unknown class.
     """
-    positions = _class_positions(guidelines)
-    truth, predicted = positions[read_label_map(consensus)], positions[read_label_map(prediction)]
     try:
-        confusion = confusion_matrix(truth, predicted, len(guidelines.classes) + 1)
+        return _mean_iou(read_label_map(consensus), read_label_map(prediction), guidelines)
     except ValueError as exc:
         raise InputError(f"{prediction} does not fit {consensus}: {exc}; run dvc repro") from exc
-    value = float(mean_iou(confusion))
+
+
+def _mean_iou(truth: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8], guidelines: Guidelines) -> float | None:
+    positions = _class_positions(guidelines)
+    value = float(mean_iou(confusion_matrix(positions[truth], positions[other], len(guidelines.classes) + 1)))
     return None if np.isnan(value) else value
 
 

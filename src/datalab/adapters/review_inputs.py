@@ -7,7 +7,20 @@ import pandas as pd
 
 from datalab.adapters.files import read_table
 from datalab.config import Guidelines, load_guidelines
-from datalab.tables import ANNOTATED_REGIONS, CATALOG, CONSENSUS, DATASET, NEXT_BATCH, RATINGS, SCORES
+from datalab.tables import (
+    ADJUDICATION,
+    ANNOTATED_REGIONS,
+    CATALOG,
+    CONSENSUS,
+    DATASET,
+    GOLD,
+    LABEL_ERRORS,
+    NEXT_BATCH,
+    PROPOSALS,
+    RATINGS,
+    SCORES,
+    SLICES,
+)
 from datalab.workspace import Workspace
 
 IMAGE_AGREEMENT = ("image_id", "agreement")
@@ -46,6 +59,18 @@ class ReviewInputs:
     """Folder of the model's label maps, <image_id>.png."""
     reviews: pd.DataFrame | None = None
     """What reviewers said and what came of it: one row per image, columns `image_id` and those of REVIEW_FIELDS."""
+    gold: pd.DataFrame | None = None
+    """Table GOLD."""
+    doubts: pd.DataFrame | None = None
+    """Table ADJUDICATION."""
+    label_errors: pd.DataFrame | None = None
+    """Table LABEL_ERRORS."""
+    slices: pd.DataFrame | None = None
+    """Table SLICES."""
+    proposals: pd.DataFrame | None = None
+    """What people started from: columns PROPOSALS, of each image those of its newest round."""
+    embeddings: Path | None = None
+    """Folder of SAM's image embeddings, <image_id>.npy."""
     journal: Path | None = None
     """Where the app writes down what reviewers say; None: it cannot."""
 
@@ -65,7 +90,24 @@ def read_inputs(workspace: Workspace) -> ReviewInputs:
         next_batch=_table(workspace.next_batch, NEXT_BATCH),
         masks=_folder(workspace.dataset / "masks"),
         predictions=_folder(workspace.predictions),
+        gold=_table(workspace.gold, GOLD),
+        doubts=_table(workspace.adjudication, ADJUDICATION),
+        label_errors=_table(workspace.label_errors, LABEL_ERRORS),
+        slices=_table(workspace.data / "slices.parquet", SLICES),
+        proposals=_proposals(workspace.rounds),
+        embeddings=_folder(workspace.embeddings),
     )
+
+
+def _proposals(rounds: Path) -> pd.DataFrame | None:
+    paths = sorted(rounds.glob("*/proposals.parquet"))
+    tables = [read_table(path, PROPOSALS).assign(place=place) for place, path in enumerate(paths)]
+    filled = [table for table in tables if len(table)]
+    if not filled:
+        return None
+    found = pd.concat(filled, ignore_index=True)
+    newest = found.groupby("image_id")["place"].transform("max")
+    return found[found["place"] == newest].drop(columns="place")
 
 
 def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame | None:

@@ -49,13 +49,20 @@ class RegionField:
 
 
 def region_fields(inputs: ReviewInputs) -> dict[str, RegionField]:
-    """Field name -> regions: `consensus`, and one field per annotator."""
+    """Field name -> regions: `consensus`, `gold`, `proposals`, and one field per annotator."""
     fields = {}
     if inputs.consensus is not None:
         judged = set(inputs.consensus["image_id"])
         for table in (inputs.index, inputs.ratings):
             judged |= set() if table is None else set(table["image_id"])
         fields["consensus"] = _field(judged, inputs.consensus, ("votes", "raters", "agreement", "region_id"))
+    if inputs.gold is not None:
+        drawn = inputs.gold[inputs.gold["rle"] != ""]
+        fields["gold"] = _field(set(inputs.gold["image_id"]), drawn, ("region_id",))
+    if inputs.proposals is not None:
+        fields["proposals"] = _field(
+            set(inputs.proposals["image_id"]), inputs.proposals, ("predicted_iou", "stability", "region_id")
+        )
     if inputs.ratings is None or inputs.regions is None:
         return fields
     current = inputs.regions[inputs.regions["annotation_id"].isin(inputs.ratings["annotation_id"])]

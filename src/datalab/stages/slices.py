@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from datalab.adapters.files import read_table, write_json, write_text
+from datalab.adapters.files import read_table, write_json, write_table, write_text
 from datalab.adapters.plots import plot_slices
 from datalab.config import load_params
 from datalab.errors import InputError, one_line_errors
 from datalab.learning.slices import compare, found_slices, named_slices
-from datalab.tables import CATALOG, JUDGED
+from datalab.tables import CATALOG, JUDGED, SLICES
 
 MANY_FOLDERS = 12
 """More folders than this tell images apart, not parts of them."""
@@ -34,8 +34,8 @@ class Params:
     """Name -> rule over the columns, e.g. dark: "brightness < 0.3"."""
 
 
-def run(judged: Path, catalog: Path, out: Path, plots: Path, params: Params) -> None:
-    """Write `out` with every slice, worst first, and slices.csv and slices.png into `plots`.
+def run(judged: Path, catalog: Path, members: Path, out: Path, plots: Path, params: Params) -> None:
+    """Write `out` with every slice, worst first, slices.csv and slices.png into `plots`, and `members` (table SLICES).
 
     `worse` lists the slices below the line, each as a sentence; where there are too few test images for any slice it
     is empty and `reason` says so.
@@ -44,7 +44,8 @@ def run(judged: Path, catalog: Path, out: Path, plots: Path, params: Params) -> 
         raise InputError(f"slices.least must be 2 or more, got {params.least}")
     images = read_table(judged, JUDGED, others=True)
     traits = images.drop(columns=["image_id", "iou"]).join(_catalog_traits(images, read_table(catalog, CATALOG)))
-    slices = {**found_slices(traits), **named_slices(traits, params.named)}
+    named = named_slices(traits, params.named)
+    slices = {**found_slices(traits), **named}
     rng = np.random.default_rng(params.seed)
     table = compare(images["iou"].to_numpy(dtype=np.float64), slices, params.least, rng, params.resamples)
     report: dict[str, Any] = {
@@ -54,6 +55,9 @@ def run(judged: Path, catalog: Path, out: Path, plots: Path, params: Params) -> 
     }
     if table.empty:
         report["reason"] = f"{len(images)} test images: no slice has {params.least}, and leaves as many"
+    worse = set(table.loc[table["q"] < params.q, "slice"])
+    rows = [(one, name) for name in slices if name in {*named, *worse} for one in images["image_id"][slices[name]]]
+    write_table(members, pd.DataFrame(rows, columns=list(SLICES)))
     write_json(out, report)
     write_text(plots / "slices.csv", table.to_csv(index=False))
     plot_slices(plots / "slices.png", table)
@@ -82,10 +86,11 @@ def _sentence(row: dict[Any, Any]) -> str:
 def main() -> None:
     """Command line of the stage; the paths are given in dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("judged", "catalog", "out", "plots", "params"):
+    for name in ("judged", "catalog", "members", "out", "plots", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
-    run(given.judged, given.catalog, given.out, given.plots, load_params(given.params, "slices", Params))
+    params = load_params(given.params, "slices", Params)
+    run(given.judged, given.catalog, given.members, given.out, given.plots, params)
 
 
 if __name__ == "__main__":

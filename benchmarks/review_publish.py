@@ -1,0 +1,134 @@
+"""A round as a FiftyOne dataset: written in batches, as `publish` does, against saving sample by sample.
+
+Both sides fill a new dataset with the same labels, figures and tags. `python benchmarks/review_publish.py 10000` times
+one publishing of so many images instead, and of the same again, when nothing has changed.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from datalab.adapters.review import publish
+from datalab.adapters.review_app import declare_fields
+from datalab.adapters.review_connection import opened
+from datalab.adapters.review_content import read_content
+from datalab.adapters.review_inputs import ReviewInputs
+from datalab.config import Guidelines, LabelClass
+from datalab.masks import mask_to_rle
+from datalab.services.mongo import mongo
+from datalab.services.ports import free_ports
+from datalab.settings import KEYS, Settings
+from datalab.tables import CATALOG, CONSENSUS, DATASET, RATINGS
+from measure import median_ratio, print_result, seconds
+
+IMAGES, OBJECTS, REPEATS = 150, 10, 5
+HEIGHT, WIDTH = 240, 320
+GUIDELINES = Guidelines((LabelClass(1, "coin", "#e69f00"),), (), "v", "o")
+
+
+def inputs(folder: Path, images: int) -> ReviewInputs:
+    """Images with ten discs each; the files themselves are never opened."""
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    discs = [mask_to_rle((y - 20 - 20 * k) ** 2 + (x - 30 - 25 * k) ** 2 < (8 + k) ** 2) for k in range(OBJECTS)]
+    ids = [f"{number:016x}" for number in range(images)]
+    catalog = [(one, f"{one}.png", f"{one}.png", WIDTH, HEIGHT, "0" * 16, one) for one in ids]
+    ratings = [(one, "0001", one, "ann@x.org", 9.0, "batch", WIDTH, HEIGHT) for one in ids]
+    consensus = [
+        (one, f"{one}-c{place}", "coin", disc, HEIGHT, WIDTH, 2, 3, float(rng.random()))
+        for one in ids
+        for place, disc in enumerate(discs)
+    ]
+    index = [(one, f"{one}.png", "train", one, 1) for one in ids]
+    return ReviewInputs(
+        images=folder,
+        catalog=pd.DataFrame(catalog, columns=list(CATALOG)),
+        guidelines=GUIDELINES,
+        ratings=pd.DataFrame(ratings, columns=list(RATINGS)),
+        consensus=pd.DataFrame(consensus, columns=list(CONSENSUS)),
+        index=pd.DataFrame(index, columns=list(DATASET)),
+        agreement=pd.DataFrame({"image_id": ids, "agreement": rng.random(images)}),
+    )
+
+
+def silent(share: float, doing: str) -> None:
+    """Shows nothing."""
+
+
+def one_by_one(uri: str, name: str, given: ReviewInputs) -> None:
+    """What most scripts do: add the samples, then set fields and save, sample by sample."""
+    with opened(uri) as fiftyone:
+        dataset = fiftyone.Dataset(name, persistent=True, overwrite=True)
+        content = read_content(given, silent)
+        declare_fields(fiftyone, dataset, content.kinds)
+        for image_id, (width, height) in content.sizes.items():
+            metadata = fiftyone.ImageMetadata(width=width, height=height)
+            path = content.marks["filepath"][image_id]
+            dataset.add_sample(fiftyone.Sample(path, image_id=image_id, metadata=metadata))
+        for sample in dataset:
+            image_id = sample["image_id"]
+            for field in content.marks:
+                sample[field] = content.value(fiftyone, field, image_id)
+            sample.tags = sorted(content.tags[image_id])
+            sample.save()
+
+
+def in_batches(uri: str, name: str, given: ReviewInputs) -> None:
+    """Ours, into a dataset that is not there."""
+    with opened(uri) as fiftyone:
+        if fiftyone.dataset_exists(name):
+            fiftyone.delete_dataset(name)
+    publish(uri, name, given, silent)
+
+
+def content_of(uri: str, name: str) -> list[Any]:
+    """What a dataset holds, for comparison."""
+    fields = ["image_id", "tags", "agreement", "consensus.detections.label", "consensus.detections.bounding_box"]
+    with opened(uri) as fiftyone:
+        return list(fiftyone.load_dataset(name, reload=True).sort_by("image_id").values(fields))
+
+
+@contextmanager
+def database() -> Iterator[str]:
+    """A MongoDB of our own."""
+    uri = f"mongodb://127.0.0.1:{free_ports().mongo}"
+    with tempfile.TemporaryDirectory() as folder:
+        values = {**dict.fromkeys(KEYS, "http://127.0.0.1:1"), "FIFTYONE_DATABASE_URI": uri}
+        service = mongo(Path(folder), Settings.from_values(values, "benchmark"))
+        service.folder.mkdir(parents=True)
+        with subprocess.Popen(service.command, stdout=subprocess.DEVNULL) as server:
+            try:
+                yield uri
+            finally:
+                server.terminate()
+
+
+def main() -> None:
+    """Measure and print."""
+    with database() as uri, tempfile.TemporaryDirectory() as folder:
+        if len(sys.argv) > 1:
+            given = inputs(Path(folder), int(sys.argv[1]))
+            times = [round(seconds(lambda: publish(uri, "many", given, silent)), 1) for _ in range(2)]
+            sizes = {"images": int(sys.argv[1]), "objects": OBJECTS}
+            sys.stdout.write(json.dumps({"name": "review_publish", "seconds": times, "sizes": sizes}) + "\n")
+            return
+        given = inputs(Path(folder), IMAGES)
+        ratio = median_ratio(
+            lambda: in_batches(uri, "ours", given), lambda: one_by_one(uri, "theirs", given), repeats=REPEATS
+        )
+        gate = content_of(uri, "ours") == content_of(uri, "theirs")
+        peer = f"fiftyone {version('fiftyone')} sample.save"
+        print_result("review_publish", ratio, peer, {"images": IMAGES, "objects": OBJECTS}, REPEATS, gate)
+
+
+if __name__ == "__main__":
+    main()
