@@ -72,6 +72,7 @@ def test_every_figure_has_a_row_and_steps_keep_their_order() -> None:
         "sam off by 0.12, shown IoU 0.71, 12% below one half"
     )
     assert rows["proposals: seconds per object"] == ("with 0.812 (0.700 to 0.900), without undefined: nothing to count")
+    assert rows["proposals: seconds per answer"] == rows["proposals: seconds per object"]
     assert rows["proposals: edits"] == "iou 0.812 (0.700 to 0.900), pixels added undefined: nothing to count"
     assert rows["warning"].startswith("whether proposals help cannot be told")
     assert rows["action: bob"] == "warn: F1 fell by 0.20"

@@ -94,11 +94,7 @@ def _gate_error(source: Report) -> str:
 def _benefit(found: Report) -> Iterator[tuple[str, str]]:
     """What proposals were worth in this round; the warning is of all rounds, since one has few tasks without."""
     if found["round"] is not None:
-        for key, name in (
-            ("seconds_per_object", "seconds per object"),
-            ("gold_f1", "gold F1"),
-            ("gold_iou", "gold IoU"),
-        ):
+        for key, name in ARMS.items():
             arms = found["round"][key]
             yield f"proposals: {name}", f"with {interval(arms['with'])}, without {interval(arms['without'])}"
         edits = found["round"]["edits"].items()
