@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from datalab.adapters.label_studio.results import region_to_result, results_to_regions
+from datalab.adapters.label_studio.results import proposal_type, region_to_result, results_to_regions
 from datalab.errors import InputError
 from datalab.masks import BoolMask, mask_to_rle, rle_to_mask
 
@@ -109,6 +109,10 @@ def test_a_result_has_what_the_labeling_screen_needs() -> None:
             "brushlabels": ["coin"],
         },
     }
+
+
+def test_proposals_are_masks_until_there_are_more_than_a_browser_bears() -> None:
+    assert [proposal_type(count) for count in (1, 50, 51, 200)] == ["brush", "brush", "polygon", "polygon"]
 
 
 def test_without_an_origin_somebody_drew_it() -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from datalab.adapters.label_studio.client import Client
 from datalab.adapters.label_studio.project import MODEL_VERSION
-from datalab.adapters.label_studio.results import region_to_result
+from datalab.adapters.label_studio.results import proposal_type, region_to_result
 from datalab.config import Guidelines
 from datalab.errors import InputError
 
@@ -110,8 +110,10 @@ def _task(image_id: str, url: str, target: PushedRound, proposals: pd.DataFrame 
 
 def _prediction(proposals: pd.DataFrame) -> dict[str, Any]:
     rows = proposals.to_dict("records")
+    shown_as = proposal_type(len(rows))
     results = [
-        region_to_result(row["region_id"], row["label"], row["rle"], row["height"], row["width"]) for row in rows
+        region_to_result(row["region_id"], row["label"], row["rle"], row["height"], row["width"], region_type=shown_as)
+        for row in rows
     ]
     for row, result in zip(rows, results, strict=True):
         del result["origin"]  # the labeling screen notes it itself when it copies a prediction

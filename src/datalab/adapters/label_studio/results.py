@@ -22,6 +22,9 @@ CLICK, BOX = "click", "box"
 """Names of the two tools that ask SAM for a mask."""
 NOTICE = "notice"
 """Name of the text in which SAM's server tells what went wrong."""
+MOST_BRUSHES = 50
+"""Proposals on one task. Every brush region costs the browser some 40 MB at 1024 x 1024, a polygon a tenth or less:
+docs/decisions/0003-region-type.md."""
 IMAGE = "image"
 ORIGINS = {"prediction": "proposal", "prediction-changed": "edited", "manual": "manual"}
 """What Label Studio notes about a region's past, in our words."""
@@ -29,6 +32,11 @@ NO_REGIONS = ("relation",)
 """Results that say something about regions and are none: an arrow drawn from one to another."""
 NO_MASKS = (CLICK, BOX, NOTICE)
 """Where somebody pointed for SAM, and what it answered: the mask that came of it is a brush region of its own."""
+
+
+def proposal_type(count: int) -> str:
+    """Region type for each of the `count` proposals of one task: a mask people can mend while the browser bears it."""
+    return "brush" if count <= MOST_BRUSHES else "polygon"
 
 
 def region_to_result(
