@@ -108,6 +108,13 @@ def test_up_down_up(repository: Path) -> None:
     assert pids(repository) != first
 
 
+def test_what_the_servers_keep_is_for_its_owner_only(repository: Path) -> None:
+    # the stage `embed` may have made the folder before any server
+    (repository / ".datalab" / "embeddings").mkdir(parents=True)
+    up(repository, free_ports(), (mongo.NAME,))
+    assert (repository / ".datalab").stat().st_mode & 0o777 == 0o700
+
+
 def test_a_killed_server_is_started_again(repository: Path) -> None:
     up(repository, free_ports(), (mongo.NAME,))
     record = find(mongo.NAME, repository / ".datalab")
