@@ -235,10 +235,12 @@ def measure(name: str, count: int, cache: Path, seed: int) -> dict[str, object]:
     total = sum(map(len, planted.values()))
     image_ap, peer_ap = (float(average_precision_score(is_spoiled, scores)) for scores in (ours, peer))
     chance = total / max(1, len(suspects))
+    things_seen = [(truth == chances.argmax(axis=0))[np.isin(truth, things)] for truth, chances in pairs]
     return {
         "images": len(labels),
         "objects": objects,
         "planted": total,
+        "model_recall": round(float(np.concatenate(things_seen).mean()), 3),
         "object_ap": round(precision, 3),
         "object_ap_of_chance": round(chance, 3),
         "found_among_twice_as_many": {kind: round(share, 2) for kind, share in by_kind.items()},

@@ -57,7 +57,9 @@ def em(cuts: Cuts, voices: Voices) -> BoolMask:
     """One-coin Dawid-Skene of every pixel (Lee, Das Sarma & Parameswaran 2018) by crowd-kit: one skill per rater."""
     from crowdkit.aggregation import SegmentationEM  # noqa: PLC0415  (two seconds)
 
-    return np.asarray(SegmentationEM().fit_predict(_as_table(cuts)).iloc[0], dtype=np.bool_)
+    # a pixel that is certain has the logarithm of 0; its sum only decides when the iteration stops
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(SegmentationEM().fit_predict(_as_table(cuts)).iloc[0], dtype=np.bool_)
 
 
 def rasa(cuts: Cuts, voices: Voices) -> BoolMask:
