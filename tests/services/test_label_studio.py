@@ -110,7 +110,8 @@ def test_tasks_come_in_rank_order_with_image_masks_and_stamps(
     assert tasks["task_id"].is_monotonic_increasing
     first = client.tasks(target.project_id)[0]
     assert first["data"] == {
-        "image": table.urls["i3"], "image_id": "i3", "round": "0001", "guideline_version": "v1", "ontology_hash": "o1"
+        "image": table.urls["i3"], "image_id": "i3", "round": "0001", "guideline_version": "v1", "ontology_hash": "o1",
+        "note": "",
     }  # fmt: skip
     (prediction,) = first["predictions"]
     wanted = table.proposals().query("image_id == 'i3'")
