@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from datalab.config import load_guidelines, load_params
+from datalab.config import Attribute, load_guidelines, load_params
 from datalab.errors import InputError
 
 CLASSES = """
@@ -100,4 +100,41 @@ def test_wrong_classes_are_told(tmp_path: Path, text: str, message: str) -> None
 
 def test_missing_guidelines_are_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"classes\.yaml does not exist"):
+        load_guidelines(tmp_path)
+
+
+ATTRIBUTE = """\
+classes:
+  - id: 1
+    name: coin
+    color: "#e69f00"
+    attributes: %s
+"""
+
+
+def test_attributes_and_pictures_are_read(tmp_path: Path) -> None:
+    (tmp_path / "classes.yaml").write_text(ATTRIBUTE % '[{name: state, values: ["whole", "broken"]}]')
+    (tmp_path / "good").mkdir()
+    for name in ("good/one.png", "b.jpg", "c.svg", "README.md"):
+        (tmp_path / name).write_bytes(b"x")
+    guidelines = load_guidelines(tmp_path)
+    assert guidelines.classes[0].attributes == (Attribute("state", ("whole", "broken")),)
+    assert guidelines.pictures == ("b.jpg", "good/one.png")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "said"),
+    [
+        ("[{name: State, values: [a]}]", "is no name"),
+        ("[{name: state, values: []}]", "have to be a list of texts"),
+        ("[{name: state, values: [1]}]", "have to be a list of texts"),
+        ("[{name: state, values: a}]", "have to be a list of texts"),
+        ("[{name: state, size: 1}]", "unknown key"),
+        ("{state: [a]}", "have to be a list of name and values"),
+        ("3", "have to be a list of name and values"),
+    ],
+)
+def test_wrong_attributes_are_told(tmp_path: Path, attributes: str, said: str) -> None:
+    (tmp_path / "classes.yaml").write_text(ATTRIBUTE % attributes)
+    with pytest.raises(InputError, match=said):
         load_guidelines(tmp_path)

@@ -11,6 +11,16 @@ import yaml
 from datalab.errors import InputError
 
 P = TypeVar("P")
+PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
+"""What a browser shows; an SVG can carry scripts."""
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """A question about each region of a class, answered by one of `values`."""
+
+    name: str
+    values: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -22,6 +32,7 @@ class LabelClass:
     color: str
     rule: str = ""
     hotkey: str = ""
+    attributes: tuple[Attribute, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,8 @@ class Guidelines:
     """First 12 hex digits of the SHA-256 over every file of the folder."""
     ontology_hash: str
     """First 12 hex digits of the SHA-256 over (id, name) of the classes: changes only when labels change meaning."""
+    pictures: tuple[str, ...] = ()
+    """Paths of the example pictures, below the folder."""
 
     def id_of(self, name: str) -> int:
         """The pixel value of a class; InputError that lists the known names."""
@@ -71,11 +84,29 @@ def load_guidelines(folder: Path) -> Guidelines:
         pages=tuple((page.name, page.read_text(encoding="utf-8")) for page in pages),
         version=_folder_digest(folder),
         ontology_hash=hashlib.sha256(ontology.encode()).hexdigest()[:12],
+        pictures=tuple(path.relative_to(folder).as_posix() for path in _files(folder) if path.suffix in PICTURES),
     )
 
 
 def _label_class(item: Any, folder: Path) -> LabelClass:
-    return _build(LabelClass, item, f"{folder / 'classes.yaml'}: classes")
+    where = f"{folder / 'classes.yaml'}: classes"
+    if isinstance(item, dict) and isinstance(item.get("attributes"), list):
+        item = {**item, "attributes": [_attribute(one, f"{where}: attributes") for one in item["attributes"]]}
+    built = _build(LabelClass, item, where)
+    given = built.attributes
+    if not (isinstance(given, tuple) and all(isinstance(one, Attribute) for one in given)):
+        raise InputError(f"{where}: attributes of {built.name!r} have to be a list of name and values")
+    return built
+
+
+def _attribute(item: Any, where: str) -> Attribute:
+    built = _build(Attribute, item, where)
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", built.name):
+        raise InputError(f"{where}: {built.name!r} is no name; use small letters, digits and _")
+    values = built.values
+    if not (isinstance(values, tuple) and values and all(isinstance(value, str) and value for value in values)):
+        raise InputError(f'{where}: values of {built.name!r} have to be a list of texts, such as ["yes", "no"]')
+    return built
 
 
 def _check_classes(classes: tuple[LabelClass, ...], folder: Path) -> None:
@@ -95,9 +126,13 @@ def _check_classes(classes: tuple[LabelClass, ...], folder: Path) -> None:
 
 def _folder_digest(folder: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in _files(folder):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from datalab.adapters.files import has_columns, read_table, write_table
 from datalab.adapters.label_studio.client import Client, connect
-from datalab.adapters.label_studio.media import image_url, publish_images
+from datalab.adapters.label_studio.media import image_url, picture_urls, publish_images, publish_pictures
 from datalab.adapters.label_studio.ml_backend import attach_click_to_mask
 from datalab.adapters.label_studio.people import ensure_annotator
 from datalab.adapters.label_studio.project import ensure_project, find_project, labeling_url
@@ -37,7 +37,10 @@ def push(workspace: Workspace, state: Round, progress: Progress) -> dict[str, An
     client = connect(settings.label_studio_url, settings.label_studio_token)
     guidelines = load_guidelines(workspace.guidelines)
     overlap = load_params(workspace.params, "batch", BatchParams).overlap
-    target = PushedRound(ensure_project(client, workspace.name, guidelines, overlap), state.round_id, guidelines)
+    publish_pictures(workspace, settings.datalab_media, guidelines)
+    pictures = picture_urls(workspace, guidelines)
+    project_id = ensure_project(client, workspace.name, guidelines, overlap, pictures=pictures)
+    target = PushedRound(project_id, state.round_id, guidelines)
     attach_click_to_mask(client, target.project_id, settings.click_url, settings.click_password)
     ensure_webhook(client, target.project_id, settings.receiver_url, settings.receiver_secret)
     folder = workspace.round_folder(state.number)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datalab.adapters.label_studio.config import instructions_html, labeling_config
-from datalab.config import Guidelines, LabelClass
+from datalab.config import Attribute, Guidelines, LabelClass
 
 HOSTILE = "a<b> & \"c\" 'd' é"
 NAMES = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1)
@@ -85,3 +85,25 @@ def test_no_page_rule_or_name_brings_in_tags_or_scripts() -> None:
         assert tag not in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     assert "a&lt;b&gt; &amp; &quot;c&quot;" in html
+
+
+def test_attributes_are_asked_of_regions_of_their_class_alone() -> None:
+    item = LabelClass(7, HOSTILE, "#e69f00", attributes=(Attribute("state", ("whole", 'bro"ken')),))
+    root = ElementTree.fromstring(labeling_config(Guidelines((item,), (), "v", "o")))
+    (choices,) = root.iter("Choices")
+    assert (choices.get("name"), choices.get("perRegion")) == ("attribute_7_state", "true")
+    assert [choice.get("value") for choice in choices] == ["whole", 'bro"ken']
+    (shown,) = [view for view in root.iter("View") if view.get("visibleWhen") == "region-selected"]
+    assert shown.get("whenLabelValue") == HOSTILE
+
+
+def test_example_pictures_come_from_the_server_and_nowhere_else() -> None:
+    page = (
+        "![a <good> one](good%20one.png) ![x](http://evil.test/a.png) ![y](../secret.png) ![z](data:image/png;base64,A)"
+    )
+    html = instructions_html(guidelines(page), {"good one.png": "/data/local-files/?d=w/g/good%20one.png"})
+    assert html.count("<img") == 1
+    assert '<img alt="a &lt;good&gt; one" src="/data/local-files/?d=w/g/good%20one.png" width="400">' in html
+    assert "[x]" in html
+    assert "evil.test" not in html
+    assert "secret.png" not in html

@@ -1,6 +1,9 @@
 """The labeling config and the instructions of a project, made from guidelines/."""
 
+from collections.abc import Mapping
 from html import escape
+from typing import Any
+from urllib.parse import unquote
 from xml.sax.saxutils import quoteattr
 
 from markdown_it import MarkdownIt
@@ -46,17 +49,49 @@ def labeling_config(guidelines: Guidelines) -> str:
         '    <View><Header value="Box" size="6"/>\n'
         f'    <RectangleLabels name="{BOX}" {smart}>\n{polygon}    </RectangleLabels></View>\n'
         "  </View>\n"
+        f"{''.join(_attributes(item) for item in guidelines.classes)}"
         "</View>"
     )
 
 
-def instructions_html(guidelines: Guidelines) -> str:
-    """The guideline pages and the classes' rules as HTML; tags written in a page are shown as text, never passed on."""
+def instructions_html(guidelines: Guidelines, pictures: Mapping[str, str] | None = None) -> str:
+    """The guideline pages and the classes' rules as HTML; tags written in a page are shown as text, never passed on.
+
+    `pictures`: path of an example picture below the guidelines to its address. Another picture is shown as its
+    description: a page cannot make the browsers of annotators call other servers.
+    """
     markdown = MarkdownIt("js-default", {"html": False, "linkify": False})
+    known = pictures or {}
+
+    def picture(renderer: Any, tokens: Any, place: int, options: Any, env: Any) -> str:
+        said = escape(str(tokens[place].content))
+        address = known.get(unquote(str(tokens[place].attrGet("src") or "")))
+        return f"[{said}]" if address is None else f'<img alt="{said}" src="{escape(address)}" width="400">'
+
+    markdown.add_render_rule("image", picture)
     pages = [str(markdown.render(text)) for _, text in guidelines.pages]
     rules = "".join(f"<li><b>{escape(item.name)}</b>: {escape(item.rule)}</li>" for item in guidelines.classes)
     version = f"<p><small>Guidelines {guidelines.version}</small></p>"
     return f'{STYLE}<div class="guidelines">{"<hr>".join([*pages, f"<ul>{rules}</ul>"])}{version}</div>'
+
+
+def attribute_tool(item: LabelClass, attribute: str) -> str:
+    """Name of the tool that asks for an attribute of a class: by id, so that renaming the class orphans nothing."""
+    return f"attribute_{item.id}_{attribute}"
+
+
+def _attributes(item: LabelClass) -> str:
+    """A choice per attribute, shown while a region of the class is selected."""
+    asked = []
+    for attribute in item.attributes:
+        values = "".join(f"      <Choice value={quoteattr(value)}/>\n" for value in attribute.values)
+        asked.append(
+            f'  <View visibleWhen="region-selected" whenLabelValue={quoteattr(item.name)}>\n'
+            f'    <Header value={quoteattr(f"{item.name}: {attribute.name}")} size="6"/>\n'
+            f'    <Choices name="{attribute_tool(item, attribute.name)}" toName="{IMAGE}" perRegion="true"'
+            f' choice="single-radio" showInline="true">\n{values}    </Choices></View>\n'
+        )
+    return "".join(asked)
 
 
 def _label(item: LabelClass, hotkey: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
 from datalab.adapters.label_studio.client import Client
+from datalab.config import Guidelines
 from datalab.errors import InputError
 from datalab.workspace import Workspace
 
@@ -57,6 +58,23 @@ def publish_images(client: Client, project_id: int, workspace: Workspace, media:
     known = [storage["path"] for storage in client.get(STORAGES, project=project_id)]
     if str(folder) not in known:
         client.post(STORAGES, {"project": project_id, "path": str(folder), "use_blob_urls": True})
+
+
+def picture_urls(workspace: Workspace, guidelines: Guidelines) -> dict[str, str]:
+    """Addresses of the guidelines' example pictures; each version of the guidelines has its own."""
+    folder = f"guidelines-{guidelines.version}"
+    return {picture: image_url(workspace, f"{folder}/{picture}") for picture in guidelines.pictures}
+
+
+def publish_pictures(workspace: Workspace, media: Path, guidelines: Guidelines) -> None:
+    """Copy the example pictures to where `picture_urls` says; the folder of the images has to be published, too."""
+    folder = image_folder(workspace, media) / f"guidelines-{guidelines.version}"
+    for picture in guidelines.pictures:
+        target = folder / picture
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            # not a link: the next version of the picture may be written into the same file
+            _copy(workspace.guidelines / picture, target)
 
 
 def _place(source: Path, target: Path) -> None:

@@ -1,11 +1,13 @@
 """The Label Studio project of a workspace."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from datalab.adapters.label_studio.client import Client
 from datalab.adapters.label_studio.config import instructions_html, labeling_config
+from datalab.adapters.label_studio.orphans import refuse_orphans
 from datalab.config import Guidelines
 
 MODEL_VERSION = "proposals"
@@ -24,16 +26,22 @@ class Project:
 
 
 def ensure_project(
-    client: Client, title: str, guidelines: Guidelines, overlap: int, model_version: str = MODEL_VERSION
+    client: Client,
+    title: str,
+    guidelines: Guidelines,
+    overlap: int,
+    model_version: str = MODEL_VERSION,
+    pictures: Mapping[str, str] | None = None,
 ) -> int:
     """Id of the project called `title`, made where it is missing, with config and instructions of these guidelines.
 
     `overlap` is how many people may label a task; it is set once, since changing it resets the tasks' own overlap.
-    Only predictions of `model_version` are shown, all where it is "".
+    Only predictions of `model_version` are shown, all where it is "". `pictures`: addresses of the examples.
+    InputError, and nothing is changed, where the classes would leave labels behind that people have made.
     """
     wanted: dict[str, Any] = {
         "label_config": labeling_config(guidelines),
-        "expert_instruction": instructions_html(guidelines),
+        "expert_instruction": instructions_html(guidelines, pictures),
         "show_instruction": True,
         # an image with nothing on it is submitted empty, a doubtful one is skipped and goes to somebody else
         "enable_empty_annotation": True,
@@ -51,6 +59,8 @@ def ensure_project(
         made = client.post("/api/projects", {"title": valid_title(title), "maximum_annotations": overlap, **wanted})
         return int(made["id"])
     changed = {key: value for key, value in wanted.items() if found.settings.get(key) != value}
+    if "label_config" in changed:
+        refuse_orphans(client, found.id, changed["label_config"])
     if changed:
         client.patch(f"/api/projects/{found.id}", changed)
     return found.id

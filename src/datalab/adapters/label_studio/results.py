@@ -28,8 +28,8 @@ docs/decisions/0003-region-type.md."""
 IMAGE = "image"
 ORIGINS = {"prediction": "proposal", "prediction-changed": "edited", "manual": "manual"}
 """What Label Studio notes about a region's past, in our words."""
-NO_REGIONS = ("relation",)
-"""Results that say something about regions and are none: an arrow drawn from one to another."""
+NO_REGIONS = ("relation", "choices")
+"""Results that say something about regions and are none: an arrow drawn from one to another, an attribute."""
 NO_MASKS = (CLICK, BOX, NOTICE)
 """Where somebody pointed for SAM, and what it answered: the mask that came of it is a brush region of its own."""
 
