@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 import requests
 
+from datalab.adapters.label_studio import push as push_module
 from datalab.adapters.label_studio.client import Client
 from datalab.adapters.label_studio.push import PushedRound, push_batch
-from datalab.adapters.label_studio.results import results_to_regions
+from datalab.adapters.label_studio.results import region_to_result, results_to_regions
 from datalab.config import Guidelines, LabelClass
 from datalab.errors import InputError
 from datalab.masks import mask_to_rle
@@ -103,3 +104,19 @@ def test_only_accepted_proposals_are_read_only() -> None:
     push(client, decisions=("accept", "propose", "propose"))
     regions = [task["predictions"][0]["result"][0] for task in client.stored]
     assert [region.get("readonly", False) for region in regions] == [True, False, False]
+
+
+def test_no_request_is_large_however_many_masks_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+    client = Recorder("http://label-studio.test", requests.Session())
+    keep = Recorder.post
+    monkeypatch.setattr(Recorder, "post", lambda self, path, tasks: sent.append(len(tasks)) or keep(self, path, tasks))
+    codes = len(region_to_result("r", "coin", MASK, 4, 5)["value"]["rle"])
+    monkeypatch.setattr(push_module, "CHUNK_BYTES", 2 * 5 * codes)
+    push(client)
+    assert sent == [2, 1]
+    monkeypatch.setattr(push_module, "CHUNK_BYTES", 1)
+    client.stored.clear()
+    push(client)
+    assert sent == [2, 1, 1, 1, 1]
+    assert [task["data"]["image_id"] for task in client.stored] == list(IMAGES)

@@ -1,7 +1,7 @@
 """Tasks with proposed masks into a project, once each, however often it is tried."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,9 @@ from datalab.config import Guidelines
 from datalab.errors import InputError
 
 CHUNK = 25
-"""Tasks per request: a few MB at most, so that none takes long."""
+"""Tasks per request at most."""
+CHUNK_BYTES = 4_000_000
+"""JSON per request, about: the server takes some 2.5 MB/s, and no request shall take ten seconds on a busy machine."""
 STATE = "id,data,overlap,is_labeled,total_annotations,cancelled_annotations,annotators"
 """What is asked of tasks where their annotations are not needed."""
 
@@ -52,15 +54,16 @@ def push_batch(
     known = existing_tasks(client, target)
     missing = [image_id for image_id in batch["image_id"] if image_id not in known]
     said = notes or {}
-    by_image = dict(iter(proposals.groupby("image_id")))
-    for start in range(0, len(missing), CHUNK):
-        progress(0.8 * start / len(missing), f"pushing tasks {start}/{len(missing)}")
-        chunk = missing[start : start + CHUNK]
-        tasks = [
-            _task(image_id, urls[image_id], target, by_image.get(image_id), said.get(image_id, ""))
-            for image_id in chunk
-        ]
-        client.post(f"/api/projects/{target.project_id}/import?return_task_ids=true", tasks)
+    rows = proposals.groupby("image_id").indices
+    tasks = (
+        _task(one, urls[one], target, proposals.iloc[rows[one]] if one in rows else None, said.get(one, ""))
+        for one in missing
+    )
+    pushed = 0
+    for chunk in _chunks(tasks):
+        progress(0.8 * pushed / len(missing), f"pushing tasks {pushed}/{len(missing)}")
+        client.post(f"/api/projects/{target.project_id}/import?return_task_ids=true", chunk)
+        pushed += len(chunk)
     _remove_repeats(client, target)
     known = existing_tasks(client, target)
     _set_overlap(client, batch, known, progress)
@@ -106,6 +109,22 @@ def _task(image_id: str, url: str, target: PushedRound, proposals: pd.DataFrame 
         "note": note,
     }
     return {"data": data, "predictions": [] if proposals is None else [_prediction(proposals)]}
+
+
+def _chunks(tasks: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """What goes into one request: never more than one chunk is in memory."""
+    chunk: list[dict[str, Any]] = []
+    size = 0
+    for task in tasks:
+        codes = [result["value"].get("rle", ()) for one in task["predictions"] for result in one["result"]]
+        more = 5 * sum(map(len, codes))  # digits, comma and blank
+        if chunk and (len(chunk) == CHUNK or size + more > CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(task)
+        size += more
+    if chunk:
+        yield chunk
 
 
 def _prediction(proposals: pd.DataFrame) -> dict[str, Any]:
