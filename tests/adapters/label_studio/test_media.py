@@ -53,6 +53,15 @@ def test_a_missing_image_is_named(workspace: Workspace, tmp_path: Path) -> None:
         publish_images(connect(server.url, "abc"), 7, workspace, tmp_path / "media", ["b.png"])
 
 
+@pytest.mark.parametrize("file", ["../secret.png", "/etc/passwd", "a/../../secret.png"])
+def test_nothing_outside_the_images_is_ever_published(workspace: Workspace, tmp_path: Path, file: str) -> None:
+    (workspace.images.parent / "secret.png").write_bytes(b"secret")
+    with serving(ME) as server, pytest.raises(InputError, match="leads out of"):
+        publish_images(connect(server.url, "abc"), 7, workspace, tmp_path / "media", ["a.png", file])
+    published = [path.name for path in (tmp_path / "media").rglob("*") if path.is_file()]
+    assert published == ["a.png"]
+
+
 def test_an_address_survives_odd_names() -> None:
     workspace = Workspace(Path("/data/my tiles #2"))
     assert image_url(workspace, "a+b&c.png") == "/data/local-files/?d=my%20tiles%20%232/a%2Bb%26c.png"

@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, quote, urlsplit
 
 from datalab.adapters.label_studio.client import Client
@@ -48,11 +48,14 @@ def media_file(media: Path, address: str) -> Path:
 def publish_images(client: Client, project_id: int, workspace: Workspace, media: Path, files: Iterable[str]) -> None:
     """Link (or, on another disk, copy) the images and make sure that the project may serve their folder.
 
-    InputError where an image of the catalog is missing or the disk is full.
+    InputError where an image of the catalog is missing or its name leads out of the images, or the disk is full.
     """
     folder = image_folder(workspace, media)
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
+        # whoever made the catalog, nothing else of this machine is ever shown to people
+        if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
+            raise InputError(f"{file!r} in {workspace.catalog} leads out of {workspace.images}; ingest the image anew")
         _place(workspace.images / file, folder / file)
     # the folder has to be known, never synchronised: that would make a task of every file in it
     known = [storage["path"] for storage in client.get(STORAGES, project=project_id)]
