@@ -1,5 +1,7 @@
 """Which labels a change of the guidelines would orphan."""
 
+from typing import Any
+
 import pytest
 
 from datalab.adapters.label_studio.config import labeling_config
@@ -34,5 +36,6 @@ def test_what_people_used_has_to_stay(classes: tuple[LabelClass, ...], broken: l
 
 
 def test_a_project_without_labels_may_change_at_will() -> None:
-    for summary in ({}, {"created_labels": None}, {"created_labels": {"mask": {}}}):
+    summaries: list[dict[str, Any]] = [{}, {"created_labels": None}, {"created_labels": {"mask": {}}}]
+    for summary in summaries:
         assert orphans(summary, labeling_config(Guidelines((CUP,), (), "v", "o"))) == []

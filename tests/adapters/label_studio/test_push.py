@@ -110,7 +110,12 @@ def test_no_request_is_large_however_many_masks_there_are(monkeypatch: pytest.Mo
     sent: list[int] = []
     client = Recorder("http://label-studio.test", requests.Session())
     keep = Recorder.post
-    monkeypatch.setattr(Recorder, "post", lambda self, path, tasks: sent.append(len(tasks)) or keep(self, path, tasks))
+
+    def post(self: Recorder, path: str, content: Any) -> Any:
+        sent.append(len(content))
+        return keep(self, path, content)
+
+    monkeypatch.setattr(Recorder, "post", post)
     codes = len(region_to_result("r", "coin", MASK, 4, 5)["value"]["rle"])
     monkeypatch.setattr(push_module, "CHUNK_BYTES", 2 * 5 * codes)
     push(client)
