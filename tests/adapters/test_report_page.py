@@ -79,7 +79,7 @@ def test_names_out_of_the_data_are_text(tmp_path: Path) -> None:
 def test_what_is_undefined_says_why_and_numbers_have_their_interval(tmp_path: Path) -> None:
     text = " ".join(written(tmp_path, PAGE).split())
     assert "nothing to count" in text
-    assert "warn, drifting<small><br>skill</small><small><br>misses small objects</small>" in text
+    assert '<b>warn</b>, drifting <span class="soft">skill<br>misses small objects</span>' in text
     assert "0.80 <small>0.70 to 0.90</small>" in text
     assert "No verdict on agreement: 12 double-labelled images; a verdict needs 50." in text
     assert "Of the images nobody contested 2 (0 to 7) still have an error, by an audit of 5." in text
