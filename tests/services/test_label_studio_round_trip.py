@@ -11,10 +11,10 @@ import pytest
 from datalab.adapters.label_studio.brush import mask_to_brush
 from datalab.adapters.label_studio.client import Client, connect
 from datalab.adapters.label_studio.people import ensure_annotator
-from datalab.adapters.label_studio.project import ensure_project
+from datalab.adapters.label_studio.project import ensure_project, find_project
 from datalab.adapters.label_studio.pull import RoundProgress, pull_annotations, round_progress
 from datalab.adapters.label_studio.results import results_to_regions
-from datalab.errors import ServiceError, StateError
+from datalab.errors import InputError, ServiceError, StateError
 from datalab.settings import Settings
 from datalab.simulate.annotator import Assignment, Person, label_tasks, truth_by_image
 from datalab.tables import ANNOTATIONS
@@ -83,9 +83,12 @@ def test_masks_classes_and_origins_are_those_of_the_truth(labelled: tuple[SmallR
         assert not is_proposed or results[1]["id"] == f"{row['image_id']}-exact"
 
 
-def test_a_class_that_was_taken_away_keeps_its_labels(labelled: tuple[SmallRound, pd.DataFrame]) -> None:
+def test_a_used_class_cannot_be_taken_away(labelled: tuple[SmallRound, pd.DataFrame]) -> None:
     made, table = labelled
-    ensure_project(made.client, "labelled & pulled", replace(GUIDELINES, classes=(CUP,)), 3)
+    before = find_project(made.client, "labelled & pulled")
+    with pytest.raises(InputError, match="'coin' of 'mask', used 12 times; put those back"):
+        ensure_project(made.client, "labelled & pulled", replace(GUIDELINES, classes=(CUP,)), 3)
+    assert find_project(made.client, "labelled & pulled") == before
     again = pull_annotations(made.client, made.target, catalog_table())
     assert again["result_json"].tolist() == table["result_json"].tolist()
 
