@@ -114,6 +114,24 @@ def sample(out: Path, count: int, seed: int) -> None:
     click.echo(f"{out}: images, masks, masks/classes.yaml")
 
 
+@main.command()
+@click.argument("people", type=click.Path(path_type=Path))
+@WORKSPACE
+def annotators(people: Path, workspace: Path) -> None:
+    """Make an account at Label Studio for every e-mail address in PEOPLE, one per line; again adds who is missing.
+
+    Example: datalab annotators people.txt
+    """
+    from datalab.rounds.accounts import make_accounts, read_people  # noqa: PLC0415
+
+    place, emails = Workspace.at(workspace), read_people(people)
+    made, failed = make_accounts(place, emails)
+    click.echo(f"{len(made)} of {len(emails)} accounts made; passwords and tokens: {place.accounts}")
+    if failed:
+        click.echo("\n".join(failed), err=True)
+        raise DatalabError(f"{len(failed)} of {len(emails)} accounts are not usable, for the reasons above")
+
+
 @main.group()
 def adjudicate() -> None:
     """What people disagreed about: to a reviewer and back.

@@ -36,6 +36,11 @@ class Workspace:
         return self.root / ".env"
 
     @property
+    def accounts(self) -> Path:
+        """Annotators with their passwords and tokens, for their owner's eyes; ignored by git as .env is."""
+        return self.root / ".env.annotators"
+
+    @property
     def params(self) -> Path:
         """Every number a person may turn."""
         return self.root / "params.yaml"

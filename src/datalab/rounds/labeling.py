@@ -131,6 +131,6 @@ def where_to_label(workspace: Workspace, state: Round) -> str:
     return (
         f"Label at {labeling_url(client, target.project_id)}\n"
         f"log in as {settings.label_studio_username}, password: LABEL_STUDIO_PASSWORD in {workspace.env}; "
-        f"one account per annotator: {client.url}/organization (Invite Members)\n"
+        "one account per annotator: datalab annotators people.txt, one e-mail address per line\n"
         "When all tasks are done, run the same command again (or: prefect deployment run label-round)."
     )

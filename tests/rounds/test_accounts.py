@@ -1,0 +1,62 @@
+"""Lists of people and of their accounts, as they are found on disk."""
+
+from pathlib import Path
+
+import pytest
+
+from datalab.errors import InputError
+from datalab.rounds.accounts import Account, read_accounts, read_people
+
+
+def test_people_are_read_in_order_without_comments_and_in_lower_case(tmp_path: Path) -> None:
+    path = tmp_path / "people.txt"
+    path.write_bytes("\ufeff# the night shift\r\nAnn.Lee+x@Example.org\r\n\r\n  ben@a-b.co.uk  # new\r\n".encode())
+    assert read_people(path) == ["ann.lee+x@example.org", "ben@a-b.co.uk"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ann@x.org\nbob", r"line 2: 'bob' is no e-mail address"),
+        ("ann@x.org, ben@x.org", "is no e-mail address; write one per line"),
+        ("ann@x", "is no e-mail address"),
+        ("a" * 250 + "@x.org", "is no e-mail address"),
+        ("ann@x.org\n\nANN@x.org", r"line 3: ann@x\.org is in line 1 already"),
+        ("# nobody\n", "names nobody"),
+    ],
+)
+def test_a_bad_list_is_refused_by_its_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "people.txt"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        read_people(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_list_at_all_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot read .*nowhere\.txt: No such file"):
+        read_people(tmp_path / "nowhere.txt")
+    binary = tmp_path / "people.xlsx"
+    binary.write_bytes(b"PK\x03\x04\xff\xfe")
+    with pytest.raises(InputError, match="it is no text"):
+        read_people(binary)
+    binary.write_bytes(b"a" * 1_000_001)
+    with pytest.raises(InputError, match="no list of people"):
+        read_people(binary)
+
+
+def test_accounts_are_read_back_and_hide_their_secrets(tmp_path: Path) -> None:
+    path = tmp_path / ".env.annotators"
+    assert read_accounts(path) == {}
+    path.write_text('email,password,token\nann@x.org,"p,w",t0\n')
+    assert read_accounts(path) == {"ann@x.org": Account("ann@x.org", "p,w", "t0")}
+    assert "p,w" not in repr(read_accounts(path))
+    assert "t0" not in repr(read_accounts(path))
+
+
+@pytest.mark.parametrize("text", ["", "email,token\n", "email,password,token\nann@x.org,pw\n"])
+def test_a_file_of_another_form_is_not_overwritten(tmp_path: Path, text: str) -> None:
+    path = tmp_path / ".env.annotators"
+    path.write_text(text)
+    with pytest.raises(InputError, match="is no list of accounts"):
+        read_accounts(path)
