@@ -67,6 +67,10 @@ reconcile.REASONS."""
 ANNOTATED_REGIONS = ("annotation_id", "round_id", "annotator", *REGIONS, "origin")
 """Decoded regions of annotations. `origin`: "proposal" (untouched), "edited" (a proposal changed), "manual"."""
 
+ATTRIBUTES = ("annotation_id", "annotator", "image_id", "region_id", "label", "class_id", "attribute", "value")
+"""What was answered about the regions of ANNOTATED_REGIONS, one row per answer. `class_id`: of the class the question
+belongs to; an answer given before the region got another class is there too. No row: not answered."""
+
 RATINGS = ("annotation_id", "round_id", "image_id", "annotator", "lead_time_s", "role", "width", "height")
 """One row per (image, annotator) that was submitted, the newest one where a person submitted twice. A rating without
 a row in ANNOTATED_REGIONS says: looked at, nothing there. An image without a rating by somebody is missing, never

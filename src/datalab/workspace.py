@@ -101,6 +101,11 @@ class Workspace:
         return self.data / "regions.parquet"
 
     @property
+    def attributes(self) -> Path:
+        """Table ATTRIBUTES of all rounds."""
+        return self.data / "attributes.parquet"
+
+    @property
     def ratings(self) -> Path:
         """Table RATINGS of all rounds."""
         return self.data / "ratings.parquet"

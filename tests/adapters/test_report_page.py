@@ -23,6 +23,7 @@ PAGE = Page(
     figures={"objects": SURE, "alpha": UNKNOWN},
     matrix=((None, SURE), (SURE, None)),
     classes={"coin": {"objects": SURE, "f1": UNKNOWN, "presence": {"alpha": SURE, "prevalence": SURE}}},
+    attributes={"coin: state": {"kappa": UNKNOWN, "observed": SURE, "answered": SURE}},
     gold={
         BOB: {
             "skill_interval": UNKNOWN,

@@ -55,6 +55,7 @@ def run_stages(workspace: Workspace) -> None:
         "figures": {"objects": figure},
         "per_pair": {"ann | bob": {"objects": figure}},
         "per_class": {"coin": {"objects": figure, "f1": figure, "presence": presence}},
+        "per_attribute": {},
     }
     write_json(reports / "agreement.json", agreement)
     queue = [("a", 0, 0.7, "contested", "existence of cup", 0.5, 0.5, np.nan, np.nan)]

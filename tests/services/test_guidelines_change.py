@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from datalab.adapters.files import read_table, write_text
+from datalab.adapters.label_studio.attributes import attribute_tool
 from datalab.adapters.label_studio.client import connect
-from datalab.adapters.label_studio.config import attribute_tool, labeling_config
+from datalab.adapters.label_studio.config import labeling_config
 from datalab.adapters.label_studio.project import ensure_project, find_project
 from datalab.adapters.label_studio.results import region_to_result
 from datalab.config import load_guidelines
@@ -43,7 +44,7 @@ def test_used_classes_and_attributes_have_to_stay_and_pictures_are_served(settin
         picture = client.session.get(client.url + address, timeout=30)
         assert picture.content == (workspace.guidelines / "good" / "coin.png").read_bytes()
 
-        tool = attribute_tool(guidelines.classes[0], "state")
+        tool = attribute_tool(guidelines.classes[0].id, "state")
         region = region_to_result("r", "coin", TRUE, SIDE, SIDE)
         answer = {**region, "type": "choices", "from_name": tool, "value": {"choices": ["broken"]}}
         task = read_table(workspace.round_folder(1) / "tasks.parquet", ("image_id", "task_id"))["task_id"].iloc[0]

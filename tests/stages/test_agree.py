@@ -1,14 +1,16 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from datalab.adapters.files import read_json, read_table
+from datalab.adapters.files import read_json, read_table, write_table
 from datalab.errors import InputError
 from datalab.quality.agreement import PAIRS
 from datalab.stages.agree import Inputs, Params, run
+from datalab.tables import ATTRIBUTES, empty
 from tests.quality.images import Box
-from tests.stages.rated_folder import write_catalog, write_rated
+from tests.stages.rated_folder import CLASSES, write_catalog, write_rated
 
 COIN: Box = ("coin", 0, 0, 4, 4)
 NARROW: Box = ("coin", 0, 0, 4, 3)
@@ -18,10 +20,14 @@ PARAMS = Params(
 )
 
 
-def report(folder: Path, answers: dict[tuple[str, str], list[Box]]) -> Any:
+def report(
+    folder: Path, answers: dict[tuple[str, str], list[Box]], said: pd.DataFrame | None = None, classes: str = CLASSES
+) -> Any:
     ratings, regions = write_rated(folder, answers)
+    (folder / "guidelines" / "classes.yaml").write_text(classes)
     catalog = write_catalog(folder, {image: f"{'day' if image < 'c' else 'night'}/{image}.png" for image, _ in answers})
-    inputs = Inputs(ratings, regions, catalog, folder / "guidelines")
+    write_table(folder / "attributes.parquet", empty(ATTRIBUTES) if said is None else said)
+    inputs = Inputs(ratings, regions, folder / "attributes.parquet", catalog, folder / "guidelines")
     run(inputs, folder / "pairs.parquet", folder / "agreement.json", PARAMS)
     return read_json(folder / "agreement.json")
 
@@ -103,3 +109,34 @@ def test_a_confusion_of_classes_is_named(tmp_path: Path) -> None:
 def test_an_unknown_class_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="bob used the class 'plate' on image a; add it to"):
         report(tmp_path, {("a", "ann"): [COIN], ("a", "bob"): [("plate", 0, 0, 2, 2)]})
+
+
+def test_answers_to_a_question_of_the_class_are_compared(tmp_path: Path) -> None:
+    ratings, _ = write_rated(tmp_path, pair_of(COIN))
+    rows = read_table(ratings, ("annotation_id", "annotator", "image_id")).to_dict("records")
+    values = {"ann": "abcd", "bob": "abca"}
+    said = pd.DataFrame(
+        [
+            (
+                row["annotation_id"],
+                row["annotator"],
+                row["image_id"],
+                f"{row['annotation_id']}-0",
+                "coin",
+                1,
+                "side",
+                one,
+            )
+            for row in rows
+            for one in values[row["annotator"]]["abcd".index(row["image_id"])]
+        ],
+        columns=list(ATTRIBUTES),
+    )
+    assert report(tmp_path, pair_of(COIN), said)["per_attribute"] == {}
+    asks = 'color: "#ff0000", attributes: [{name: side, values: [a, b, c, d]}]'
+    with_question = CLASSES.replace('color: "#ff0000"', asks)
+    found = report(tmp_path, pair_of(COIN), said, with_question)["per_attribute"]["coin: side"]
+    assert (found["observed"]["value"], found["answered"]["value"]) == (0.75, 1)
+    # of a class that had this id before
+    was_cup = report(tmp_path, pair_of(COIN), said.assign(class_id=2), with_question)["per_attribute"]["coin: side"]
+    assert (was_cup["observed"]["value"], was_cup["answered"]["value"]) == (None, 0)

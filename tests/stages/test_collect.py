@@ -7,10 +7,20 @@ import pytest
 from datalab.adapters.files import read_table, write_table
 from datalab.errors import InputError
 from datalab.stages.collect import Inputs, Outputs, run
-from datalab.tables import ANNOTATED_REGIONS, ANNOTATIONS, FIRST_LABELS, GOLD, QUARANTINE, RATINGS, REVIEWS, empty
+from datalab.tables import (
+    ANNOTATED_REGIONS,
+    ANNOTATIONS,
+    ATTRIBUTES,
+    FIRST_LABELS,
+    GOLD,
+    QUARANTINE,
+    RATINGS,
+    REVIEWS,
+    empty,
+)
 from tests.quality.images import Box
 from tests.quality.test_reviews import said
-from tests.stages.rounds_folder import Answer, write_round
+from tests.stages.rounds_folder import Answer, result_json, write_round
 
 COIN: Box = ("coin", 0, 0, 4, 4)
 CUP: Box = ("cup", 1, 1, 4, 4)
@@ -22,7 +32,9 @@ def collected(
     truth = pd.DataFrame([(one, "t", "", "", 6, 8) for one in gold], columns=list(GOLD))
     write_table(folder / "gold.parquet", truth)
     write_table(folder / "reviews.parquet", empty(REVIEWS) if reviews is None else reviews)
-    outputs = Outputs(folder / "ratings.parquet", folder / "regions.parquet", folder / "first.parquet")
+    outputs = Outputs(
+        folder / "ratings.parquet", folder / "regions.parquet", folder / "attributes.parquet", folder / "first.parquet"
+    )
     run(Inputs(folder, folder / "gold.parquet", folder / "reviews.parquet"), outputs)
     ratings = read_table(folder / "ratings.parquet", RATINGS)
     return ratings, read_table(folder / "regions.parquet", ANNOTATED_REGIONS)
@@ -174,3 +186,16 @@ def test_what_is_in_quarantine_is_left_out_and_nothing_else(tmp_path: Path) -> N
         ["c", "ann", "coin"],
         ["c", "ann", "coin"],
     ]
+
+
+def test_answers_about_regions_that_count_are_kept(tmp_path: Path) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", [COIN, CUP])])
+    results = json.loads(result_json([COIN, CUP]))
+    of_cup = {"id": "r1", "type": "choices", "from_name": "attribute_2_state", "value": {"choices": ["whole"]}}
+    broken(tmp_path, result_json=json.dumps([*results, of_cup, {**of_cup, "id": "erased"}]))
+    collected(tmp_path)
+    table = read_table(tmp_path / "attributes.parquet", ATTRIBUTES).loc[:, list(ATTRIBUTES)]
+    assert table.to_numpy().tolist() == [[1, "ann", "a", "1-1", "cup", 2, "state", "whole"]]
+    broken(tmp_path, result_json=json.dumps([*results, {**of_cup, "value": {}}]))
+    with pytest.raises(InputError, match="annotation 1 of ann: the answer to 'attribute_2_state' is damaged"):
+        collected(tmp_path)

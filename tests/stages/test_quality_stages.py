@@ -36,8 +36,10 @@ def run_stages(folder: Path, answers: list[Answer], gold: pd.DataFrame) -> tuple
     ratings, regions = folder / "ratings.parquet", folder / "regions.parquet"
     write_table(folder / "reviews.parquet", empty(REVIEWS))
     taken = collect.Inputs(folder / "rounds", folder / "gold.parquet", folder / "reviews.parquet")
-    collect.run(taken, collect.Outputs(ratings, regions, folder / "first.parquet"))
-    rated = agree.Inputs(ratings, regions, write_catalog(folder, {}), folder / "guidelines")
+    collect.run(taken, collect.Outputs(ratings, regions, folder / "attributes.parquet", folder / "first.parquet"))
+    rated = agree.Inputs(
+        ratings, regions, folder / "attributes.parquet", write_catalog(folder, {}), folder / "guidelines"
+    )
     agree.run(rated, folder / "pairs.parquet", folder / "agreement.json", AGREE)
     write_table(folder / "events.parquet", empty(GOLD_EVENTS))
     on_gold = score_gold.Inputs(ratings, regions, folder / "gold.parquet", folder / "events.parquet")

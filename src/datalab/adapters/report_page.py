@@ -52,6 +52,8 @@ class Page:
     matrix: Sequence[Sequence[Mapping[str, Any] | None]]
     """Agreement by annotator and annotator, in their order; None: no pair."""
     classes: Mapping[str, Mapping[str, Any]]
+    attributes: Mapping[str, Mapping[str, Any]]
+    """ "class: attribute" to the figures of the answers about objects."""
     gold: Mapping[str, Mapping[str, Any]]
     letters: Sequence[tuple[str, str]]
     """(letter, colour) of the annotators of an image."""

@@ -40,6 +40,7 @@ def write_quality_page(workspace: Workspace, state: Round) -> None:
         figures=agreement["figures"],
         matrix=_matrix(people, agreement["per_pair"]),
         classes=agreement["per_class"],
+        attributes=agreement["per_attribute"],
         gold=read_json(workspace.reports / "gold.json")["annotators"],
         letters=list(zip(ascii_uppercase[:most], COLORS, strict=False)),
         heats=heats,

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from datalab.adapters.files import read_table, write_json, write_table
-from datalab.config import load_guidelines, load_params
+from datalab.config import Guidelines, load_guidelines, load_params
 from datalab.errors import InputError, one_line_errors
 from datalab.quality.agreement_report import Limits, agreement_report, measure
+from datalab.quality.attributes import attribute_agreement, placed_answers
 from datalab.quality.figure import plain
 from datalab.quality.rated import rated_images
-from datalab.tables import ANNOTATED_REGIONS, CATALOG, RATINGS
+from datalab.tables import ANNOTATED_REGIONS, ATTRIBUTES, CATALOG, RATINGS
 
 
 @dataclass(frozen=True)
@@ -41,17 +42,19 @@ class Inputs:
 
     ratings: Path
     regions: Path
+    attributes: Path
     catalog: Path
     guidelines: Path
 
 
 def run(inputs: Inputs, out: Path, report: Path, params: Params) -> None:
-    """Write `out` (table PAIRS) and `report` (figures: all, per class, pair, size, origin, round, slice; verdicts).
+    """Write `out` (table PAIRS) and `report` (figures: all, per class, pair, size, origin, round, slice, attribute).
 
     The slice of an image is the folder it was taken in from. InputError where somebody used a class that
     guidelines/classes.yaml does not know.
     """
-    names = load_guidelines(inputs.guidelines).names
+    guidelines = load_guidelines(inputs.guidelines)
+    names = guidelines.names
     drawn, rated = read_table(inputs.regions, ANNOTATED_REGIONS), read_table(inputs.ratings, RATINGS)
     check_classes(drawn, names, inputs.guidelines)
     groups = {
@@ -62,8 +65,25 @@ def run(inputs: Inputs, out: Path, report: Path, params: Params) -> None:
     }
     measured = measure(rated_images(rated, drawn), names, params.iou_threshold)
     content = agreement_report(measured, groups, params.limits, np.random.default_rng(params.seed))
+    content["per_attribute"] = attribute_agreement(
+        measured.objects,
+        placed_answers(answers_to(guidelines, read_table(inputs.attributes, ATTRIBUTES)), drawn),
+        questions(guidelines),
+        np.random.default_rng(params.seed),
+    )
     write_table(out, measured.pairs)
     write_json(report, plain({**content, "annotators": sorted(rated["annotator"].unique())}))
+
+
+def questions(guidelines: Guidelines) -> dict[tuple[str, str], tuple[str, ...]]:
+    """(class, attribute) to the values it may have."""
+    return {(item.name, asked.name): asked.values for item in guidelines.classes for asked in item.attributes}
+
+
+def answers_to(guidelines: Guidelines, attributes: pd.DataFrame) -> pd.DataFrame:
+    """The rows that answer a question of their region's present class: an answer outlives a change of class."""
+    ids = {item.name: item.id for item in guidelines.classes}
+    return attributes[attributes["class_id"] == attributes["label"].map(ids)]
 
 
 def slices(catalog: pd.DataFrame) -> dict[str, str]:
@@ -85,10 +105,10 @@ def check_classes(drawn: pd.DataFrame, names: Sequence[str], guidelines: Path) -
 def main() -> None:
     """Paths come from dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("ratings", "regions", "catalog", "guidelines", "out", "report", "params"):
+    for name in ("ratings", "regions", "attributes", "catalog", "guidelines", "out", "report", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     paths = parser.parse_args()
-    inputs = Inputs(paths.ratings, paths.regions, paths.catalog, paths.guidelines)
+    inputs = Inputs(paths.ratings, paths.regions, paths.attributes, paths.catalog, paths.guidelines)
     run(inputs, paths.out, paths.report, load_params(paths.params, "agree", Params))
 
 

@@ -12,10 +12,21 @@ import numpy as np
 import pandas as pd
 
 from datalab.adapters.files import read_table, write_table
+from datalab.adapters.label_studio.attributes import results_to_attributes
 from datalab.adapters.label_studio.results import results_to_regions
 from datalab.errors import InputError, one_line_errors
 from datalab.quality.reviews import images_judged
-from datalab.tables import ANNOTATED_REGIONS, ANNOTATIONS, BATCH, FIRST_LABELS, GOLD, QUARANTINE, RATINGS, REVIEWS
+from datalab.tables import (
+    ANNOTATED_REGIONS,
+    ANNOTATIONS,
+    ATTRIBUTES,
+    BATCH,
+    FIRST_LABELS,
+    GOLD,
+    QUARANTINE,
+    RATINGS,
+    REVIEWS,
+)
 
 LOGGER = logging.getLogger(__name__)
 
@@ -36,11 +47,12 @@ class Outputs:
 
     ratings: Path
     regions: Path
+    attributes: Path
     first_labels: Path
 
 
 def run(inputs: Inputs, outputs: Outputs) -> None:
-    """Write tables RATINGS, ANNOTATED_REGIONS and FIRST_LABELS from every round below `inputs.rounds`.
+    """Write tables RATINGS, ANNOTATED_REGIONS, ATTRIBUTES and FIRST_LABELS from every round below `inputs.rounds`.
 
     Skipped annotations are left out, and so is what the round's quarantine.parquet sets aside. Of several by one person
     on one image the newest counts. An image that was sent out again is what people said in its newest round: earlier
@@ -65,10 +77,14 @@ def run(inputs: Inputs, outputs: Outputs) -> None:
     first = _first(submitted, batches)
     by_annotation = {row["annotation_id"]: list(_regions(row)) for row in newest.to_dict("records")}
     rows = [row for found in by_annotation.values() for row in found]
+    answers = [
+        one for row in newest.to_dict("records") for one in _attributes(row, by_annotation[row["annotation_id"]])
+    ]
     for row in first[~first["annotation_id"].isin(list(by_annotation))].to_dict("records"):
         by_annotation[row["annotation_id"]] = list(_regions(row))
     write_table(outputs.ratings, newest.loc[:, list(RATINGS)].reset_index(drop=True))
     write_table(outputs.regions, pd.DataFrame(rows, columns=list(ANNOTATED_REGIONS)))
+    write_table(outputs.attributes, pd.DataFrame(answers, columns=list(ATTRIBUTES)))
     write_table(outputs.first_labels, _first_labels(first, by_annotation))
 
 
@@ -152,17 +168,33 @@ def _regions(annotation: dict[Any, Any]) -> Iterator[dict[str, Any]]:
             "image_id": annotation["image_id"],
             **region,
             "region_id": f"{annotation['annotation_id']}-{place}",
+            # of Label Studio, to which answers about the region belong
+            "key": region["region_id"],
         }
+
+
+def _attributes(annotation: dict[Any, Any], regions: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Answers about regions that count; those about others (erased, set aside) go with them."""
+    by_key = {region["key"]: region for region in regions}
+    try:
+        answers = results_to_attributes(json.loads(annotation["result_json"]))
+    except InputError as exc:
+        where = f"annotation {annotation['annotation_id']} of {annotation['annotator']}"
+        raise InputError(f"{where}: {exc}; correct it in Label Studio and pull again") from exc
+    for answer in answers:
+        if answer["region_id"] in by_key:
+            region = by_key[answer["region_id"]]
+            yield {**answer, **{name: region[name] for name in ATTRIBUTES if name in region}}
 
 
 def main() -> None:
     """Paths come from dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("rounds", "gold", "reviews", "ratings", "regions", "first-labels"):
+    for name in ("rounds", "gold", "reviews", "ratings", "regions", "attributes", "first-labels"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     paths = parser.parse_args()
     inputs = Inputs(paths.rounds, paths.gold, paths.reviews)
-    run(inputs, Outputs(paths.ratings, paths.regions, paths.first_labels))
+    run(inputs, Outputs(paths.ratings, paths.regions, paths.attributes, paths.first_labels))
 
 
 if __name__ == "__main__":

@@ -100,3 +100,10 @@ def test_a_skipped_answer_says_nothing() -> None:
 
 def test_every_reason_can_be_told() -> None:
     assert len(REASONS) == len(set(REASONS)) == 8
+
+
+def test_a_damaged_answer_about_a_region_is_left_out_alone() -> None:
+    answer = {"id": "r", "type": "choices", "from_name": "attribute_1_state", "value": {"choices": ["whole"]}}
+    damaged = {**answer, "value": {"choices": ["whole", "broken"]}}
+    assert found(answers([COIN, answer])) == []
+    assert found(answers([COIN, damaged])) == [[0, "region", 1, "undecodable"]]

@@ -8,6 +8,7 @@ from xml.sax.saxutils import quoteattr
 
 from markdown_it import MarkdownIt
 
+from datalab.adapters.label_studio.attributes import attribute_tool
 from datalab.adapters.label_studio.results import BOX, BRUSH, CLICK, IMAGE, NOTICE, POLYGON
 from datalab.config import Guidelines, LabelClass
 
@@ -75,11 +76,6 @@ def instructions_html(guidelines: Guidelines, pictures: Mapping[str, str] | None
     return f'{STYLE}<div class="guidelines">{"<hr>".join([*pages, f"<ul>{rules}</ul>"])}{version}</div>'
 
 
-def attribute_tool(item: LabelClass, attribute: str) -> str:
-    """Name of the tool that asks for an attribute of a class: by id, so that renaming the class orphans nothing."""
-    return f"attribute_{item.id}_{attribute}"
-
-
 def _attributes(item: LabelClass) -> str:
     """A choice per attribute, shown while a region of the class is selected."""
     asked = []
@@ -88,7 +84,7 @@ def _attributes(item: LabelClass) -> str:
         asked.append(
             f'  <View visibleWhen="region-selected" whenLabelValue={quoteattr(item.name)}>\n'
             f'    <Header value={quoteattr(f"{item.name}: {attribute.name}")} size="6"/>\n'
-            f'    <Choices name="{attribute_tool(item, attribute.name)}" toName="{IMAGE}" perRegion="true"'
+            f'    <Choices name="{attribute_tool(item.id, attribute.name)}" toName="{IMAGE}" perRegion="true"'
             f' choice="single-radio" showInline="true">\n{values}    </Choices></View>\n'
         )
     return "".join(asked)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from datalab.adapters.label_studio.attributes import results_to_attributes
 from datalab.adapters.label_studio.prompts import unanswered_prompts
 from datalab.adapters.label_studio.results import results_to_regions
 from datalab.errors import InputError
@@ -91,10 +92,20 @@ def _about_result(
         elif found is not None:
             regions += 1
             yield replace(found, place=place, region_id=str(result.get("id")))
+    yield from _about_attributes(results)
     yield from _about_clicks(results)
     seconds = annotation["lead_time_s"]
     if not regions and seconds > params.empty_after_s and annotation["annotation_id"] not in confirmed:
         yield Finding(EMPTY, f"{seconds:.0f} s, and nothing was saved; submit it again if nothing is there")
+
+
+def _about_attributes(results: list[dict[str, Any]]) -> Iterator[Finding]:
+    """An answer about a region is left out alone: the region counts without it."""
+    for place, result in enumerate(results):
+        try:
+            results_to_attributes([result])
+        except InputError as exc:
+            yield Finding(DAMAGED, str(exc), "region", place, str(result.get("id")))
 
 
 def _about_clicks(results: list[dict[str, Any]]) -> Iterator[Finding]:
