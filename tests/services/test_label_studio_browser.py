@@ -2,19 +2,22 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from datalab.adapters.label_studio.attributes import results_to_attributes
 from datalab.adapters.label_studio.brush import mask_to_brush
 from datalab.adapters.label_studio.client import Client, connect
 from datalab.adapters.label_studio.people import ensure_annotator
-from datalab.adapters.label_studio.project import labeling_url
+from datalab.adapters.label_studio.project import ensure_project, labeling_url
 from datalab.adapters.label_studio.pull import pull_annotations
 from datalab.adapters.label_studio.push import PushedRound
 from datalab.adapters.label_studio.results import results_to_regions
+from datalab.config import Attribute
 from datalab.masks import BoolMask, rle_to_mask
 from datalab.settings import Settings
 from tests.services.browser import (
@@ -30,7 +33,7 @@ from tests.services.browser import (
     requests_elsewhere,
     submit,
 )
-from tests.services.label_studio_project import SIDE, Table, lay_table, push
+from tests.services.label_studio_project import GUIDELINES, SIDE, Table, lay_table, push
 
 PERSON = "eyes@datalab.local"
 DISC, RING, DUST = 0, 1, 2
@@ -183,3 +186,29 @@ def test_a_proposal_without_a_class_waits_for_one(
         ("cup", "edited"), ("", "proposal"), ("coin", "proposal")
     ]  # fmt: skip
     assert np.array_equal([mask for _, _, mask in found], proposed)
+
+
+def test_a_question_about_the_selected_region_is_answered(
+    page: Page, client: Client, target: PushedRound, table: Table
+) -> None:
+    asking = replace(GUIDELINES.classes[1], attributes=(Attribute("state", ("whole", "broken")),))
+    guidelines = replace(GUIDELINES, classes=(GUIDELINES.classes[0], asking))
+    ensure_project(client, table.workspace.name, guidelines, overlap=3)
+    page.reload()
+    close_instructions(page)
+    question = page.get_by_text("cup: state")
+    expect(question).not_to_be_visible()
+    hand = Hand(page, SIDE)
+    hand.select(RING)
+    expect(question).not_to_be_visible()
+    hand.select(DISC)
+    # without scrolling, though the image is as high as the screen
+    expect(question).to_be_in_viewport()
+    page.get_by_text("broken").click()
+    submit(page)
+    (row,) = pull_annotations(client, target, table.catalog).to_dict("records")
+    results = json.loads(row["result_json"])
+    (answer,) = results_to_attributes(results)
+    disc = results_to_regions(results)[DISC]
+    assert answer == {"region_id": disc["region_id"], "class_id": 2, "attribute": "state", "value": "broken"}
+    assert disc["label"] == "cup"

@@ -22,6 +22,9 @@ STYLE = (
 NOTE = '<Header value="$note" size="5"/>'
 """What a reviewer tells people about a task; on most tasks empty."""
 
+QUESTIONS = "position:sticky;bottom:0;z-index:2;padding:2px 8px;background:var(--color-neutral-background,#fff)"
+"""They lie over the lower edge of what is on the screen: below a tall image nobody would see them."""
+
 
 def labeling_config(guidelines: Guidelines) -> str:
     """Label Studio's XML: the image, and the tools with the classes, their colours, hotkeys and rules.
@@ -77,17 +80,21 @@ def instructions_html(guidelines: Guidelines, pictures: Mapping[str, str] | None
 
 
 def _attributes(item: LabelClass) -> str:
-    """A choice per attribute, shown while a region of the class is selected."""
+    """A choice per attribute, all shown while a region of the class is selected."""
+    if not item.attributes:
+        return ""
     asked = []
     for attribute in item.attributes:
         values = "".join(f"      <Choice value={quoteattr(value)}/>\n" for value in attribute.values)
         asked.append(
-            f'  <View visibleWhen="region-selected" whenLabelValue={quoteattr(item.name)}>\n'
             f'    <Header value={quoteattr(f"{item.name}: {attribute.name}")} size="6"/>\n'
             f'    <Choices name="{attribute_tool(item.id, attribute.name)}" toName="{IMAGE}" perRegion="true"'
-            f' choice="single-radio" showInline="true">\n{values}    </Choices></View>\n'
+            f' choice="single-radio" showInline="true">\n{values}    </Choices>\n'
         )
-    return "".join(asked)
+    return (
+        f'  <View visibleWhen="region-selected" whenLabelValue={quoteattr(item.name)} style="{QUESTIONS}">\n'
+        f"{''.join(asked)}  </View>\n"
+    )
 
 
 def _label(item: LabelClass, hotkey: str) -> str:
