@@ -10,7 +10,7 @@ import pandas as pd
 from datalab.adapters.label_studio.client import Client
 from datalab.adapters.label_studio.project import ensure_project
 from datalab.adapters.label_studio.pull import pull_annotations
-from datalab.adapters.label_studio.push import CHUNK, PushedRound, existing_tasks, round_tasks
+from datalab.adapters.label_studio.push import PushedRound, chunks, existing_tasks, round_tasks
 from datalab.adapters.label_studio.results import region_to_result, results_to_regions
 from datalab.config import Guidelines
 from datalab.errors import InputError
@@ -51,13 +51,11 @@ def push_versions(
     """
     known = existing_tasks(client, target)
     missing = [row for row in queue.sort_values("rank").to_dict("records") if row["image_id"] not in known]
-    for start in range(0, len(missing), CHUNK):
-        progress(start / len(missing), f"pushing tasks {start}/{len(missing)}")
-        tasks = [
-            _task(row, versions[row["image_id"]], urls[row["image_id"]], target)
-            for row in missing[start : start + CHUNK]
-        ]
+    pushed = 0
+    for tasks in chunks(_task(row, versions[row["image_id"]], urls[row["image_id"]], target) for row in missing):
+        progress(pushed / len(missing), f"pushing tasks {pushed}/{len(missing)}")
         client.post(f"/api/projects/{target.project_id}/import?return_task_ids=true", tasks)
+        pushed += len(tasks)
     # an import makes its last prediction's name the project's, and only that one would be shown
     client.patch(f"/api/projects/{target.project_id}", {"model_version": ""})
     return len(missing)
