@@ -64,8 +64,7 @@ def push_batch(
         progress(0.8 * pushed / len(missing), f"pushing tasks {pushed}/{len(missing)}")
         client.post(f"/api/projects/{target.project_id}/import?return_task_ids=true", chunk)
         pushed += len(chunk)
-    _remove_repeats(client, target)
-    known = existing_tasks(client, target)
+    known = _without_repeats(client, target)
     _set_overlap(client, batch, known, progress)
     _close_earlier(client, target)
     return pd.DataFrame({"image_id": batch["image_id"], "task_id": [known[one]["id"] for one in batch["image_id"]]})
@@ -73,20 +72,24 @@ def push_batch(
 
 def existing_tasks(client: Client, target: PushedRound, include: str = STATE, page_size: int = 500) -> dict[str, Any]:
     """image_id to the first task of this round for it."""
-    tasks = round_tasks(client, target, include, page_size)
-    return {task["data"]["image_id"]: task for task in reversed(tasks)}
+    return _by_image(round_tasks(client, target, include, page_size))
 
 
 def round_tasks(client: Client, target: PushedRound, include: str, page_size: int = 500) -> list[dict[str, Any]]:
     """The tasks of this round, by id, with the fields of `include`; `id` and `data` have to be among them."""
-    of_round = {
-        "conjunction": "and",
-        "items": [
-            {"filter": "filter:tasks:data.round", "operator": "equal", "type": "String", "value": target.round_id}
-        ],
-    }
-    tasks = client.tasks(target.project_id, include, page_size, query=json.dumps({"filters": of_round}))
+    tasks = client.tasks(target.project_id, include, page_size, query=_round_is("equal", target.round_id))
     return [task for task in tasks if task["data"].get("round") == target.round_id]
+
+
+def _round_is(operator: str, round_id: str) -> str:
+    """A query that leaves most tasks of other rounds, or of this one, at the server."""
+    item = {"filter": "filter:tasks:data.round", "operator": operator, "type": "String", "value": round_id}
+    return json.dumps({"filters": {"conjunction": "and", "items": [item]}})
+
+
+def _by_image(tasks: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """image_id to the first of its tasks, which come by id."""
+    return {task["data"]["image_id"]: task for task in reversed(list(tasks))}
 
 
 def _check_labels(proposals: pd.DataFrame, guidelines: Guidelines) -> None:
@@ -141,15 +144,20 @@ def _prediction(proposals: pd.DataFrame) -> dict[str, Any]:
     return {"model_version": MODEL_VERSION, "score": float(proposals["predicted_iou"].mean()), "result": results}
 
 
-def _remove_repeats(client: Client, target: PushedRound) -> None:
-    """An import whose answer was lost may have been carried out after all: of two tasks without answers one goes."""
+def _without_repeats(client: Client, target: PushedRound) -> dict[str, Any]:
+    """The round's tasks as `existing_tasks` has them, after one of two without answers was deleted.
+
+    An import whose answer was lost may have been carried out after all.
+    """
     seen: set[str] = set()
-    tasks = round_tasks(client, target, STATE)
-    for task in sorted(tasks, key=lambda one: (not _is_touched(one), int(one["id"]))):
+    tasks = {int(task["id"]): task for task in round_tasks(client, target, STATE)}
+    for task in sorted(tasks.values(), key=lambda one: (not _is_touched(one), int(one["id"]))):
         image_id = task["data"]["image_id"]
         if image_id in seen and not _is_touched(task):
             client.delete(f"/api/tasks/{task['id']}/")
+            del tasks[int(task["id"])]
         seen.add(image_id)
+    return _by_image(tasks.values())
 
 
 def _is_touched(task: dict[str, Any]) -> bool:
@@ -166,6 +174,7 @@ def _set_overlap(client: Client, batch: pd.DataFrame, tasks: dict[str, Any], pro
 
 def _close_earlier(client: Client, target: PushedRound) -> None:
     """Skipped tasks stay open for others for ever, and come first in the stream."""
-    for task in client.tasks(target.project_id, "id,data,is_labeled"):
+    others = _round_is("not_equal", target.round_id)
+    for task in client.tasks(target.project_id, "id,data,is_labeled", query=others):
         if "round" in task["data"] and task["data"]["round"] != target.round_id and not task["is_labeled"]:
             client.patch(f"/api/tasks/{task['id']}/", {"is_labeled": True})
