@@ -201,7 +201,7 @@ def summary(number: int | None, workspace: Path) -> None:
 
 @main.group()
 def models() -> None:
-    """Official Segment Anything checkpoints for `checkpoint` in params.yaml.
+    """Segment Anything's checkpoints for `checkpoint` in params.yaml, and backbones for `train.model`.
 
     Example: datalab models pull sam_vit_b
     """
@@ -212,13 +212,18 @@ def models() -> None:
 def pull_model(name: str) -> None:
     """Download the checkpoint NAME (sam_vit_b, sam_vit_l, sam_vit_h), or the rest of it, and check it.
 
+    Or weights that the models of torchvision start from: mobilenet_v3_large, resnet50.
+
     Example: datalab models pull sam_vit_b
     """
     from tqdm import tqdm  # noqa: PLC0415
 
-    from datalab.adapters import checkpoints  # noqa: PLC0415
+    from datalab.adapters import backbones, checkpoints  # noqa: PLC0415
 
-    official = checkpoints.official_of(name)
+    if name in backbones.FILES:
+        click.echo(f"{backbones.pull_backbone(name, backbones.SOURCE)}\nthe models on {name} start from it: dvc repro")
+        return
+    official = checkpoints.official_of(name, backbones.FILES)
     with tqdm(total=official.bytes, desc=official.file, unit="B", unit_scale=True, disable=None) as bar:
 
         def show(done: int, total: int) -> None:
@@ -230,16 +235,19 @@ def pull_model(name: str) -> None:
 
 @models.command("list")
 def list_models() -> None:
-    """Which checkpoints are on this machine.
+    """Which checkpoints and backbones are on this machine.
 
     Example: datalab models list
     """
+    from datalab.adapters.backbones import FILES, backbone_path  # noqa: PLC0415
     from datalab.adapters.checkpoints import OFFICIAL, cache_folder  # noqa: PLC0415
 
     for name, official in OFFICIAL.items():
         path = cache_folder() / official.file
         there = path.is_file() and path.stat().st_size == official.bytes
-        click.echo(f"{name:12} {path if there else f'not here ({official.bytes / 1e6:,.0f} MB)'}")
+        click.echo(f"{name:18} {path if there else f'not here ({official.bytes / 1e6:,.0f} MB)'}")
+    for name in FILES:
+        click.echo(f"{name:18} {backbone_path(name) if backbone_path(name).is_file() else 'not here'}")
 
 
 @main.group()

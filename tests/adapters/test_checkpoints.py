@@ -168,13 +168,13 @@ def test_the_command_fetches_and_lists(server: Server, tmp_path: Path, monkeypat
     monkeypatch.setitem(OFFICIAL, "sam_vit_b", FILE)
     monkeypatch.setattr(checkpoints, "SOURCE", server.url)
     before = CliRunner().invoke(main, ["models", "list"])
-    assert "sam_vit_b    not here" in before.output
+    assert "sam_vit_b          not here" in before.output
     pulled = CliRunner().invoke(main, ["models", "pull", "sam_vit_b"])
     assert pulled.exit_code == 0, pulled.output
     assert str(tmp_path / "models" / "model.pth") in pulled.output
     assert "set checkpoint: sam_vit_b" in pulled.output
     after = CliRunner().invoke(main, ["models", "list"])
-    assert f"sam_vit_b    {tmp_path / 'models' / 'model.pth'}" in after.output
+    assert f"sam_vit_b          {tmp_path / 'models' / 'model.pth'}" in after.output
     failed = CliRunner().invoke(main, ["models", "pull", "sam_vit_z"])
     assert failed.exit_code != 0
     server.status = 404

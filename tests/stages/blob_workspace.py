@@ -17,6 +17,8 @@ NAMES = {1: "disc", 2: "square"}
 DATASET = dataset.Params(seed=0, train=0.6, validation=0.2, test=0.2)
 TRAIN = train.Params(
     seed=0,
+    model="embedding_decoder",
+    pretrained=True,
     longest_side=64,
     width=16,
     members=3,

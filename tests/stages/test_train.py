@@ -40,11 +40,12 @@ def test_the_same_seed_gives_the_same_bytes(blobs: Workspace) -> None:
         ({"longest_side": 100}, "train.longest_side must be a multiple of 8"),
         ({"crop": 4}, "train.crop must be a multiple of 8"),
         ({"width": 20}, "train.width must be a multiple of 16"),
+        ({"model": "unet"}, "train.model is 'unet'; known: embedding_decoder, lraspp_mobilenet_v3_large, "),
         ({"steps": 0}, "train.steps must be 1 or more"),
         ({"learning_rate": 0.0}, "train.learning_rate must be above 0"),
     ],
 )
-def test_wrong_numbers_are_one_line(blobs: Workspace, wrong: dict[str, int | float], message: str) -> None:
+def test_wrong_numbers_are_one_line(blobs: Workspace, wrong: dict[str, int | float | str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         run_train(blobs, replace(SHORT, **wrong))  # type: ignore[arg-type]
 

@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -82,10 +82,10 @@ def checkpoint_path(checkpoint: str) -> Path:
     return path
 
 
-def official_of(name: str) -> Official:
-    """The published file of a name; InputError that lists the known ones."""
+def official_of(name: str, others: Iterable[str] = ()) -> Official:
+    """The published file of a name; InputError that lists the known ones, and `others` that can be pulled."""
     if name not in OFFICIAL:
-        raise InputError(f"there is no checkpoint {name!r}; known: {', '.join(OFFICIAL)}")
+        raise InputError(f"there is no checkpoint {name!r}; known: {', '.join([*OFFICIAL, *others])}")
     return OFFICIAL[name]
 
 

@@ -1,7 +1,6 @@
 """The trained segmenter: load and save it, and predict label maps with a committee's probabilities."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from safetensors.torch import save
 from torch.nn import functional
 
 from datalab.adapters.files import write_bytes
+from datalab.adapters.segmenter_models import build_network
 from datalab.adapters.segmenter_network import NetworkSize, SegmenterNetwork
 from datalab.adapters.segmenter_samples import Sample
 from datalab.adapters.torch_threads import single_thread
@@ -49,7 +49,7 @@ def predict(segmenter: Segmenter, sample: Sample, flip: bool) -> Prediction:
     """Predict one image; with `flip` the mirrored image is asked too, which doubles members and time."""
     image = torch.from_numpy(sample.image.astype(np.float32) / 255).permute(2, 0, 1)[None]
     embedding = torch.from_numpy(sample.embedding.astype(np.float32))[None]
-    if embedding.shape[1] != segmenter.network.size.channels:
+    if segmenter.network.uses_embedding and embedding.shape[1] != segmenter.network.size.channels:
         raise InputError(
             f"the model wants embeddings of {segmenter.network.size.channels} channels, got {embedding.shape[1]}; "
             "the SAM checkpoint was changed: run dvc repro train"
@@ -92,24 +92,9 @@ def load_segmenter(path: Path) -> Segmenter:
     if FORMAT not in metadata:
         raise InputError(f"{path} is no {FORMAT} file; run dvc repro train")
     meaning = json.loads(metadata[FORMAT])
-    network = SegmenterNetwork(NetworkSize(**meaning["network"]))
+    network = build_network(NetworkSize(**meaning["network"]))
     network.load_state_dict(weights)
     classes: dict[str, int] = meaning["classes"]
     names, ids = tuple(classes), tuple(classes.values())
     # models written before there was a temperature have none
     return Segmenter(network.eval(), ids, names, meaning["longest_side"], meaning.get("temperature", 1.0))
-
-
-def new_network(size: NetworkSize, seed: int, embeddings: Sequence[npt.NDArray[np.float16]]) -> SegmenterNetwork:
-    """A network with random weights by `seed`, its input scaled by mean and deviation of these (C, h, w) embeddings.
-
-    The global random state of torch is left as it was.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = SegmenterNetwork(size)
-    values = np.concatenate([item.reshape(size.channels, -1) for item in embeddings], axis=1).astype(np.float32)
-    deviation = np.maximum(values.std(axis=1), 1e-3)
-    network.mean.copy_(torch.from_numpy(values.mean(axis=1)).reshape(-1, 1, 1))
-    network.deviation.copy_(torch.from_numpy(deviation).reshape(-1, 1, 1))
-    return network

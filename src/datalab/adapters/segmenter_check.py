@@ -1,16 +1,17 @@
 """Before hours are spent: can the network learn a single batch by heart? If not, labels and images do not fit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
-from datalab.adapters.segmenter import new_network
 from datalab.adapters.segmenter_loss import class_weights
+from datalab.adapters.segmenter_models import new_network
 from datalab.adapters.segmenter_network import NetworkSize
 from datalab.adapters.segmenter_samples import Augmentation, Sample, draw_batch
-from datalab.adapters.segmenter_training import Schedule, train_step
+from datalab.adapters.segmenter_training import Schedule, reproducible, train_step
 from datalab.adapters.torch_threads import single_thread
 from datalab.errors import StateError
 
@@ -21,7 +22,12 @@ MUST_FALL_TO = 0.7
 
 
 def check_learnable(
-    train: Sequence[Sample], size: NetworkSize, schedule: Schedule, augmentation: Augmentation, seed: int
+    train: Sequence[Sample],
+    size: NetworkSize,
+    schedule: Schedule,
+    augmentation: Augmentation,
+    seed: int,
+    backbone: Mapping[str, Tensor] | None = None,
 ) -> float:
     """Share of the first loss that is left after STEPS on one batch that does not change.
 
@@ -29,13 +35,13 @@ def check_learnable(
         StateError: It did not fall below MUST_FALL_TO; training on more of the same would be in vain.
     """
     rng = np.random.default_rng(seed)
-    network = new_network(size, seed, [sample.embedding for sample in train])
+    network = new_network(size, seed, [sample.embedding for sample in train], backbone)
     weights = class_weights(train, size.classes, schedule.imbalance)
     places = rng.permutation(len(train))[: schedule.batch_size].tolist()
     batch = draw_batch(train, places, augmentation, rng)
     trust = torch.ones((len(places), size.members))
     optimizer = torch.optim.AdamW(network.parameters(), schedule.learning_rate)
-    with single_thread():
+    with single_thread(), reproducible(seed):
         losses = [
             train_step(network, optimizer, batch, weights, trust, step)
             for step in tqdm(range(1, STEPS + 1), "one batch by heart", unit="step", leave=False)

@@ -1,9 +1,10 @@
 """Out-of-fold predictions of the segmenter: each image by a network that was trained without it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from datalab.adapters.segmenter import Segmenter, predict
 from datalab.adapters.segmenter_network import NetworkSize
@@ -18,6 +19,7 @@ def out_of_fold(
     schedule: Schedule,
     augmentation: Augmentation,
     seed: int,
+    backbone: Mapping[str, Tensor] | None = None,
 ) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
     """(place in `samples`, (K, h/2, w/2) probabilities) of every image, fold by fold.
 
@@ -27,7 +29,7 @@ def out_of_fold(
     ids, names = tuple(range(size.classes)), ("",) * size.classes
     for fold in sorted(set(folds)):
         others = [sample for sample, own in zip(samples, folds, strict=True) if own != fold]
-        network, _ = train_segmenter(others, [], size, schedule, augmentation, seed + fold)
+        network, _ = train_segmenter(others, [], size, schedule, augmentation, seed + fold, backbone)
         segmenter = Segmenter(network, ids, names, longest_side=0)
         for place, own in enumerate(folds):
             if own == fold:

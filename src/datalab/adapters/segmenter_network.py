@@ -1,15 +1,17 @@
-"""The segmenter's network: a light decoder on SAM's image embedding, with the image itself for exact edges."""
+"""What every segmenter's network is: images and SAM's embeddings in, the logits of a committee out."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 STRIDE = 8
 """Pixels of the working image per cell of the embedding the network sees."""
 OUTPUT_STRIDE = 2
 """Pixels of the working image per value of the output."""
+EMBEDDING_DECODER = "embedding_decoder"
+"""Name of the default model."""
 
 
 @dataclass(frozen=True)
@@ -21,62 +23,30 @@ class NetworkSize:
     classes: int
     """K, background included."""
     width: int
-    """Channels at 1/8; 1/4 and 1/2 have fewer."""
+    """Channels of the embedding decoder at 1/8; 1/4 and 1/2 have fewer. The other models have widths of their own."""
     members: int
     """Heads of the committee."""
+    model: str = EMBEDDING_DECODER
+    """A name of segmenter_models.MODELS; models written before there was a choice have none."""
 
 
-class SegmenterNetwork(nn.Module):
-    """Embedding and image to the logits of a committee.
+class SegmenterNetwork(nn.Module, ABC):
+    """Image and embedding to the logits of a committee.
 
     The heads share all features. They differ by their start and by the weight each gave to each image in training, so
-    what they disagree about is what the few labels leave open. Each adds what it reads off the coarse features, which
-    are wide enough to tell many classes apart, and off the fine ones, which know where edges are.
+    what they disagree about is what the few labels leave open.
     """
 
-    mean: Tensor
-    deviation: Tensor
+    uses_embedding: ClassVar[bool] = True
+    """Whether another SAM checkpoint makes another model."""
+    least_batch: ClassVar[int] = 1
+    """Images a training step needs at least."""
 
     def __init__(self, size: NetworkSize) -> None:
         """Random weights from torch's global generator."""
         super().__init__()
         self.size = size
-        width, half, fine = size.width, size.width // 2, max(16, size.width // 4)
-        self.register_buffer("mean", torch.zeros(size.channels, 1, 1))
-        self.register_buffer("deviation", torch.ones(size.channels, 1, 1))
-        self.project = _block(size.channels, width, kernel=1)
-        self.eighth = _block(half, half, stride=2)
-        self.merge_eighth = _block(width + half, width)
-        self.context = _block(width, width, dilation=3)
-        self.stem = _block(3, fine, stride=2)
-        self.quarter = _block(fine, half, stride=2)
-        self.merge_quarter = _block(width + half, half)
-        self.merge_stem = _block(half + fine, fine)
-        self.fine_heads = nn.ModuleList(_head(fine, size.classes) for _ in range(size.members))
-        self.coarse_heads = nn.ModuleList(nn.Conv2d(width, size.classes, 1) for _ in range(size.members))
 
+    @abstractmethod
     def forward(self, image: Tensor, embedding: Tensor) -> Tensor:
         """Logits (B, M, K, H/2, W/2) of images (B, 3, H, W) in [0, 1] and embeddings (B, C, H/8, W/8)."""
-        stem = self.stem(image - 0.5)
-        quarter = self.quarter(stem)
-        semantic = self.project((embedding - self.mean) / self.deviation)
-        eighth = self.merge_eighth(torch.cat([semantic, self.eighth(quarter)], dim=1))
-        deep = eighth + self.context(eighth)
-        middle = self.merge_quarter(torch.cat([_grow(deep, quarter), quarter], dim=1))
-        features = self.merge_stem(torch.cat([_grow(middle, stem), stem], dim=1))
-        coarse = [_grow(head(deep), features) for head in self.coarse_heads]
-        return torch.stack([head(features) + rough for head, rough in zip(self.fine_heads, coarse, strict=True)], dim=1)
-
-
-def _block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> nn.Sequential:
-    reach = dilation * (kernel // 2)
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride, reach, dilation, bias=False)
-    return nn.Sequential(convolution, nn.GroupNorm(4, outputs), nn.ReLU(inplace=True))
-
-
-def _head(inputs: int, classes: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, 16, 1), nn.ReLU(inplace=True), nn.Conv2d(16, classes, 1))
-
-
-def _grow(features: Tensor, like: Tensor) -> Tensor:
-    return functional.interpolate(features, size=like.shape[-2:], mode="bilinear", align_corners=False)

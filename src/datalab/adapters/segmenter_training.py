@@ -1,7 +1,7 @@
 """Training the segmenter on the CPU: minutes are few, labels are fewer, and the same seed gives the same bytes."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from datalab.adapters.segmenter import Segmenter, new_network, predict
+from datalab.adapters.segmenter import Segmenter, predict
 from datalab.adapters.segmenter_loss import class_weights, segmentation_loss
+from datalab.adapters.segmenter_models import new_network
 from datalab.adapters.segmenter_network import NetworkSize, SegmenterNetwork
 from datalab.adapters.segmenter_samples import Augmentation, Batch, Sample, draw_batch
 from datalab.adapters.torch_threads import single_thread
@@ -54,23 +55,25 @@ def train_segmenter(
     schedule: Schedule,
     augmentation: Augmentation,
     seed: int,
+    backbone: Mapping[str, Tensor] | None = None,
 ) -> tuple[SegmenterNetwork, list[Look]]:
     """The network with the best validation mIoU, and the curve.
 
-    `size.classes` counts the positions that the samples' labels use. StateError naming the step where the loss is not
-    finite; InputError where there is nothing to train on.
+    `size.classes` counts the positions that the samples' labels use; `backbone` is that of `new_network`. StateError
+    naming the step where the loss is not finite; InputError where there is nothing to train on, or the batch is smaller
+    than the model can learn from.
     """
     if not train:
         raise InputError("there is no training image; label more images")
     rng = np.random.default_rng(seed)
-    network = new_network(size, seed, [sample.embedding for sample in train])
+    network = new_network(size, seed, [sample.embedding for sample in train], backbone)
     weights = class_weights(train, size.classes, schedule.imbalance)
     trust = torch.from_numpy(rng.poisson(1.0, (len(train), size.members)).clip(0.2, 3).astype(np.float32))
     optimizer = torch.optim.AdamW(network.parameters(), schedule.learning_rate, weight_decay=schedule.weight_decay)
     looks: list[Look] = []
     best = Best(network)
     losses: list[float] = []
-    with single_thread(), _deterministic(), tqdm(total=schedule.steps, desc="train", unit="step") as bar:
+    with single_thread(), reproducible(seed), tqdm(total=schedule.steps, desc="train", unit="step") as bar:
         for step, places in enumerate(_places(len(train), schedule, rng), start=1):
             for group in optimizer.param_groups:
                 group["lr"] = schedule.learning_rate * _rate(step, schedule.steps)
@@ -95,7 +98,15 @@ def train_step(
     trust: Tensor,
     step: int,
 ) -> float:
-    """The loss before the step; StateError with the step's number where it is not finite."""
+    """The loss before the step; StateError with the step's number where it is not finite.
+
+    InputError where the batch has fewer images than the network can learn from.
+    """
+    if len(batch.image) < network.least_batch:
+        raise InputError(
+            f"train.model {network.size.model} needs train.batch_size {network.least_batch} or more, "
+            f"got {len(batch.image)}"
+        )
     loss = segmentation_loss(network.train()(batch.image, batch.embedding), batch.labels, weights, trust)
     value = float(loss.detach())
     if not math.isfinite(value):
@@ -167,10 +178,13 @@ def _validate(network: SegmenterNetwork, samples: Sequence[Sample]) -> float | N
 
 
 @contextmanager
-def _deterministic() -> Iterator[None]:
+def reproducible(seed: int) -> Iterator[None]:
+    """Within the block torch computes the same for the same seed, dropout included; afterwards all is as before."""
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
     try:
-        yield
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
     finally:
         torch.use_deterministic_algorithms(before)

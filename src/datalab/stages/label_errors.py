@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from datalab.adapters.backbones import starting_weights
 from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
 from datalab.adapters.files import write_table
 from datalab.adapters.segmenter_folds import out_of_fold
@@ -57,10 +58,11 @@ def run(dataset: Path, images: Path, embeddings: Path, out: Path, params: Params
         for row in folder.index.itertuples()
     ]
     folds = assign_folds(list(folder.index["duplicate_group"]), params.folds, np.random.default_rng(params.seed))
-    size = NetworkSize(samples[0].embedding.shape[0], len(folder.class_ids), train.width, train.members)
+    size = NetworkSize(samples[0].embedding.shape[0], len(folder.class_ids), train.width, train.members, train.model)
     schedule = Schedule(**_named(Schedule, replace(train, steps=params.steps, imbalance=params.imbalance)))
+    backbone, _ = starting_weights(train.model, train.pretrained)
     predicted = dict(
-        out_of_fold(samples, folds, size, schedule, Augmentation(**_named(Augmentation, train)), params.seed)
+        out_of_fold(samples, folds, size, schedule, Augmentation(**_named(Augmentation, train)), params.seed, backbone)
     )
     rows = list(_rows(folder, samples, [predicted[place] for place in range(len(samples))], params))
     table = pd.DataFrame(rows, columns=list(LABEL_ERRORS))

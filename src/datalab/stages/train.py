@@ -1,23 +1,28 @@
 """Train the segmenter on the labelled images."""
 
 import argparse
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from datalab.adapters.backbones import starting_weights
 from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
 from datalab.adapters.files import read_label_map, read_rgb, write_json
 from datalab.adapters.plots import plot_labels
 from datalab.adapters.segmenter import Segmenter, save_segmenter
 from datalab.adapters.segmenter_check import check_learnable
-from datalab.adapters.segmenter_network import STRIDE, NetworkSize
+from datalab.adapters.segmenter_models import check_model
+from datalab.adapters.segmenter_network import EMBEDDING_DECODER, STRIDE, NetworkSize
 from datalab.adapters.segmenter_samples import Augmentation, Sample, read_sample
 from datalab.adapters.segmenter_temperature import temperature_of
 from datalab.adapters.segmenter_training import Look, Schedule, train_segmenter
 from datalab.config import load_guidelines, load_params
 from datalab.errors import InputError, one_line_errors
+
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -25,10 +30,14 @@ class Params:
     """Size of the network, how it learns, and how images are varied."""
 
     seed: int
+    model: str
+    """One of datalab.adapters.segmenter_models.MODELS."""
+    pretrained: bool
+    """Whether a model of torchvision starts from ImageNet weights, where they are on this machine."""
     longest_side: int
     """Working size in pixels."""
     width: int
-    """Channels of the decoder, a multiple of 16."""
+    """Channels of the embedding decoder, a multiple of 16; the other models have widths of their own."""
     members: int
     """Heads of the committee."""
     steps: int
@@ -71,7 +80,8 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     """Train on split "train", stop by split "validation"; write the model and the curve.
 
     Refused (StateError) where not even one batch can be learned by heart. The report holds the curve (step, loss,
-    validation_miou), the best step and counts; no timings, so that the same inputs give the same bytes.
+    validation_miou), the best step, counts, and which weights the model started from; no timings, so that the same
+    inputs give the same bytes.
     """
     _check(params)
     folder = read_dataset(inputs.dataset)
@@ -79,14 +89,22 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         raise InputError("the dataset has no training image; label more images")
     _draw_sheet(folder, inputs, outputs.sheet, params.sheet)
     train, validation = (_read_split(folder, split, inputs, params) for split in ("train", "validation"))
-    size = NetworkSize(train[0].embedding.shape[0], len(folder.class_ids), params.width, params.members)
+    size = NetworkSize(train[0].embedding.shape[0], len(folder.class_ids), params.width, params.members, params.model)
     augmentation = Augmentation(params.crop, params.object_share, params.vertical_flip, params.color_jitter)
-    left = check_learnable(train, size, _schedule(params), augmentation, params.seed)
-    network, looks = train_segmenter(train, validation, size, _schedule(params), augmentation, params.seed)
+    backbone, start = starting_weights(params.model, params.pretrained)
+    if backbone is None and params.model != EMBEDDING_DECODER:
+        LOGGER.warning("%s starts %s", params.model, start)
+    left = check_learnable(train, size, _schedule(params), augmentation, params.seed, backbone)
+    network, looks = train_segmenter(train, validation, size, _schedule(params), augmentation, params.seed, backbone)
     heat = temperature_of(network, validation)
     segmenter = Segmenter(network, folder.class_ids, folder.class_names, params.longest_side, heat)
     save_segmenter(outputs.model, segmenter)
-    found = {"one_batch_loss_left": round(left, 6), "temperature": round(heat, 4)}
+    found = {
+        "one_batch_loss_left": round(left, 6),
+        "temperature": round(heat, 4),
+        "model": params.model,
+        "start": start,
+    }
     write_json(outputs.report, {**_report(looks, len(train), len(validation)), **found})
 
 
@@ -147,6 +165,7 @@ def _report(looks: list[Look], train: int, validation: int) -> dict[str, Any]:
 
 
 def _check(params: Params) -> None:
+    check_model(params.model)
     for name in ("longest_side", "crop"):
         if getattr(params, name) < STRIDE or getattr(params, name) % STRIDE:
             raise InputError(f"train.{name} must be a multiple of {STRIDE}, got {getattr(params, name)}")

@@ -1,0 +1,73 @@
+"""Weights of classification networks, learned on ImageNet, that a segmenter may start from.
+
+They lie where torch keeps such files ($TORCH_HOME/hub/checkpoints), so that what another program fetched is found. The
+name of a file ends with the first 8 hex digits of its SHA-256, which is what torchvision checks too.
+"""
+
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from torch import Tensor
+
+from datalab.adapters.checkpoints import sha256_of
+from datalab.adapters.segmenter_torchvision import BACKBONES
+from datalab.errors import InputError, ServiceError
+
+SOURCE = "https://download.pytorch.org/models"
+FILES = {"mobilenet_v3_large": "mobilenet_v3_large-8738ca79.pth", "resnet50": "resnet50-0676ba61.pth"}
+"""What torchvision calls IMAGENET1K_V1, the weights its own segmentation models start from."""
+
+
+def backbone_path(name: str) -> Path:
+    """Where the weights lie, or would lie."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / FILES[name]
+
+
+def read_backbone(name: str) -> dict[str, Tensor] | None:
+    """The weights by name, None where they are not on this machine; InputError for a damaged file."""
+    path = backbone_path(name)
+    if not path.is_file():
+        return None
+    if not sha256_of(path).startswith(_prefix(name)):
+        raise InputError(f"{path} is damaged; delete it, and to have it anew run: datalab models pull {name}")
+    weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return weights
+
+
+def starting_weights(model: str, wanted: bool) -> tuple[dict[str, Tensor] | None, str]:
+    """What a model of segmenter_models.MODELS starts from, and a line for people about it.
+
+    None where it starts from random weights: it has no such backbone, none is `wanted`, or none is on this machine.
+    """
+    if model not in BACKBONES:
+        return None, "SAM's image encoder, as it is"
+    if not wanted:
+        return None, "from scratch: train.pretrained is false"
+    name = BACKBONES[model]
+    weights = read_backbone(name)
+    if weights is None:
+        return None, f"from scratch: {FILES[name]} is not on this machine; to have it run: datalab models pull {name}"
+    return weights, f"from ImageNet: {FILES[name]}"
+
+
+def pull_backbone(name: str, source: str = SOURCE) -> Path:
+    """Fetch the weights unless they are there; the path.
+
+    ServiceError where the source cannot be reached, InputError where it sends other bytes; neither leaves a file.
+    """
+    path, url = backbone_path(name), f"{source}/{FILES[name]}"
+    if path.is_file():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=_prefix(name), progress=False)
+    except URLError as exc:
+        raise ServiceError(f"{url} cannot be downloaded ({exc.reason}); put the file at {path} yourself") from exc
+    except RuntimeError as exc:
+        raise InputError(f"{url} is not what torchvision published; try again later") from exc
+    return path
+
+
+def _prefix(name: str) -> str:
+    return FILES[name].removesuffix(".pth").rpartition("-")[2]

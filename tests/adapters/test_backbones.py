@@ -1,0 +1,105 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from datalab.adapters import backbones
+from datalab.adapters.backbones import backbone_path, pull_backbone, read_backbone, starting_weights
+from datalab.adapters.segmenter_models import new_network
+from datalab.adapters.segmenter_network import NetworkSize
+from datalab.adapters.segmenter_torchvision import BACKBONES, TorchvisionSegmenter
+from datalab.cli import main
+from datalab.errors import InputError, ServiceError
+
+LIGHT = "lraspp_mobilenet_v3_large"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
+    return tmp_path / "hub" / "checkpoints"
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a file named after its content, as torchvision names its own."""
+    torch.save({"a": torch.arange(3.0)}, tmp_path / "weights")
+    digest = hashlib.sha256((tmp_path / "weights").read_bytes()).hexdigest()
+    monkeypatch.setitem(backbones.FILES, "resnet50", f"resnet50-{digest[:8]}.pth")
+    (tmp_path / "weights").rename(tmp_path / backbones.FILES["resnet50"])
+    return tmp_path
+
+
+def test_what_is_pulled_is_read_back(hub: Path, published: Path) -> None:
+    assert read_backbone("resnet50") is None
+    path = pull_backbone("resnet50", published.as_uri())
+    assert path.parent == hub
+    found = read_backbone("resnet50")
+    assert found is not None
+    assert found["a"].tolist() == [0, 1, 2]
+    assert pull_backbone("resnet50", "http://nowhere.invalid") == path
+
+
+def test_other_bytes_are_refused_and_not_kept(hub: Path, published: Path) -> None:
+    (published / backbones.FILES["resnet50"]).write_bytes(b"something else")
+    with pytest.raises(InputError, match="is not what torchvision published"):
+        pull_backbone("resnet50", published.as_uri())
+    assert not list(hub.iterdir())
+
+
+def test_no_connection_is_one_line(hub: Path, published: Path) -> None:
+    with pytest.raises(ServiceError, match=r"cannot be downloaded .* put the file at .*resnet50") as caught:
+        pull_backbone("resnet50", (published / "none").as_uri())
+    assert "\n" not in str(caught.value)
+    assert not list(hub.iterdir())
+
+
+def test_a_damaged_file_is_refused(hub: Path, published: Path) -> None:
+    path = pull_backbone("resnet50", published.as_uri())
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match="is damaged; delete it, and to have it anew run: datalab models pull"):
+        read_backbone("resnet50")
+
+
+def test_what_a_model_starts_from_is_said(hub: Path, published: Path) -> None:
+    assert starting_weights("embedding_decoder", True) == (None, "SAM's image encoder, as it is")
+    assert starting_weights("fcn_resnet50", False) == (None, "from scratch: train.pretrained is false")
+    weights, said = starting_weights("fcn_resnet50", True)
+    assert weights is None
+    assert said.endswith("is not on this machine; to have it run: datalab models pull resnet50")
+    pull_backbone("resnet50", published.as_uri())
+    weights, said = starting_weights("fcn_resnet50", True)
+    assert weights is not None
+    assert said == f"from ImageNet: {backbones.FILES['resnet50']}"
+
+
+@pytest.mark.parametrize(("model", "name"), [(LIGHT, "mobilenet_v3_large"), ("fcn_resnet50", "resnet50")])
+def test_a_model_takes_the_weights_of_the_classification_network(model: str, name: str) -> None:
+    from torchvision import models
+
+    assert BACKBONES[model] == name
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        weights = getattr(models, name)(weights=None).state_dict()
+    size = NetworkSize(channels=6, classes=3, width=16, members=2, model=model)
+    scratch, warm = (new_network(size, 0, [], start) for start in (None, weights))
+    assert isinstance(warm, TorchvisionSegmenter)
+    assert isinstance(scratch, TorchvisionSegmenter)
+    first = next(iter(weights.values()))
+    assert torch.equal(next(iter(warm.backbone.parameters())), first)
+    assert not torch.equal(next(iter(scratch.backbone.parameters())), first)
+    pairs = zip(warm.classifier.state_dict().values(), scratch.classifier.state_dict().values(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_the_command_pulls_and_lists(hub: Path, published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backbones, "SOURCE", published.as_uri())
+    assert "resnet50           not here" in CliRunner().invoke(main, ["models", "list"]).output
+    unknown = CliRunner().invoke(main, ["models", "pull", "resnet5"])
+    assert isinstance(unknown.exception, SystemExit)
+    assert "sam_vit_h, mobilenet_v3_large, resnet50" in unknown.output
+    pulled = CliRunner().invoke(main, ["models", "pull", "resnet50"])
+    assert pulled.output.startswith(str(backbone_path("resnet50")))
+    assert f"resnet50           {backbone_path('resnet50')}" in CliRunner().invoke(main, ["models", "list"]).output

@@ -1,0 +1,45 @@
+"""Every model that train.model names goes through every stage that uses it."""
+
+from dataclasses import replace
+
+import pytest
+
+from datalab.adapters.files import read_json, read_table
+from datalab.adapters.segmenter import load_segmenter
+from datalab.adapters.segmenter_models import MODELS
+from datalab.adapters.segmenter_network import EMBEDDING_DECODER
+from datalab.stages import agree_model, evaluate, label_errors, score
+from datalab.tables import LABEL_ERRORS, SCORES
+from datalab.workspace import Workspace
+from tests.stages.blob_workspace import TRAIN, image_ids, run_dataset, run_train
+from tests.stages.test_evaluate import PARAMS as EVALUATE
+from tests.stages.test_evaluate import inputs_of as evaluated
+from tests.stages.test_label_errors import PARAMS as ERRORS
+from tests.stages.test_score import PARAMS as SCORE
+from tests.stages.test_score import inputs_of as scored
+from tests.stages.test_score import outputs_in
+
+LIGHT = "lraspp_mobilenet_v3_large"
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in MODELS if name not in (EMBEDDING_DECODER, LIGHT)]
+
+
+@pytest.mark.parametrize("model", [LIGHT, *OTHERS])
+def test_the_stages_run_with(blobs: Workspace, model: str) -> None:
+    run_dataset(blobs)
+    train = replace(TRAIN, model=model, pretrained=False, members=2, steps=2, validate_every=1, crop=32)
+    report = read_json(run_train(blobs, train))
+    assert (report["model"], report["start"]) == (model, "from scratch: train.pretrained is false")
+    assert load_segmenter(blobs.model).network.size.model == model
+    evaluate.run(
+        evaluated(blobs), blobs.reports / "metrics.json", blobs.data / "judged.parquet", blobs.reports / "p", EVALUATE
+    )
+    assert 0 <= read_json(blobs.reports / "metrics.json")["miou"]["value"] <= 1
+    outputs = outputs_in(blobs.data)
+    score.run(scored(blobs), outputs, SCORE)
+    assert read_table(outputs.scores, SCORES)["uncertainty"].nunique() > 1
+    inputs = agree_model.Inputs(blobs.ratings, blobs.regions, blobs.dataset, outputs.predictions, blobs.guidelines)
+    agree_model.run(inputs, blobs.reports / "agree.json", agree_model.Params(1, 0.5, 0.001))
+    assert read_json(blobs.reports / "agree.json")["unseen"]["images"] > 0
+    brief = replace(ERRORS, steps=2)
+    label_errors.run(blobs.dataset, blobs.images, blobs.embeddings, blobs.label_errors, brief, train)
+    assert (read_table(blobs.label_errors, LABEL_ERRORS)["kind"] == "image").sum() == len(image_ids(12))
