@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,13 @@ from PIL import Image
 
 from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.files import read_json, read_label_map, write_json, write_label_map
+from datalab.adapters.segmenter import load_segmenter, save_segmenter
 from datalab.errors import InputError
 from datalab.learning.metrics import confusion_matrix
 from datalab.stages.evaluate import Inputs, Params, figures, run
 from datalab.workspace import Workspace
 
-PARAMS = Params(seed=0, resamples=100, flip=True, sheet=3)
+PARAMS = Params(seed=0, resamples=100, flip=True, sheet=3, bins=10)
 NAMES = ("background", "leaf", "rust")
 
 
@@ -27,9 +29,16 @@ def test_an_easy_world_scores_high_and_leaves_pictures(trained: Workspace, tmp_p
     assert report["miou"]["low"] <= report["miou"]["value"] <= report["miou"]["high"]
     assert set(report["iou"]) == {"background", "disc", "square"}
     assert report["test_images"] == len(read_dataset(trained.dataset).split("test"))
+    errors = report["calibration"]
+    assert errors["temperature"] == read_json(trained.reports / "train.json")["temperature"]
+    for name in ("ece", "ece_before"):
+        assert 0 < errors[name]["low"] <= errors[name]["value"] <= errors[name]["high"] < 0.5
+    bins = pd.read_csv(tmp_path / "plots" / "reliability.csv")
+    gaps = (bins["confidence"] - bins["accuracy"]).abs() * bins["share"]
+    assert gaps.sum() == pytest.approx(errors["ece"]["value"], abs=1e-4)
     table = pd.read_csv(tmp_path / "plots" / "iou.csv")
     assert list(table["iou"]) == [figure["value"] for figure in report["iou"].values()]
-    for name in ("iou", "confusion", "contact_sheet"):
+    for name in ("iou", "confusion", "reliability", "contact_sheet"):
         with Image.open(tmp_path / "plots" / f"{name}.png") as picture:
             assert min(picture.size) > 100
 
@@ -46,7 +55,7 @@ def test_the_same_inputs_give_the_same_bytes(trained: Workspace, tmp_path: Path)
         )
         contents.append({path.name: path.read_bytes() for path in (tmp_path / name).rglob("*") if path.is_file()})
     assert contents[0] == contents[1]
-    assert len(contents[0]) == 6
+    assert len(contents[0]) == 8
 
 
 def test_what_cannot_be_measured_is_null_with_its_reason() -> None:
@@ -86,6 +95,19 @@ def test_one_image_has_values_without_intervals() -> None:
     assert report["miou"]["low"] is None
 
 
+def test_the_temperature_changes_the_calibration_error_and_no_bins_are_one_line(
+    trained: Workspace, tmp_path: Path
+) -> None:
+    hot = replace(load_segmenter(trained.model), temperature=4.0)
+    save_segmenter(tmp_path / "hot.safetensors", hot)
+    inputs = replace(inputs_of(trained), model=tmp_path / "hot.safetensors")
+    run(inputs, tmp_path / "metrics.json", tmp_path / "judged.parquet", tmp_path / "plots", PARAMS)
+    errors = read_json(tmp_path / "metrics.json")["calibration"]
+    assert errors["ece"]["value"] > 2 * errors["ece_before"]["value"]
+    with pytest.raises(InputError, match=r"evaluate\.bins must be 1 or more, got 0"):
+        run(inputs, tmp_path / "a", tmp_path / "b", tmp_path / "c", replace(PARAMS, bins=0))
+
+
 def test_other_classes_than_the_dataset_are_told_apart(trained: Workspace, tmp_path: Path) -> None:
     other = copy_of_dataset(trained, tmp_path)
     write_json(other / "classes.json", [{"id": 0, "name": "background"}, {"id": 5, "name": "star"}])
@@ -100,7 +122,7 @@ def test_a_mask_of_another_size_is_one_line(trained: Workspace, tmp_path: Path) 
     for row in read_dataset(other).split("test").itertuples():
         write_label_map(other / "masks" / f"{row.image_id}.png", np.zeros((5, 5), dtype=np.uint8))
     changed = Inputs(trained.model, other, trained.images, trained.embeddings, trained.guidelines)
-    with pytest.raises(InputError, match="another size than its image"):
+    with pytest.raises(InputError, match=r"is \(5, 5\), its image \(64, 48\); run dvc repro dataset"):
         run(changed, tmp_path / "metrics.json", tmp_path / "judged.parquet", tmp_path / "plots", PARAMS)
 
 

@@ -19,6 +19,7 @@ from datalab.masks import IGNORE_ID
 DPI = 110
 COLUMNS = 4
 UNKNOWN_COLOR = "#ffffff"
+BLUE, ORANGE = "#4c72b0", "#d55e00"
 
 Pixels = npt.NDArray[np.uint8]
 """(H, W, 3) RGB."""
@@ -47,7 +48,7 @@ def plot_iou(path: Path, table: pd.DataFrame) -> None:
     axes = figure.subplots()
     values = table[["iou", "low", "high"]].to_numpy(dtype=np.float64)
     places = np.arange(len(values))
-    axes.barh(places, np.nan_to_num(values[:, 0]), color="#4c72b0", height=0.65)
+    axes.barh(places, np.nan_to_num(values[:, 0]), color=BLUE, height=0.65)
     for place, (value, low, high) in enumerate(values.tolist()):
         _annotate(axes, place, value, low, high)
     axes.set_yticks(places, list(table["class"]))
@@ -55,7 +56,7 @@ def plot_iou(path: Path, table: pd.DataFrame) -> None:
     axes.set_xlim(0, 1.12)
     axes.set_xlabel("intersection over union, with 95% interval over test images")
     axes.spines[["top", "right"]].set_visible(False)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_slices(path: Path, table: pd.DataFrame) -> None:
@@ -64,7 +65,7 @@ def plot_slices(path: Path, table: pd.DataFrame) -> None:
     axes = figure.subplots()
     places = np.arange(len(table))
     values = table[["iou", "low", "high"]].to_numpy(dtype=np.float64)
-    axes.barh(places, values[:, 0], color=["#d55e00" if q < 0.05 else "#4c72b0" for q in table["q"]], height=0.6)
+    axes.barh(places, values[:, 0], color=[ORANGE if q < 0.05 else BLUE for q in table["q"]], height=0.6)
     axes.plot(table["elsewhere"], places, "D", color="white", markeredgecolor="black", markersize=5, label="elsewhere")
     axes.hlines(places, values[:, 1], values[:, 2], color="black", linewidth=1.5, label="95% interval")
     for place, value in enumerate(values[:, 0].tolist()):
@@ -79,7 +80,7 @@ def plot_slices(path: Path, table: pd.DataFrame) -> None:
         figure.legend(loc="outside upper right", ncols=2, frameon=False)
     else:
         axes.text(0.5, 0.5, "too few test images for a slice", transform=axes.transAxes, ha="center")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_confusion(path: Path, names: Sequence[str], confusion: npt.NDArray[np.int64]) -> None:
@@ -101,7 +102,7 @@ def plot_confusion(path: Path, names: Sequence[str], confusion: npt.NDArray[np.i
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     figure.colorbar(drawn, shrink=0.8, label="share of the true class's pixels")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_contact_sheet(path: Path, tiles: Sequence[Tile], colors: Mapping[int, str]) -> None:
@@ -122,7 +123,7 @@ def plot_contact_sheet(path: Path, tiles: Sequence[Tile], colors: Mapping[int, s
     prediction = Line2D([], [], color="black", linestyle="dashed", label="prediction")
     legend = figure.legend(handles=[truth, prediction], loc="outside lower center")
     legend.set_ncols(2)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_labels(path: Path, images: Sequence[tuple[str, Pixels, LabelMap]], colors: Mapping[int, str]) -> None:
@@ -137,7 +138,7 @@ def plot_labels(path: Path, images: Sequence[tuple[str, Pixels, LabelMap]], colo
         axes.imshow(pixels)
         _outline(axes, label_map, colors, "solid")
         axes.set_title(name, size=8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _annotate(axes: Axes, place: float, value: float, low: float, high: float) -> None:
@@ -160,7 +161,7 @@ def _outline(axes: Axes, label_map: npt.NDArray[np.uint8], colors: Mapping[int, 
         axes.contour(*extent, inside, levels=[0.5], colors=color, linewidths=1.4, linestyles=style)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     """Write the PNG whole or not at all; no date or version in it."""
     FigureCanvasAgg(figure)
     buffer = BytesIO()

@@ -68,13 +68,13 @@ def mean_iou(confusion: npt.NDArray[Any]) -> Floats:
 
 
 def bootstrap_interval(
-    confusions: Counts, statistic: Statistic, rng: np.random.Generator, resamples: int, level: float = 0.95
+    counts: npt.NDArray[Any], statistic: Statistic, rng: np.random.Generator, resamples: int, level: float = 0.95
 ) -> tuple[Floats, Floats]:
-    """Percentile bootstrap interval of `statistic` of the pooled matrix, drawing images with replacement.
+    """Percentile bootstrap interval of `statistic` of pooled counts, drawing images with replacement.
 
     Args:
-        confusions: (N, K, K), one matrix per image.
-        statistic: (R, K, K) pooled counts -> (R, ...) values; NaN where undefined.
+        counts: (N, ...), for example one confusion matrix per image.
+        statistic: (R, ...) sums of them over images -> (R, ...) values; NaN where undefined.
         rng: Where the draws come from.
         resamples: R, how many draws.
         level: Coverage, in (0, 1).
@@ -83,10 +83,10 @@ def bootstrap_interval(
         (low, high), each of the statistic's shape (...). NaN where leaving out an image leaves a figure undefined: what
         hangs on a single image says nothing about the spread over images. Draws in which it is undefined are left out.
     """
-    images, classes = confusions.shape[0], confusions.shape[1]
-    without_one = statistic(confusions.sum(axis=0) - confusions)
+    images = len(counts)
+    without_one = statistic(counts.sum(axis=0) - counts)
     weights = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
-    pooled = (weights @ confusions.reshape(images, -1)).reshape(resamples, classes, classes)
+    pooled = (weights @ counts.reshape(images, -1)).reshape(resamples, *counts.shape[1:])
     values = statistic(pooled)
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
     enough = ~np.isnan(without_one).any(axis=0)

@@ -15,10 +15,12 @@ from tqdm import tqdm
 from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
 from datalab.adapters.files import read_label_map, read_rgb, write_json, write_table, write_text
 from datalab.adapters.plots import Tile, plot_confusion, plot_contact_sheet, plot_iou
-from datalab.adapters.segmenter import Segmenter, load_segmenter, predict
-from datalab.adapters.segmenter_samples import positions_of, read_sample
+from datalab.adapters.plots_curves import plot_reliability
+from datalab.adapters.segmenter import Prediction, Segmenter, load_segmenter, predict
+from datalab.adapters.segmenter_samples import Sample, positions_of, read_sample
 from datalab.config import load_guidelines, load_params
 from datalab.errors import InputError, one_line_errors
+from datalab.learning.calibration import Reliability, calibration_error, reliability, reliability_table
 from datalab.learning.metrics import (
     ABSENT,
     Counts,
@@ -32,6 +34,7 @@ from datalab.learning.metrics import (
     pixel_accuracy,
 )
 from datalab.learning.traits import image_traits
+from datalab.learning.uncertainty import tempered
 
 Figure = dict[str, Any]
 ONE_IMAGE = "no interval: it hangs on a single test image"
@@ -48,6 +51,8 @@ class Params:
     """Whether the mirrored image is asked as well, as when the pool is scored."""
     sheet: int
     """Images on the contact sheet, worst first."""
+    bins: int
+    """Of confidence, when it is compared with how often the model is right."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +67,30 @@ class Inputs:
     """Folder with classes.yaml, for the colours."""
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What the model did on one test image."""
+
+    confusion: Counts
+    """(K, K) at the image's own size."""
+    tile: Tile
+    row: dict[str, Any]
+    """Of table JUDGED."""
+    reliability: Reliability
+    """(2, bins, 3) at half the working size: before and after the temperature."""
+
+
 def run(inputs: Inputs, out: Path, judged_out: Path, plots: Path, params: Params) -> None:
-    """Judge split "test": `out` gets the figures, `plots` iou.csv, iou.png, confusion.png and contact_sheet.png.
+    """Judge split "test": `out` gets the figures, `plots` iou, confusion, reliability and contact_sheet.
 
     `judged_out` gets table JUDGED, what each image scored, with the traits that slices are made of.
 
     A figure is {"value", "low", "high"}: the pooled value over all test images and its 95% interval over images.
     What is undefined is null and has a "reason". `miou`, `dice` are means over the classes that occur in the truth,
-    background among them; `miou_objects` leaves background out.
+    background among them; `miou_objects` leaves background out. `calibration` has the expected calibration error of the
+    pixels, as the model gives probabilities (`ece_before`) and as they are used, after the temperature (`ece`).
     """
+    _check(params)
     folder, segmenter = read_dataset(inputs.dataset), load_segmenter(inputs.model)
     if folder.class_ids != segmenter.class_ids:
         raise InputError("the model was trained for other classes than the dataset has; run dvc repro train")
@@ -78,11 +98,15 @@ def run(inputs: Inputs, out: Path, judged_out: Path, plots: Path, params: Params
     if rows.empty:
         raise InputError("the dataset has no test image; label more images")
     judged = list(_judge(rows, folder, segmenter, inputs, params))
-    confusions = np.stack([confusion for confusion, _, _ in judged])
+    confusions, trusted = (
+        np.stack(parts) for parts in zip(*((one.confusion, one.reliability) for one in judged), strict=True)
+    )
     report = figures(confusions, folder.class_names, np.random.default_rng(params.seed), params.resamples)
-    write_json(out, report)
-    write_table(judged_out, pd.DataFrame([row for _, _, row in judged]))
-    _plot(plots, report, confusions.sum(axis=0), [tile for _, tile, _ in judged], inputs, params)
+    errors = calibration(trusted, np.random.default_rng(params.seed), params.resamples)
+    write_json(out, {**report, "calibration": {**errors, "temperature": round(segmenter.temperature, 4)}})
+    write_table(judged_out, pd.DataFrame([one.row for one in judged]))
+    _plot(plots, report, confusions.sum(axis=0), [one.tile for one in judged], inputs, params)
+    _plot_reliability(plots, errors, *trusted.sum(axis=0))
 
 
 def figures(confusions: Counts, names: tuple[str, ...], rng: np.random.Generator, resamples: int) -> dict[str, Any]:
@@ -110,6 +134,14 @@ def figures(confusions: Counts, names: tuple[str, ...], rng: np.random.Generator
     }
 
 
+def calibration(trusted: Reliability, rng: np.random.Generator, resamples: int) -> dict[str, Figure]:
+    """`ece_before` and `ece` with intervals, from (N, 2, bins, 3): each image before and after the temperature."""
+    value = calibration_error(trusted.sum(axis=0))
+    low, high = bootstrap_interval(trusted, calibration_error, rng, resamples)
+    found = [_figure(*triple) for triple in zip(value, low, high, strict=True)]
+    return dict(zip(("ece_before", "ece"), found, strict=True))
+
+
 def _mean(values: Floats, classes: npt.NDArray[np.bool_]) -> Floats:
     """Mean of (..., K) over these classes; NaN where one of them is undefined, and where there is none."""
     wanted = np.where(np.isnan(values[..., classes]).any(axis=-1, keepdims=True), np.nan, values[..., classes])
@@ -130,21 +162,26 @@ def _figure(value: float, low: float, high: float) -> Figure:
 
 def _judge(
     rows: pd.DataFrame, folder: DatasetFolder, segmenter: Segmenter, inputs: Inputs, params: Params
-) -> Iterator[tuple[Counts, Tile, dict[str, Any]]]:
-    """Confusion matrix, picture and row of JUDGED of every test image, at the image's own size."""
+) -> Iterator[Judged]:
     objects = dict(list(zip(folder.class_names, folder.class_ids, strict=True))[1:])
     for row in tqdm(list(rows.itertuples()), desc="evaluate", unit="image"):
         path, image_id = inputs.images / str(row.file), str(row.image_id)
-        sample = read_sample(path, inputs.embeddings / f"{image_id}.npy", segmenter.longest_side)
-        predicted = predict(segmenter, sample, params.flip).label_map
-        truth = read_label_map(folder.mask(image_id))
-        if truth.shape != predicted.shape:
-            raise InputError(f"{folder.mask(image_id)} has another size than its image; run dvc repro dataset")
-        positions = [positions_of(ids, folder.class_ids, folder.mask(image_id)) for ids in (truth, predicted)]
+        mask, embedding = folder.mask(image_id), inputs.embeddings / f"{image_id}.npy"
+        sample = read_sample(path, embedding, segmenter.longest_side, mask, folder.class_ids)
+        prediction, truth = predict(segmenter, sample, params.flip), read_label_map(mask)
+        positions = [positions_of(ids, folder.class_ids, mask) for ids in (truth, prediction.label_map)]
         confusion = confusion_matrix(positions[0], positions[1], len(folder.class_ids))
         iou = float(mean_iou(confusion))
         judged = {"image_id": image_id, "iou": iou, **image_traits(sample.image, truth, objects)}
-        yield confusion, Tile(image_id, read_rgb(path), truth, predicted, iou), judged
+        tile = Tile(image_id, read_rgb(path), truth, prediction.label_map, iou)
+        yield Judged(confusion, tile, judged, _trust(prediction, sample, segmenter.temperature, params.bins))
+
+
+def _trust(prediction: Prediction, sample: Sample, temperature: float, bins: int) -> Reliability:
+    """(2, bins, 3): before and after the temperature."""
+    assert sample.labels is not None
+    means = [tempered(prediction.members, heat).mean(axis=0) for heat in (1.0, temperature)]
+    return np.stack([reliability(mean, sample.labels, bins) for mean in means])
 
 
 def _plot(
@@ -159,6 +196,21 @@ def _plot(
     colors = {item.id: item.color for item in load_guidelines(inputs.guidelines).classes}
     worst = sorted(tiles, key=lambda tile: (math.isnan(tile.iou), tile.iou, tile.image_id))[: params.sheet]
     plot_contact_sheet(plots / "contact_sheet.png", worst, colors)
+
+
+def _plot_reliability(plots: Path, errors: dict[str, Figure], before: Reliability, after: Reliability) -> None:
+    """The picture, and of the bins that have pixels a table for DVC."""
+    was, now = reliability_table(before), reliability_table(after)
+    both = now.join(was.add_suffix("_before"))
+    write_text(plots / "reliability.csv", both[both["share"] > 0].round(6).to_csv(index=False))
+    shown = [f"{errors[name]['value']:.3f}" for name in ("ece_before", "ece") if errors[name]["value"] is not None]
+    title = f"expected calibration error {' before, '.join(shown)} after the temperature" if shown else "nothing judged"
+    plot_reliability(plots / "reliability.png", was, now, title)
+
+
+def _check(params: Params) -> None:
+    if params.bins < 1:
+        raise InputError(f"evaluate.bins must be 1 or more, got {params.bins}")
 
 
 def main() -> None:
