@@ -1,8 +1,10 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pytest
 
-from datalab.adapters.plots_curves import plot_reliability
+from datalab.adapters.plots_curves import plot_reliability, plot_robustness
 from datalab.learning.calibration import reliability_table
 from tests.adapters.test_plots import count_of
 
@@ -23,3 +25,12 @@ def test_no_pixel_leaves_an_empty_picture(tmp_path: Path) -> None:
     plot_reliability(tmp_path / "b.png", NOTHING, NOTHING, "nothing judged")
     assert count_of(tmp_path / "a.png", BLUE) < 1000
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize("kinds", [["noise", "blur"], []])
+def test_severer_is_darker_and_nothing_is_no_error(tmp_path: Path, kinds: list[str]) -> None:
+    rows = [(kind, severity, 0.8 - 0.2 * severity) for kind in kinds for severity in (1, 2, 3)]
+    table = pd.DataFrame(rows, columns=["corruption", "severity", "miou"])
+    plot_robustness(tmp_path / "r.png", table, 0.8)
+    darkest = count_of(tmp_path / "r.png", (0x08, 0x3E, 0x81))
+    assert darkest > 50 if kinds else darkest == 0

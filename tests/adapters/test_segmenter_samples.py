@@ -5,7 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datalab.adapters.segmenter_samples import Augmentation, draw_batch, read_embedding, read_sample
+from datalab.adapters.files import read_rgb
+from datalab.adapters.segmenter_samples import Augmentation, draw_batch, read_embedding, read_sample, with_pixels
 from datalab.errors import InputError
 from tests.adapters.blobs import AUGMENTATION, blob_samples, write_blob
 
@@ -33,6 +34,19 @@ def test_labels_are_positions_and_unknown_ids_are_refused(tmp_path: Path) -> Non
     np.testing.assert_array_equal(sample.labels == 1, straight.labels == 2)
     with pytest.raises(InputError, match=r"pixel value\(s\) \[2\]"):
         read_sample(*paths, 64, tmp_path / "masks" / "b.png", (0, 1))
+
+
+def test_the_same_pixels_give_the_same_sample_and_others_keep_the_labels(tmp_path: Path) -> None:
+    sample = blob_samples(tmp_path, [1], longest_side=32)[0]
+    pixels, embedding = read_rgb(tmp_path / "images" / "b1.png"), read_embedding(tmp_path / "embeddings" / "b1.npy")
+    same = with_pixels(sample, pixels, embedding)
+    np.testing.assert_array_equal(same.image, sample.image)
+    np.testing.assert_array_equal(same.embedding, sample.embedding)
+    other = with_pixels(sample, np.zeros((96, 128, 3), dtype=np.uint8), None)
+    assert other.image.shape == sample.image.shape
+    assert not other.image.any()
+    assert other.labels is sample.labels
+    np.testing.assert_array_equal(other.embedding, sample.embedding)
 
 
 def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from datalab.adapters.plots import BLUE, ORANGE, save_figure
@@ -31,4 +32,29 @@ def plot_reliability(path: Path, before: pd.DataFrame, after: pd.DataFrame, titl
     below.set_xlabel("confidence: probability of the predicted class")
     for axes in (top, below):
         axes.spines[["top", "right"]].set_visible(False)
+    save_figure(figure, path)
+
+
+def plot_robustness(path: Path, table: pd.DataFrame, clean: float) -> None:
+    """A row of dots per corruption, the darker the severer, and a line where undamaged images are.
+
+    Columns corruption, severity (1 and up), miou; `clean`: mean IoU of the same images undamaged.
+    """
+    kinds, severities = list(table["corruption"].unique()), sorted(table["severity"].unique())
+    figure = Figure(figsize=(6.4, 1.5 + 0.42 * len(kinds)), layout="constrained")
+    axes = figure.subplots()
+    rows = table["corruption"].map(kinds.index)
+    within = table.groupby("corruption", sort=False)["miou"]
+    axes.hlines(range(len(kinds)), within.min(), within.max(), color="#cccccc", linewidth=2, zorder=1)
+    for severity in severities:
+        shade = colormaps["Blues"](0.3 + 0.65 * severity / max(severities))
+        one = table["severity"] == severity
+        axes.scatter(table["miou"][one], rows[one], color=shade, s=46, zorder=2, label=f"severity {severity}")
+    axes.axvline(clean, color="black", linewidth=1, linestyle="dashed", label=f"undamaged {clean:.2f}")
+    axes.set_yticks(range(len(kinds)), kinds)
+    axes.invert_yaxis()
+    axes.set_xlim(0, min(1.0, 1.15 * max(clean, float(table["miou"].max()))) + 0.02)
+    axes.set_xlabel("mean IoU of the same test images")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper right", ncols=4, frameon=False, fontsize=8, columnspacing=1, handletextpad=0.3)
     save_figure(figure, path)

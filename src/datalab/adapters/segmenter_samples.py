@@ -73,11 +73,7 @@ def read_sample(
     height, width = pixels.shape[:2]
     scale = longest_side / max(height, width)
     rows, columns = (max(1, round(side * scale / STRIDE)) for side in (height, width))
-    resized = cv2.resize(pixels, (columns * STRIDE, rows * STRIDE), interpolation=cv2.INTER_AREA)
-    valid = crop_embedding(read_embedding(embedding), height, width)
-    grid = functional.interpolate(
-        torch.from_numpy(valid.astype(np.float32))[None], size=(rows, columns), mode="bilinear", align_corners=False
-    )
+    grid = _on_grid(read_embedding(embedding), (height, width), (rows, columns))
     truth: npt.NDArray[np.uint8] | None = None
     if labels is not None:
         positions = positions_of(read_label_map(labels), ids, labels)
@@ -85,7 +81,17 @@ def read_sample(
             raise InputError(f"{labels} is {positions.shape[::-1]}, its image {(width, height)}; run dvc repro dataset")
         size = (columns * LABELS, rows * LABELS)
         truth = np.asarray(cv2.resize(positions, size, interpolation=cv2.INTER_NEAREST_EXACT), dtype=np.uint8)
-    return Sample(np.asarray(resized, dtype=np.uint8), grid[0].numpy().astype(np.float16), truth, (height, width))
+    return Sample(_resized(pixels, (rows, columns)), grid, truth, (height, width))
+
+
+def with_pixels(sample: Sample, pixels: npt.NDArray[np.uint8], embedding: npt.NDArray[np.float16] | None) -> Sample:
+    """The sample as if its image looked like `pixels` (H, W, 3), of any size in its proportions; labels stay.
+
+    `embedding`: SAM's (C, h, w) of these pixels; None keeps the sample's own, for a model that looks at none.
+    """
+    cells = (sample.embedding.shape[1], sample.embedding.shape[2])
+    grid = sample.embedding if embedding is None else _on_grid(embedding, pixels.shape[:2], cells)
+    return Sample(_resized(pixels, cells), grid, sample.labels, sample.size)
 
 
 def read_embedding(path: Path) -> npt.NDArray[np.float16]:
@@ -120,6 +126,21 @@ def positions_of(label_map: npt.NDArray[np.uint8], ids: Sequence[int], path: Pat
     if unknown:
         raise InputError(f"{path} has the pixel value(s) {unknown}, known are {list(ids)}; run dvc repro dataset")
     return np.asarray(table[label_map], dtype=np.uint8)
+
+
+def _resized(pixels: npt.NDArray[np.uint8], cells: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Working image of this many rows and columns of cells."""
+    wanted = (cells[1] * STRIDE, cells[0] * STRIDE)
+    return np.asarray(cv2.resize(pixels, wanted, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _on_grid(
+    embedding: npt.NDArray[np.float16], size: tuple[int, ...], cells: tuple[int, int]
+) -> npt.NDArray[np.float16]:
+    """What of the embedding lies on the image of `size` (height, width), in rows and columns of cells."""
+    valid = torch.from_numpy(crop_embedding(embedding, size[0], size[1]).astype(np.float32))[None]
+    grid: Tensor = functional.interpolate(valid, size=cells, mode="bilinear", align_corners=False)
+    return grid[0].numpy().astype(np.float16)
 
 
 Cut = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float16], npt.NDArray[np.uint8]]

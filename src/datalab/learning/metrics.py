@@ -67,6 +67,15 @@ def mean_iou(confusion: npt.NDArray[Any]) -> Floats:
     return mean_defined(iou_per_class(confusion))
 
 
+def mean_over(values: Floats, classes: npt.NDArray[np.bool_]) -> Floats:
+    """Mean of (..., K) over these classes (K,), shape (...); NaN where one of them is undefined or there is none.
+
+    In draws of a bootstrap this keeps the mean over the same classes: a draw without a hard class is no better model.
+    """
+    wanted = np.where(np.isnan(values[..., classes]).any(axis=-1, keepdims=True), np.nan, values[..., classes])
+    return mean_defined(wanted)
+
+
 def bootstrap_interval(
     counts: npt.NDArray[Any], statistic: Statistic, rng: np.random.Generator, resamples: int, level: float = 0.95
 ) -> tuple[Floats, Floats]:

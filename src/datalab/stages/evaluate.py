@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from tqdm import tqdm
 
@@ -29,8 +28,8 @@ from datalab.learning.metrics import (
     confusion_matrix,
     dice_per_class,
     iou_per_class,
-    mean_defined,
     mean_iou,
+    mean_over,
     pixel_accuracy,
 )
 from datalab.learning.traits import image_traits
@@ -119,7 +118,7 @@ def figures(confusions: Counts, names: tuple[str, ...], rng: np.random.Generator
 
     def statistic(counts: Counts) -> Floats:
         iou, dice = iou_per_class(counts), dice_per_class(counts)
-        means = (_mean(iou, present), _mean(iou, objects), _mean(dice, present), pixel_accuracy(counts))
+        means = (mean_over(iou, present), mean_over(iou, objects), mean_over(dice, present), pixel_accuracy(counts))
         return np.concatenate([np.stack(means, axis=-1), iou, dice], axis=-1)
 
     value = statistic(confusions.sum(axis=0))
@@ -140,12 +139,6 @@ def calibration(trusted: Reliability, rng: np.random.Generator, resamples: int) 
     low, high = bootstrap_interval(trusted, calibration_error, rng, resamples)
     found = [_figure(*triple) for triple in zip(value, low, high, strict=True)]
     return dict(zip(("ece_before", "ece"), found, strict=True))
-
-
-def _mean(values: Floats, classes: npt.NDArray[np.bool_]) -> Floats:
-    """Mean of (..., K) over these classes; NaN where one of them is undefined, and where there is none."""
-    wanted = np.where(np.isnan(values[..., classes]).any(axis=-1, keepdims=True), np.nan, values[..., classes])
-    return mean_defined(wanted)
 
 
 def _figure(value: float, low: float, high: float) -> Figure:

@@ -1,0 +1,182 @@
+"""How much worse the segmenter is on damaged images: noise, blur, JPEG, overexposure, low contrast, fog."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from tqdm import tqdm
+
+from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
+from datalab.adapters.embedding_cache import Embedding
+from datalab.adapters.files import read_rgb, write_json, write_text
+from datalab.adapters.plots_curves import plot_robustness
+from datalab.adapters.sam import embed_image, load_sam
+from datalab.adapters.segmenter import Segmenter, load_segmenter, predict
+from datalab.adapters.segmenter_samples import Sample, read_sample, with_pixels
+from datalab.adapters.torch_threads import side_by_side
+from datalab.config import load_params
+from datalab.errors import InputError, one_line_errors
+from datalab.learning.corruptions import CORRUPTIONS, SEVERITIES, Pixels, corrupt
+from datalab.learning.metrics import (
+    Counts,
+    Floats,
+    bootstrap_interval,
+    confusion_matrix,
+    iou_per_class,
+    mean_over,
+)
+from datalab.stages.embed import Params as EmbedParams
+
+LARGEST_SIDE = 512
+"""Pixels; a larger image is shrunk first, so that noise and JPEG's blocks mean the same on every photograph."""
+ASKED = [("none", 0), *((kind, severity) for kind in CORRUPTIONS for severity in SEVERITIES)]
+"""(corruption, severity) of every question, the undamaged image first."""
+
+
+@dataclass(frozen=True)
+class Params:
+    """Section `robustness` of params.yaml; SAM is that of section `embed`."""
+
+    seed: int
+    images: int
+    """Test images drawn at random; each is embedded and predicted 19 times."""
+    resamples: int
+    """Draws of the bootstrap."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Files of the stage."""
+
+    model: Path
+    dataset: Path
+    images: Path
+    embeddings: Path
+
+
+def run(inputs: Inputs, out: Path, plots: Path, params: Params, embed: EmbedParams) -> None:
+    """Write `out`, and robustness.csv and robustness.png into `plots`.
+
+    `out` has `undamaged`, the mean IoU of the drawn images, and for each corruption and severity `miou` and by how much
+    it is lower: `drop`, from `low` to `high` (95% bootstrap interval over images, each compared with itself undamaged);
+    `mean_drop` is the mean over them all. Classes are those that occur in the truth of the drawn images.
+    """
+    if params.images < 1:
+        raise InputError(f"robustness.images must be 1 or more, got {params.images}")
+    folder, segmenter = read_dataset(inputs.dataset), load_segmenter(inputs.model)
+    if folder.class_ids != segmenter.class_ids:
+        raise InputError("the model was trained for other classes than the dataset has; run dvc repro train")
+    rows = folder.split("test")
+    if rows.empty:
+        raise InputError("the dataset has no test image; label more images")
+    rng = np.random.default_rng(params.seed)
+    drawn = rows.iloc[np.sort(rng.permutation(len(rows))[: params.images])]
+    report = figures(_ask(drawn, folder, segmenter, inputs, params, embed), rng, params.resamples)
+    write_json(out, report)
+    table = pd.DataFrame(
+        [{"corruption": kind, "severity": level, "miou": report[kind][str(level)]["miou"]} for kind, level in ASKED[1:]]
+    )
+    write_text(plots / "robustness.csv", table.to_csv(index=False))
+    plot_robustness(plots / "robustness.png", table.dropna(), report["undamaged"] or 0.0)
+
+
+def figures(counts: Counts, rng: np.random.Generator, resamples: int) -> dict[str, Any]:
+    """The content of robustness.json from confusion matrices (N, 19, K, K) of N images, in the order of ASKED."""
+    pooled = counts.sum(axis=0)
+    present = ~np.isnan(iou_per_class(pooled[0]))
+
+    def drops(sums: npt.NDArray[Any]) -> Floats:
+        miou = mean_over(iou_per_class(sums), present)
+        each = miou[..., :1] - miou[..., 1:]
+        return np.concatenate([each, each.mean(axis=-1, keepdims=True)], axis=-1)
+
+    miou, value = mean_over(iou_per_class(pooled), present), drops(pooled)
+    low, high = bootstrap_interval(counts, drops, rng, resamples)
+    found = [
+        {"drop": _number(one), "low": _number(least), "high": _number(most)}
+        for one, least, most in zip(value, low, high, strict=True)
+    ]
+    report: dict[str, Any] = {"images": len(counts), "undamaged": _number(miou[0]), "mean_drop": found[-1]}
+    for (kind, severity), own, drop in zip(ASKED[1:], miou[1:], found, strict=False):
+        report.setdefault(kind, {})[str(severity)] = {"miou": _number(own), **drop}
+    return report
+
+
+def _number(value: float) -> float | None:
+    """None where undefined: no pixel is judged, or the interval hangs on a single image."""
+    return None if np.isnan(value) else round(float(value), 6)
+
+
+def _ask(
+    rows: pd.DataFrame, folder: DatasetFolder, segmenter: Segmenter, inputs: Inputs, params: Params, embed: EmbedParams
+) -> Counts:
+    """Confusion matrices (N, 19, K, K) at half the working size."""
+    samples = [
+        read_sample(
+            inputs.images / str(row.file),
+            inputs.embeddings / f"{row.image_id}.npy",
+            segmenter.longest_side,
+            folder.mask(str(row.image_id)),
+            folder.class_ids,
+        )
+        for row in rows.itertuples()
+    ]
+    pictures = [_shrunk(read_rgb(inputs.images / str(row.file))) for row in rows.itertuples()]
+    embedded = _embedder(segmenter, embed)
+
+    def judge(question: tuple[int, int]) -> Counts:
+        place, asked = question
+        kind, severity = ASKED[asked]
+        # the pattern of noise and fog is the image's own, and the same at every severity
+        rng = np.random.default_rng([params.seed, place])
+        pixels = corrupt(pictures[place], kind, severity, rng)
+        return _confusion(segmenter, with_pixels(samples[place], pixels, embedded(pixels)))
+
+    questions = [(place, asked) for place in range(len(samples)) for asked in range(len(ASKED))]
+    found = list(tqdm(side_by_side(judge, questions), "robustness", len(questions), unit="image", disable=None))
+    classes = len(folder.class_ids)
+    return np.stack(found).reshape(len(samples), len(ASKED), classes, classes)
+
+
+def _embedder(segmenter: Segmenter, embed: EmbedParams) -> Callable[[Pixels], Embedding | None]:
+    """SAM's embedding of some pixels, or None for a model that looks at none."""
+    if not segmenter.network.uses_embedding:
+        return lambda pixels: None
+    sam = load_sam(embed.checkpoint)
+    return lambda pixels: embed_image(sam, pixels)
+
+
+def _confusion(segmenter: Segmenter, sample: Sample) -> Counts:
+    assert sample.labels is not None
+    positions = predict(segmenter, sample, flip=False).members.mean(axis=0).argmax(axis=0)
+    return confusion_matrix(sample.labels, positions, len(segmenter.class_ids))
+
+
+def _shrunk(pixels: Pixels) -> Pixels:
+    scale = LARGEST_SIDE / max(pixels.shape[:2])
+    if scale >= 1:
+        return pixels
+    height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def main() -> None:
+    """Command line of the stage; the paths are given in dvc.yaml."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("model", "dataset", "images", "embeddings", "out", "plots", "params"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    given = parser.parse_args()
+    inputs = Inputs(given.model, given.dataset, given.images, given.embeddings)
+    params, embed = load_params(given.params, "robustness", Params), load_params(given.params, "embed", EmbedParams)
+    run(inputs, given.out, given.plots, params, embed)
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()
