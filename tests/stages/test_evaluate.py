@@ -14,7 +14,7 @@ from datalab.learning.metrics import confusion_matrix
 from datalab.stages.evaluate import Inputs, Params, figures, run
 from datalab.workspace import Workspace
 
-PARAMS = Params(seed=0, resamples=100, flip=True, sheet=3, bins=10)
+PARAMS = Params(seed=0, resamples=100, flip=True, sheet=3, bins=10, min_area_share=0.001)
 NAMES = ("background", "leaf", "rust")
 
 
@@ -36,6 +36,10 @@ def test_an_easy_world_scores_high_and_leaves_pictures(trained: Workspace, tmp_p
     bins = pd.read_csv(tmp_path / "plots" / "reliability.csv")
     gaps = (bins["confidence"] - bins["accuracy"]).abs() * bins["share"]
     assert gaps.sum() == pytest.approx(errors["ece"]["value"], abs=1e-4)
+    objects = report["objects"]
+    assert objects["truth"] > 0
+    assert 0.3 < objects["ap"] < objects["ap50"] <= 1
+    assert objects["ap"] == pytest.approx(sum(objects["ap_per_class"].values()) / 2, abs=1e-6)
     table = pd.read_csv(tmp_path / "plots" / "iou.csv")
     assert list(table["iou"]) == [figure["value"] for figure in report["iou"].values()]
     for name in ("iou", "confusion", "reliability", "contact_sheet"):
@@ -95,6 +99,21 @@ def test_one_image_has_values_without_intervals() -> None:
     assert report["miou"]["low"] is None
 
 
+@pytest.mark.parametrize(("share", "objects"), [(0.0, 2), (0.5, 0)])
+def test_small_pieces_are_no_objects(trained: Workspace, tmp_path: Path, share: float, objects: int) -> None:
+    other = copy_of_dataset(trained, tmp_path)
+    for row in read_dataset(other).split("test").itertuples():
+        truth = np.zeros((48, 64), dtype=np.uint8)
+        truth[0, 0], truth[10:20, 10:20], truth[40:, :] = 1, 2, 255
+        write_label_map(other / "masks" / f"{row.image_id}.png", truth)
+    inputs = replace(inputs_of(trained), dataset=other)
+    params = replace(PARAMS, min_area_share=share)
+    run(inputs, tmp_path / "metrics.json", tmp_path / "judged.parquet", tmp_path / "plots", params)
+    report = read_json(tmp_path / "metrics.json")
+    assert report["objects"]["truth"] == objects * report["test_images"]
+    assert (report["objects"]["ap"] is None) == (objects == 0)
+
+
 def test_the_temperature_changes_the_calibration_error_and_no_bins_are_one_line(
     trained: Workspace, tmp_path: Path
 ) -> None:
@@ -106,6 +125,8 @@ def test_the_temperature_changes_the_calibration_error_and_no_bins_are_one_line(
     assert errors["ece"]["value"] > 2 * errors["ece_before"]["value"]
     with pytest.raises(InputError, match=r"evaluate\.bins must be 1 or more, got 0"):
         run(inputs, tmp_path / "a", tmp_path / "b", tmp_path / "c", replace(PARAMS, bins=0))
+    with pytest.raises(InputError, match=r"evaluate\.min_area_share must be 0 or more and below 1, got 1\.0"):
+        run(inputs, tmp_path / "a", tmp_path / "b", tmp_path / "c", replace(PARAMS, min_area_share=1.0))
 
 
 def test_other_classes_than_the_dataset_are_told_apart(trained: Workspace, tmp_path: Path) -> None:

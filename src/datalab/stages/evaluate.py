@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from datalab.adapters.coco_eval import ObjectJudge
 from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
 from datalab.adapters.files import read_label_map, read_rgb, write_json, write_table, write_text
 from datalab.adapters.plots import Tile, plot_confusion, plot_contact_sheet, plot_iou
@@ -28,12 +29,15 @@ from datalab.learning.metrics import (
     confusion_matrix,
     dice_per_class,
     iou_per_class,
+    mean_defined,
     mean_iou,
     mean_over,
     pixel_accuracy,
 )
+from datalab.learning.objects import objects_of
 from datalab.learning.traits import image_traits
 from datalab.learning.uncertainty import tempered
+from datalab.masks import IGNORE_ID
 
 Figure = dict[str, Any]
 ONE_IMAGE = "no interval: it hangs on a single test image"
@@ -52,6 +56,8 @@ class Params:
     """Images on the contact sheet, worst first."""
     bins: int
     """Of confidence, when it is compared with how often the model is right."""
+    min_area_share: float
+    """Of the image; smaller connected pieces, of truth and prediction, are no objects."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,7 @@ def run(inputs: Inputs, out: Path, judged_out: Path, plots: Path, params: Params
     What is undefined is null and has a "reason". `miou`, `dice` are means over the classes that occur in the truth,
     background among them; `miou_objects` leaves background out. `calibration` has the expected calibration error of the
     pixels, as the model gives probabilities (`ece_before`) and as they are used, after the temperature (`ece`).
+    `objects` has COCO's average precision of connected pieces.
     """
     _check(params)
     folder, segmenter = read_dataset(inputs.dataset), load_segmenter(inputs.model)
@@ -96,13 +103,16 @@ def run(inputs: Inputs, out: Path, judged_out: Path, plots: Path, params: Params
     rows = folder.split("test")
     if rows.empty:
         raise InputError("the dataset has no test image; label more images")
-    judged = list(_judge(rows, folder, segmenter, inputs, params))
+    judge = ObjectJudge(len(folder.class_ids))
+    judged = list(_judge(rows, folder, segmenter, inputs, params, judge))
     confusions, trusted = (
         np.stack(parts) for parts in zip(*((one.confusion, one.reliability) for one in judged), strict=True)
     )
     report = figures(confusions, folder.class_names, np.random.default_rng(params.seed), params.resamples)
     errors = calibration(trusted, np.random.default_rng(params.seed), params.resamples)
-    write_json(out, {**report, "calibration": {**errors, "temperature": round(segmenter.temperature, 4)}})
+    heat = round(segmenter.temperature, 4)
+    found = object_figures(judge, folder.class_names)
+    write_json(out, {**report, "calibration": {**errors, "temperature": heat}, "objects": found})
     write_table(judged_out, pd.DataFrame([one.row for one in judged]))
     _plot(plots, report, confusions.sum(axis=0), [one.tile for one in judged], inputs, params)
     _plot_reliability(plots, errors, *trusted.sum(axis=0))
@@ -141,11 +151,30 @@ def calibration(trusted: Reliability, rng: np.random.Generator, resamples: int) 
     return dict(zip(("ece_before", "ece"), found, strict=True))
 
 
-def _figure(value: float, low: float, high: float) -> Figure:
-    figure: Figure = {
-        name: None if math.isnan(number) else round(float(number), 6)
-        for name, number in (("value", value), ("low", low), ("high", high))
+def object_figures(judge: ObjectJudge, names: tuple[str, ...]) -> dict[str, Any]:
+    """`ap` (over IoU 0.50 to 0.95) and `ap50`, means over the classes with an object in the truth, and `ap_per_class`.
+
+    Null where there is none. `truth` and `found` count the objects.
+    """
+    found = judge.average_precision()
+    numbers = {
+        "ap": mean_defined(found.per_class),
+        "ap50": mean_defined(found.per_class_50),
+        "ap_per_class": dict(zip(names[1:], found.per_class[1:], strict=True)),
     }
+    counts = {"truth": sum(not one["iscrowd"] for one in judge.truth), "found": len(judge.found)}
+    return {**{name: _plain(value) for name, value in numbers.items()}, **counts}
+
+
+def _plain(value: Any) -> Any:
+    """Rounded, null where undefined, also inside a dict."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    return None if math.isnan(value) else round(float(value), 6)
+
+
+def _figure(value: float, low: float, high: float) -> Figure:
+    figure: Figure = _plain({"value": value, "low": low, "high": high})
     if figure["value"] is None:
         figure["reason"] = ABSENT
     elif figure["low"] is None:
@@ -154,8 +183,14 @@ def _figure(value: float, low: float, high: float) -> Figure:
 
 
 def _judge(
-    rows: pd.DataFrame, folder: DatasetFolder, segmenter: Segmenter, inputs: Inputs, params: Params
+    rows: pd.DataFrame,
+    folder: DatasetFolder,
+    segmenter: Segmenter,
+    inputs: Inputs,
+    params: Params,
+    judge: ObjectJudge,
 ) -> Iterator[Judged]:
+    """Every test image in turn; its objects go to `judge`."""
     objects = dict(list(zip(folder.class_names, folder.class_ids, strict=True))[1:])
     for row in tqdm(list(rows.itertuples()), desc="evaluate", unit="image"):
         path, image_id = inputs.images / str(row.file), str(row.image_id)
@@ -163,6 +198,9 @@ def _judge(
         sample = read_sample(path, embedding, segmenter.longest_side, mask, folder.class_ids)
         prediction, truth = predict(segmenter, sample, params.flip), read_label_map(mask)
         positions = [positions_of(ids, folder.class_ids, mask) for ids in (truth, prediction.label_map)]
+        least = max(1, round(params.min_area_share * truth.size))
+        mean = tempered(prediction.members, segmenter.temperature).mean(axis=0)
+        judge.add(objects_of(positions[0], least), objects_of(positions[1], least, mean), positions[0] == IGNORE_ID)
         confusion = confusion_matrix(positions[0], positions[1], len(folder.class_ids))
         iou = float(mean_iou(confusion))
         judged = {"image_id": image_id, "iou": iou, **image_traits(sample.image, truth, objects)}
@@ -204,6 +242,8 @@ def _plot_reliability(plots: Path, errors: dict[str, Figure], before: Reliabilit
 def _check(params: Params) -> None:
     if params.bins < 1:
         raise InputError(f"evaluate.bins must be 1 or more, got {params.bins}")
+    if not 0 <= params.min_area_share < 1:
+        raise InputError(f"evaluate.min_area_share must be 0 or more and below 1, got {params.min_area_share}")
 
 
 def main() -> None:

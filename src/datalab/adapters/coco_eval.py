@@ -1,0 +1,84 @@
+"""COCO's average precision of objects, as pycocotools computes it."""
+
+import contextlib
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from datalab.learning.objects import MapObject
+from datalab.masks import BoolMask
+
+
+@dataclass(frozen=True)
+class AveragePrecision:
+    """Area under precision over recall, in [0, 1]; NaN for a class without an object in the truth."""
+
+    per_class: npt.NDArray[np.float64]
+    """(K,), the mean over IoU thresholds 0.50, 0.55, ..., 0.95; the first, background, is NaN."""
+    per_class_50: npt.NDArray[np.float64]
+    """(K,), at IoU 0.50."""
+
+
+class ObjectJudge:
+    """Collects image by image what is there and what was found; masks are kept run-length encoded."""
+
+    def __init__(self, classes: int) -> None:
+        """K `classes`, background included."""
+        self.classes = classes
+        self.images: list[dict[str, Any]] = []
+        self.truth: list[dict[str, Any]] = []
+        self.found: list[dict[str, Any]] = []
+
+    def add(self, truth: Iterable[MapObject], found: Iterable[MapObject], unknown: BoolMask) -> None:
+        """One image, all masks (H, W); what is found mostly where it is `unknown` is neither right nor wrong."""
+        number = len(self.images) + 1
+        self.images.append({"id": number, "height": unknown.shape[0], "width": unknown.shape[1]})
+        self.truth += [_annotation(number, one.position, one.mask) for one in truth]
+        if unknown.any():
+            # a crowd region, in COCO's words: one for every class
+            crowds = [_annotation(number, position, unknown) for position in range(1, self.classes)]
+            self.truth += [{**one, "iscrowd": 1} for one in crowds]
+        self.found += [{**_annotation(number, one.position, one.mask), "score": one.score} for one in found]
+
+    def average_precision(self) -> AveragePrecision:
+        """COCO's AP over all sizes and up to 100 objects of a class per image (Lin et al. 2014)."""
+        per_threshold = np.full((10, self.classes), np.nan)
+        if self.classes > 1:
+            categories = [{"id": position} for position in range(1, self.classes)]
+            dataset = {"info": {}, "images": self.images, "categories": categories}
+            per_threshold[:, 1:] = _evaluated(dataset, _numbered(self.truth), _numbered(self.found))
+        return AveragePrecision(per_threshold.mean(axis=0), per_threshold[0])
+
+
+def _evaluated(dataset: dict[str, Any], truth: list[dict[str, Any]], found: list[dict[str, Any]]) -> Any:
+    """AP (10 thresholds, classes without background); NaN where there is no truth."""
+    with contextlib.redirect_stdout(io.StringIO()):  # it tells how far it is, on stdout
+        sides = []
+        for annotations in (truth, found):
+            side = COCO()
+            side.dataset = {**dataset, "annotations": annotations}
+            side.createIndex()
+            sides.append(side)
+        judge = COCOeval(*sides, iouType="segm")
+        judge.evaluate()
+        judge.accumulate()
+    precision = judge.eval["precision"][:, :, :, 0, -1].mean(axis=1)
+    return np.where(precision < 0, np.nan, precision)
+
+
+def _annotation(image: int, position: int, mask: BoolMask) -> dict[str, Any]:
+    encoded = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+    area = float(coco_mask.area(encoded))
+    return {"image_id": image, "category_id": position, "segmentation": encoded, "area": area, "iscrowd": 0}
+
+
+def _numbered(annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With ids from 1: COCOeval takes a match with id 0 for none."""
+    return [{**one, "id": number} for number, one in enumerate(annotations, start=1)]

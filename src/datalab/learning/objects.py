@@ -1,0 +1,48 @@
+"""Objects of a label map: its connected pieces, class by class, and how sure a model is of each."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from datalab.masks import IGNORE_ID, BoolMask
+
+TOUCHING = np.ones((3, 3), dtype=bool)
+"""Pixels that meet at a corner belong together."""
+
+
+@dataclass(frozen=True)
+class MapObject:
+    """One connected piece."""
+
+    position: int
+    """Of its class, 1 or more."""
+    mask: BoolMask
+    """(H, W) of the label map."""
+    score: float
+    """How sure the model is of it, in [0, 1]; 1 for truth."""
+
+
+def objects_of(
+    positions: npt.NDArray[np.uint8], least: int, probabilities: npt.NDArray[np.floating[Any]] | None = None
+) -> Iterator[MapObject]:
+    """Pieces of at least `least` pixels of the label map (H, W), background (0) and what is not judged (255) left out.
+
+    `probabilities` (K, h, w), of any size in the same proportions: a piece's score is the mean of its class's.
+    """
+    for position in sorted({int(value) for value in np.unique(positions)} - {0, IGNORE_ID}):
+        pieces, _ = ndimage.label(positions == position, TOUCHING)
+        pixels = np.bincount(pieces.ravel())[1:]
+        for number in np.flatnonzero(pixels >= least) + 1:
+            mask = pieces == number
+            score = 1.0 if probabilities is None else _mean_inside(probabilities[position], mask)
+            yield MapObject(position, mask, score)
+
+
+def _mean_inside(values: npt.NDArray[np.floating[Any]], mask: BoolMask) -> float:
+    y, x = np.nonzero(mask)
+    rows, columns = y * values.shape[0] // mask.shape[0], x * values.shape[1] // mask.shape[1]
+    return float(values[rows, columns].mean())

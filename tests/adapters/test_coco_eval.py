@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from datalab.adapters.coco_eval import AveragePrecision, ObjectJudge
+from datalab.learning.objects import MapObject
+
+SIDE = 40
+NOWHERE = np.zeros((SIDE, SIDE), dtype=bool)
+
+
+def square(position: int, top: int, left: int, score: float = 1.0, side: int = 10) -> MapObject:
+    mask = np.zeros((SIDE, SIDE), dtype=bool)
+    mask[top : top + side, left : left + side] = True
+    return MapObject(position, mask, score)
+
+
+Image = tuple[list[MapObject], list[MapObject]]
+
+
+def judged(*images: Image, classes: int = 2) -> AveragePrecision:
+    """Each image: what is there, what was found."""
+    judge = ObjectJudge(classes)
+    for truth, found in images:
+        judge.add(truth, found, NOWHERE)
+    return judge.average_precision()
+
+
+def test_a_perfect_answer_is_one_and_a_missed_class_is_zero() -> None:
+    both = [square(1, 0, 0), square(2, 20, 20)]
+    np.testing.assert_allclose(judged((both, both), classes=3).per_class, [np.nan, 1, 1])
+    np.testing.assert_allclose(judged((both, both[:1]), classes=3).per_class, [np.nan, 1, 0])
+
+
+def test_shifted_by_one_pixel_passes_seven_of_ten_thresholds() -> None:
+    """IoU 90 / 110 = 0.82: right at 0.50 to 0.80."""
+    found = judged(([square(1, 0, 0)], [square(1, 0, 1)]))
+    assert found.per_class[1] == pytest.approx(0.7)
+    assert found.per_class_50[1] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("score", "expected"), [(0.2, 1.0), (0.9, 0.5)])
+def test_a_wrong_object_counts_where_the_model_is_surer_of_it_than_of_a_right_one(
+    score: float, expected: float
+) -> None:
+    found = [square(1, 0, 0, 0.5), square(1, 20, 20, score)]
+    assert judged(([square(1, 0, 0)], found)).per_class[1] == pytest.approx(expected)
+
+
+def test_one_of_two_found_is_half_of_the_recall() -> None:
+    """Precision 1 at 51 of COCO's 101 points of recall."""
+    truth = [square(1, 0, 0), square(1, 20, 20)]
+    assert judged((truth[:1], truth[:1]), (truth[1:], [])).per_class[1] == pytest.approx(51 / 101)
+
+
+def test_what_is_found_where_nobody_judged_does_not_count() -> None:
+    found = [square(1, 0, 0, 0.5), square(1, 20, 20, 0.9)]
+    for unknown, expected in ((NOWHERE, 0.5), (square(1, 18, 18, side=16).mask, 1.0)):
+        judge = ObjectJudge(2)
+        judge.add([square(1, 0, 0)], found, unknown)
+        assert judge.average_precision().per_class[1] == pytest.approx(expected)
+
+
+def test_no_truth_no_answer_and_no_class() -> None:
+    assert np.isnan(judged(([], []), ([], [square(1, 0, 0)]), classes=3).per_class).all()
+    assert np.isnan(judged(([], []), classes=1).per_class).all()
+    assert judged(([square(1, 0, 0)], [])).per_class[1] == 0
+
+
+def test_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    judged(([square(1, 0, 0)], []))
+    assert capsys.readouterr().out == ""
