@@ -56,6 +56,15 @@ def test_no_connection_is_one_line(hub: Path, published: Path) -> None:
     assert not list(hub.iterdir())
 
 
+def test_a_connection_that_breaks_off_is_one_line(hub: Path, published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_off(*given: object, **named: object) -> None:
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", break_off)
+    with pytest.raises(ServiceError, match=r"cannot be downloaded \(Connection reset by peer\); put the file at"):
+        pull_backbone("resnet50", published.as_uri())
+
+
 def test_a_damaged_file_is_refused(hub: Path, published: Path) -> None:
     path = pull_backbone("resnet50", published.as_uri())
     path.write_bytes(path.read_bytes()[:-1])

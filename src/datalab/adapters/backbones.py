@@ -62,8 +62,9 @@ def pull_backbone(name: str, source: str = SOURCE) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         torch.hub.download_url_to_file(url, str(path), hash_prefix=_prefix(name), progress=False)
-    except URLError as exc:
-        raise ServiceError(f"{url} cannot be downloaded ({exc.reason}); put the file at {path} yourself") from exc
+    except OSError as exc:  # no connection, one that breaks off, a full disk
+        reason = exc.reason if isinstance(exc, URLError) else exc.strerror
+        raise ServiceError(f"{url} cannot be downloaded ({reason}); put the file at {path} yourself") from exc
     except RuntimeError as exc:
         raise InputError(f"{url} is not what torchvision published; try again later") from exc
     return path
