@@ -141,6 +141,7 @@ def test_the_workspace_names_the_same_paths_as_dvc_yaml() -> None:
         "predictions",
         "scores",
         "next_batch",
+        "confusions",
         "model",
     )
     for name in derived:

@@ -131,6 +131,10 @@ JUDGED = ("image_id", "iou")
 """One row per test image: mean IoU over the classes in its truth, background among them. Further columns: its traits
 (learning/traits.py)."""
 
+CONFUSIONS = ("image_id", "truth", "predicted", "pixels")
+"""How many pixels of a class of the truth a model gave to a class, for every test image: the cells that are not 0.
+Classes by name, "background" among them."""
+
 SLICES = ("image_id", "slice")
 """Test images in the slices of params.yaml, and in those on which the model is worse than elsewhere."""
 

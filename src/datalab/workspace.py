@@ -181,6 +181,11 @@ class Workspace:
         return self.data / "next_batch.parquet"
 
     @property
+    def confusions(self) -> Path:
+        """Table CONFUSIONS of the newest model."""
+        return self.data / "confusions.parquet"
+
+    @property
     def model(self) -> Path:
         """The trained segmenter."""
         return self.root / "models" / "segmenter.safetensors"

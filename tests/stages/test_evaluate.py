@@ -7,11 +7,12 @@ import pytest
 from PIL import Image
 
 from datalab.adapters.dataset_folder import read_dataset
-from datalab.adapters.files import read_json, read_label_map, write_json, write_label_map
+from datalab.adapters.files import read_json, read_label_map, read_table, write_json, write_label_map
 from datalab.adapters.segmenter import load_segmenter, save_segmenter
 from datalab.errors import InputError
 from datalab.learning.metrics import confusion_matrix
-from datalab.stages.evaluate import Inputs, Params, figures, run
+from datalab.stages.evaluate import Inputs, Outputs, Params, confusion_rows, figures, run
+from datalab.tables import CONFUSIONS
 from datalab.workspace import Workspace
 
 PARAMS = Params(seed=0, resamples=100, flip=True, sheet=3, bins=10, min_area_share=0.001)
@@ -22,8 +23,12 @@ def inputs_of(workspace: Workspace) -> Inputs:
     return Inputs(workspace.model, workspace.dataset, workspace.images, workspace.embeddings, workspace.guidelines)
 
 
+def outputs_in(folder: Path) -> Outputs:
+    return Outputs(folder / "metrics.json", folder / "judged.parquet", folder / "confusions.parquet", folder / "plots")
+
+
 def test_an_easy_world_scores_high_and_leaves_pictures(trained: Workspace, tmp_path: Path) -> None:
-    run(inputs_of(trained), tmp_path / "metrics.json", tmp_path / "judged.parquet", tmp_path / "plots", PARAMS)
+    run(inputs_of(trained), outputs_in(tmp_path), PARAMS)
     report = read_json(tmp_path / "metrics.json")
     assert report["miou"]["value"] > 0.8
     assert report["miou"]["low"] <= report["miou"]["value"] <= report["miou"]["high"]
@@ -40,6 +45,9 @@ def test_an_easy_world_scores_high_and_leaves_pictures(trained: Workspace, tmp_p
     assert objects["truth"] > 0
     assert 0.3 < objects["ap"] < objects["ap50"] <= 1
     assert objects["ap"] == pytest.approx(sum(objects["ap_per_class"].values()) / 2, abs=1e-6)
+    cells = read_table(tmp_path / "confusions.parquet", CONFUSIONS)
+    right = cells.loc[cells["truth"] == cells["predicted"], "pixels"].sum() / cells["pixels"].sum()
+    assert right == pytest.approx(report["pixel_accuracy"]["value"], abs=1e-6)
     table = pd.read_csv(tmp_path / "plots" / "iou.csv")
     assert list(table["iou"]) == [figure["value"] for figure in report["iou"].values()]
     for name in ("iou", "confusion", "reliability", "contact_sheet"):
@@ -50,16 +58,10 @@ def test_an_easy_world_scores_high_and_leaves_pictures(trained: Workspace, tmp_p
 def test_the_same_inputs_give_the_same_bytes(trained: Workspace, tmp_path: Path) -> None:
     contents = []
     for name in "ab":
-        run(
-            inputs_of(trained),
-            tmp_path / name / "metrics.json",
-            tmp_path / name / "judged.parquet",
-            tmp_path / name / "plots",
-            PARAMS,
-        )
+        run(inputs_of(trained), outputs_in(tmp_path / name), PARAMS)
         contents.append({path.name: path.read_bytes() for path in (tmp_path / name).rglob("*") if path.is_file()})
     assert contents[0] == contents[1]
-    assert len(contents[0]) == 8
+    assert len(contents[0]) == 9
 
 
 def test_what_cannot_be_measured_is_null_with_its_reason() -> None:
@@ -79,6 +81,17 @@ def test_what_cannot_be_measured_is_null_with_its_reason() -> None:
     assert report["miou"]["value"] == 0.75
     assert report["miou_objects"]["value"] == 0.5
     assert report["pixel_accuracy"]["value"] == pytest.approx(11 / 12, abs=1e-6)
+
+
+def test_the_cells_of_every_image_are_kept_by_name() -> None:
+    counts = np.zeros((2, 3, 3), dtype=np.int64)
+    counts[0, 0, 0], counts[0, 1, 2], counts[1, 2, 0] = 7, 3, 5
+    rows = confusion_rows(["a", "b"], counts, NAMES)
+    assert rows.to_numpy().tolist() == [
+        ["a", "background", "background", 7],
+        ["a", "leaf", "rust", 3],
+        ["b", "rust", "background", 5],
+    ]
 
 
 def test_a_mean_is_over_the_same_classes_in_every_draw() -> None:
@@ -108,7 +121,7 @@ def test_small_pieces_are_no_objects(trained: Workspace, tmp_path: Path, share: 
         write_label_map(other / "masks" / f"{row.image_id}.png", truth)
     inputs = replace(inputs_of(trained), dataset=other)
     params = replace(PARAMS, min_area_share=share)
-    run(inputs, tmp_path / "metrics.json", tmp_path / "judged.parquet", tmp_path / "plots", params)
+    run(inputs, outputs_in(tmp_path), params)
     report = read_json(tmp_path / "metrics.json")
     assert report["objects"]["truth"] == objects * report["test_images"]
     assert (report["objects"]["ap"] is None) == (objects == 0)
@@ -120,13 +133,13 @@ def test_the_temperature_changes_the_calibration_error_and_no_bins_are_one_line(
     hot = replace(load_segmenter(trained.model), temperature=4.0)
     save_segmenter(tmp_path / "hot.safetensors", hot)
     inputs = replace(inputs_of(trained), model=tmp_path / "hot.safetensors")
-    run(inputs, tmp_path / "metrics.json", tmp_path / "judged.parquet", tmp_path / "plots", PARAMS)
+    run(inputs, outputs_in(tmp_path), PARAMS)
     errors = read_json(tmp_path / "metrics.json")["calibration"]
     assert errors["ece"]["value"] > 2 * errors["ece_before"]["value"]
     with pytest.raises(InputError, match=r"evaluate\.bins must be 1 or more, got 0"):
-        run(inputs, tmp_path / "a", tmp_path / "b", tmp_path / "c", replace(PARAMS, bins=0))
+        run(inputs, outputs_in(tmp_path), replace(PARAMS, bins=0))
     with pytest.raises(InputError, match=r"evaluate\.min_area_share must be 0 or more and below 1, got 1\.0"):
-        run(inputs, tmp_path / "a", tmp_path / "b", tmp_path / "c", replace(PARAMS, min_area_share=1.0))
+        run(inputs, outputs_in(tmp_path), replace(PARAMS, min_area_share=1.0))
 
 
 def test_other_classes_than_the_dataset_are_told_apart(trained: Workspace, tmp_path: Path) -> None:
@@ -134,7 +147,7 @@ def test_other_classes_than_the_dataset_are_told_apart(trained: Workspace, tmp_p
     write_json(other / "classes.json", [{"id": 0, "name": "background"}, {"id": 5, "name": "star"}])
     changed = Inputs(trained.model, other, trained.images, trained.embeddings, trained.guidelines)
     with pytest.raises(InputError, match="trained for other classes"):
-        run(changed, tmp_path / "metrics.json", tmp_path / "judged.parquet", tmp_path / "plots", PARAMS)
+        run(changed, outputs_in(tmp_path), PARAMS)
     assert not (tmp_path / "metrics.json").exists()
 
 
@@ -144,7 +157,7 @@ def test_a_mask_of_another_size_is_one_line(trained: Workspace, tmp_path: Path) 
         write_label_map(other / "masks" / f"{row.image_id}.png", np.zeros((5, 5), dtype=np.uint8))
     changed = Inputs(trained.model, other, trained.images, trained.embeddings, trained.guidelines)
     with pytest.raises(InputError, match=r"is \(5, 5\), its image \(64, 48\); run dvc repro dataset"):
-        run(changed, tmp_path / "metrics.json", tmp_path / "judged.parquet", tmp_path / "plots", PARAMS)
+        run(changed, outputs_in(tmp_path), PARAMS)
 
 
 def copy_of_dataset(workspace: Workspace, tmp_path: Path) -> Path:

@@ -38,6 +38,7 @@ from datalab.learning.objects import objects_of
 from datalab.learning.traits import image_traits
 from datalab.learning.uncertainty import tempered
 from datalab.masks import IGNORE_ID
+from datalab.tables import CONFUSIONS
 
 Figure = dict[str, Any]
 ONE_IMAGE = "no interval: it hangs on a single test image"
@@ -85,10 +86,22 @@ class Judged:
     """(2, bins, 3) at half the working size: before and after the temperature."""
 
 
-def run(inputs: Inputs, out: Path, judged_out: Path, plots: Path, params: Params) -> None:
-    """Judge split "test": `out` gets the figures, `plots` iou, confusion, reliability and contact_sheet.
+@dataclass(frozen=True)
+class Outputs:
+    """What the stage writes."""
 
-    `judged_out` gets table JUDGED, what each image scored, with the traits that slices are made of.
+    figures: Path
+    """metrics.json."""
+    judged: Path
+    """Table JUDGED, what each image scored, with the traits that slices are made of."""
+    confusions: Path
+    """Table CONFUSIONS, by which rounds are compared on the same images."""
+    plots: Path
+    """Folder of iou, confusion, reliability and contact_sheet."""
+
+
+def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
+    """Judge split "test" and write figures, tables and pictures.
 
     A figure is {"value", "low", "high"}: the pooled value over all test images and its 95% interval over images.
     What is undefined is null and has a "reason". `miou`, `dice` are means over the classes that occur in the truth,
@@ -112,10 +125,11 @@ def run(inputs: Inputs, out: Path, judged_out: Path, plots: Path, params: Params
     errors = calibration(trusted, np.random.default_rng(params.seed), params.resamples)
     heat = round(segmenter.temperature, 4)
     found = object_figures(judge, folder.class_names)
-    write_json(out, {**report, "calibration": {**errors, "temperature": heat}, "objects": found})
-    write_table(judged_out, pd.DataFrame([one.row for one in judged]))
-    _plot(plots, report, confusions.sum(axis=0), [one.tile for one in judged], inputs, params)
-    _plot_reliability(plots, errors, *trusted.sum(axis=0))
+    write_json(outputs.figures, {**report, "calibration": {**errors, "temperature": heat}, "objects": found})
+    write_table(outputs.judged, pd.DataFrame([one.row for one in judged]))
+    write_table(outputs.confusions, confusion_rows(list(rows["image_id"]), confusions, folder.class_names))
+    _plot(outputs.plots, report, confusions.sum(axis=0), [one.tile for one in judged], inputs, params)
+    _plot_reliability(outputs.plots, errors, *trusted.sum(axis=0))
 
 
 def figures(confusions: Counts, names: tuple[str, ...], rng: np.random.Generator, resamples: int) -> dict[str, Any]:
@@ -171,6 +185,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(one) for name, one in value.items()}
     return None if math.isnan(value) else round(float(value), 6)
+
+
+def confusion_rows(image_ids: list[str], confusions: Counts, names: tuple[str, ...]) -> pd.DataFrame:
+    """Table CONFUSIONS of (N, K, K) matrices: the cells that are not 0, in order."""
+    images, truths, predictions = np.nonzero(confusions)
+    columns = [np.array(image_ids)[images], np.array(names)[truths], np.array(names)[predictions]]
+    return pd.DataFrame(dict(zip(CONFUSIONS, [*columns, confusions[images, truths, predictions]], strict=True)))
 
 
 def _figure(value: float, low: float, high: float) -> Figure:
@@ -249,11 +270,23 @@ def _check(params: Params) -> None:
 def main() -> None:
     """Command line of the stage; the paths are given in dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("model", "dataset", "images", "embeddings", "guidelines", "out", "judged", "plots", "params"):
+    for name in (
+        "model",
+        "dataset",
+        "images",
+        "embeddings",
+        "guidelines",
+        "out",
+        "judged",
+        "confusions",
+        "plots",
+        "params",
+    ):
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     inputs = Inputs(given.model, given.dataset, given.images, given.embeddings, given.guidelines)
-    run(inputs, given.out, given.judged, given.plots, load_params(given.params, "evaluate", Params))
+    outputs = Outputs(given.out, given.judged, given.confusions, given.plots)
+    run(inputs, outputs, load_params(given.params, "evaluate", Params))
 
 
 if __name__ == "__main__":
