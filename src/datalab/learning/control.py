@@ -1,0 +1,103 @@
+"""The random control: whether choosing found images that are harder for the model than chance finds, and at what cost.
+
+`caution` turns the same comparison into how far the choice is trusted; here it is for people to read. It says how wrong
+models are about images that they have not seen. That a hard image also teaches much is likely and not shown: for that
+the model would have to be trained with and without each part.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t as students_t
+
+from datalab.learning.caution import LEAST_IMAGES
+from datalab.learning.forecast import Estimate
+from datalab.learning.metrics import Floats
+
+TOO_FEW = f"a part has fewer than {LEAST_IMAGES} images"
+
+
+@dataclass(frozen=True)
+class Part:
+    """The chosen or the random images of one batch."""
+
+    surprise: Floats
+    """(N,) in [0, 1]: how wrong a model that has not seen the image is about it."""
+    minutes: Floats
+    """(N,) of one person's time for it, NaN where nobody's time is known."""
+
+    def timed(self) -> "Part":
+        """The images whose time is known and more than nothing."""
+        known = self.minutes > 0
+        return Part(self.surprise[known], self.minutes[known])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One figure of both parts."""
+
+    chosen: Estimate
+    random: Estimate
+    difference: Estimate
+    """Chosen - random, batch by batch, with its 95% interval."""
+
+
+def per_image(batches: Sequence[tuple[Part, Part]]) -> Comparison:
+    """Surprise per image of (chosen, random) parts, one pair per batch."""
+    return _compare([(chosen.surprise, random.surprise) for chosen, random in batches])
+
+
+def per_minute(batches: Sequence[tuple[Part, Part]]) -> Comparison:
+    """Surprise per annotator minute, sum over sum, of the images whose time is known.
+
+    A ratio's spread is that of its residuals: each image counts as ratio + (surprise - ratio * minutes) / mean minutes,
+    whose mean is the ratio (linearisation of the ratio estimator, Cochran 1977, chapter 6).
+    """
+    return _compare([(_rates(chosen.timed()), _rates(random.timed())) for chosen, random in batches])
+
+
+def _rates(part: Part) -> Floats:
+    if not len(part.minutes):
+        return part.minutes
+    ratio = part.surprise.sum() / part.minutes.sum()
+    return np.asarray(ratio + (part.surprise - ratio * part.minutes) / part.minutes.mean(), dtype=np.float64)
+
+
+def _compare(batches: Sequence[tuple[Floats, Floats]]) -> Comparison:
+    """Batches with too small a part are left out: there is nothing to compare them with."""
+    kept = [pair for pair in batches if min(map(len, pair)) >= LEAST_IMAGES]
+    if not kept:
+        nothing = Estimate(None, reason=TOO_FEW)
+        return Comparison(nothing, nothing, nothing)
+    weights = _weights(kept)
+    means = np.array([[values.mean() for values in pair] for pair in kept])
+    chosen, random = weights @ means
+    return Comparison(Estimate(float(chosen)), Estimate(float(random)), difference(kept))
+
+
+def difference(batches: Sequence[tuple[Floats, Floats]]) -> Estimate:
+    """Mean of (first - second) over batches, weighted by their effective sizes, with a 95% interval.
+
+    Student's t with unequal variances (Welch 1947, Satterthwaite 1946): the bootstrap of four random images is far too
+    sure. Each part has two values or more; there is no interval where all of them are equal.
+    """
+    weights = _weights(batches)
+    value = float(weights @ [first.mean() - second.mean() for first, second in batches])
+    if all(np.ptp(values) == 0 for pair in batches for values in pair):
+        return Estimate(value, reason="no interval: all images of a part are alike")
+    shares = [
+        (weight**2 * values.var(ddof=1) / len(values), len(values) - 1)
+        for weight, pair in zip(weights, batches, strict=True)
+        for values in pair
+    ]
+    variance = sum(share for share, _ in shares)
+    freedom = variance**2 / sum(share**2 / left for share, left in shares)
+    reach = float(students_t.ppf(0.975, freedom) * np.sqrt(variance))
+    return Estimate(value, value - reach, value + reach)
+
+
+def _weights(batches: Sequence[tuple[Floats, Floats]]) -> Floats:
+    """(B,) that sum to 1: harmonic means of the parts' sizes."""
+    sizes = np.array([1 / (1 / len(first) + 1 / len(second)) for first, second in batches])
+    return np.asarray(sizes / sizes.sum(), dtype=np.float64)

@@ -1,0 +1,107 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from datalab.learning.forecast import Estimate
+from datalab.learning.learning_curve import LINKED, REPORTED, Judged, Point, learning_curve, linked_scores
+from datalab.learning.metrics import mean_iou
+
+CLASSES = frozenset({"background", "coin"})
+
+
+def point(number: int, value: float | None = 0.5, low: float | None = 0.4, high: float | None = 0.6) -> Point:
+    return Point(number, 30 * number, 20.0 * number, Estimate(value, low, high), CLASSES)
+
+
+def image(right: int, wrong: int) -> list[list[int]]:
+    """100 pixels of background, all right, and an object of which so many were found."""
+    return [[100, 0], [wrong, right]]
+
+
+NOTHING = [[0, 0], [0, 0]]
+
+
+def judged(*rounds: list[list[list[int]]]) -> Judged:
+    counts = np.array(rounds, dtype=np.int64)
+    return Judged(counts, counts.sum(axis=(2, 3)) > 0)
+
+
+def unlinked(rounds: int) -> Judged:
+    return Judged(np.zeros((rounds, 0, 2, 2), dtype=np.int64), np.zeros((rounds, 0), dtype=np.bool_))
+
+
+EASY, HARD = [image(8, 2)] * 4, [image(2, 8)] * 4
+FIRST = judged(EASY + [NOTHING] * 4, [image(9, 1)] * 4 + HARD)
+
+
+def test_harder_test_images_do_not_pull_the_curve_down() -> None:
+    """The second model is better on what both were judged on, and scores less over all."""
+    scores = linked_scores(FIRST, np.random.default_rng(0), 20)
+    alone = [float(mean_iou(one.sum(axis=0))) for one in FIRST.confusions]
+    assert alone[1] < alone[0]
+    shared = float(mean_iou(FIRST.confusions[1][:4].sum(axis=0))) - alone[0]
+    assert scores.shape == (21, 2)
+    assert scores[0, 1] == pytest.approx(alone[1])
+    assert scores[0, 1] - scores[0, 0] == pytest.approx(shared)
+    assert shared > 0
+
+
+def test_rounds_on_the_same_images_keep_their_figures() -> None:
+    rounds = judged(EASY, [image(9, 1)] * 4, HARD)
+    scores = linked_scores(rounds, np.random.default_rng(0), 5)
+    assert scores[0] == pytest.approx([float(mean_iou(one.sum(axis=0))) for one in rounds.confusions])
+
+
+def test_draws_spread_as_the_images_do_and_share_what_rounds_share() -> None:
+    rng = np.random.default_rng(0)
+    mixed = [image(right, 10 - right) for right in rng.integers(0, 10, 40).tolist()]
+    better = [image(min(10, one[1][1] + 1), max(0, one[1][0] - 1)) for one in mixed]
+    scores = linked_scores(judged(mixed, better), rng, 500)[1:]
+    assert scores[:, 1].std() > 0.01
+    assert (scores[:, 1] - scores[:, 0]).std() < scores[:, 1].std() / 3
+    assert np.corrcoef(scores.T)[0, 1] > 0.9
+
+
+def test_a_class_on_one_image_leaves_no_draw_undefined() -> None:
+    alone = [image(5, 5), *[[[100, 0], [0, 0]]] * 5]
+    scores = linked_scores(judged(alone, alone), np.random.default_rng(0), 200)
+    assert np.isfinite(scores).all()
+
+
+def test_rounds_with_common_images_are_linked() -> None:
+    rounds = judged(EASY, EASY, [image(9, 1)] * 4)
+    curve = learning_curve([point(1), point(2), point(3)], rounds, np.random.default_rng(0), 10)
+    assert curve.basis == LINKED
+    assert len(curve.points) == 3
+    assert curve.draws.shape == (10, 3)
+
+
+def test_older_rounds_without_counts_give_way_to_enough_that_have_them() -> None:
+    rounds = judged([NOTHING] * 4, EASY, EASY, EASY)
+    points = [point(number) for number in range(1, 5)]
+    curve = learning_curve(points, rounds, np.random.default_rng(0), 10)
+    assert (curve.basis, [one.number for one in curve.points]) == (LINKED, [2, 3, 4])
+    fewer = Judged(rounds.confusions[:3], rounds.judged[:3])
+    curve = learning_curve(points[:3], fewer, np.random.default_rng(0), 10)
+    assert (curve.basis, [one.number for one in curve.points]) == (REPORTED, [1, 2, 3])
+
+
+def test_reported_figures_spread_as_their_intervals_say() -> None:
+    points = [point(1), replace(point(2), miou=Estimate(0.7, None, None))]
+    curve = learning_curve(points, unlinked(2), np.random.default_rng(0), 4000)
+    assert curve.scores.tolist() == [0.5, 0.7]
+    assert curve.draws[:, 0].std() == pytest.approx(0.2 / 3.92, rel=0.05)
+    assert np.isnan(curve.draws[:, 1]).all()
+
+
+@pytest.mark.parametrize("older", [replace(point(1), classes=frozenset({"background"})), point(1, None)])
+def test_a_mean_over_other_classes_is_another_figure(older: Point) -> None:
+    curve = learning_curve([older, point(2), point(3)], unlinked(3), np.random.default_rng(0), 10)
+    assert [one.number for one in curve.points] == [2, 3]
+
+
+def test_a_newest_round_without_a_figure_has_no_curve() -> None:
+    curve = learning_curve([point(1), point(2, None)], unlinked(2), np.random.default_rng(0), 10)
+    assert curve.points == ()
+    assert curve.draws.shape == (10, 0)
