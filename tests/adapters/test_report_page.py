@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from markupsafe import Markup
 
 from datalab.adapters.report_page import Heat, Page, crop_picture, heat_picture, outline_picture, write_page
 
@@ -98,6 +99,12 @@ def test_a_quiet_round(tmp_path: Path) -> None:
     ):
         assert said in text
     assert "How many errors are left is not known: nothing to count." in text
+
+
+def test_finished_parts_come_last_as_they_are(tmp_path: Path) -> None:
+    text = written(tmp_path, replace(PAGE, parts=[Markup("<h2>More</h2>"), Markup("<p>&amp;</p>")]))
+    assert "<h2>More</h2>" in text
+    assert text.index("<p>&amp;</p>") > text.index("Labels that are probably wrong")
 
 
 def pixels(uri: str) -> npt.NDArray[np.int64]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import Markup
 from PIL import Image
 
 from datalab.adapters.files import write_json, write_table
@@ -22,8 +23,12 @@ CUP: Box = ("cup", 4, 5, 6, 8)
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
+    return rated_workspace(tmp_path)
+
+
+def rated_workspace(root: Path) -> Workspace:
     """Images a, b and c of two people who differ on a alone."""
-    workspace = Workspace(tmp_path)
+    workspace = Workspace(root)
     answers: dict[tuple[str, str], list[Box]] = {(image, who): [COIN] for image in "abc" for who in ("ann", "bob")}
     answers["a", "bob"] = [COIN, CUP]
     write_rated(workspace.data, answers)
@@ -65,11 +70,12 @@ def run_stages(workspace: Workspace) -> None:
 
 
 def test_it_shows_what_the_stages_found(workspace: Workspace) -> None:
-    write_quality_page(workspace, Round(2, "g", "o"))
+    write_quality_page(workspace, Round(2, "g", "o"), [Markup("<h2>One more</h2>")])
     text = (workspace.reports / "round-0002.html").read_text(encoding="utf-8")
     assert "Agreement is <b>reliable</b>" in text
     assert text.count("<figure>") == 1
     assert "trip/a.jpg" in text
     assert "existence of cup" in text
     assert text.count('class="crop"') == 1
+    assert "<h2>One more</h2>" in text
     assert "Contested images: 1, of them decided: 0." in text

@@ -50,6 +50,10 @@ REPORT = {
     "evaluation": {"miou": FIGURE},
     "test_images": 7,
     "worse_slices": ["dark: IoU 0.31 on 9 images, 0.72 elsewhere"],
+    "proof": {
+        "verdict": {"value": "go on", "reason": "the next 5 images are expected to bring 2.0 points (0.5 to 4.0)"},
+        "control": {"all": {"says": "no difference between chosen and random images can be told"}},
+    },
     "next_batch": 5,
     "to_adjudicate": 4,
     "seconds": {"push": 2.0, "ingest": 1.4, "label": 30.0},
@@ -80,7 +84,14 @@ def test_every_figure_has_a_row_and_steps_keep_their_order() -> None:
     assert not {"action: ann", "advice: ann"} & set(rows)
     assert rows["seconds"] == "33 (ingest 1, push 2, label 30)"
     assert rows["worse than elsewhere"] == "dark: IoU 0.31 on 9 images, 0.72 elsewhere"
+    assert rows["next batch: worth it"] == "go on: the next 5 images are expected to bring 2.0 points (0.5 to 4.0)"
+    assert rows["choice against chance"] == "no difference between chosen and random images can be told"
     assert rows["FiftyOne"].endswith("/tiles")
+
+
+def test_a_report_from_before_there_was_a_proof_has_no_such_row() -> None:
+    figures = [row["figure"] for row in summary_rows({key: REPORT[key] for key in REPORT if key != "proof"})]
+    assert not {"next batch: worth it", "choice against chance"} & set(figures)
 
 
 def test_the_table_shows_on_a_terminal() -> None:

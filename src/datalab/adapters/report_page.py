@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
 from datalab.adapters.files import write_text
 from datalab.masks import BoolMask
@@ -67,6 +68,8 @@ class Page:
     queued: int
     """Contested images in the whole queue."""
     suspects: Sequence[Mapping[str, Any]]
+    parts: Sequence[Markup] = ()
+    """Further parts as finished HTML, at the end."""
 
 
 def write_page(path: Path, page: Page) -> None:

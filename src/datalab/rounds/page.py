@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from datalab.adapters.files import read_json, read_label_map, read_rgb, read_table
 from datalab.adapters.report_page import COLORS, Heat, Page, crop_picture, heat_picture, outline_picture, write_page
@@ -22,8 +23,8 @@ NOT_NUMBERS = ("image_id", "rank", "reason", "why")
 NAME_LENGTH = 40
 
 
-def write_quality_page(workspace: Workspace, state: Round) -> None:
-    """Write reports/round-NNNN.html, over all rounds so far."""
+def write_quality_page(workspace: Workspace, state: Round, parts: Sequence[Markup] = ()) -> None:
+    """Write reports/round-NNNN.html, over all rounds so far; `parts` are finished HTML at its end."""
     agreement = read_json(workspace.reports / "agreement.json")
     consensus = read_json(workspace.reports / "consensus.json")
     queue = read_table(workspace.queue, QUEUE)
@@ -50,6 +51,7 @@ def write_quality_page(workspace: Workspace, state: Round) -> None:
         queue=[_queued(row, names) for row in contested.head(MOST_QUEUED).to_dict("records")],
         queued=len(contested),
         suspects=_suspects(workspace, names),
+        parts=parts,
     )
     write_page(workspace.reports / f"round-{state.round_id}.html", page)
 

@@ -4,9 +4,11 @@ from collections import Counter
 from typing import Any
 
 from datalab.adapters.files import read_json, read_table, write_json
+from datalab.adapters.proof_page import proof_part
 from datalab.errors import InputError
 from datalab.rounds.page import write_quality_page
 from datalab.rounds.progress import Progress
+from datalab.rounds.proof import prove
 from datalab.rounds.state import Round, round_numbers
 from datalab.settings import Settings
 from datalab.tables import ANNOTATED_REGIONS, CATALOG, NEXT_BATCH, QUEUE, REJECTED
@@ -46,6 +48,7 @@ def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict
         "evaluation": {"miou": metrics["miou"], **{f"iou {name}": one for name, one in metrics["iou"].items()}},
         "test_images": metrics["test_images"],
         "worse_slices": read_json(workspace.reports / "slices.json")["worse"],
+        "proof": prove(workspace, state),
         "next_batch": len(read_table(workspace.next_batch, NEXT_BATCH)),
         "to_adjudicate": len(read_table(workspace.queue, QUEUE)),
         "seconds": state.seconds,
@@ -57,7 +60,7 @@ def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict
         },
     }
     write_json(workspace.reports / f"round-{state.round_id}.json", report)
-    write_quality_page(workspace, state)
+    write_quality_page(workspace, state, [proof_part(report["proof"])])
     return {}
 
 

@@ -58,10 +58,18 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield "held-out images", str(report["test_images"])
     for sentence in report["worse_slices"]:
         yield "worse than elsewhere", sentence
+    yield from _proof(report.get("proof"))
     yield "for a reviewer", f"{report['to_adjudicate']} images (datalab adjudicate push)"
     yield "next batch", f"{report['next_batch']} images"
     yield "seconds", _seconds(report["seconds"])
     yield from report["addresses"].items()
+
+
+def _proof(proof: Report | None) -> Iterator[tuple[str, str]]:
+    """Whether the next batch and the choice pay; a report from before that was asked has neither."""
+    if proof is not None:
+        yield "next batch: worth it", f"{proof['verdict']['value']}: {proof['verdict']['reason']}"
+        yield "choice against chance", proof["control"]["all"]["says"]
 
 
 def _set_aside(report: Report) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,142 @@
+"""What the proof of a round is made of: the points of the learning curve, and the parts of every batch."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from datalab.adapters.files import read_json, read_table
+from datalab.learning.control import Part
+from datalab.learning.forecast import Estimate
+from datalab.learning.learning_curve import Judged, Point
+from datalab.rounds.batch import SENT_BACK
+from datalab.rounds.state import Round, round_numbers
+from datalab.tables import BATCH, CONFUSIONS, DATASET, LABEL_ERRORS, RATINGS
+from datalab.workspace import Workspace
+
+Row = dict[str, Any]
+NOT_CHOSEN = ("random", SENT_BACK)
+"""Reasons of images that no strategy picked."""
+ANSWERS = ("image_id", "lead_time_s", "was_cancelled")
+
+
+def point_row(workspace: Workspace, state: Round, longest_s: float) -> Row:
+    """What the report keeps of this round, for the curve of all later ones."""
+    metrics = read_json(workspace.reports / "metrics.json")
+    index = read_table(workspace.dataset / "index.parquet", DATASET)
+    return {
+        "round": state.number,
+        "labelled_images": len(index),
+        "training_images": int((index["split"] == "train").sum()),
+        **spent(workspace, state.number, longest_s),
+        "miou": {key: metrics["miou"].get(key) for key in ("value", "low", "high", "reason")},
+        "test_images": metrics["test_images"],
+        "classes": sorted(name for name, figure in metrics["iou"].items() if figure["value"] is not None),
+    }
+
+
+def past_rows(workspace: Workspace, before: int, longest_s: float) -> list[Row]:
+    """The same of the earlier rounds, in their order; a round without a report or without its mIoU is left out.
+
+    Reports from before points were kept have the figures of the model; images and minutes are counted from the raw
+    annotations then: images that somebody answered and that were no gold in their round.
+    """
+    rows = []
+    for number in (one for one in round_numbers(workspace) if one < before):
+        path = workspace.reports / f"round-{number:04d}.json"
+        report = read_json(path) if path.exists() else {}
+        if "proof" in report:
+            rows.append(report["proof"]["point"])
+        elif "miou" in report.get("evaluation", {}):
+            rows.append(_counted(workspace, number, report, longest_s))
+    return rows
+
+
+def spent(workspace: Workspace, upto: int, longest_s: float) -> Row:
+    """Minutes of all annotators in all rounds up to this one, whatever became of their answers.
+
+    An answer that was open for longer than `longest_s` seconds counts as that: people leave tasks open over lunch.
+    `untimed_answers` have no time and add nothing; where no answer has one the minutes are None.
+    """
+    seconds = [table["lead_time_s"] for table in _answers(workspace, upto).values()]
+    times = pd.concat(seconds).astype(float) if seconds else pd.Series(dtype=float)
+    known = times[times > 0]
+    minutes = round(float(known.clip(upper=longest_s).sum()) / 60, 2) if len(known) else None
+    return {"annotator_minutes": minutes, "untimed_answers": len(times) - len(known)}
+
+
+def point_of(row: Row) -> Point:
+    """A kept row as a point of the curve."""
+    miou = row["miou"]
+    estimate = Estimate(miou["value"], miou.get("low"), miou.get("high"), miou.get("reason"))
+    return Point(row["round"], row["labelled_images"], row["annotator_minutes"], estimate, frozenset(row["classes"]))
+
+
+def kept_confusions(workspace: Workspace, number: int) -> Path:
+    """Where the report keeps table CONFUSIONS of a round."""
+    return workspace.reports / "confusions" / f"{number:04d}.parquet"
+
+
+def judged_in(workspace: Workspace, numbers: list[int]) -> Judged:
+    """What was kept of these rounds; rounds from before it was kept have judged nothing."""
+    paths = {place: kept_confusions(workspace, number) for place, number in enumerate(numbers)}
+    tables = [read_table(path, CONFUSIONS).assign(place=place) for place, path in paths.items() if path.exists()]
+    if not tables:
+        return Judged(np.zeros((len(numbers), 0, 1, 1), dtype=np.int64), np.zeros((len(numbers), 0), dtype=np.bool_))
+    rows = pd.concat(tables, ignore_index=True)
+    names = sorted({*rows["truth"], *rows["predicted"]})
+    images = sorted(set(rows["image_id"]))
+    counts = np.zeros((len(numbers), len(images), len(names), len(names)), dtype=np.int64)
+    places = [pd.Index(known).get_indexer(rows[column]) for known, column in
+              ((images, "image_id"), (names, "truth"), (names, "predicted"))]  # fmt: skip
+    counts[rows["place"].to_numpy(), places[0], places[1], places[2]] = rows["pixels"]
+    return Judged(counts, counts.sum(axis=(2, 3)) > 0)
+
+
+def batch_parts(workspace: Workspace, upto: int, longest_s: float) -> dict[int, tuple[Part, Part]]:
+    """Round -> its chosen and its random images, as far as they are labelled and no gold."""
+    errors = read_table(workspace.label_errors, LABEL_ERRORS)
+    surprise = errors[errors["kind"] == "model"].set_index("image_id")["score"].astype(float)
+    ratings = read_table(workspace.ratings, RATINGS)
+    times = ratings["lead_time_s"].astype(float).clip(upper=longest_s) / 60
+    minutes = times.where(times > 0).groupby([ratings["round_id"], ratings["image_id"]]).mean()
+    found = {}
+    for number in (one for one in round_numbers(workspace) if one <= upto):
+        batch = read_table(workspace.round_folder(number) / "batch.parquet", BATCH)
+        batch = batch[(batch["role"] == "batch") & batch["image_id"].isin(surprise.index)]
+        keys = pd.MultiIndex.from_product([[f"{number:04d}"], batch["image_id"]])
+        values = np.asarray(surprise[batch["image_id"]], dtype=np.float64)
+        taken = np.asarray(minutes.reindex(keys), dtype=np.float64)
+        picked = ~batch["reason"].isin(NOT_CHOSEN).to_numpy()
+        drawn = (batch["reason"] == "random").to_numpy()
+        found[number] = (Part(values[picked], taken[picked]), Part(values[drawn], taken[drawn]))
+    return found
+
+
+def _counted(workspace: Workspace, number: int, report: Row, longest_s: float) -> Row:
+    evaluation = report["evaluation"]
+    images: set[str] = set()
+    for earlier, answers in _answers(workspace, number).items():
+        batch = read_table(workspace.round_folder(earlier) / "batch.parquet", BATCH)
+        asked = batch.loc[batch["role"] == "batch", "image_id"]
+        given = answers.loc[~answers["was_cancelled"].astype(bool), "image_id"]
+        images |= set(asked) & set(given)
+    return {
+        "round": number,
+        "labelled_images": len(images),
+        "training_images": None,
+        **spent(workspace, number, longest_s),
+        "miou": evaluation["miou"],
+        "test_images": report.get("test_images"),
+        "classes": sorted(
+            name.removeprefix("iou ") for name, figure in evaluation.items()
+            if name.startswith("iou ") and figure["value"] is not None
+        ),
+    }  # fmt: skip
+
+
+def _answers(workspace: Workspace, upto: int) -> dict[int, pd.DataFrame]:
+    """Round -> image_id, lead_time_s and was_cancelled of its raw annotations."""
+    paths = {number: workspace.round_folder(number) / "annotations.parquet" for number in round_numbers(workspace)}
+    return {number: read_table(path, ANSWERS) for number, path in paths.items() if number <= upto and path.exists()}

@@ -1,0 +1,57 @@
+"""The report of a round, from the files that its steps and stages leave."""
+
+from pathlib import Path
+
+import pytest
+
+from datalab.adapters.files import read_json, write_json, write_text
+from datalab.errors import InputError
+from datalab.rounds.progress import silent
+from datalab.rounds.report import read_report, write_report
+from datalab.rounds.state import Round, save_round
+from datalab.rounds.summary import summary_rows
+from datalab.settings import KEYS
+from datalab.workspace import Workspace
+from tests.rounds.proof_history import write_history
+from tests.rounds.test_page import rated_workspace
+
+FACTS = {
+    "batch": {"batch": 36, "gold": 1}, "sam": "sam-small-1", "proposals": 40, "annotations": 37, "skipped": 0,
+    "annotators": ["ann"], "project_id": 3, "review": "http://127.0.0.1:5151/datasets/x",
+}  # fmt: skip
+FIGURE = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 9, "reason": None}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """Two rounds, the second one just published."""
+    write_history(tmp_path, 2)
+    workspace = rated_workspace(tmp_path)
+    (workspace.reports / "round-0002.json").unlink()
+    write_text(workspace.env, "".join(f"{key}=x\n" for key in KEYS))
+    write_json(workspace.reports / "model_agreement.json", {"unseen": {"model": {"agreement": FIGURE}}})
+    write_json(workspace.reports / "slices.json", {"worse": []})
+    benefit = {"seconds_per_object": {"ratio": FIGURE}, "warning": None}
+    write_json(workspace.reports / "proposals.json", {"rounds": {}, "all": benefit})
+    return workspace
+
+
+def test_a_report_has_its_proof_in_the_file_the_summary_and_the_page(workspace: Workspace) -> None:
+    state = Round(2, "g", "o", facts=FACTS)
+    save_round(workspace, state)
+    assert write_report(workspace, state, silent) == {}
+    report = read_json(workspace.reports / "round-0002.json")
+    assert [row["round"] for row in report["proof"]["curve"]["rounds"]] == [1, 2]
+    rows = {row["figure"]: row["value"] for row in summary_rows(report)}
+    assert rows["next batch: worth it"] == "cannot tell yet: 2 of the 3 comparable rounds that a forecast needs"
+    page = (workspace.reports / "round-0002.html").read_text(encoding="utf-8")
+    assert "Does the next batch pay?" in page
+    assert "2 of the 3 comparable rounds that a forecast needs" in page
+    assert page.count("data:image/png;base64,") == 1
+    assert (workspace.reports / "confusions" / "0002.parquet").exists()
+
+
+def test_the_newest_report_is_found_and_a_missing_one_is_told(workspace: Workspace) -> None:
+    assert read_report(workspace, None)["round"] == 1
+    with pytest.raises(InputError, match="has no report of round 2; finish a round first"):
+        read_report(workspace, 2)
