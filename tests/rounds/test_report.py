@@ -30,7 +30,7 @@ def workspace(tmp_path: Path) -> Workspace:
     (workspace.reports / "round-0002.json").unlink()
     write_text(workspace.env, "".join(f"{key}=x\n" for key in KEYS))
     write_json(workspace.reports / "model_agreement.json", {"unseen": {"model": {"agreement": FIGURE}}})
-    write_json(workspace.reports / "slices.json", {"worse": []})
+    write_json(workspace.reports / "slices.json", {"worse": [], "slices": [], "named": []})
     benefit = {"seconds_per_object": {"ratio": FIGURE}, "warning": None}
     write_json(workspace.reports / "proposals.json", {"rounds": {}, "all": benefit})
     return workspace
@@ -47,7 +47,7 @@ def test_a_report_has_its_proof_in_the_file_the_summary_and_the_page(workspace: 
     page = (workspace.reports / "round-0002.html").read_text(encoding="utf-8")
     assert "Does the next batch pay?" in page
     assert "2 of the 3 comparable rounds that a forecast needs" in page
-    assert page.count("data:image/png;base64,") == 1
+    assert page.count('alt="mIoU against labelled images and annotators') == 1
     assert (workspace.reports / "confusions" / "0002.parquet").exists()
 
 
