@@ -72,6 +72,7 @@ def test_the_interval_of_the_gain_covers_what_comes() -> None:
     [
         ([], "0 of the 3 comparable rounds that a forecast needs"),
         ([30.0, 60.0], "2 of the 3 comparable rounds that a forecast needs"),
+        ([0.0, 30.0, 60.0], "a round without a labelled image has a score"),
         ([30.0, 60.0, 60.0], "fewer than 3 different numbers of labelled images"),
     ],
 )

@@ -83,6 +83,8 @@ def undefined(images: Floats, draws: Floats) -> str | None:
     """Why there is no forecast of so many rounds; None where there is one."""
     if len(images) < LEAST_POINTS:
         return f"{len(images)} of the {LEAST_POINTS} comparable rounds that a forecast needs"
+    if (images <= 0).any():
+        return "a round without a labelled image has a score"
     if len(np.unique(images)) < LEAST_POINTS:
         return f"fewer than {LEAST_POINTS} different numbers of labelled images"
     if not np.isfinite(draws).all():
