@@ -94,7 +94,7 @@ def test_figures_without_an_interval_have_no_forecast() -> None:
     [
         (Estimate(0.02, 0.005, 0.04), 36, GO_ON, "bring 2.0 points (0.5 to 4.0), the price is 1.0"),
         (Estimate(0.01, 0.0, 0.04), 36, GO_ON, "bring 1.0 points"),
-        (Estimate(0.004, 0.0, 0.009), 36, STOP, "surely less than the price of 1.0"),
+        (Estimate(0.004, 0.0, 0.009), 36, STOP, "all of it below the price of 1.0"),
         (Estimate(0.004, 0.0, 0.01), 36, CANNOT_TELL, "less than the price of 1.0, but it may be more"),
         (Estimate(None, reason="2 of 3 rounds"), 36, CANNOT_TELL, "2 of 3 rounds"),
         (Estimate(0.02, 0.01, 0.04), 0, STOP, "no image is left"),

@@ -10,31 +10,46 @@ from datalab.learning.power_law import PowerLaw, fit, fit_many
 Floats = npt.NDArray[np.float64]
 
 
-def law(images: Floats, ceiling: float, drop: float, power: float) -> Floats:
+def law(images: Floats, level: float, speed: float, bend: float) -> Floats:
+    return np.asarray(level + speed * (1 - (images / images[0]) ** -bend) / bend, dtype=np.float64)
+
+
+def saturating(images: Floats, ceiling: float, drop: float, power: float) -> Floats:
     return np.asarray(ceiling - drop * (images / images[0]) ** -power, dtype=np.float64)
 
 
-@pytest.mark.parametrize(("ceiling", "drop", "power"), [(0.8, 0.3, 0.5), (0.95, 0.6, 1.7), (1.0, 0.7, 0.12)])
+@pytest.mark.parametrize(("ceiling", "drop", "power"), [(0.8, 0.3, 0.5), (0.95, 0.6, 1.7), (0.99, 0.7, 0.12)])
 @pytest.mark.parametrize("images", [[30, 60, 90], [36, 70, 110, 140, 176], [10, 100, 1000, 10000]], ids=len)
 def test_an_exact_curve_is_found_and_continued(images: list[int], ceiling: float, drop: float, power: float) -> None:
     places: Floats = np.array(images, dtype=np.float64)
-    found = fit(places, law(places, ceiling, drop, power))
-    assert found.power[0] == pytest.approx(power, abs=2e-4)
+    found = fit(places, saturating(places, ceiling, drop, power))
+    assert found.bend[0] == pytest.approx(power, abs=2e-4)
+    assert found.level[0] == pytest.approx(ceiling - drop, abs=1e-4)
+    assert found.speed[0] == pytest.approx(drop * power, abs=1e-4)
     ahead = np.array([places[0], places[-1] * 1.3, places[-1] * 3])
-    assert found.at(ahead)[0] == pytest.approx(law(ahead, ceiling, drop, power), abs=1e-4)
+    assert found.at(ahead)[0] == pytest.approx(saturating(ahead, ceiling, drop, power), abs=1e-4)
+
+
+def test_a_logarithm_is_found_and_cut_off_at_a_perfect_score() -> None:
+    images: Floats = np.array([30, 60, 90, 150], dtype=np.float64)
+    found = fit(images, 0.5 + 0.1 * np.log(images / 30))
+    assert found.bend[0] == pytest.approx(0, abs=1e-4)
+    assert found.at([300, 30_000])[0] == pytest.approx([0.5 + 0.1 * np.log(10), 1.0], abs=1e-4)
+    flat = PowerLaw(30.0, np.array([0.5]), np.array([0.1]), np.array([0.0]))
+    assert flat.at(images)[0] == pytest.approx(0.5 + 0.1 * np.log(images / 30))
 
 
 def test_a_noisy_curve_is_fitted_as_well_as_scipy_does_from_a_good_start() -> None:
     rng = np.random.default_rng(1)
     images: Floats = 30 * np.arange(1, 9, dtype=np.float64)
     for _ in range(5):
-        scores = law(images, 0.8, 0.4, 0.7) + rng.normal(0, 0.01, len(images))
+        scores = law(images, 0.4, 0.28, 0.7) + rng.normal(0, 0.01, len(images))
 
-        def curve(places: Floats, ceiling: float, drop: float, power: float) -> Floats:
-            return np.asarray(ceiling - drop * (places / 30) ** -power, dtype=np.float64)
+        def curve(places: Floats, level: float, speed: float, bend: float) -> Floats:
+            return np.asarray(level + speed * (1 - (places / 30) ** -bend) / bend, dtype=np.float64)
 
-        limits = ([0.0, 0.0, 0.1], [1.0, np.inf, 2.0])
-        peer, _ = curve_fit(curve, images, scores, p0=(0.8, 0.4, 0.7), bounds=limits)
+        limits = ([0.0, 0.0, 0.01], [1.0, np.inf, 2.0])
+        peer, _ = curve_fit(curve, images, scores, p0=(0.4, 0.28, 0.7), bounds=limits)
         ours = ((fit(images, scores).at(images)[0] - scores) ** 2).sum()
         assert ours <= ((curve(images, *peer) - scores) ** 2).sum() + 1e-9
 
@@ -67,7 +82,7 @@ def test_a_falling_curve_is_flat_at_its_mean() -> None:
 
 def test_many_curves_at_once_are_the_single_ones() -> None:
     images = np.array([30.0, 60.0, 90.0, 150.0])
-    scores = np.stack([law(images, 0.8, 0.3, 0.5), law(images, 0.6, 0.1, 1.5)])
+    scores = np.stack([saturating(images, 0.8, 0.3, 0.5), saturating(images, 0.6, 0.1, 1.5)])
     together = fit_many(images, scores).at(images)
     apart = [fit_many(images, one[None]).at(images)[0] for one in scores]
     assert together == pytest.approx(np.stack(apart))
@@ -81,5 +96,5 @@ def test_too_few_or_impossible_points_are_refused(images: list[float]) -> None:
 
 
 def test_one_curve_has_a_row_of_its_own() -> None:
-    one = PowerLaw(10.0, np.array([0.8]), np.array([0.4]), np.array([1.0]))
+    one = PowerLaw(10.0, np.array([0.4]), np.array([0.4]), np.array([1.0]))
     assert one.at([10, 20, 40]).tolist() == [[0.4, pytest.approx(0.6), pytest.approx(0.7)]]

@@ -95,7 +95,7 @@ def _measured(axes: Axes, places: Sequence[float], rows: Sequence[Row], label: s
 def _forecast(axes: Axes, proof: Row, key: str, past: Sequence[Row], rows: Sequence[Row]) -> None:
     """The fitted curve, through the past and on; its band begins at the newest round."""
     numbers = {name: np.array([value]) for name, value in proof["forecast"]["numbers"].items()}
-    law = PowerLaw(float(numbers["first"][0]), numbers["ceiling"], numbers["drop"], numbers["power"])
+    law = PowerLaw(float(numbers["first"][0]), numbers["level"], numbers["speed"], numbers["bend"])
     known = [*past, *rows[1:]]
     images = np.linspace(known[0]["labelled_images"], rows[-1]["labelled_images"], SMOOTH)
     by_images = np.array([[row["labelled_images"], row[key]] for row in known], dtype=np.float64)

@@ -111,7 +111,7 @@ def verdict(gain: Estimate, rounds: int, batch: int, least: float) -> Verdict:
     if gain.high < least and rounds == LEAST_POINTS:
         return Verdict(CANNOT_TELL, f"{said}, less than the price of {price}, by a curve that fits any {rounds} rounds")
     if gain.high < least:
-        return Verdict(STOP, f"{said}, surely less than the price of {price}")
+        return Verdict(STOP, f"{said}, all of it below the price of {price}")
     return Verdict(CANNOT_TELL, f"{said}: less than the price of {price}, but it may be more")
 
 

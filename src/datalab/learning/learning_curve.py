@@ -1,8 +1,8 @@
 """The learning curve of a labeling project: what the model of every round scored, made comparable.
 
-Every round adds test images, and those that were chosen are harder than those before: a model may improve while its
-score falls. So the curve is linked, like a price index: from one round to the next it moves by what the two models
-differ on the images that both were judged on, and it ends at what the newest one scored on all of its own.
+Every round adds test images, harder or easier than those before: a model may improve while its score falls, or stay as
+it is while that rises. So the curve is linked, like a price index: from one round to the next it moves by what the two
+models differ on the images that both were judged on, and it ends at what the newest one scored on all of its own.
 """
 
 from collections.abc import Sequence

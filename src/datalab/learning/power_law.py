@@ -1,8 +1,9 @@
-"""Where a learning curve goes: a saturating power law through its points, and what more labels are worth by it.
+"""Where a learning curve goes: a power law through its points, and what more labels are worth by it.
 
-score(n) = ceiling - drop * (n / n_0) ** -power, with n_0 the first round's images, 0 <= drop and ceiling <= 1: it
-rises, ever more slowly, and never beyond a perfect score. For every power the other two follow in closed form, so the
-power is looked up on a grid: an iterative fit of three numbers to three noisy points depends on where it starts.
+score(n) = level + speed * (1 - (n / n_0) ** -bend) / bend, at most 1, with n_0 the first round's images and speed >= 0;
+with bend 0 that is level + speed * log(n / n_0). It rises, ever more slowly: towards a ceiling where bend is above 0,
+and without one below, as curves do that are far from theirs. For every bend the other two follow in closed form, so the
+bend is looked up on a grid: an iterative fit of three numbers to three noisy points depends on where it starts.
 """
 
 from dataclasses import dataclass
@@ -14,8 +15,11 @@ from scipy.optimize import minimize_scalar
 Floats = npt.NDArray[np.float64]
 LEAST_POINTS = 3
 """As many as the curve has numbers."""
-POWERS: Floats = np.geomspace(0.1, 2.0, 40, dtype=np.float64)
-"""From hardly different from a logarithm to nothing left to gain after twice the images."""
+BENDS: Floats = np.linspace(-0.15, 2.0, 44, dtype=np.float64)
+"""From a bit faster than a logarithm to nothing left to gain after twice the images. Where the logarithm is the end no
+draw rises faster than a curve that rises like one, and the interval is too sure; further out the fit follows noise."""
+FLAT = 1e-6
+"""Bends closer to 0 are taken for a logarithm."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +28,17 @@ class PowerLaw:
 
     first: float
     """Images of the first point, above 0."""
-    ceiling: Floats
-    """(B,) score with endless labels, at most 1."""
-    drop: Floats
-    """(B,) what was missing from it at the first point, at least 0."""
-    power: Floats
-    """(B,) above 0."""
+    level: Floats
+    """(B,) score at the first point."""
+    speed: Floats
+    """(B,) slope there, by the logarithm of the images; at least 0."""
+    bend: Floats
+    """(B,) within BENDS."""
 
     def at(self, images: npt.ArrayLike) -> Floats:
-        """Scores (B, S) at these numbers of labelled images (S,), each above 0."""
-        share = np.asarray(images, dtype=np.float64) / self.first
-        return np.asarray(self.ceiling[:, None] - self.drop[:, None] * share[None, :] ** -self.power[:, None])
+        """Scores (B, S), at most 1, at these numbers of labelled images (S,), each above 0."""
+        terms = _terms(np.asarray(images, dtype=np.float64) / self.first, self.bend)
+        return np.asarray(np.minimum(self.level[:, None] + self.speed[:, None] * terms, 1.0), dtype=np.float64)
 
 
 def fit(images: Floats, scores: Floats) -> PowerLaw:
@@ -42,42 +46,45 @@ def fit(images: Floats, scores: Floats) -> PowerLaw:
 
     ValueError with fewer than LEAST_POINTS different numbers of images, or where one is not above 0.
     """
-    rough = float(fit_many(images, scores[None]).power[0])
-    step = float(POWERS[1] / POWERS[0])
-    bounds = max(rough / step, POWERS[0]), min(rough * step, POWERS[-1])
+    rough, step = float(fit_many(images, scores[None]).bend[0]), float(BENDS[1] - BENDS[0])
+    bounds = max(rough - step, BENDS[0]), min(rough + step, BENDS[-1])
 
-    def misfit(power: float) -> float:
-        return float(_squares(*_lines(images, scores[None], np.array([power])))[0, 0])
+    def misfit(bend: float) -> float:
+        return float(_squares(images, scores[None], np.array([bend]))[0, 0])
 
-    power = np.array([float(minimize_scalar(misfit, bounds=bounds, method="bounded", options={"xatol": 1e-9}).x)])
-    _, ceiling, drop, _ = _lines(images, scores[None], power)
-    return PowerLaw(float(images[0]), ceiling[0], drop[0], power)
+    found = minimize_scalar(misfit, bounds=bounds, method="bounded", options={"xatol": 1e-9})
+    bend = np.array([float(found.x)])
+    level, speed = _lines(images, scores[None], bend)
+    return PowerLaw(float(images[0]), level[0], speed[0], bend)
 
 
 def fit_many(images: Floats, scores: Floats) -> PowerLaw:
-    """One curve for each row of `scores` (B, R), its power one of POWERS; errors as `fit`."""
+    """One curve for each row of `scores` (B, R), its bend one of BENDS; errors as `fit`."""
     if len(np.unique(images)) < LEAST_POINTS or not (np.isfinite(images).all() and (images > 0).all()):
         raise ValueError(f"a curve needs {LEAST_POINTS} different numbers of images above 0, got {images.tolist()}")
-    lines = _lines(images, scores, POWERS)
-    best = _squares(*lines).argmin(axis=1)
+    best = _squares(images, scores, BENDS).argmin(axis=1)
     rows = np.arange(len(scores))
-    _, ceiling, drop, _ = lines
-    return PowerLaw(float(images[0]), ceiling[rows, best], drop[rows, best], POWERS[best])
+    level, speed = _lines(images, scores, BENDS)
+    return PowerLaw(float(images[0]), level[rows, best], speed[rows, best], BENDS[best])
 
 
-def _lines(images: Floats, scores: Floats, powers: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Least squares at each power: (G, R) falling terms, (B, G) ceiling and drop within their limits, (B, R) scores."""
-    terms = (images / images[0])[None, :] ** -powers[:, None]
+def _terms(shares: Floats, bends: Floats) -> Floats:
+    """(G, S): what the speed is multiplied by, rising from 0 at share 1."""
+    logs, flat = np.log(shares)[None, :], np.abs(bends)[:, None] < FLAT
+    known = np.where(flat, 1.0, bends[:, None])
+    return np.asarray(np.where(flat, logs, -np.expm1(-known * logs) / known), dtype=np.float64)
+
+
+def _lines(images: Floats, scores: Floats, bends: Floats) -> tuple[Floats, Floats]:
+    """Level and speed (B, G) of least squares at each bend; a curve that would fall is flat at its mean."""
+    terms = _terms(images / images[0], bends)
     centred = terms - terms.mean(axis=1, keepdims=True)
-    drop = -(scores @ centred.T) / (centred**2).sum(axis=1)
-    drop = np.maximum(drop, 0.0)
-    ceiling = scores.mean(axis=1, keepdims=True) + drop * terms.mean(axis=1)
-    at_most_one = np.maximum(((1 - scores) @ terms.T) / (terms**2).sum(axis=1), 0.0)
-    beyond = ceiling > 1
-    return terms, np.where(beyond, 1.0, ceiling), np.where(beyond, at_most_one, drop), scores
+    speed = np.maximum((scores @ centred.T) / (centred**2).sum(axis=1), 0.0)
+    return scores.mean(axis=1, keepdims=True) - speed * terms.mean(axis=1), speed
 
 
-def _squares(terms: Floats, ceiling: Floats, drop: Floats, scores: Floats) -> Floats:
+def _squares(images: Floats, scores: Floats, bends: Floats) -> Floats:
     """(B, G): sum of the squared residuals."""
-    fitted = ceiling[:, :, None] - drop[:, :, None] * terms[None]
+    level, speed = _lines(images, scores, bends)
+    fitted = level[:, :, None] + speed[:, :, None] * _terms(images / images[0], bends)[None]
     return np.asarray(((scores[:, None, :] - fitted) ** 2).sum(axis=2), dtype=np.float64)

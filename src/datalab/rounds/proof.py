@@ -137,7 +137,7 @@ def _forecast_rows(seen: Forecast | None, row: Row) -> Row:
             }
         )
     law = seen.curve
-    numbers = {"first": law.first, "ceiling": law.ceiling[0], "drop": law.drop[0], "power": law.power[0]}
+    numbers = {"first": law.first, "level": law.level[0], "speed": law.speed[0], "bend": law.bend[0]}
     return {"rounds": rounds, "numbers": {name: round(float(value), 6) for name, value in numbers.items()}}
 
 
