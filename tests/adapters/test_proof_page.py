@@ -17,6 +17,7 @@ def test_a_history_is_told_in_words_and_tables(tmp_path: Path) -> None:
     assert f"{verdict['value'].capitalize()} : {verdict['reason']}." in text
     assert "Two rounds are compared on the test images that both were judged on" in text
     assert [row in text for row in ("6 216 226 ", "7 252 264 ", "8 288 301 ")] == [True] * 3
+    assert "gold and second opinions included. What is expected after three rounds alone has too narrow" in text
     assert "What would have been said before" in text
     assert "1 of the 3 comparable rounds that a forecast needs" in text
     assert re.findall(r'(?:src|href)="(.{22})', html) == ["data:image/png;base64,"]
@@ -30,6 +31,7 @@ def test_a_first_round_says_what_is_missing(tmp_path: Path) -> None:
     assert "A single round has nothing to be compared with." in text
     assert "second opinions included; 4 answers tell no time." in text
     assert "expected mIoU" not in text
+    assert "three rounds alone" not in text
     assert "All rounds:" not in text
 
 
