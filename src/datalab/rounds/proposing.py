@@ -9,11 +9,11 @@ import pandas as pd
 from datalab.adapters.embedding_cache import EmbeddingCache, image_hash
 from datalab.adapters.files import read_label_map, read_rgb, read_table, write_table
 from datalab.config import Guidelines, load_guidelines, load_params
+from datalab.learning.components import predicted_regions
 from datalab.learning.embeddings import Embedding, Vector, region_vector
 from datalab.learning.gate import GateParams
 from datalab.learning.prototypes import fit_prototypes, nearest_label
 from datalab.masks import rle_to_mask
-from datalab.rounds.drafts import predicted_regions
 from datalab.rounds.gating import gate_proposals
 from datalab.rounds.mending import regions_to_mend
 from datalab.rounds.progress import Progress

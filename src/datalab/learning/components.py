@@ -1,4 +1,4 @@
-"""The trained model's prediction as separate regions: what proposals start from once there is a model."""
+"""The trained model's prediction as separate regions: what proposals start from, and what objects are judged by."""
 
 import cv2
 import numpy as np

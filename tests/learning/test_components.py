@@ -1,6 +1,6 @@
 import numpy as np
 
-from datalab.rounds.drafts import predicted_regions
+from datalab.learning.components import predicted_regions
 
 NAMES = {1: "coin", 2: "cup"}
 
