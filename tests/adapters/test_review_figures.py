@@ -1,23 +1,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from datalab.adapters.files import write_label_map
 from datalab.adapters.review_content import read_content
-from datalab.adapters.review_figures import gold_iou, image_figures, image_iou, image_tags, is_own_tag, label_map_paths
-from datalab.errors import InputError
+from datalab.adapters.review_figures import gold_iou, image_figures, image_tags, is_own_tag, label_map_paths
 from datalab.tables import GOLD
-from tests.adapters.review_example import GUIDELINES, after_round, before_labels, box_mask
-
-
-def iou_of(folder: Path, truth: list[list[int]], predicted: list[list[int]]) -> float | None:
-    paths = folder / "truth.png", folder / "predicted.png"
-    for path, values in zip(paths, (truth, predicted), strict=True):
-        write_label_map(path, np.array(values, dtype=np.uint8))
-    return image_iou(*paths, GUIDELINES)
+from tests.adapters.review_example import after_round, before_labels, box_mask
 
 
 def test_tags_are_role_rounds_and_split(tmp_path: Path) -> None:
@@ -85,21 +75,6 @@ def test_iou_and_maps_of_the_labelled_images(tmp_path: Path) -> None:
     assert content.marks["iou"] == {"a1": pytest.approx((8 / 12 + 12 / 16) / 2), "b2": 1.0}
     assert content.marks["prediction"].keys() == {"a1", "b2", "c3"}
     assert content.marks["consensus_map"]["a1"] == str(tmp_path / "masks" / "a1.png")
-
-
-def test_iou_leaves_out_what_was_not_judged(tmp_path: Path) -> None:
-    assert iou_of(tmp_path, [[3, 3, 255]], [[3, 3, 7]]) == 1.0
-    assert iou_of(tmp_path, [[255, 255]], [[3, 0]]) is None
-
-
-def test_iou_counts_a_class_that_was_missed(tmp_path: Path) -> None:
-    assert iou_of(tmp_path, [[3, 7, 0, 0]], [[3, 3, 0, 0]]) == pytest.approx((1 / 2 + 0 + 1) / 3)
-
-
-@pytest.mark.parametrize("predicted", [[[3, 3]], [[3, 4, 0]]], ids=["size", "unknown class"])
-def test_a_map_that_does_not_fit_is_named(tmp_path: Path, predicted: list[list[int]]) -> None:
-    with pytest.raises(InputError, match=r"predicted\.png does not fit .*truth\.png: .*run dvc repro"):
-        iou_of(tmp_path, [[3, 7, 0]], predicted)
 
 
 def test_maps_of_images_that_left_the_catalog_are_left_out(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from datalab.adapters.review_labels import annotator_fields, region_fields
-from tests.adapters.review_example import ANNA, BEN, after_round, before_labels, box_mask
+from datalab.adapters.review_labels import annotator_fields, predicted_field, region_fields
+from tests.adapters.review_example import ANNA, BEN, after_round, before_labels, box_mask, catalog
 
 FAKE = SimpleNamespace(Detection=SimpleNamespace, Detections=SimpleNamespace)
 """Stands for the module fiftyone: labels as plain objects."""
@@ -71,3 +71,11 @@ def test_the_digest_follows_what_is_shown(tmp_path: Path) -> None:
     assert after["a1"] != before["a1"]
     assert after["b2"] == before["b2"]
     assert region_fields(renamed)["consensus"].digests()["a1"] != before["a1"]
+
+
+def test_predicted_objects_lie_where_they_were_predicted() -> None:
+    field = predicted_field(catalog(), {"a1": [("coin", box_mask(0, 0, 4, 3))], "b2": []})
+    (coin,) = field.labels(FAKE, "a1").detections
+    assert (coin.label, coin.bounding_box) == ("coin", [0.0, 0.0, 0.5, 1.0])
+    assert field.labels(FAKE, "b2").detections == []
+    assert field.labels(FAKE, "c3") is None

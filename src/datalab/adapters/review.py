@@ -11,12 +11,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from datalab.adapters.review_app import declare_fields, dress, review_path, save_views
+from datalab.adapters.review_app import PREDICTED, TRUTH, declare_fields, dress, review_path
 from datalab.adapters.review_connection import opened
 from datalab.adapters.review_content import Content, OnProgress, read_content
+from datalab.adapters.review_evaluation import begin_evaluation, evaluate
 from datalab.adapters.review_figures import is_own_tag
 from datalab.adapters.review_inputs import ReviewInputs
 from datalab.adapters.review_plot import save_plot
+from datalab.adapters.review_views import save_views
 from datalab.errors import InputError
 
 BATCH = 100
@@ -56,10 +58,14 @@ def publish(uri: str, name: str, inputs: ReviewInputs, on_progress: OnProgress |
         content = read_content(inputs, tell)
         declare_fields(fiftyone, dataset, content.kinds)
         sample_ids = _match_samples(fiftyone, dataset, content, tell)
+        is_due = begin_evaluation(dataset, content.marks.get(TRUTH, {}), content.marks[PREDICTED])
         _fill(fiftyone, dataset, content, sample_ids, tell)
+        if is_due:
+            tell(0.9, "judging objects")
+            evaluate(dataset)
         dress(fiftyone, dataset, content.kinds, inputs.guidelines)
         save_plot(fiftyone, dataset, inputs.catalog, inputs.embeddings)
-        return ReviewReport(review_path(name), len(sample_ids), save_views(dataset))
+        return ReviewReport(review_path(name), len(sample_ids), save_views(fiftyone, dataset))
 
 
 def _dataset(fiftyone: Any, name: str) -> Any:
@@ -116,7 +122,7 @@ def _fill(fiftyone: Any, dataset: Any, content: Content, sample_ids: dict[str, s
     tags = _present(dataset, "tags")
     marks = {field: _present(dataset, content.mark_path(field)) for field in content.marks}
     for start in range(0, len(image_ids), BATCH):
-        tell(0.5 + 0.5 * start / len(image_ids), "publishing")
+        tell(0.5 + 0.4 * start / len(image_ids), "publishing")
         chunk = {sample_ids[image_id]: image_id for image_id in image_ids[start : start + BATCH]}
         for field, present in marks.items():
             wanted = content.marks[field]

@@ -1,4 +1,4 @@
-"""How the review app shows a dataset: which fields there are, their colours, the sidebar, the saved views."""
+"""How the review app shows a dataset: which fields there are, their colours, the sidebar."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,9 +9,11 @@ from datalab.adapters.review_labels import ANNOTATOR_FIELD
 from datalab.config import Guidelines
 from datalab.masks import IGNORE_ID
 
-SLICE_TAG = "slice: "
-"""Begins the tag, and the saved view, of every slice."""
-SLICE_COLOR = "#999999"
+TRUTH, PREDICTED = "consensus", "predicted_objects"
+EVALUATION = "eval"
+"""Key of FiftyOne's evaluation of the one with the other, and begin of the fields it makes."""
+JUDGED = tuple(f"{EVALUATION}_{kind}" for kind in ("tp", "fp", "fn"))
+"""Its counts, per image."""
 IGNORE_COLOR = "#9e9e9e"
 MUTED = ("#78909c", "#8d6e63", "#7e7f9a", "#6d8b74", "#9a7b8c", "#8a8256")
 """Colours of whatever is no class: figures, tags, objects told apart one by one."""
@@ -26,17 +28,6 @@ class FieldKind:
     document: str | None = None
     attributes: tuple[tuple[str, str], ...] = ()
     """(path inside the label, field class) of what it carries beside the usual."""
-
-
-@dataclass(frozen=True)
-class SavedView:
-    """Images that have a value of `field`, in its order; `falling` puts the largest first."""
-
-    name: str
-    field: str
-    description: str
-    color: str
-    falling: bool = False
 
 
 REGION = (("detections.region_id", "StringField"), ("digest", "StringField"))
@@ -77,21 +68,17 @@ FIELDS = {
     ),
     "consensus_map": FieldKind("EmbeddedDocumentField", "The label map the model learns from", "Segmentation"),
     "prediction": FieldKind("EmbeddedDocumentField", "The model's label map", "Segmentation"),
+    PREDICTED: FieldKind(
+        "EmbeddedDocumentField",
+        "Connected parts of the prediction, where there is a consensus",
+        "Detections",
+        (("digest", "StringField"),),
+    ),
 }
 """Every field but those of the annotators, in the order of the sidebar."""
 
-SHOWN = ("consensus", "iou", "agreement", "uncertainty")
-"""Switched on when the app opens; the predictions beside them would hide the consensus."""
-
-VIEWS = (
-    SavedView("worst first", "iou", "Lowest IoU of prediction and consensus first", "#d55e00"),
-    SavedView("low agreement", "agreement", "Lowest agreement of the annotators first", "#e69f00"),
-    SavedView("likely label errors", "label_error", "Labels that are most surely wrong first", "#cc79a7", falling=True),
-    SavedView("gold failures", "gold_iou", "Gold on which people do worst first", "#f0e442"),
-    SavedView("contested", "contested", "Most objects to decide about first", "#56b4e9", falling=True),
-    SavedView("reviewed", "reviewed_at", "What reviewers said and what came of it, newest last", "#009e73"),
-    SavedView("next batch", "next_batch", "What the model wants to have labelled, best first", "#0072b2"),
-)
+SHOWN = (TRUTH, PREDICTED, "iou", "agreement", "uncertainty")
+"""Switched on when the app opens. A saved view has one of the two kinds of objects: together they hide each other."""
 
 
 def annotator_kind(email: str) -> FieldKind:
@@ -146,7 +133,7 @@ def color_scheme(fiftyone: Any, wanted: Collection[str], guidelines: Guidelines)
     targets.append({"intTarget": IGNORE_ID, "color": IGNORE_COLOR})
     fields: list[dict[str, Any]] = []
     for name in wanted:
-        if name in ("consensus", "gold", "proposals") or name.startswith(ANNOTATOR_FIELD):
+        if name in ("consensus", "gold", "proposals", PREDICTED) or name.startswith(ANNOTATOR_FIELD):
             fields.append({"path": name, "colorByAttribute": "label", "valueColors": values})
         elif name in ("consensus_map", "prediction"):
             fields.append({"path": name, "maskTargetsColors": targets})
@@ -163,7 +150,8 @@ def sidebar(fiftyone: Any, dataset: Any, wanted: Collection[str]) -> list[Any]:
     """Groups of the sidebar; the last one takes what people have added."""
     labels = [name for name, kind in FIELDS.items() if kind.document]
     people = sorted(name for name in wanted if name.startswith(ANNOTATOR_FIELD))
-    figures = [name for name in FIELDS if name not in labels]
+    judged = [name for name in JUDGED if dataset.has_field(name)]
+    figures = [*(name for name in FIELDS if name not in labels), *judged]
     file = ["id", "filepath", "metadata", "created_at", "last_modified_at"]
     known = {"tags", *labels, *people, *figures, *file}
     others = [name for name in dataset.get_field_schema() if name not in known]
@@ -182,26 +170,3 @@ def sidebar(fiftyone: Any, dataset: Any, wanted: Collection[str]) -> list[Any]:
         for name, paths in groups.items()
         if paths
     ]
-
-
-def save_views(dataset: Any) -> tuple[str, ...]:
-    """Save each of VIEWS, and one per slice, as it should be; returns the names of those that show an image now.
-
-    A view that is saved anew gets another id, and an app that has the dataset open would not find it any more.
-    """
-    for view in VIEWS:
-        stages = dataset.exists(view.field).sort_by(view.field, reverse=view.falling)
-        _save(dataset, view.name, stages, view.description, view.color)
-    slices = sorted(tag for tag in dataset.distinct("tags") if tag.startswith(SLICE_TAG))
-    stale = [name for name in dataset.list_saved_views() if name.startswith(SLICE_TAG) and name not in slices]
-    for name in stale:
-        dataset.delete_saved_view(name)
-    for name in slices:
-        stages = dataset.match_tags(name).sort_by("iou")
-        _save(dataset, name, stages, "Test images of this slice, lowest IoU first", SLICE_COLOR)
-    return (*(view.name for view in VIEWS if dataset.count(view.field)), *slices)
-
-
-def _save(dataset: Any, name: str, stages: Any, description: str, color: str) -> None:
-    if not dataset.has_saved_view(name) or dataset.load_saved_view(name) != stages:
-        dataset.save_view(name, stages, description=description, color=color, overwrite=True)

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from datalab.adapters.review_app import FIELDS, FieldKind, annotator_kind
-from datalab.adapters.review_figures import ByImage, image_figures, image_iou, image_tags, label_map_paths
+from datalab.adapters.review_app import FIELDS, PREDICTED, FieldKind, annotator_kind
+from datalab.adapters.review_comparison import Comparison, compare
+from datalab.adapters.review_figures import ByImage, image_figures, image_tags, label_map_paths
 from datalab.adapters.review_inputs import ReviewInputs
-from datalab.adapters.review_labels import RegionField, annotator_fields, region_fields
+from datalab.adapters.review_labels import RegionField, annotator_fields, predicted_field, region_fields
 
 OnProgress = Callable[[float, str], None]
 """Called with the share that is done, 0 to 1, and what is being done."""
@@ -47,14 +49,20 @@ def read_content(inputs: ReviewInputs, tell: OnProgress) -> Content:
     """Put together what `inputs` say; InputError where a label map does not fit."""
     catalog = inputs.catalog
     image_ids = list(catalog["image_id"])
-    regions = region_fields(inputs)
+    maps = _label_maps(inputs, image_ids)
+    compared = _comparisons(inputs, maps, tell)
+    regions = {
+        **region_fields(inputs),
+        PREDICTED: predicted_field(catalog, {key: one.objects for key, one in compared.items()}),
+    }
     marks = {
         "filepath": dict(
             zip(image_ids, (str(inputs.images.absolute() / file) for file in catalog["file"]), strict=True)
         ),
         "image_id": dict(zip(image_ids, image_ids, strict=True)),
         **image_figures(inputs),
-        **_maps_and_iou(inputs, image_ids, tell),
+        **{field: {key: str(path) for key, path in paths.items()} for field, paths in maps.items()},
+        "iou": {key: one.iou for key, one in compared.items() if one.iou is not None},
         **{field: item.digests() for field, item in regions.items()},
     }
     people = {} if inputs.ratings is None else annotator_fields(inputs.ratings["annotator"])
@@ -70,16 +78,21 @@ def read_content(inputs: ReviewInputs, tell: OnProgress) -> Content:
     )
 
 
-def _maps_and_iou(inputs: ReviewInputs, image_ids: list[str], tell: OnProgress) -> dict[str, ByImage]:
+def _label_maps(inputs: ReviewInputs, image_ids: list[str]) -> dict[str, dict[str, Path]]:
+    """Field -> image_id -> where its label map lies."""
     labelled = [] if inputs.index is None else list(inputs.index["image_id"])
-    truth = label_map_paths(inputs.masks, labelled)
-    predictions = label_map_paths(inputs.predictions, image_ids)
+    return {
+        "consensus_map": label_map_paths(inputs.masks, labelled),
+        "prediction": label_map_paths(inputs.predictions, image_ids),
+    }
+
+
+def _comparisons(inputs: ReviewInputs, maps: dict[str, dict[str, Path]], tell: OnProgress) -> dict[str, Comparison]:
+    """image_id -> prediction beside consensus, of the images that have both."""
+    truth, predictions = maps["consensus_map"], maps["prediction"]
     both = [image_id for image_id in truth if image_id in predictions]
-    ious: ByImage = {}
+    found = {}
     for done, image_id in enumerate(both):
         tell(0.3 * done / len(both), "comparing predictions")
-        iou = image_iou(truth[image_id], predictions[image_id], inputs.guidelines)
-        if iou is not None:
-            ious[image_id] = iou
-    maps = {"consensus_map": truth, "prediction": predictions}
-    return {**{field: {key: str(path) for key, path in paths.items()} for field, paths in maps.items()}, "iou": ious}
+        found[image_id] = compare(truth[image_id], predictions[image_id], inputs.guidelines)
+    return found

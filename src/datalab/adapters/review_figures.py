@@ -8,11 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from datalab.adapters.files import read_label_map
-from datalab.adapters.review_app import SLICE_TAG
 from datalab.adapters.review_inputs import REVIEW_FIELDS, ReviewInputs
+from datalab.adapters.review_views import SLICE_TAG
 from datalab.config import Guidelines
-from datalab.errors import InputError
 from datalab.learning.metrics import confusion_matrix, mean_iou
 from datalab.masks import IGNORE_ID, label_map
 
@@ -73,7 +71,7 @@ def image_figures(inputs: ReviewInputs) -> dict[str, ByImage]:
 
 
 def gold_iou(inputs: ReviewInputs) -> ByImage:
-    """image_id -> mean over the people who labelled it of the mean IoU of their label map with gold, as `image_iou`."""
+    """image_id -> mean over the people who labelled it of the mean IoU of their label map with gold, as `map_iou`."""
     if inputs.gold is None or inputs.ratings is None or inputs.regions is None:
         return {}
     drawn = dict(iter(inputs.regions.groupby("annotation_id")))
@@ -83,7 +81,7 @@ def gold_iou(inputs: ReviewInputs) -> ByImage:
         size = (int(row["height"]), int(row["width"]))
         true = _painted(truth[row["image_id"]], size, inputs.guidelines)
         theirs = _painted(drawn.get(row["annotation_id"]), size, inputs.guidelines)
-        value = _mean_iou(true, theirs, inputs.guidelines)
+        value = map_iou(true, theirs, inputs.guidelines)
         if value is not None:
             found.setdefault(row["image_id"], []).append(value)
     return {image_id: float(np.mean(values)) for image_id, values in found.items()}
@@ -103,19 +101,12 @@ def label_map_paths(folder: Path | None, image_ids: Iterable[str]) -> dict[str, 
     return {image_id: present[image_id] for image_id in image_ids if image_id in present}
 
 
-def image_iou(consensus: Path, prediction: Path, guidelines: Guidelines) -> float | None:
-    """Mean IoU of a predicted label map with the consensus, in [0, 1], over the classes in the consensus.
+def map_iou(truth: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8], guidelines: Guidelines) -> float | None:
+    """Mean IoU of a (H, W) map of class ids with the truth, in [0, 1], over the classes in the truth.
 
-    Background is one of the classes, as in the reports; pixels of value 255 in the consensus are not judged. None
-    where no pixel is. InputError where the two maps differ in size or hold an unknown class.
+    Background is one of the classes, as in the reports; pixels of value 255 in the truth are not judged. None where no
+    pixel is. ValueError where the two maps differ in shape or hold an unknown class.
     """
-    try:
-        return _mean_iou(read_label_map(consensus), read_label_map(prediction), guidelines)
-    except ValueError as exc:
-        raise InputError(f"{prediction} does not fit {consensus}: {exc}; run dvc repro") from exc
-
-
-def _mean_iou(truth: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8], guidelines: Guidelines) -> float | None:
     positions = _class_positions(guidelines)
     value = float(mean_iou(confusion_matrix(positions[truth], positions[other], len(guidelines.classes) + 1)))
     return None if np.isnan(value) else value

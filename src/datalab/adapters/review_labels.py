@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,16 @@ def region_fields(inputs: ReviewInputs) -> dict[str, RegionField]:
         looked_at = set(inputs.ratings.loc[inputs.ratings["annotator"] == annotator, "image_id"])
         fields[name] = _field(looked_at, current[current["annotator"] == annotator], ("origin", "region_id"))
     return fields
+
+
+def predicted_field(catalog: pd.DataFrame, objects: Mapping[str, list[tuple[str, str]]]) -> RegionField:
+    """Predicted objects, (class name, rle), by image_id; `catalog` (table CATALOG) has the sizes of the images."""
+    sizes = catalog.set_index("image_id")[["height", "width"]]
+    regions: dict[str, list[Row]] = {}
+    for image_id, found in objects.items():
+        height, width = map(int, sizes.loc[image_id])
+        regions[image_id] = [{"label": label, "rle": rle, "height": height, "width": width} for label, rle in found]
+    return RegionField(frozenset(objects), regions, ())
 
 
 def annotator_fields(annotators: Iterable[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from datalab.adapters.review_app import PREDICTED, TRUTH
 from datalab.adapters.review_journal import WHOLE_IMAGE, Subject
 from datalab.adapters.review_labels import ANNOTATOR_FIELD
 from datalab.tables import VERDICTS
@@ -43,7 +44,11 @@ def clear_tags(dataset: Any) -> None:
 
 def object_fields(dataset: Any) -> list[str]:
     """The fields whose objects a reviewer may judge."""
-    return [name for name in dataset.get_field_schema() if name == "consensus" or name.startswith(ANNOTATOR_FIELD)]
+    return [name for name in dataset.get_field_schema() if _is_judged(name)]
+
+
+def _is_judged(field: str) -> bool:
+    return field in (TRUTH, PREDICTED) or field.startswith(ANNOTATOR_FIELD)
 
 
 def _tagged_samples(dataset: Any) -> list[str]:
@@ -56,7 +61,7 @@ def _tagged_samples(dataset: Any) -> list[str]:
 
 def _objects(sample: Any) -> Iterator[tuple[Any, Subject]]:
     for field in sample.field_names:
-        if field != "consensus" and not field.startswith(ANNOTATOR_FIELD):
+        if not _is_judged(field):
             continue
         for label in sample[field].detections if sample[field] else []:
             box = " ".join(f"{part:.6g}" for part in label.bounding_box)

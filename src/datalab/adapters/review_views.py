@@ -1,0 +1,100 @@
+"""The saved views of the review app: what a reviewer may want to look at first."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from datalab.adapters.review_app import EVALUATION, PREDICTED, TRUTH
+
+SLICE_TAG = "slice: "
+"""Begins the tag, and the saved view, of every slice."""
+SLICE_COLOR = "#999999"
+
+
+@dataclass(frozen=True)
+class SavedView:
+    """Images that have a value of `field`, in its order; `falling` puts the largest first."""
+
+    name: str
+    field: str
+    description: str
+    color: str
+    falling: bool = False
+
+
+@dataclass(frozen=True)
+class ObjectView:
+    """Objects of `field` that the evaluation marks with `kind`, alone; the objects of `hidden` are not shown."""
+
+    name: str
+    field: str
+    hidden: str
+    kind: str
+    description: str
+    color: str
+
+
+VIEWS = (
+    SavedView("worst first", "iou", "Lowest IoU of prediction and consensus first", "#d55e00"),
+    SavedView("low agreement", "agreement", "Lowest agreement of the annotators first", "#e69f00"),
+    SavedView("likely label errors", "label_error", "Labels that are most surely wrong first", "#cc79a7", falling=True),
+    SavedView("gold failures", "gold_iou", "Gold on which people do worst first", "#f0e442"),
+    SavedView("contested", "contested", "Most objects to decide about first", "#56b4e9", falling=True),
+    SavedView("reviewed", "reviewed_at", "What reviewers said and what came of it, newest last", "#009e73"),
+    SavedView("next batch", "next_batch", "What the model wants to have labelled, best first", "#0072b2"),
+)
+
+
+OBJECT_VIEWS = (
+    ObjectView(
+        "false positives", PREDICTED, TRUTH, "fp", "What the model alone sees, images with most first", "#d55e00"
+    ),
+    ObjectView(
+        "missed objects", TRUTH, PREDICTED, "fn", "What the model does not see, images with most first", "#cc79a7"
+    ),
+)
+
+
+def save_views(fiftyone: Any, dataset: Any) -> tuple[str, ...]:
+    """Save VIEWS, OBJECT_VIEWS and one per slice, as they should be; returns the names of those that show an image now.
+
+    A view that is saved anew gets another id, and an app that has the dataset open would not find it any more.
+    """
+    for view in VIEWS:
+        stages = dataset.exists(view.field).sort_by(view.field, reverse=view.falling).exclude_fields(PREDICTED)
+        _save(dataset, view.name, stages, view.description, view.color)
+    shown = [view.name for view in VIEWS if dataset.count(view.field)]
+    return (*shown, *_save_object_views(fiftyone, dataset), *_save_slices(dataset))
+
+
+def _save_object_views(fiftyone: Any, dataset: Any) -> list[str]:
+    """Those of OBJECT_VIEWS that show an image; without an evaluation there are none."""
+    shown = []
+    for view in OBJECT_VIEWS:
+        count = f"{EVALUATION}_{view.kind}"
+        if not dataset.has_field(count):
+            if dataset.has_saved_view(view.name):
+                dataset.delete_saved_view(view.name)
+            continue
+        found = dataset.match(fiftyone.ViewField(count) > 0).sort_by(count, reverse=True)
+        stages = found.filter_labels(view.field, fiftyone.ViewField(EVALUATION) == view.kind).exclude_fields(
+            view.hidden
+        )
+        _save(dataset, view.name, stages, view.description, view.color)
+        shown += [view.name] if len(found) else []
+    return shown
+
+
+def _save_slices(dataset: Any) -> list[str]:
+    slices = sorted(tag for tag in dataset.distinct("tags") if tag.startswith(SLICE_TAG))
+    for name in dataset.list_saved_views():
+        if name.startswith(SLICE_TAG) and name not in slices:
+            dataset.delete_saved_view(name)
+    for name in slices:
+        stages = dataset.match_tags(name).sort_by("iou").exclude_fields(PREDICTED)
+        _save(dataset, name, stages, "Test images of this slice, lowest IoU first", SLICE_COLOR)
+    return slices
+
+
+def _save(dataset: Any, name: str, stages: Any, description: str, color: str) -> None:
+    if not dataset.has_saved_view(name) or dataset.load_saved_view(name) != stages:
+        dataset.save_view(name, stages, description=description, color=color, overwrite=True)
