@@ -1,15 +1,24 @@
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from datalab.adapters.review_labels import annotator_fields, predicted_field, region_fields
+from datalab.adapters.review_documents import Document, Forms
+from datalab.adapters.review_labels import RegionField, annotator_fields, predicted_field, region_fields
 from tests.adapters.review_example import ANNA, BEN, after_round, before_labels, box_mask, catalog
 
-FAKE = SimpleNamespace(Detection=SimpleNamespace, Detections=SimpleNamespace)
-"""Stands for the module fiftyone: labels as plain objects."""
+FORMS = Forms({"_cls": "object", "tags": []}, {"_cls": "objects"}, {"_cls": "map"}, pack=lambda mask: mask)
+"""Stands for what FiftyOne stores; masks are not packed."""
+
+
+def objects(field: RegionField, image_id: str) -> list[Document] | None:
+    labels = field.labels(FORMS, image_id)
+    return None if labels is None else labels["detections"]
+
+
+def drawn(field: RegionField, image_id: str) -> list[Document]:
+    return objects(field, image_id) or []
 
 
 def test_one_field_per_annotator() -> None:
@@ -26,23 +35,23 @@ def test_same_names_are_told_apart_and_stay_so() -> None:
 
 def test_nothing_there_differs_from_not_looked_at(tmp_path: Path) -> None:
     fields = region_fields(after_round(tmp_path))
-    assert fields["by_anna_k"].labels(FAKE, "b2").detections == []
-    assert fields["by_ben"].labels(FAKE, "b2") is None
-    assert fields["consensus"].labels(FAKE, "b2").detections == []
-    assert fields["consensus"].labels(FAKE, "c3") is None
+    assert objects(fields["by_anna_k"], "b2") == []
+    assert objects(fields["by_ben"], "b2") is None
+    assert objects(fields["consensus"], "b2") == []
+    assert objects(fields["consensus"], "c3") is None
     assert region_fields(before_labels(tmp_path)) == {}
 
 
 def test_a_mask_is_cropped_to_its_box(tmp_path: Path) -> None:
-    (region,) = region_fields(after_round(tmp_path))["by_ben"].labels(FAKE, "a1").detections
-    assert region.bounding_box == pytest.approx([0.0, 1 / 4, 2 / 6, 3 / 4])
-    assert np.array_equal(region.mask, np.ones((3, 2), dtype=bool))
-    assert (region.label, region.origin, region.region_id) == ("coin", "proposal", "r2")
+    (region,) = drawn(region_fields(after_round(tmp_path))["by_ben"], "a1")
+    assert region["bounding_box"] == pytest.approx([0.0, 1 / 4, 2 / 6, 3 / 4])
+    assert np.array_equal(region["mask"], np.ones((3, 2), dtype=bool))
+    assert (region["label"], region["origin"], region["region_id"]) == ("coin", "proposal", "r2")
 
 
 def test_consensus_carries_its_votes(tmp_path: Path) -> None:
-    (region,) = region_fields(after_round(tmp_path))["consensus"].labels(FAKE, "a1").detections
-    assert (region.votes, region.raters, region.agreement) == (2, 2, 0.875)
+    (region,) = drawn(region_fields(after_round(tmp_path))["consensus"], "a1")
+    assert (region["votes"], region["raters"], region["agreement"]) == (2, 2, 0.875)
 
 
 def test_an_empty_mask_has_no_box(tmp_path: Path) -> None:
@@ -50,14 +59,14 @@ def test_an_empty_mask_has_no_box(tmp_path: Path) -> None:
     assert inputs.consensus is not None
     for rle in ("", box_mask(0, 0, 0, 0)):
         field = region_fields(replace(inputs, consensus=inputs.consensus.assign(rle=rle)))["consensus"]
-        assert field.labels(FAKE, "a1").detections == []
+        assert objects(field, "a1") == []
 
 
 def test_an_older_annotation_of_the_same_person_is_not_shown(tmp_path: Path) -> None:
     inputs = after_round(tmp_path)
     assert inputs.ratings is not None
     ratings = inputs.ratings.replace({"annotation_id": {"n1": "n9"}})
-    assert region_fields(replace(inputs, ratings=ratings))["by_anna_k"].labels(FAKE, "a1").detections == []
+    assert objects(region_fields(replace(inputs, ratings=ratings))["by_anna_k"], "a1") == []
 
 
 def test_the_digest_follows_what_is_shown(tmp_path: Path) -> None:
@@ -75,7 +84,7 @@ def test_the_digest_follows_what_is_shown(tmp_path: Path) -> None:
 
 def test_predicted_objects_lie_where_they_were_predicted() -> None:
     field = predicted_field(catalog(), {"a1": [("coin", box_mask(0, 0, 4, 3))], "b2": []})
-    (coin,) = field.labels(FAKE, "a1").detections
-    assert (coin.label, coin.bounding_box) == ("coin", [0.0, 0.0, 0.5, 1.0])
-    assert field.labels(FAKE, "b2").detections == []
-    assert field.labels(FAKE, "c3") is None
+    (coin,) = drawn(field, "a1")
+    assert (coin["label"], coin["bounding_box"]) == ("coin", [0.0, 0.0, 0.5, 1.0])
+    assert objects(field, "b2") == []
+    assert objects(field, "c3") is None

@@ -12,6 +12,7 @@ import pytest
 from datalab.adapters import review
 from datalab.adapters.files import write_label_map
 from datalab.adapters.review import publish
+from datalab.adapters.review_app import PREDICTED, TRUTH
 from datalab.adapters.review_connection import opened
 from datalab.adapters.review_inputs import ReviewInputs
 from datalab.adapters.review_tags import clear_tags, picked_subjects, tagged_subjects
@@ -79,6 +80,20 @@ def test_objects_are_right_wrong_or_missed(uri: str, tmp_path: Path) -> None:
     assert marks(dataset, "consensus") == [("coin", "tp"), ("coin", "fn")]
     ious = dataset.match({"image_id": "a1"}).values("consensus.detections.eval_iou")[0]
     assert ious == [pytest.approx(2 / 3), None]
+
+
+def test_the_marks_are_those_of_fiftyone_when_it_writes_them_itself(uri: str, tmp_path: Path) -> None:
+    dataset = published(uri, judged(tmp_path))
+    theirs = dataset.evaluate_detections(PREDICTED, gt_field=TRUTH, eval_key="peer", use_masks=True, progress=False)
+    paths = [f"{field}.detections.{{}}{part}" for field in (TRUTH, PREDICTED) for part in ("", "_id", "_iou")]
+    paths += ["{}_tp", "{}_fp", "{}_fn"]
+    shown = dataset.exists(PREDICTED)
+    assert [shown.values(path.format("eval")) for path in paths] == [
+        shown.values(path.format("peer")) for path in paths
+    ]
+    ours = dataset.load_evaluation_results("eval")
+    assert ours.metrics() == theirs.metrics()
+    assert sorted(ours.ypred) == sorted(theirs.ypred)
 
 
 def test_each_view_shows_just_the_objects_in_question(uri: str, tmp_path: Path) -> None:

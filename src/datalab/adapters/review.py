@@ -14,6 +14,7 @@ from tqdm import tqdm
 from datalab.adapters.review_app import PREDICTED, TRUTH, declare_fields, dress, review_path
 from datalab.adapters.review_connection import opened
 from datalab.adapters.review_content import Content, OnProgress, read_content
+from datalab.adapters.review_documents import Forms, forms_of
 from datalab.adapters.review_evaluation import begin_evaluation, evaluate
 from datalab.adapters.review_figures import is_own_tag
 from datalab.adapters.review_inputs import ReviewInputs
@@ -59,7 +60,7 @@ def publish(uri: str, name: str, inputs: ReviewInputs, on_progress: OnProgress |
         declare_fields(fiftyone, dataset, content.kinds)
         sample_ids = _match_samples(fiftyone, dataset, content, tell)
         is_due = begin_evaluation(dataset, content.marks.get(TRUTH, {}), content.marks[PREDICTED])
-        _fill(fiftyone, dataset, content, sample_ids, tell)
+        _fill(forms_of(fiftyone), dataset, content, sample_ids, tell)
         if is_due:
             tell(0.9, "judging objects")
             evaluate(dataset)
@@ -116,7 +117,7 @@ def _sample(fiftyone: Any, content: Content, image_id: str) -> Any:
     return fiftyone.Sample(content.marks["filepath"][image_id], image_id=image_id, metadata=metadata)
 
 
-def _fill(fiftyone: Any, dataset: Any, content: Content, sample_ids: dict[str, str], tell: OnProgress) -> None:
+def _fill(forms: Forms, dataset: Any, content: Content, sample_ids: dict[str, str], tell: OnProgress) -> None:
     """Write what has changed, in batches; what an image no longer has becomes None."""
     image_ids = list(sample_ids)
     tags = _present(dataset, "tags")
@@ -127,7 +128,7 @@ def _fill(fiftyone: Any, dataset: Any, content: Content, sample_ids: dict[str, s
         for field, present in marks.items():
             wanted = content.marks[field]
             changed = {key: image for key, image in chunk.items() if wanted.get(image) != present[key]}
-            _set(dataset, field, {key: content.value(fiftyone, field, image) for key, image in changed.items()})
+            _set(dataset, field, {key: content.value(forms, field, image) for key, image in changed.items()})
         merged = {key: _merged(tags[key], content.tags[image]) for key, image in chunk.items()}
         _set(dataset, "tags", {key: value for key, value in merged.items() if value != tags[key]})
 
@@ -138,8 +139,11 @@ def _present(dataset: Any, path: str) -> dict[str, Any]:
 
 
 def _set(dataset: Any, field: str, values: dict[str, Any]) -> None:
+    """The fields are declared, and labels come as documents: FiftyOne is neither to look for new ones nor to check."""
     if values:
-        dataset.set_values(field, values, key_field="id", progress=False)
+        dataset.set_values(
+            field, values, key_field="id", expand_schema=False, dynamic=False, validate=False, progress=False
+        )
 
 
 def _merged(old: list[str], ours: set[str]) -> list[str]:

@@ -101,8 +101,9 @@ def review_path(dataset: str, view: str | None = None) -> str:
 
 def declare_fields(fiftyone: Any, dataset: Any, wanted: dict[str, FieldKind]) -> None:
     """Give the dataset these fields and no other annotators'; those that people have added stay as they are."""
-    schema = dataset.get_field_schema()
-    stale = [name for name in schema if name.startswith(ANNOTATOR_FIELD) and name not in wanted]
+    schema = dataset.get_field_schema(flat=True)
+    people = [name for name in schema if name.startswith(ANNOTATOR_FIELD) and "." not in name]
+    stale = [name for name in people if name not in wanted]
     if stale:
         dataset.delete_sample_fields(stale)
     for name, kind in wanted.items():
@@ -112,7 +113,8 @@ def declare_fields(fiftyone: Any, dataset: Any, wanted: dict[str, FieldKind]) ->
                 name, getattr(fiftyone, kind.kind), embedded_doc_type=document, description=kind.description
             )
         for attribute, attribute_kind in kind.attributes:
-            dataset.add_sample_field(f"{name}.{attribute}", getattr(fiftyone, attribute_kind))
+            if f"{name}.{attribute}" not in schema:
+                dataset.add_sample_field(f"{name}.{attribute}", getattr(fiftyone, attribute_kind))
 
 
 def dress(fiftyone: Any, dataset: Any, wanted: Collection[str], guidelines: Guidelines) -> None:

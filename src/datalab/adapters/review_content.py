@@ -7,6 +7,7 @@ from typing import Any
 
 from datalab.adapters.review_app import FIELDS, PREDICTED, FieldKind, annotator_kind
 from datalab.adapters.review_comparison import Comparison, compare
+from datalab.adapters.review_documents import Forms
 from datalab.adapters.review_figures import ByImage, image_figures, image_tags, label_map_paths
 from datalab.adapters.review_inputs import ReviewInputs
 from datalab.adapters.review_labels import RegionField, annotator_fields, predicted_field, region_fields
@@ -35,13 +36,13 @@ class Content:
         """Where the dataset keeps the marks of a field."""
         return field + MARK_PATHS[self.kinds[field].document if field in self.kinds else None]
 
-    def value(self, fiftyone: Any, field: str, image_id: str) -> Any:
-        """What `field` of an image is to hold, a label of the module `fiftyone` or a plain value; None for nothing."""
+    def value(self, forms: Forms, field: str, image_id: str) -> Any:
+        """What `field` of an image is to hold, a label as it is stored or a plain value; None for nothing."""
         mark = self.marks[field].get(image_id)
         if mark is not None and self.mark_path(field).endswith(".digest"):
-            return self.regions[field].labels(fiftyone, image_id)
+            return self.regions[field].labels(forms, image_id)
         if mark is not None and self.mark_path(field).endswith(".mask_path"):
-            return fiftyone.Segmentation(mask_path=mark)
+            return forms.segmentation_of(mark)
         return mark
 
 

@@ -8,10 +8,12 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from datalab.adapters.review_documents import Document, Forms
 from datalab.adapters.review_inputs import ReviewInputs
-from datalab.masks import rle_box_xywh, rle_to_mask
+from datalab.masks import rle_to_crop
 
 Row = dict[Hashable, Any]
 ANNOTATOR_FIELD = "by_"
@@ -29,14 +31,12 @@ class RegionField:
     attributes: tuple[str, ...]
     """Columns shown with each region."""
 
-    def labels(self, fiftyone: Any, image_id: str) -> Any:
-        """`fiftyone.Detections` of one image; None where it was not looked at."""
+    def labels(self, forms: Forms, image_id: str) -> Document | None:
+        """What FiftyOne stores of one image; None where it was not looked at."""
         if image_id not in self.looked_at:
             return None
-        found = (_detection(fiftyone, row, self.attributes) for row in self.regions.get(image_id, []))
-        return fiftyone.Detections(
-            detections=[item for item in found if item is not None], digest=self._digest(image_id)
-        )
+        found = (_detection(forms, row, self.attributes) for row in self.regions.get(image_id, []))
+        return forms.detections_of((one for one in found if one is not None), self._digest(image_id))
 
     def digests(self) -> dict[str, str]:
         """image_id -> 12 hex digits that change when its labels do; images that were not looked at are left out."""
@@ -101,15 +101,15 @@ def _field(looked_at: set[str], regions: pd.DataFrame, attributes: tuple[str, ..
     return RegionField(frozenset(looked_at), dict(by_image), attributes)
 
 
-def _detection(fiftyone: Any, row: Row, attributes: tuple[str, ...]) -> Any:
+def _detection(forms: Forms, row: Row, attributes: tuple[str, ...]) -> Document | None:
     """None for an empty mask: it has no box."""
     if not row["rle"]:
         return None
     height, width = int(row["height"]), int(row["width"])
-    x, y, w, h = rle_box_xywh(row["rle"], height, width)
-    if w == 0 or h == 0:
+    top, left, mask = rle_to_crop(row["rle"], height)
+    if not mask.size:
         return None
-    mask = rle_to_mask(row["rle"], height, width)[y : y + h, x : x + w]
-    known = {name: row[name] for name in attributes if not pd.isna(row[name])}
-    box = [x / width, y / height, w / width, h / height]
-    return fiftyone.Detection(label=row["label"], bounding_box=box, mask=mask, **known)
+    rows, columns = mask.shape
+    box = [left / width, top / height, columns / width, rows / height]
+    shown = {name: row[name] for name in attributes if not pd.isna(row[name])}
+    return forms.detection_of(row["label"], box, np.ascontiguousarray(mask), shown)
