@@ -49,6 +49,7 @@ PAGE = Page(
         },
     ),
     queued=3,
+    trends="",
     suspects=(
         {
             "name": "b.jpg", "crop": "data:image/jpeg;base64,AA==", "given": "coin", "suggested": "cup",

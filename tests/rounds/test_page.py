@@ -11,6 +11,7 @@ from PIL import Image
 from datalab.adapters.files import write_json, write_table
 from datalab.rounds.page import write_quality_page
 from datalab.rounds.state import Round
+from datalab.rounds.trends import write_trends
 from datalab.stages import consensus
 from datalab.tables import CATALOG, DECISIONS, LABEL_ERRORS, QUEUE, empty
 from datalab.workspace import Workspace
@@ -79,3 +80,12 @@ def test_it_shows_what_the_stages_found(workspace: Workspace) -> None:
     assert text.count('class="crop"') == 1
     assert "<h2>One more</h2>" in text
     assert "Contested images: 1, of them decided: 0." in text
+
+
+def test_the_trend_of_the_slices_is_on_it_once_there_is_one(workspace: Workspace) -> None:
+    page = workspace.reports / "round-0002.html"
+    write_quality_page(workspace, Round(2, "g", "o"))
+    assert "round by round" not in page.read_text(encoding="utf-8")
+    write_trends(workspace)
+    write_quality_page(workspace, Round(2, "g", "o"))
+    assert page.read_text(encoding="utf-8").count("data:image/png;base64,") == 1

@@ -43,7 +43,7 @@ def cut(tables: tuple[Path, Path], out: Path, params: Params) -> None:
 def test_the_dark_images_are_named(tables: tuple[Path, Path], tmp_path: Path) -> None:
     cut(tables, tmp_path, PARAMS)
     report = read_json(tmp_path / "slices.json")
-    assert report["images"] == 20
+    assert (report["images"], report["named"]) == (20, ["dark"])
     members = read_table(tmp_path / "members.parquet", SLICES)
     assert members.loc[members["slice"] == "dark", "image_id"].tolist() == [f"{number:016x}" for number in range(5)]
     assert {row["slice"] for row in report["slices"]} >= {"dark", "folder: a", "folder: b", "leaf there"}

@@ -68,6 +68,8 @@ class Page:
     queued: int
     """Contested images in the whole queue."""
     suspects: Sequence[Mapping[str, Any]]
+    trends: str
+    """The trend of the slices, a data URI; "": none is drawn yet."""
     parts: Sequence[Markup] = ()
     """Further parts as finished HTML, at the end."""
 
@@ -110,6 +112,11 @@ def crop_picture(image: Rgb, box_xywh: tuple[int, int, int, int]) -> str:
     corner = (x - left, y - top)
     cv2.rectangle(cut, corner, (corner[0] + width - 1, corner[1] + height - 1), (255, 255, 255), 1)
     return _data_uri(_shrink(cut))
+
+
+def png_uri(content: bytes) -> str:
+    """A PNG file as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
 
 
 def _shrink(image: Rgb) -> Rgb:

@@ -13,6 +13,7 @@ from datalab.adapters.files import read_json, read_label_map, read_rgb, read_tab
 from datalab.adapters.report_page import COLORS, Heat, Page, crop_picture, heat_picture, outline_picture, write_page
 from datalab.masks import rle_to_mask
 from datalab.rounds.state import Round
+from datalab.rounds.trends import trend_picture
 from datalab.tables import ANNOTATED_REGIONS, CATALOG, LABEL_ERRORS, QUEUE, RATINGS
 from datalab.workspace import Workspace
 
@@ -52,6 +53,7 @@ def write_quality_page(workspace: Workspace, state: Round, parts: Sequence[Marku
         queued=len(contested),
         suspects=_suspects(workspace, names),
         parts=parts,
+        trends=trend_picture(workspace),
     )
     write_page(workspace.reports / f"round-{state.round_id}.html", page)
 

@@ -10,6 +10,7 @@ from datalab.rounds.page import write_quality_page
 from datalab.rounds.progress import Progress
 from datalab.rounds.proof import prove
 from datalab.rounds.state import Round, round_numbers
+from datalab.rounds.trends import write_trends
 from datalab.settings import Settings
 from datalab.tables import ANNOTATED_REGIONS, CATALOG, NEXT_BATCH, QUEUE, REJECTED
 from datalab.workspace import Workspace
@@ -18,11 +19,12 @@ GOLD_SHOWN = ("f1", "mean_iou", "outline_offset_px", "action", "advice")
 
 
 def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
-    """Write reports/round-NNNN.json and the quality page, round-NNNN.html."""
+    """Write reports/round-NNNN.json, the trend of the slices, and the quality page, round-NNNN.html."""
     settings = Settings.load(workspace.env)
     agreement = read_json(workspace.reports / "agreement.json")
     gold = read_json(workspace.reports / "gold.json")["annotators"]
     metrics = read_json(workspace.reports / "metrics.json")
+    slices = read_json(workspace.reports / "slices.json")
     report = {
         "round": state.number,
         "workspace": workspace.name,
@@ -47,7 +49,9 @@ def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict
         "gold": {name: {key: score[key] for key in GOLD_SHOWN} for name, score in gold.items()},
         "evaluation": {"miou": metrics["miou"], **{f"iou {name}": one for name, one in metrics["iou"].items()}},
         "test_images": metrics["test_images"],
-        "worse_slices": read_json(workspace.reports / "slices.json")["worse"],
+        "worse_slices": slices["worse"],
+        "slices": slices["slices"],
+        "named_slices": slices.get("named", []),
         "proof": prove(workspace, state),
         "next_batch": len(read_table(workspace.next_batch, NEXT_BATCH)),
         "to_adjudicate": len(read_table(workspace.queue, QUEUE)),
@@ -60,6 +64,7 @@ def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict
         },
     }
     write_json(workspace.reports / f"round-{state.round_id}.json", report)
+    write_trends(workspace)
     write_quality_page(workspace, state, [proof_part(report["proof"])])
     return {}
 

@@ -51,6 +51,7 @@ def run(judged: Path, catalog: Path, members: Path, out: Path, plots: Path, para
     report: dict[str, Any] = {
         "images": len(images),
         "slices": [_rounded(row) for row in table.to_dict("records")],
+        "named": sorted(named),
         "worse": [_sentence(row) for row in table[table["q"] < params.q].to_dict("records")],
     }
     if table.empty:

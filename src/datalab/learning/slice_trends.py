@@ -1,0 +1,39 @@
+"""How slices fare from round to round. A row is a slice in a round, as `learning.slices.compare` found it then."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+TREND = ("round", "slice", "images", "iou", "low", "high", "elsewhere")
+END = re.compile(r"^(?P<trait>.+) (?P<end>up to|from) -?[\d.]+(e[+-]?\d+)?$")
+ENDS = {"up to": "lowest", "from": "highest"}
+
+
+def lasting_name(name: str) -> str:
+    """The name under which a slice is found in other rounds: a third of a number has other borders in each."""
+    found = END.match(name)
+    return name if found is None else f"{ENDS[found['end']]} third of {found['trait']}"
+
+
+def trends(rounds: Mapping[int, Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
+    """Table TREND by slice and round, ascending, of what every round's evaluation said of its slices.
+
+    `images`: how many test images were in it then; `iou` in [0, 1] with its 95% interval `low` to `high`; `elsewhere`:
+    the mean of all others.
+    """
+    rows = [
+        {**{key: row[key] for key in TREND[2:]}, "round": number, "slice": lasting_name(str(row["slice"]))}
+        for number, slices in rounds.items()
+        for row in slices
+    ]
+    return pd.DataFrame(rows, columns=list(TREND)).sort_values(["slice", "round"], ignore_index=True)
+
+
+def worth_showing(table: pd.DataFrame, named: Collection[str], most: int) -> list[str]:
+    """Slices of a table TREND, `most` at most: `named` ones first, then those that are farthest behind the others in
+    their newest round."""
+    newest = table.sort_values("round").drop_duplicates("slice", keep="last")
+    behind = newest.assign(own=~newest["slice"].isin(list(named)), gap=newest["iou"] - newest["elsewhere"])
+    return [str(name) for name in behind.sort_values(["own", "gap", "slice"])["slice"].head(most)]
