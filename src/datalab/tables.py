@@ -136,7 +136,8 @@ CONFUSIONS = ("image_id", "truth", "predicted", "pixels")
 Classes by name, "background" among them."""
 
 SLICES = ("image_id", "slice")
-"""Test images in the slices of params.yaml, and in those on which the model is worse than elsewhere."""
+"""Images in slices. Of the evaluation: test images in the slices of params.yaml, in reviewers' views, and in slices on
+which the model is worse than elsewhere. Of the reviewers: all images of each view that they saved as a slice."""
 
 SCORES = ("image_id", "uncertainty", "predicted_foreground")
 """One row per pool image: acquisition score (larger = the model is less sure) and share of foreground in [0, 1]."""

@@ -136,6 +136,11 @@ class Workspace:
         return self.data / "reviews.parquet"
 
     @property
+    def view_slices(self) -> Path:
+        """Table SLICES of the views that reviewers saved as slices; empty until there is one."""
+        return self.data / "view_slices.parquet"
+
+    @property
     def rejected_reviews(self) -> Path:
         """Table REJECTED_REVIEWS."""
         return self.data / "rejected-reviews.parquet"

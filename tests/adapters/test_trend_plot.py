@@ -30,7 +30,7 @@ def blue_pixels(path: Path) -> int:
 
 @pytest.mark.parametrize("rounds", [1, 3])
 def test_every_slice_has_a_plot_of_its_own(tmp_path: Path, rounds: int) -> None:
-    names = ["dark", "coin there", "folder: a", "folder: b"]
+    names = ["dark", "coin there", "folder: a", "for $5^, not $10"]
     plot_trends(tmp_path / "one.png", table(rounds, names), names[:1])
     plot_trends(tmp_path / "four.png", table(rounds, names), names)
     assert drawn(tmp_path / "four.png").shape[0] > drawn(tmp_path / "one.png").shape[0]

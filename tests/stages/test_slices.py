@@ -8,14 +8,14 @@ from PIL import Image
 
 from datalab.adapters.files import read_json, read_table, write_table
 from datalab.errors import InputError
-from datalab.stages.slices import Params, run
-from datalab.tables import CATALOG, SLICES
+from datalab.stages.slices import Inputs, Params, run
+from datalab.tables import CATALOG, SLICES, empty
 
 PARAMS = Params(seed=0, least=4, resamples=499, q=0.05, named={"dark": "brightness < 0.3"})
 
 
 @pytest.fixture
-def tables(tmp_path: Path) -> tuple[Path, Path]:
+def tables(tmp_path: Path) -> Inputs:
     """Twenty images, the five dark ones with a low IoU; two folders that do not matter."""
     rng = np.random.default_rng(3)
     dark = np.arange(20) < 5
@@ -33,14 +33,15 @@ def tables(tmp_path: Path) -> tuple[Path, Path]:
     )
     write_table(tmp_path / "judged.parquet", judged)
     write_table(tmp_path / "catalog.parquet", catalog)
-    return tmp_path / "judged.parquet", tmp_path / "catalog.parquet"
+    write_table(tmp_path / "views.parquet", empty(SLICES))
+    return Inputs(tmp_path / "judged.parquet", tmp_path / "catalog.parquet", tmp_path / "views.parquet")
 
 
-def cut(tables: tuple[Path, Path], out: Path, params: Params) -> None:
-    run(*tables, out / "members.parquet", out / "slices.json", out / "plots", params)
+def cut(tables: Inputs, out: Path, params: Params) -> None:
+    run(tables, out / "members.parquet", out / "slices.json", out / "plots", params)
 
 
-def test_the_dark_images_are_named(tables: tuple[Path, Path], tmp_path: Path) -> None:
+def test_the_dark_images_are_named(tables: Inputs, tmp_path: Path) -> None:
     cut(tables, tmp_path, PARAMS)
     report = read_json(tmp_path / "slices.json")
     assert (report["images"], report["named"]) == (20, ["dark"])
@@ -54,7 +55,7 @@ def test_the_dark_images_are_named(tables: tuple[Path, Path], tmp_path: Path) ->
         assert min(picture.size) > 100
 
 
-def test_too_few_images_are_told(tables: tuple[Path, Path], tmp_path: Path) -> None:
+def test_too_few_images_are_told(tables: Inputs, tmp_path: Path) -> None:
     cut(tables, tmp_path, replace(PARAMS, least=11))
     report = read_json(tmp_path / "slices.json")
     assert (report["slices"], report["worse"]) == ([], [])
@@ -62,13 +63,29 @@ def test_too_few_images_are_told(tables: tuple[Path, Path], tmp_path: Path) -> N
     assert (tmp_path / "plots" / "slices.png").is_file()
 
 
-def test_a_wrong_rule_is_one_line_and_leaves_nothing(tables: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_wrong_rule_is_one_line_and_leaves_nothing(tables: Inputs, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="columns are brightness, leaf there, megapixels, folder"):
         run(
-            *tables,
+            tables,
             tmp_path / "members.parquet",
             tmp_path / "slices.json",
             tmp_path / "plots",
             replace(PARAMS, named={"odd": "colour > 1"}),
         )
     assert not (tmp_path / "slices.json").exists()
+
+
+def test_a_reviewers_view_is_a_slice_of_its_test_images(tables: Inputs, tmp_path: Path) -> None:
+    seen = [f"{number:016x}" for number in (*range(5), 12)]
+    rows = [(one, "shots for $5, not $10") for one in [*seen, "an image of another split"]]
+    rows += [(f"{number:016x}", "dark") for number in range(10, 20)]
+    write_table(tables.views, pd.DataFrame(rows, columns=list(SLICES)))
+    cut(tables, tmp_path, PARAMS)
+    report = read_json(tmp_path / "slices.json")
+    found = {row["slice"]: row for row in report["slices"]}
+    assert report["named"] == ["dark", "shots for $5, not $10"]
+    assert found["shots for $5, not $10"]["images"] == 6
+    # the rule in params.yaml comes before a view of the same name
+    assert found["dark"]["images"] == 5
+    members = read_table(tmp_path / "members.parquet", SLICES)
+    assert members.loc[members["slice"] == "shots for $5, not $10", "image_id"].tolist() == seen

@@ -71,7 +71,7 @@ def plot_slices(path: Path, table: pd.DataFrame) -> None:
     for place, value in enumerate(values[:, 0].tolist()):
         axes.text(1.02, place, f"{value:.2f}", va="center", size=8)
     names = [f"{name} ({images})" for name, images in zip(table["slice"], table["images"], strict=True)]
-    axes.set_yticks(places, names)
+    axes.set_yticks(places, [plain(name) for name in names])
     axes.invert_yaxis()
     axes.set_xlim(0, 1.1)
     axes.set_xlabel("mean IoU of the slice's images; orange: worse than elsewhere")
@@ -159,6 +159,11 @@ def _outline(axes: Axes, label_map: npt.NDArray[np.uint8], colors: Mapping[int, 
         if style == "dashed":
             axes.contour(*extent, inside, levels=[0.5], colors="black", linewidths=2.2)
         axes.contour(*extent, inside, levels=[0.5], colors=color, linewidths=1.4, linestyles=style)
+
+
+def plain(text: str) -> str:
+    """Text that matplotlib draws as it is: what stands between two dollars would be mathematics to it."""
+    return text.replace("$", r"\$")
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -1,12 +1,15 @@
 """The saved views of the review app: what a reviewer may want to look at first."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
 from datalab.adapters.review_app import EVALUATION, PREDICTED, TRUTH
 
+LOG = logging.getLogger(__name__)
 SLICE_TAG = "slice: "
 """Begins the tag, and the saved view, of every slice."""
+SLICE_DESCRIPTION = "Test images of this slice, lowest IoU first"
 SLICE_COLOR = "#999999"
 
 
@@ -85,14 +88,43 @@ def _save_object_views(fiftyone: Any, dataset: Any) -> list[str]:
 
 
 def _save_slices(dataset: Any) -> list[str]:
+    """Those that reviewers saved stay as they are."""
     slices = sorted(tag for tag in dataset.distinct("tags") if tag.startswith(SLICE_TAG))
+    theirs = reviewers_slices(dataset)
     for name in dataset.list_saved_views():
-        if name.startswith(SLICE_TAG) and name not in slices:
+        if name.startswith(SLICE_TAG) and name not in [*slices, *theirs]:
             dataset.delete_saved_view(name)
+    # to FiftyOne names that differ in case alone are one view
+    taken = {name.lower() for name in theirs}
     for name in slices:
-        stages = dataset.match_tags(name).sort_by("iou").exclude_fields(PREDICTED)
-        _save(dataset, name, stages, "Test images of this slice, lowest IoU first", SLICE_COLOR)
+        if name.lower() not in taken:
+            stages = dataset.match_tags(name).sort_by("iou").exclude_fields(PREDICTED)
+            _save(dataset, name, stages, SLICE_DESCRIPTION, SLICE_COLOR)
     return slices
+
+
+def reviewers_slices(dataset: Any) -> list[str]:
+    """Names of the saved views that are to be slices and that people saved: ours are told by their description."""
+    names = [name for name in dataset.list_saved_views() if name.lower().startswith(SLICE_TAG)]
+    return [name for name in names if dataset.get_saved_view_info(name)["description"] != SLICE_DESCRIPTION]
+
+
+def slice_members(dataset: Any) -> list[tuple[str, str]]:
+    """(image_id, slice) of every image that such a view shows now, of patches and their like the image they are of.
+
+    A view that cannot be opened, of a field that is gone for example, is told and left out.
+    """
+    found: list[tuple[str, str]] = []
+    for name in reviewers_slices(dataset):
+        try:
+            view = dataset.load_saved_view(name)
+            shown = dataset.select(view.distinct("sample_id")) if view.has_field("sample_id") else view
+            image_ids = shown.distinct("image_id")
+        except Exception as exc:  # whatever the stages of somebody's view run into
+            LOG.warning("the saved view %r cannot be opened: %s", name, " ".join(str(exc).split()))
+            continue
+        found += [(image_id, name[len(SLICE_TAG) :]) for image_id in image_ids]
+    return found
 
 
 def _save(dataset: Any, name: str, stages: Any, description: str, color: str) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from datalab.adapters.plots import save_figure
+from datalab.adapters.plots import plain, save_figure
 
 COLUMNS = 3
 SLICE_COLOR, OTHERS_COLOR = "#0072b2", "#777777"
@@ -56,5 +56,5 @@ def _draw(axes: Axes, name: str, rows: pd.DataFrame) -> None:
     )
     for place, images in zip(rounds.tolist(), rows["images"].tolist(), strict=True):
         axes.annotate(str(images), (place, 0.02), ha="center", size=7, color=SLICE_COLOR)
-    axes.set_title(name, size=9)
+    axes.set_title(plain(name), size=9)
     axes.spines[["top", "right"]].set_visible(False)

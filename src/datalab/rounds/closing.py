@@ -25,7 +25,7 @@ def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, A
     ensure_decisions(workspace)
     read_events(workspace)
     ensure_reviews(workspace)
-    raw = ("catalog", "decisions", "gold", "gold_events", "images", "reviews", "rounds")
+    raw = ("catalog", "decisions", "gold", "gold_events", "images", "reviews", "rounds", "view_slices")
     add(workspace, [getattr(workspace, name) for name in raw])
     ran: list[str] = []
 

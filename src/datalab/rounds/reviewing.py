@@ -11,6 +11,7 @@ from datalab.adapters.files import read_table, write_table
 from datalab.adapters.review_connection import opened
 from datalab.adapters.review_journal import WAITS, Subject, held, read
 from datalab.adapters.review_tags import clear_tags, tagged_subjects
+from datalab.adapters.review_views import slice_members
 from datalab.errors import InputError, ServiceError
 from datalab.quality.reviews import ASKS_AGAIN, images_judged, open_requests, standing
 from datalab.rounds.batch import SENT_BACK
@@ -28,6 +29,7 @@ from datalab.tables import (
     REJECTED_REVIEWS,
     REVIEWS,
     ROUND_REVIEWS,
+    SLICES,
     empty,
 )
 from datalab.workspace import Workspace
@@ -38,13 +40,15 @@ OUTCOMES = ("image_id", "review", "review_comment", "reviewer", "reviewed_at", "
 
 
 def ensure_reviews(workspace: Workspace) -> None:
-    """Make reviews.parquet without a row where it is missing: stages read it."""
-    if not workspace.reviews.exists():
-        write_table(workspace.reviews, empty(REVIEWS))
+    """Make reviews.parquet and view_slices.parquet without a row where they are missing: stages read them."""
+    for path, columns in ((workspace.reviews, REVIEWS), (workspace.view_slices, SLICES)):
+        if not path.exists():
+            write_table(path, empty(columns))
 
 
 def collect_reviews(workspace: Workspace) -> dict[str, Any]:
     """Take journal and tags into reviews.parquet, and what was made gold into gold.parquet; again adds nothing.
+    Views saved as slices go into view_slices.parquet.
 
     Returns facts: `collected`, `rejected`, `gold`, and `tags_unread`, the reason where the database does not answer:
     the journal is on disk, and tags stay where they are until the next time.
@@ -53,7 +57,10 @@ def collect_reviews(workspace: Workspace) -> dict[str, Any]:
         settings = Settings.load(workspace.env)
         with opened(settings.fiftyone_database_uri) as fiftyone:
             known = fiftyone.dataset_exists(workspace.name)
-            facts = _collect(workspace, fiftyone.load_dataset(workspace.name, reload=True) if known else None)
+            dataset = fiftyone.load_dataset(workspace.name, reload=True) if known else None
+            facts = _collect(workspace, dataset)
+            if dataset is not None:
+                _collect_slices(workspace, dataset)
         unread = None
     except ServiceError as exc:
         facts, unread = _collect(workspace, None), str(exc)
@@ -79,6 +86,15 @@ def _collect(workspace: Workspace, dataset: Any) -> dict[str, Any]:
         if tagged:
             clear_tags(dataset)
     return {"collected": len(fresh) + len(tags), "rejected": len(rejected)}
+
+
+def _collect_slices(workspace: Workspace, dataset: Any) -> None:
+    """Views that reviewers saved as slices, as they are now; written only where something has changed."""
+    catalog = set(read_table(workspace.catalog, CATALOG)["image_id"])
+    rows = sorted(one for one in slice_members(dataset) if one[0] in catalog)
+    table = pd.DataFrame(rows, columns=list(SLICES)).astype("str")
+    if not read_table(workspace.view_slices, SLICES).equals(table):
+        write_table(workspace.view_slices, table)
 
 
 def _joined(table: pd.DataFrame, rows: list[dict[str, str]]) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from datalab.adapters.plots import plot_slices
 from datalab.config import load_params
 from datalab.errors import InputError, one_line_errors
 from datalab.learning.slices import compare, found_slices, named_slices
+from datalab.masks import BoolMask
 from datalab.tables import CATALOG, JUDGED, SLICES
 
 MANY_FOLDERS = 12
@@ -34,7 +35,19 @@ class Params:
     """Name -> rule over the columns, e.g. dark: "brightness < 0.3"."""
 
 
-def run(judged: Path, catalog: Path, members: Path, out: Path, plots: Path, params: Params) -> None:
+@dataclass(frozen=True)
+class Inputs:
+    """The tables that are read."""
+
+    judged: Path
+    """Table JUDGED."""
+    catalog: Path
+    """Table CATALOG."""
+    views: Path
+    """Table SLICES of the views that reviewers saved as slices; a rule in params.yaml of the same name comes first."""
+
+
+def run(inputs: Inputs, members: Path, out: Path, plots: Path, params: Params) -> None:
     """Write `out` with every slice, worst first, slices.csv and slices.png into `plots`, and `members` (table SLICES).
 
     `worse` lists the slices below the line, each as a sentence; where there are too few test images for any slice it
@@ -42,9 +55,10 @@ def run(judged: Path, catalog: Path, members: Path, out: Path, plots: Path, para
     """
     if params.least < 2:
         raise InputError(f"slices.least must be 2 or more, got {params.least}")
-    images = read_table(judged, JUDGED, others=True)
-    traits = images.drop(columns=["image_id", "iou"]).join(_catalog_traits(images, read_table(catalog, CATALOG)))
-    named = named_slices(traits, params.named)
+    images = read_table(inputs.judged, JUDGED, others=True)
+    traits = images.drop(columns=["image_id", "iou"]).join(_catalog_traits(images, read_table(inputs.catalog, CATALOG)))
+    viewed = _viewed_slices(images, read_table(inputs.views, SLICES))
+    named = {**viewed, **named_slices(traits, params.named)}
     slices = {**found_slices(traits), **named}
     rng = np.random.default_rng(params.seed)
     table = compare(images["iou"].to_numpy(dtype=np.float64), slices, params.least, rng, params.resamples)
@@ -62,6 +76,14 @@ def run(judged: Path, catalog: Path, members: Path, out: Path, plots: Path, para
     write_json(out, report)
     write_text(plots / "slices.csv", table.to_csv(index=False))
     plot_slices(plots / "slices.png", table)
+
+
+def _viewed_slices(images: pd.DataFrame, views: pd.DataFrame) -> dict[str, BoolMask]:
+    """Name -> (N,) bool: which of the N test images are in a reviewer's view."""
+    return {
+        str(name): images["image_id"].isin(rows["image_id"]).to_numpy(dtype=bool)
+        for name, rows in views.groupby("slice")
+    }
 
 
 def _catalog_traits(images: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
@@ -87,11 +109,11 @@ def _sentence(row: dict[Any, Any]) -> str:
 def main() -> None:
     """Command line of the stage; the paths are given in dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("judged", "catalog", "members", "out", "plots", "params"):
+    for name in ("judged", "catalog", "views", "members", "out", "plots", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     params = load_params(given.params, "slices", Params)
-    run(given.judged, given.catalog, given.members, given.out, given.plots, params)
+    run(Inputs(given.judged, given.catalog, given.views), given.members, given.out, given.plots, params)
 
 
 if __name__ == "__main__":
