@@ -6,19 +6,21 @@ What reviewers add themselves, tags, fields and saved views, is left as it is.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tqdm import tqdm
 
-from datalab.adapters.review_app import PREDICTED, TRUTH, declare_fields, dress, review_path
+from datalab.adapters.review_app import NOVELTY, PREDICTED, TRUTH, declare_fields, dress, review_path
 from datalab.adapters.review_connection import opened
 from datalab.adapters.review_content import Content, OnProgress, read_content
 from datalab.adapters.review_documents import Forms, forms_of
 from datalab.adapters.review_evaluation import begin_evaluation, evaluate
 from datalab.adapters.review_figures import is_own_tag
 from datalab.adapters.review_inputs import ReviewInputs
+from datalab.adapters.review_novelty import keep_digest, novelty_marks
 from datalab.adapters.review_plot import save_plot
+from datalab.adapters.review_vectors import image_vectors
 from datalab.adapters.review_views import save_views
 from datalab.errors import InputError
 
@@ -60,12 +62,16 @@ def publish(uri: str, name: str, inputs: ReviewInputs, on_progress: OnProgress |
         declare_fields(fiftyone, dataset, content.kinds)
         sample_ids = _match_samples(fiftyone, dataset, content, tell)
         is_due = begin_evaluation(dataset, content.marks.get(TRUTH, {}), content.marks[PREDICTED])
+        vectors = image_vectors(inputs)
+        marks, digest = novelty_marks(dataset, inputs, vectors)
+        content = replace(content, marks={**content.marks, NOVELTY: marks})
         _fill(forms_of(fiftyone), dataset, content, sample_ids, tell)
+        keep_digest(dataset, digest)
         if is_due:
             tell(0.9, "judging objects")
             evaluate(dataset)
         dress(fiftyone, dataset, content.kinds, inputs.guidelines)
-        save_plot(fiftyone, dataset, inputs.catalog, inputs.embeddings)
+        save_plot(fiftyone, dataset, vectors)
         return ReviewReport(review_path(name), len(sample_ids), save_views(fiftyone, dataset))
 
 

@@ -10,6 +10,7 @@ from datalab.config import Guidelines
 from datalab.masks import IGNORE_ID
 
 TRUTH, PREDICTED = "consensus", "predicted_objects"
+NOVELTY = "novelty"
 EVALUATION = "eval"
 """Key of FiftyOne's evaluation of the one with the other, and begin of the fields it makes."""
 JUDGED = tuple(f"{EVALUATION}_{kind}" for kind in ("tp", "fp", "fn"))
@@ -35,6 +36,9 @@ FIELDS = {
     "iou": FieldKind("FloatField", "Mean IoU of the prediction with the consensus, over the classes of the consensus"),
     "agreement": FieldKind("FloatField", "Mean agreement of the annotators on the objects of the image"),
     "uncertainty": FieldKind("FloatField", "Acquisition score: larger = the model is less sure"),
+    NOVELTY: FieldKind(
+        "FloatField", "How unlike it is to the images that the model has learned from; above 0.95: unlike"
+    ),
     "gold_iou": FieldKind("FloatField", "Mean IoU of people's label maps with gold, over the classes in gold"),
     "label_error": FieldKind("FloatField", "How surely the labels are wrong, by models that have not seen them"),
     "contested": FieldKind("IntField", "Objects that a person has to decide about"),

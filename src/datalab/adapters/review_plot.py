@@ -1,15 +1,12 @@
 """The embedding plot and the workspace of the review app: images that look alike lie close, beside the grid."""
 
-import hashlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from sklearn.decomposition import PCA
 
-from datalab.learning.embeddings import image_vector
+from datalab.adapters.review_vectors import ImageVectors
 
 PLOT = "sam_embeddings"
 WORKSPACE = "review"
@@ -17,19 +14,17 @@ FEWEST = 3
 """Images; two points lie on a line whatever they are."""
 
 
-def save_plot(fiftyone: Any, dataset: Any, catalog: pd.DataFrame, embeddings: Path | None) -> bool:
+def save_plot(fiftyone: Any, dataset: Any, vectors: ImageVectors) -> bool:
     """Lay the images out by their SAM embeddings, and save a workspace with it; False where there are too few.
 
-    Done anew only where images or embeddings have changed: reading 10,000 embeddings takes a minute.
+    Done anew only where images or embeddings have changed.
     """
-    rows = [] if embeddings is None else _with_embedding(catalog, embeddings)
-    if embeddings is None or len(rows) < FEWEST:
+    if len(vectors.rows) < FEWEST:
         return False
-    digest = _digest(rows, embeddings)
+    digest = vectors.digest()
     if dataset.info.get("plot") != digest or not dataset.has_brain_run(PLOT):
-        vectors = np.stack([_vector(embeddings, row) for row in rows])
         sample_ids = dict(zip(*dataset.values(["image_id", "id"]), strict=True))
-        places = plane([sample_ids[row["image_id"]] for row in rows], vectors)
+        places = plane([sample_ids[image_id] for image_id in vectors.image_ids], vectors.stacked)
         _store(dataset, places)
         dataset.info = {**dataset.info, "plot": digest}
         dataset.save()
@@ -61,18 +56,3 @@ def _save_workspace(fiftyone: Any, dataset: Any) -> None:
         children=[fiftyone.Space(children=[grid]), fiftyone.Space(children=[plot, counts])],
     )
     dataset.save_workspace(WORKSPACE, space, description="Images, and where they lie among the others")
-
-
-def _with_embedding(catalog: pd.DataFrame, embeddings: Path) -> list[dict[Any, Any]]:
-    present = {path.stem for path in embeddings.glob("*.npy")}
-    return [row for row in catalog.to_dict("records") if row["image_id"] in present]
-
-
-def _vector(embeddings: Path, row: dict[Any, Any]) -> npt.NDArray[np.float32]:
-    stored = np.load(embeddings / f"{row['image_id']}.npy", allow_pickle=False)
-    return image_vector(stored, int(row["height"]), int(row["width"]))
-
-
-def _digest(rows: list[dict[Any, Any]], embeddings: Path) -> str:
-    stats = [(row["image_id"], (embeddings / f"{row['image_id']}.npy").stat().st_size) for row in rows]
-    return hashlib.sha256(repr(stats).encode()).hexdigest()[:12]

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from datalab.adapters.review_app import EVALUATION, PREDICTED, TRUTH
+from datalab.adapters.review_app import EVALUATION, NOVELTY, PREDICTED, TRUTH
 
 LOG = logging.getLogger(__name__)
 SLICE_TAG = "slice: "
@@ -41,6 +41,7 @@ VIEWS = (
     SavedView("low agreement", "agreement", "Lowest agreement of the annotators first", "#e69f00"),
     SavedView("likely label errors", "label_error", "Labels that are most surely wrong first", "#cc79a7", falling=True),
     SavedView("gold failures", "gold_iou", "Gold on which people do worst first", "#f0e442"),
+    SavedView("drifted", NOVELTY, "Least like what the model has learned from first", "#999933", falling=True),
     SavedView("contested", "contested", "Most objects to decide about first", "#56b4e9", falling=True),
     SavedView("reviewed", "reviewed_at", "What reviewers said and what came of it, newest last", "#009e73"),
     SavedView("next batch", "next_batch", "What the model wants to have labelled, best first", "#0072b2"),
