@@ -38,6 +38,8 @@ from datalab.learning.objects import objects_of
 from datalab.learning.traits import image_traits
 from datalab.learning.uncertainty import tempered
 from datalab.masks import IGNORE_ID
+from datalab.stages import robustness
+from datalab.stages.embed import Params as EmbedParams
 from datalab.tables import CONFUSIONS
 
 Figure = dict[str, Any]
@@ -270,23 +272,16 @@ def _check(params: Params) -> None:
 def main() -> None:
     """Command line of the stage; the paths are given in dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in (
-        "model",
-        "dataset",
-        "images",
-        "embeddings",
-        "guidelines",
-        "out",
-        "judged",
-        "confusions",
-        "plots",
-        "params",
-    ):
+    reads = ("model", "dataset", "images", "embeddings", "guidelines")
+    for name in (*reads, "out", "judged", "confusions", "robustness", "plots", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     inputs = Inputs(given.model, given.dataset, given.images, given.embeddings, given.guidelines)
+    damage = load_params(given.params, "robustness", robustness.Params)
     outputs = Outputs(given.out, given.judged, given.confusions, given.plots)
     run(inputs, outputs, load_params(given.params, "evaluate", Params))
+    files = robustness.Inputs(given.model, given.dataset, given.images, given.embeddings)
+    robustness.run(files, given.robustness, given.plots, damage, load_params(given.params, "embed", EmbedParams))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""How much worse the segmenter is on damaged images: noise, blur, JPEG, overexposure, low contrast, fog."""
+"""How much worse the segmenter is on damaged images: noise, blur, JPEG, overexposure, low contrast, fog.
 
-import argparse
+The last part of stage `evaluate`, in the same process: loading torch and SAM once more would take longer than the work.
+"""
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +22,7 @@ from datalab.adapters.sam import embed_image, load_sam
 from datalab.adapters.segmenter import Segmenter, load_segmenter, predict
 from datalab.adapters.segmenter_samples import Sample, read_sample, with_pixels
 from datalab.adapters.torch_threads import side_by_side
-from datalab.config import load_params
-from datalab.errors import InputError, one_line_errors
+from datalab.errors import InputError
 from datalab.learning.corruptions import CORRUPTIONS, SEVERITIES, Pixels, corrupt
 from datalab.learning.metrics import (
     Counts,
@@ -52,7 +53,7 @@ class Params:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Files of the stage."""
+    """Files it reads."""
 
     model: Path
     dataset: Path
@@ -164,19 +165,3 @@ def _shrunk(pixels: Pixels) -> Pixels:
         return pixels
     height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
-def main() -> None:
-    """Command line of the stage; the paths are given in dvc.yaml."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("model", "dataset", "images", "embeddings", "out", "plots", "params"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    given = parser.parse_args()
-    inputs = Inputs(given.model, given.dataset, given.images, given.embeddings)
-    params, embed = load_params(given.params, "robustness", Params), load_params(given.params, "embed", EmbedParams)
-    run(inputs, given.out, given.plots, params, embed)
-
-
-if __name__ == "__main__":
-    with one_line_errors():
-        main()
