@@ -37,7 +37,7 @@ PATIENCE_MS = 90_000
 @pytest.fixture(scope="module")
 def workspace(review_app: Settings, stack_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     made = reviewed_workspace(tmp_path_factory.mktemp("seen") / "in-the-app", stack_folder / ".env")
-    assert publish(made, None, silent)["views"] == ["worst first"]
+    assert publish(made, None, silent)["views"] == ["worst first", "missed objects"]
     return made
 
 
