@@ -57,7 +57,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(checkpoints, "PAUSES_S", (0.0, 0.0))
     monkeypatch.setattr(checkpoints, "PIECE", 1000)
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
+        thread = threading.Thread(target=running.serve_forever, args=(0.02,))
         thread.start()
         state.url = f"http://127.0.0.1:{running.server_port}"
         yield state

@@ -23,7 +23,9 @@ BRIEF = Schedule(
 LIGHT = "lraspp_mobilenet_v3_large"
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    "model", [pytest.param(name, marks=pytest.mark.slow if "resnet50" in name else ()) for name in MODELS]
+)
 def test_each_model_learns_a_little_and_comes_back_from_disk(tmp_path: Path, model: str) -> None:
     samples = blob_samples(tmp_path, [1, 2])
     size = replace(SIZE, model=model)

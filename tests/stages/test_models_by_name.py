@@ -20,11 +20,11 @@ from tests.stages.test_score import PARAMS as SCORE
 from tests.stages.test_score import inputs_of as scored
 from tests.stages.test_score import outputs_in
 
-LIGHT = "lraspp_mobilenet_v3_large"
-OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in MODELS if name not in (EMBEDDING_DECODER, LIGHT)]
+pytestmark = pytest.mark.slow
+OTHERS = [name for name in MODELS if name != EMBEDDING_DECODER]
 
 
-@pytest.mark.parametrize("model", [LIGHT, *OTHERS])
+@pytest.mark.parametrize("model", OTHERS)
 def test_the_stages_run_with(blobs: Workspace, model: str) -> None:
     run_dataset(blobs)
     train = replace(TRAIN, model=model, pretrained=False, members=2, steps=2, validate_every=1, crop=32)
