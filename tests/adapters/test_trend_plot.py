@@ -37,13 +37,6 @@ def test_every_slice_has_a_plot_of_its_own(tmp_path: Path, rounds: int) -> None:
     assert blue_pixels(tmp_path / "four.png") > 2 * blue_pixels(tmp_path / "one.png") > 0
 
 
-def test_without_a_slice_it_says_so(tmp_path: Path) -> None:
-    plot_trends(tmp_path / "none.png", table(0, []), [])
-    picture = drawn(tmp_path / "none.png")
-    assert blue_pixels(tmp_path / "none.png") == 0
-    assert picture.min() == 0
-
-
 def test_a_figure_a_hair_outside_its_interval_is_drawn(tmp_path: Path) -> None:
     rows = table(1, ["dark"]).assign(iou=0.5, low=0.5000001, high=0.5)
     plot_trends(tmp_path / "hair.png", rows, ["dark"])

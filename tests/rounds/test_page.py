@@ -10,7 +10,7 @@ from PIL import Image
 
 from datalab.adapters.files import write_json, write_table
 from datalab.rounds.page import write_quality_page
-from datalab.rounds.state import Round
+from datalab.rounds.state import Round, save_round
 from datalab.rounds.trends import write_trends
 from datalab.stages import consensus
 from datalab.tables import CATALOG, DECISIONS, LABEL_ERRORS, QUEUE, empty
@@ -86,6 +86,9 @@ def test_the_trend_of_the_slices_is_on_it_once_there_is_one(workspace: Workspace
     page = workspace.reports / "round-0002.html"
     write_quality_page(workspace, Round(2, "g", "o"))
     assert "round by round" not in page.read_text(encoding="utf-8")
+    save_round(workspace, Round(2, "g", "o"))
+    dark = {"slice": "dark", "images": 9, "iou": 0.4, "low": 0.3, "high": 0.5, "elsewhere": 0.8}
+    write_json(workspace.reports / "round-0002.json", {"round": 2, "slices": [dark]})
     write_trends(workspace)
     write_quality_page(workspace, Round(2, "g", "o"))
     assert page.read_text(encoding="utf-8").count("data:image/png;base64,") == 1

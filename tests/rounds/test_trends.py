@@ -45,4 +45,7 @@ def test_the_page_gets_the_picture_once_there_is_one(workspace: Workspace) -> No
     assert trend_picture(workspace) == ""
     report(workspace, 1, slices=[], named_slices=[])
     write_trends(workspace)
+    assert trend_picture(workspace) == ""
+    report(workspace, 2, slices=[row(0.4)], named_slices=[])
+    write_trends(workspace)
     assert trend_picture(workspace).startswith("data:image/png;base64,iVBOR")

@@ -15,12 +15,12 @@ SLICE_COLOR, OTHERS_COLOR = "#0072b2", "#777777"
 
 
 def plot_trends(path: Path, table: pd.DataFrame, shown: Sequence[str]) -> None:
-    """Mean IoU by round of each slice in `shown`, with its interval, beside all other test images.
+    """Mean IoU by round of each slice in `shown`, at least one, with its interval, beside all other test images.
 
     `table`: columns of learning.slice_trends.TREND. The number below a point says how many images it stands for.
     """
-    columns = min(COLUMNS, max(1, len(shown)))
-    rows = max(1, -(-len(shown) // columns))
+    columns = min(COLUMNS, len(shown))
+    rows = -(-len(shown) // columns)
     figure = Figure(figsize=(max(5.0, 3.1 * columns + 0.4), 2.1 * rows + 0.7), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for axes in grid[len(shown) :]:
@@ -30,17 +30,13 @@ def plot_trends(path: Path, table: pd.DataFrame, shown: Sequence[str]) -> None:
         axes.tick_params(labelbottom=True)
     for axes, name in zip(grid, shown, strict=False):
         _draw(axes, name, table[table["slice"] == name])
-    if shown:
-        numbers = sorted(table["round"].unique().tolist())
-        grid[0].set_xticks(numbers)
-        grid[0].set_xlim(numbers[0] - 0.4, numbers[-1] + 0.4)
-        grid[0].set_ylim(0, 1.03)
-        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
-        figure.supxlabel("round", size=9)
-        figure.supylabel("mean IoU of the test images", size=9)
-    else:
-        grid[0].text(0.5, 0.5, "too few test images for a slice, in every round so far", ha="center")
-        grid[0].set_axis_off()
+    numbers = sorted(table["round"].unique().tolist())
+    grid[0].set_xticks(numbers)
+    grid[0].set_xlim(numbers[0] - 0.4, numbers[-1] + 0.4)
+    grid[0].set_ylim(0, 1.03)
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
+    figure.supxlabel("round", size=9)
+    figure.supylabel("mean IoU of the test images", size=9)
     save_figure(figure, path)
 
 

@@ -14,13 +14,14 @@ MOST_SLICES = 12
 def write_trends(workspace: Workspace) -> None:
     """Write reports/slice-trends.png, over all rounds that have a report; the newest one says which slices are named.
 
-    Reports of rounds before there were slices are left out.
+    Reports of rounds before there were slices are left out; with too few test images for any slice there is no picture.
     """
     paths = [workspace.reports / f"round-{number:04d}.json" for number in round_numbers(workspace)]
     reports = [read_json(path) for path in paths if path.exists()]
     table = trends({report["round"]: report["slices"] for report in reports if "slices" in report})
     named = reports[-1].get("named_slices", []) if reports else []
-    plot_trends(workspace.reports / PICTURE, table, worth_showing(table, named, MOST_SLICES))
+    if shown := worth_showing(table, named, MOST_SLICES):
+        plot_trends(workspace.reports / PICTURE, table, shown)
 
 
 def trend_picture(workspace: Workspace) -> str:
