@@ -5,6 +5,8 @@ where it matters (predicted objects and a band round them), averaged in windows 
 of the top windows is the score. Probabilities have shape (M, K, H, W): M members, K classes, summing to 1 over K.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, optimize
@@ -111,9 +113,7 @@ def image_score(uncertainty: Map, weights: Map, window: int, top: float) -> floa
 
     `window` is the side of a square window in pixels, one at every pixel; beyond the border the map is mirrored.
     """
-    means = ndimage.uniform_filter(uncertainty * weights, size=min(window, *uncertainty.shape)).ravel()
-    count = max(1, round(top * means.size))
-    return float(np.partition(means, means.size - count)[-count:].mean())
+    return top_share(ndimage.uniform_filter(uncertainty * weights, size=min(window, *uncertainty.shape)), top)
 
 
 def top_share(values: Map, top: float) -> float:
@@ -127,13 +127,11 @@ def per_region(values: Map, predicted: npt.NDArray[np.integer], least: int) -> f
 
     A region is a connected piece of one class of the label map `predicted` (H, W) of at least `least` pixels.
     """
-    means = [0.0]
-    for one in np.unique(predicted[predicted > 0]):
-        pieces, count = ndimage.label(predicted == one)
-        sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
-        found = ndimage.mean(values, pieces, np.arange(1, count + 1))
+    means: list[float] = []
+    for pieces, sizes in _pieces(predicted):
+        found = ndimage.mean(values, pieces, np.arange(1, len(sizes) + 1))
         means += [float(mean) for mean, size in zip(found, sizes, strict=True) if size >= least]
-    return max(means) if len(means) > 1 else float(values.mean())
+    return max(0.0, *means) if means else float(values.mean())
 
 
 def expected_wrong_pixels(mean: Map) -> float:
@@ -143,8 +141,11 @@ def expected_wrong_pixels(mean: Map) -> float:
 
 def objects_in(predicted: npt.NDArray[np.integer], least: int) -> int:
     """How many connected pieces of at least `least` pixels the label map (H, W) has, background left out."""
-    count = 0
+    return sum(int((sizes >= least).sum()) for _, sizes in _pieces(predicted))
+
+
+def _pieces(predicted: npt.NDArray[np.integer]) -> Iterator[tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]]]:
+    """Of every class but background: its connected pieces numbered from 1 in (H, W), and their pixels."""
     for one in np.unique(predicted[predicted > 0]):
-        sizes = np.bincount(ndimage.label(predicted == one)[0].ravel())[1:]
-        count += int((sizes >= least).sum())
-    return count
+        pieces, _ = ndimage.label(predicted == one)
+        yield pieces, np.bincount(pieces.ravel())[1:]
