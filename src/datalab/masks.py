@@ -4,8 +4,9 @@ The one stored form is COCO's compressed run-length encoding: `rle`, a `str`, al
 Names end in the format they give. Nothing here changes its input.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
@@ -122,6 +123,15 @@ def label_map(regions: Iterable[tuple[int, str]], height: int, width: int) -> np
         top, left, pixels = rle_to_crop(rle, height)
         canvas[top : top + pixels.shape[0], left : left + pixels.shape[1]][pixels] = class_id
     return canvas
+
+
+def connected_parts(mask: npt.NDArray[np.bool_], least: float = 1) -> Iterator[tuple[int, BoolMask]]:
+    """(pixels, (H, W) mask) of every connected part of at least `least` pixels; a shared corner connects."""
+    count, numbers, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    for number in range(1, count):
+        area = int(statistics[number, cv2.CC_STAT_AREA])
+        if area >= least:
+            yield area, np.asarray(numbers == number, dtype=bool)
 
 
 def _coco_objects(rles: Sequence[str], height: int, width: int) -> list[dict[str, object]]:

@@ -1,10 +1,9 @@
 """The trained model's prediction as separate regions: what proposals start from, and what objects are judged by."""
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from datalab.masks import BoolMask
+from datalab.masks import BoolMask, connected_parts
 
 
 def predicted_regions(
@@ -19,10 +18,8 @@ def predicted_regions(
     for class_id in np.unique(label_map):
         if int(class_id) not in names:
             continue
-        count, parts, stats, _ = cv2.connectedComponentsWithStats((label_map == class_id).astype(np.uint8))
-        for part in range(1, count):
-            area = int(stats[part, cv2.CC_STAT_AREA])
+        for area, mask in connected_parts(label_map == class_id):
             if least_share <= area / label_map.size <= most_share:
-                found.append((area, names[int(class_id)], np.asarray(parts == part, dtype=bool)))
+                found.append((area, names[int(class_id)], mask))
     found.sort(key=lambda one: -one[0])
     return [(name, mask) for _, name, mask in found[:limit]]

@@ -6,12 +6,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
-from datalab.masks import IGNORE_ID, BoolMask
-
-TOUCHING = np.ones((3, 3), dtype=bool)
-"""Pixels that meet at a corner belong together."""
+from datalab.masks import IGNORE_ID, BoolMask, connected_parts
 
 
 @dataclass(frozen=True)
@@ -34,10 +30,7 @@ def objects_of(
     `probabilities` (K, h, w), of any size in the same proportions: a piece's score is the mean of its class's.
     """
     for position in sorted({int(value) for value in np.unique(positions)} - {0, IGNORE_ID}):
-        pieces, _ = ndimage.label(positions == position, TOUCHING)
-        pixels = np.bincount(pieces.ravel())[1:]
-        for number in np.flatnonzero(pixels >= least) + 1:
-            mask = pieces == number
+        for _, mask in connected_parts(positions == position, least):
             score = 1.0 if probabilities is None else _mean_inside(probabilities[position], mask)
             yield MapObject(position, mask, score)
 

@@ -4,12 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from datalab.masks import mask_to_rle
+from datalab.masks import connected_parts, mask_to_rle
 from datalab.quality.agreement import class_confusions, object_table, of_class
 from datalab.quality.figure import Figure
 from datalab.quality.object_figures import object_figures
@@ -89,9 +88,5 @@ def _shown(objects: pd.DataFrame, rng: np.random.Generator) -> dict[str, Figure]
 def _components(label_map: npt.NDArray[np.uint8], voter: Voter) -> Iterator[tuple[str, str]]:
     least = voter.min_area_share * label_map.size
     for value, name in voter.classes.items():
-        count, numbers, statistics, _ = cv2.connectedComponentsWithStats(
-            (label_map == value).astype(np.uint8), connectivity=8
-        )
-        for number in range(1, count):
-            if statistics[number, cv2.CC_STAT_AREA] >= least:
-                yield name, mask_to_rle(numbers == number)
+        for _, mask in connected_parts(label_map == value, least):
+            yield name, mask_to_rle(mask)
