@@ -12,11 +12,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from datalab.adapters.coco_eval import ObjectJudge
-from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
+from datalab.adapters.dataset_folder import DatasetFolder
 from datalab.adapters.files import read_label_map, read_rgb, write_json, write_table, write_text
 from datalab.adapters.plots import Tile, plot_confusion, plot_contact_sheet, plot_iou
 from datalab.adapters.plots_curves import plot_reliability
-from datalab.adapters.segmenter import Prediction, Segmenter, load_segmenter, predict
+from datalab.adapters.segmenter import Prediction, Segmenter, predict
 from datalab.adapters.segmenter_samples import Sample, positions_of, read_sample
 from datalab.config import load_guidelines, load_params
 from datalab.errors import InputError, one_line_errors
@@ -40,6 +40,7 @@ from datalab.learning.uncertainty import tempered
 from datalab.masks import IGNORE_ID
 from datalab.stages import robustness
 from datalab.stages.embed import Params as EmbedParams
+from datalab.stages.held_out import read_held_out
 from datalab.tables import CONFUSIONS
 
 Figure = dict[str, Any]
@@ -112,12 +113,8 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     `objects` has COCO's average precision of connected pieces.
     """
     _check(params)
-    folder, segmenter = read_dataset(inputs.dataset), load_segmenter(inputs.model)
-    if folder.class_ids != segmenter.class_ids:
-        raise InputError("the model was trained for other classes than the dataset has; run dvc repro train")
-    rows = folder.split("test")
-    if rows.empty:
-        raise InputError("the dataset has no test image; label more images")
+    held = read_held_out(inputs.dataset, inputs.model)
+    folder, rows, segmenter = held.folder, held.rows, held.segmenter
     judge = ObjectJudge(len(folder.class_ids))
     judged = list(_judge(rows, folder, segmenter, inputs, params, judge))
     confusions, trusted = (

@@ -14,12 +14,12 @@ import numpy.typing as npt
 import pandas as pd
 from tqdm import tqdm
 
-from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
+from datalab.adapters.dataset_folder import DatasetFolder
 from datalab.adapters.embedding_cache import Embedding
 from datalab.adapters.files import read_rgb, write_json, write_text
 from datalab.adapters.plots_curves import plot_robustness
 from datalab.adapters.sam import embed_image, load_sam
-from datalab.adapters.segmenter import Segmenter, load_segmenter, predict
+from datalab.adapters.segmenter import Segmenter, predict
 from datalab.adapters.segmenter_samples import Sample, read_sample, with_pixels
 from datalab.adapters.torch_threads import side_by_side
 from datalab.errors import InputError
@@ -33,6 +33,7 @@ from datalab.learning.metrics import (
     mean_over,
 )
 from datalab.stages.embed import Params as EmbedParams
+from datalab.stages.held_out import read_held_out
 
 LARGEST_SIDE = 512
 """Pixels; a larger image is shrunk first, so that noise and JPEG's blocks mean the same on every photograph."""
@@ -70,12 +71,8 @@ def run(inputs: Inputs, out: Path, plots: Path, params: Params, embed: EmbedPara
     """
     if params.images < 1:
         raise InputError(f"robustness.images must be 1 or more, got {params.images}")
-    folder, segmenter = read_dataset(inputs.dataset), load_segmenter(inputs.model)
-    if folder.class_ids != segmenter.class_ids:
-        raise InputError("the model was trained for other classes than the dataset has; run dvc repro train")
-    rows = folder.split("test")
-    if rows.empty:
-        raise InputError("the dataset has no test image; label more images")
+    held = read_held_out(inputs.dataset, inputs.model)
+    folder, rows, segmenter = held.folder, held.rows, held.segmenter
     rng = np.random.default_rng(params.seed)
     drawn = rows.iloc[np.sort(rng.permutation(len(rows))[: params.images])]
     report = figures(_ask(drawn, folder, segmenter, inputs, params, embed), rng, params.resamples)
