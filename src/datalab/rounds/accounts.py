@@ -5,7 +5,7 @@ import io
 import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields, replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -63,11 +63,12 @@ def make_accounts(workspace: Workspace, emails: Iterable[str]) -> tuple[list[str
     """
     settings = Settings.load(workspace.env)
     client = connect(settings.label_studio_url, settings.label_studio_token)
+    accounts = read_accounts(workspace.accounts)
     made, failed = [], []
     with client.session:
         for email in tqdm(list(emails), desc="accounts", unit="account", disable=None):
             try:
-                if _ensure(client, workspace.accounts, email):
+                if _ensure(client, workspace.accounts, accounts, email):
                     made.append(email)
             except ServiceError as exc:
                 failed.append(f"{email}: {exc}")
@@ -84,21 +85,24 @@ def read_accounts(path: Path) -> dict[str, Account]:
     return {row[0]: Account(*row) for row in rows[1:]}
 
 
-def _ensure(client: Client, path: Path, email: str) -> bool:
-    """True where the account was not complete before."""
-    known = read_accounts(path)
-    before = known.get(email) or Account(email, secrets.token_urlsafe(15))
-    _write(path, {**known, email: before})
-    account = Account(email, before.password, ensure_annotator(client, email, before.password))
-    _write(path, {**known, email: account})
-    return account != before
+def _ensure(client: Client, path: Path, accounts: dict[str, Account], email: str) -> bool:
+    """True where the account was not complete before; `accounts` and the file at `path` follow."""
+    if email not in accounts:
+        accounts[email] = Account(email, secrets.token_urlsafe(15))
+        _write(path, accounts)
+    before = accounts[email]
+    account = replace(before, token=ensure_annotator(client, email, before.password))
+    if account == before:
+        return False
+    accounts[email] = account
+    _write(path, accounts)
+    return True
 
 
 def _write(path: Path, accounts: dict[str, Account]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([COLUMNS, *(astuple(one) for one in accounts.values())])
-    if not path.is_file() or _read_text(path) != text.getvalue():
-        write_bytes(path, text.getvalue().encode(), mode=0o600)
+    write_bytes(path, text.getvalue().encode(), mode=0o600)
 
 
 def _read_text(path: Path) -> str:
