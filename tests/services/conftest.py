@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from datalab.adapters.label_studio.client import Client, connect
+from datalab.adapters.review_connection import opened
 from datalab.services import fiftyone_app, label_studio, mongo, prefect
 from datalab.services.ports import free_ports
 from datalab.services.stack import Addresses, down, up
@@ -70,6 +72,23 @@ def keep(folder: Path, fresh_database: Path) -> None:
 def settings(stack: Addresses, stack_folder: Path) -> Settings:
     """Addresses and secrets of `stack`."""
     return Settings.load(stack_folder / ".env")
+
+
+@pytest.fixture(scope="module")
+def client(settings: Settings) -> Iterator[Client]:
+    """The administrator at Label Studio; closed in the end, since an open connection is a warning and so an error."""
+    client = connect(settings.label_studio_url, settings.label_studio_token)
+    with client.session:
+        yield client
+
+
+@pytest.fixture
+def uri(settings: Settings, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Address of FiftyOne's database; the dataset that the test's module calls NAME is deleted afterwards."""
+    yield settings.fiftyone_database_uri
+    with opened(settings.fiftyone_database_uri) as fiftyone:
+        if fiftyone.dataset_exists(request.module.NAME):
+            fiftyone.delete_dataset(request.module.NAME)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from datalab.adapters.label_studio.client import Client, connect
+from datalab.adapters.label_studio.client import Client
 from datalab.adapters.label_studio.media import image_folder, image_url, publish_images
 from datalab.adapters.label_studio.ml_backend import attach_click_to_mask
 from datalab.adapters.label_studio.people import ensure_annotator
@@ -53,11 +53,9 @@ def server(settings: Settings, stack_folder: Path) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def client(settings: Settings) -> Iterator[Client]:
-    client = connect(settings.label_studio_url, settings.label_studio_token)
-    with client.session:
-        ensure_annotator(client, PERSON, settings.annotator_password)
-        yield client
+def client(client: Client, settings: Settings) -> Client:
+    ensure_annotator(client, PERSON, settings.annotator_password)
+    return client
 
 
 def disk() -> BoolMask:

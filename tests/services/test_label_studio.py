@@ -29,13 +29,6 @@ pytestmark = pytest.mark.services
 
 
 @pytest.fixture(scope="module")
-def client(settings: Settings) -> Iterator[Client]:
-    client = connect(settings.label_studio_url, settings.label_studio_token)
-    with client.session:
-        yield client
-
-
-@pytest.fixture(scope="module")
 def people(client: Client, settings: Settings) -> Iterator[list[Client]]:
     """Three annotators at the server."""
     names = ("first", "second", "third")

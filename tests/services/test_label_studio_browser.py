@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from datalab.adapters.label_studio.attributes import results_to_attributes
 from datalab.adapters.label_studio.brush import mask_to_brush
-from datalab.adapters.label_studio.client import Client, connect
+from datalab.adapters.label_studio.client import Client
 from datalab.adapters.label_studio.people import ensure_annotator
 from datalab.adapters.label_studio.project import ensure_project, labeling_url
 from datalab.adapters.label_studio.pull import pull_annotations
@@ -53,11 +53,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def client(settings: Settings) -> Iterator[Client]:
-    client = connect(settings.label_studio_url, settings.label_studio_token)
-    with client.session:
-        ensure_annotator(client, PERSON, settings.annotator_password)
-        yield client
+def client(client: Client, settings: Settings) -> Client:
+    ensure_annotator(client, PERSON, settings.annotator_password)
+    return client
 
 
 @pytest.fixture

@@ -34,13 +34,6 @@ MOST = 60
 
 
 @pytest.fixture(scope="module")
-def client(settings: Settings) -> Iterator[Client]:
-    client = connect(settings.label_studio_url, settings.label_studio_token)
-    with client.session:
-        yield client
-
-
-@pytest.fixture(scope="module")
 def person(client: Client, settings: Settings) -> Iterator[Client]:
     token = ensure_annotator(client, "versions@datalab.local", settings.annotator_password)
     person = connect(client.url, token)

@@ -1,7 +1,6 @@
 """People without a fault label a round at the real Label Studio: what is pulled has to be the truth, bit for bit."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pandas as pd
 import pytest
 
 from datalab.adapters.label_studio.brush import mask_to_brush
-from datalab.adapters.label_studio.client import Client, connect
+from datalab.adapters.label_studio.client import Client
 from datalab.adapters.label_studio.people import ensure_annotator
 from datalab.adapters.label_studio.project import ensure_project, find_project
 from datalab.adapters.label_studio.pull import RoundProgress, pull_annotations, round_progress
@@ -33,13 +32,6 @@ from tests.simulate.people import FAULTLESS, square
 
 pytestmark = pytest.mark.services
 NAMES = ("ann", "ben", "cleo")
-
-
-@pytest.fixture(scope="module")
-def client(settings: Settings) -> Iterator[Client]:
-    client = connect(settings.label_studio_url, settings.label_studio_token)
-    with client.session:
-        yield client
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Publishing into a real database, read back through FiftyOne."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,23 +11,10 @@ from datalab.adapters.review import publish
 from datalab.adapters.review_connection import opened
 from datalab.adapters.review_inputs import ReviewInputs
 from datalab.errors import InputError, ServiceError
-from datalab.settings import Settings
-from tests.adapters.review_example import after_round, before_labels
+from tests.adapters.review_example import KilledError, after_round, before_labels
 
 pytestmark = pytest.mark.services
 NAME = "review test"
-
-
-class KilledError(Exception):
-    pass
-
-
-@pytest.fixture
-def uri(settings: Settings) -> Iterator[str]:
-    yield settings.fiftyone_database_uri
-    with opened(settings.fiftyone_database_uri) as fiftyone:
-        if fiftyone.dataset_exists(NAME):
-            fiftyone.delete_dataset(NAME)
 
 
 def published(uri: str, inputs: ReviewInputs) -> Any:

@@ -1,6 +1,5 @@
 """Right and missed objects in a real dataset, told by FiftyOne's evaluation."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,26 +16,13 @@ from datalab.adapters.review_connection import opened
 from datalab.adapters.review_inputs import ReviewInputs
 from datalab.adapters.review_tags import clear_tags, picked_subjects, tagged_subjects
 from datalab.rounds.progress import silent
-from datalab.settings import Settings
 from datalab.tables import CONSENSUS
-from tests.adapters.review_example import HEIGHT, WIDTH, after_round, box_mask
+from tests.adapters.review_example import HEIGHT, WIDTH, KilledError, after_round, box_mask
 
 pytestmark = pytest.mark.services
 NAME = "judged objects"
 COUNTS = ["eval_tp", "eval_fp", "eval_fn"]
 VIEWS = {"false positives", "missed objects"}
-
-
-class KilledError(Exception):
-    pass
-
-
-@pytest.fixture
-def uri(settings: Settings) -> Iterator[str]:
-    yield settings.fiftyone_database_uri
-    with opened(settings.fiftyone_database_uri) as fiftyone:
-        if fiftyone.dataset_exists(NAME):
-            fiftyone.delete_dataset(NAME)
 
 
 def judged(folder: Path) -> ReviewInputs:

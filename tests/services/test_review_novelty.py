@@ -1,6 +1,5 @@
 """How unlike the learned images an image is, in a real dataset."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,21 +13,12 @@ from datalab.adapters.review import publish
 from datalab.adapters.review_connection import opened
 from datalab.adapters.review_inputs import ReviewInputs
 from datalab.rounds.progress import silent
-from datalab.settings import Settings
 from datalab.tables import CATALOG, DATASET
 from tests.adapters.review_example import before_labels
 
 pytestmark = pytest.mark.services
 NAME = "novel images"
 LEARNED = [f"t{number}" for number in range(6)]
-
-
-@pytest.fixture
-def uri(settings: Settings) -> Iterator[str]:
-    yield settings.fiftyone_database_uri
-    with opened(settings.fiftyone_database_uri) as fiftyone:
-        if fiftyone.dataset_exists(NAME):
-            fiftyone.delete_dataset(NAME)
 
 
 @pytest.fixture

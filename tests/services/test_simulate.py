@@ -2,14 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from datalab.adapters.label_studio.client import Client, connect
+from datalab.adapters.label_studio.client import Client
 from datalab.adapters.label_studio.people import ensure_annotator
 from datalab.adapters.label_studio.project import ensure_project
 from datalab.adapters.label_studio.pull import pull_annotations, round_progress
@@ -41,14 +40,6 @@ def square(top: int) -> str:
 
 def rows(name: str, tops: list[int]) -> list[tuple[str, str, str, str, int, int]]:
     return [(one, f"{name}-{one}-{top}", "coin", square(top), SIDE, SIDE) for one in IMAGES for top in tops]
-
-
-@pytest.fixture
-def client(settings: Settings) -> Iterator[Client]:
-    """Closed in the end: a connection left open is a ResourceWarning, and so an error."""
-    client = connect(settings.label_studio_url, settings.label_studio_token)
-    with client.session:
-        yield client
 
 
 @pytest.fixture
