@@ -34,6 +34,8 @@ from measure import print_result, seconds
 ROOT = Path(__file__).parents[1]
 GUIDELINES = Guidelines((LabelClass(1, "object", "#e69f00"),), (), "v", "o")
 MOST_SECONDS, MOST_MB = 10.0, 500.0
+SAMPLED = 50
+"""Tasks whose masks are compared."""
 
 
 class Timed(Client):
@@ -87,10 +89,19 @@ def sdk_import(sdk: LabelStudio, project_id: int, batch: pd.DataFrame, proposals
     sdk.projects.import_tasks(project_id, request=tasks)
 
 
-def masks_at(client: Client, project_id: int) -> int:
-    """How many masks the server has."""
-    tasks = client.tasks(project_id, "id,total_predictions")
-    return sum(int(task["total_predictions"]) for task in tasks)
+def masks_at(client: Client, project_id: int) -> tuple[int, dict[str, Any]]:
+    """How many tasks the server has, and of about SAMPLED of them the classes and codes of their masks, by image."""
+    tasks = client.tasks(project_id, "id,data")
+    chosen = sorted(tasks, key=lambda task: str(task["data"]["image_id"]))[:: max(1, len(tasks) // SAMPLED)]
+    found = {
+        task["data"]["image_id"]: [
+            (result["value"]["brushlabels"], result["value"]["rle"])
+            for prediction in client.get(f"/api/tasks/{task['id']}")["predictions"]
+            for result in prediction["result"]
+        ]
+        for task in chosen
+    }
+    return len(tasks), found
 
 
 def measure(settings: Settings, count: int, masks: int, side: int) -> None:
@@ -106,7 +117,9 @@ def measure(settings: Settings, count: int, masks: int, side: int) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     sdk = LabelStudio(base_url=settings.label_studio_url, api_key=settings.label_studio_token, timeout=3600)
     peer = seconds(lambda: sdk_import(sdk, theirs, batch, proposals))
-    gate = masks_at(client, ours) == masks_at(client, theirs) == count and longest < MOST_SECONDS and peak < MOST_MB
+    (here, sent), (there, wanted) = masks_at(client, ours), masks_at(client, theirs)
+    same = here == there == count and sent == wanted and {len(found) for found in sent.values()} == {masks}
+    gate = same and longest < MOST_SECONDS and peak < MOST_MB
     sizes = {
         "tasks": count, "masks": masks, "side": side, "seconds": round(took, 1), "sdk_seconds": round(peer, 1),
         "longest_request_s": round(longest, 2), "peak_mb": round(peak),
