@@ -54,6 +54,16 @@ def test_runs_typed() -> None:
     assert row_runs(np.zeros((0, 3), dtype=bool)).tolist() == [0]
 
 
+@given(st.lists(st.booleans(), min_size=8, max_size=8), st.integers(1, 40), st.integers(0, 40), st.integers(0, 7))
+def test_runs_of_a_pattern_that_repeats_every_eight_pixels(
+    pattern: list[bool], times: int, plain: int, rest: int
+) -> None:
+    row = np.array([False] * plain + pattern * times + [True] * rest)
+    edges = np.flatnonzero(row[1:] != row[:-1]) + 1
+    begin = [0] if row[0] else []
+    assert row_runs(row[None]).tolist() == np.diff([0, *begin, *edges, row.size]).tolist()
+
+
 @given(MASKS)
 def test_area_is_the_number_of_pixels(mask: Mask) -> None:
     assert rle_area(mask_to_rle(mask), *mask.shape) == mask.sum()

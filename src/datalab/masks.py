@@ -14,6 +14,8 @@ from pycocotools import mask as coco
 from datalab.errors import InputError
 
 BoolMask = npt.NDArray[np.bool_]
+WORD = np.dtype("<u8")
+"""Eight pixels in one integer, the first in its lowest byte."""
 IGNORE_ID = 255
 """Pixel value of a label map that says: not judged, leave this pixel out."""
 
@@ -143,16 +145,46 @@ def _row_edges(mask: BoolMask) -> npt.NDArray[np.int64]:
     """Ascending places, counted row after row, of the pixels that differ from the one before."""
     height, width = mask.shape
     if not mask.flags.f_contiguous or mask.flags.c_contiguous:
-        flat = mask.ravel()
-        return _differing(flat[1:], flat[:-1]) + 1
+        return _edges(mask.ravel())
     columns = mask.T
     column, row = np.divmod(_differing(columns[1:].ravel(), columns[:-1].ravel()), height)
     wrapped = np.flatnonzero(columns[0, 1:] != columns[-1, :-1]) + 1
     return np.sort(np.concatenate([row * width + column + 1, wrapped * width]))
 
 
+def _edges(flat: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Ascending places that differ from the one before; eight are looked at together, as most masks have few edges."""
+    words = flat[: flat.size // 8 * 8].view(WORD)
+    if not len(words):
+        return np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    unlike = np.empty(len(words), dtype=bool)
+    unlike[0] = True
+    np.not_equal(words[1:], words[:-1], out=unlike[1:])
+    hits = np.flatnonzero(unlike)
+    edges = _edges_within(words, hits)
+    if ((edges[:-1] >> 8 != 0) & (np.diff(hits) > 1)).any() or (edges[-1] >> 8 and hits[-1] + 1 < len(words)):
+        # a word with edges may be repeated, and none of the repetitions is unlike the one before
+        hits = np.arange(len(words))
+        edges = _edges_within(words, hits)
+    # an edge is a byte of 1
+    places = np.flatnonzero(edges.view(np.bool_))
+    inside: npt.NDArray[np.int64] = hits[places >> 3] * 8 + (places & 7)
+    rest = len(words) * 8
+    if rest == flat.size:
+        return inside
+    return np.concatenate([inside, np.flatnonzero(flat[rest:] != flat[rest - 1 : -1]) + rest])
+
+
+def _edges_within(words: npt.NDArray[np.uint64], hits: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    """Words of eight bytes, 1 where a pixel of the word differs from the pixel before it."""
+    found, before = words[hits], words[hits - 1]
+    if hits[0] == 0:
+        before[0] = found[0] << 56
+    return np.asarray(found ^ (found << 8 | before >> 56), dtype=WORD)
+
+
 def _differing(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Where two flat arrays differ; eight pixels are looked at together, since most masks have few edges."""
+    """Where two flat arrays differ; again eight places are looked at together."""
     differs = np.zeros(-(-a.size // 8) * 8, dtype=bool)
     np.not_equal(a, b, out=differs[: a.size])
     hits = np.flatnonzero(differs.view(np.uint64) != 0)

@@ -20,10 +20,13 @@ SIZES = np.array([3, 4, 8, 16])
 LIMITS = np.array([8, 16, 256])
 """Longest runs of the first three classes."""
 LONGEST_RUN = 65536
+HEADS = (4 + np.arange(len(SIZES))) << (SIZES + 8)
+"""Of each class a word's flag, class and room for length and value."""
+WIDTHS = SIZES + 11
+"""Bits of a word of each class."""
+HEADER_BITS = 32 + 21
 HEADER_FIELDS = int("00111" + "".join(f"{size - 1:04b}" for size in SIZES), 2)
-HEADER_WIDTHS = [16, 16, 21]
-"""The count in two halves, and the fields."""
-HEADER_BITS = sum(HEADER_WIDTHS)
+"""The 21 bits behind the count."""
 HEAD_BITS = 1 + 2 + 16
 LITERAL = 1 << (HEAD_BITS - 1)
 """Heads below have the flag 0."""
@@ -40,10 +43,7 @@ def mask_to_brush(mask: BoolMask) -> list[int]:
     if mask.ndim != 2:
         raise InputError(f"a mask must have 2 axes (height, width), got shape {mask.shape}")
     _check_size(*mask.shape)
-    words, widths = _words(mask)
-    count = mask.size * CHANNELS
-    header = [count >> 16, count & 0xFFFF, HEADER_FIELDS]
-    return list(_joined(np.concatenate([header, words]), np.concatenate([HEADER_WIDTHS, widths])))
+    return list(_joined(mask.size * CHANNELS, *_words(mask)))
 
 
 def brush_to_mask(rle: list[int], height: int, width: int) -> BoolMask:
@@ -66,7 +66,8 @@ def _words(mask: BoolMask) -> tuple[Integers, Integers]:
     pixels = row_runs(mask)
     begin = int(pixels[0] == 0)
     lengths = pixels[begin:] * CHANNELS
-    values = np.where(np.arange(begin, len(pixels)) % 2, OPAQUE, 0)
+    values: Integers = np.zeros(len(lengths), dtype=np.int64)
+    values[1 - begin :: 2] = OPAQUE
     classes = np.searchsorted(LIMITS, lengths)
     if lengths.max() > LONGEST_RUN:
         pieces = -(-lengths // LONGEST_RUN)
@@ -77,24 +78,24 @@ def _words(mask: BoolMask) -> tuple[Integers, Integers]:
         rest = lengths - (pieces - 1) * LONGEST_RUN
         lengths = np.full(len(classes), LONGEST_RUN)
         lengths[last] = rest
-    sizes = SIZES[classes]
-    return ((4 + classes) << (sizes + 8)) | ((lengths - 1) << 8) | values, sizes + 11
+    return HEADS[classes] + ((lengths - 1) << 8) + values, WIDTHS[classes]
 
 
-def _joined(words: Integers, widths: Integers) -> bytes:
-    """The words one behind the other, each with its own number of bits (8 to 33), highest bit first.
+def _joined(count: int, words: Integers, widths: Integers) -> bytes:
+    """The header with the `count`, and the words one behind the other, each with its own number of bits, highest first.
 
     At least one bit of padding: the converter ends a stream that fills its last byte with a zero byte.
     """
-    ends = np.cumsum(widths)
+    ends = np.cumsum(widths) + HEADER_BITS
     starts = ends - widths
-    first = starts >> 3
-    aligned = words << (WINDOW_BITS - widths - (starts & 7))
-    out = np.zeros((int(ends[-1]) >> 3) + 5, dtype=np.uint8)
-    for k in range(5):
-        # words have 8 bits and more, so that no two of them begin in the same byte
-        out[first + k] |= (aligned >> (WINDOW_BITS - 8 - 8 * k)).astype(np.uint8)
-    return out[: (int(ends[-1]) >> 3) + 1].tobytes()
+    # each word at its place in the 64 bits that begin with the cell of 32 in which it begins
+    placed = (words << (64 - widths - (starts & 31))).view(np.uint64)
+    first, size = starts >> 5, (int(ends[-1]) >> 5) + 2
+    # words do not overlap, so that adding joins them; sums below 2 ** 32 are exact
+    cells = np.bincount(first, placed >> 32, size) + np.bincount(first + 1, placed & 0xFFFFFFFF, size)
+    cells[0] += count
+    cells[1] += HEADER_FIELDS << (64 - HEADER_BITS)
+    return cells.astype(">u4").tobytes()[: (int(ends[-1]) >> 3) + 1]
 
 
 def _decode(stream: npt.NDArray[np.uint8], pixels: int) -> npt.NDArray[np.bool_]:
