@@ -24,6 +24,7 @@ from datalab.adapters.mask_generator import (
     generate_masks,
     masks_in_boxes,
 )
+from datalab.adapters.sam_encoder import FastEncoder, precision_for
 from datalab.adapters.sam_small import build_small_sam
 from datalab.errors import InputError
 from datalab.masks import BoolMask, iou_matrix, mask_to_rle, rle_to_mask
@@ -70,8 +71,12 @@ def load_sam(checkpoint: str) -> Sam:
     """The model in evaluation mode, on the GPU where there is one; InputError for no, an altered or a foreign file."""
     path = checkpoint_path(checkpoint)
     check_official(path)
-    sam = _load_small(path) if checkpoint == SMALL else _load_official(path)
-    return sam.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    small = checkpoint == SMALL
+    sam = _load_small(path) if small else _load_official(path)
+    # the small one takes little time as it is, and so gives the same on every CPU
+    sam.image_encoder = FastEncoder(sam.image_encoder, torch.float32 if small else precision_for(device))
+    return sam.to(device).eval()
 
 
 def model_version(checkpoint: str) -> str:

@@ -32,9 +32,10 @@ class Decoded:
 class PointDecoder:
     """Decodes prompts on one image."""
 
-    def __init__(self, sam: Sam, features: Tensor) -> None:
-        """`features`: (1, C, h, w), the image's embedding."""
+    def __init__(self, sam: Sam, features: Tensor, precision: torch.dtype = torch.float32) -> None:
+        """`features`: (1, C, h, w), the image's embedding. `precision`: of the products; torch.bfloat16 for a GPU."""
         self.sam = sam
+        self.cast = torch.autocast(features.device.type, precision, enabled=precision != torch.float32)
         self.decoder = sam.mask_decoder
         self.grid = (int(features.shape[2]), int(features.shape[3]))
         no_mask = sam.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
@@ -50,9 +51,14 @@ class PointDecoder:
     def decode(self, points: Tensor) -> Decoded:
         """`points`: (B, 2), x and y in the pixels of SAM's input image."""
         labels = torch.ones(len(points), 1, dtype=torch.int, device=points.device)
+        # in full precision: half of it blurs places
         sparse, _ = self.sam.prompt_encoder(points=(points[:, None, :], labels), boxes=None, masks=None)
+        with self.cast:
+            return self._decode(sparse)
+
+    def _decode(self, sparse: Tensor) -> Decoded:
         own = torch.cat([self.decoder.iou_token.weight, self.decoder.mask_tokens.weight])
-        prompt = torch.cat([own.expand(len(points), -1, -1), sparse], dim=1)
+        prompt = torch.cat([own.expand(len(sparse), -1, -1), sparse], dim=1)
         transformer = self.decoder.transformer
         tokens, image = self._first(transformer.layers[0], prompt)
         for layer in transformer.layers[1:]:
@@ -60,14 +66,15 @@ class PointDecoder:
         attended = _to_image(transformer.final_attn_token_to_image, tokens + prompt, image, image + self.place)
         tokens = transformer.norm_final_attn(tokens + attended)
         iou = self.decoder.iou_prediction_head(tokens[:, 0])[:, 1:]
-        return Decoded(iou, image, tokens[:, 2 : 1 + self.decoder.num_mask_tokens])
+        return Decoded(iou.float(), image, tokens[:, 2 : 1 + self.decoder.num_mask_tokens])
 
     def masks(self, decoded: Decoded, prompts: Tensor) -> Tensor:
         """Logits (n, 3, 4h, 4w) of the masks of those `prompts`, (n,) places in the batch."""
-        upscaled = self.upscaling(decoded.image[prompts])
-        networks = self.decoder.output_hypernetworks_mlps[1:]
-        hyper = torch.stack([net(decoded.tokens[prompts, place]) for place, net in enumerate(networks)], dim=2)
-        logits = upscaled.flatten(1, 2) @ hyper
+        with self.cast:
+            upscaled = self.upscaling(decoded.image[prompts])
+            networks = self.decoder.output_hypernetworks_mlps[1:]
+            hyper = torch.stack([net(decoded.tokens[prompts, place]) for place, net in enumerate(networks)], dim=2)
+            logits = (upscaled.flatten(1, 2) @ hyper).float()
         h, w = self.grid
         # (n, h, w, 2, 2, 2, 2, 3): the place, its quarter, and that quarter's quarter, each as row and column
         split = logits.reshape(len(prompts), h, w, 2, 2, 2, 2, -1)
