@@ -57,6 +57,16 @@ def test_one_encoding_per_image_and_none_per_click(clicks: ClickToMask) -> None:
     assert clicks.encoded == 2
 
 
+def test_a_box_is_looked_at_enlarged_and_its_mask_lies_where_the_box_does(clicks: ClickToMask) -> None:
+    asked = Asked("sam-b1", "cup", Prompt(box=(22.0, 12, 58, 48)))
+    ((_, mask, score),) = clicks.masks(ClickRequest("/data/local-files/?d=tiles/a.png", HEIGHT, WIDTH, (asked,)))
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    disk = np.hypot(y - 30, x - 40) < 18
+    assert (mask & disk).sum() / (mask | disk).sum() > 0.85
+    assert 0 <= score <= 1
+    assert clicks.encoded == 0
+
+
 def test_after_a_restart_nothing_is_encoded_again(clicks: ClickToMask, sam: Sam, media: Path) -> None:
     ((_, before, _),) = clicks.masks(click())
     restarted = ClickToMask(sam, "sam-small-test", clicks.cache, media)

@@ -6,7 +6,8 @@ from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 
 from datalab.adapters.embedding_cache import Embedding
-from datalab.adapters.sam import Pixels, embed_image, load_sam
+from datalab.adapters.mask_generator import Pixels
+from datalab.adapters.sam import embed_image, load_sam
 from datalab.adapters.sam_prompt import Prompt, mask_at
 from datalab.masks import BoolMask
 

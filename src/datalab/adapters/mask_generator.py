@@ -96,9 +96,15 @@ def generate_masks(
     return found
 
 
-def masks_in_boxes(encoded: SamPredictor, boxes: npt.NDArray[np.float64]) -> list[FoundMask]:
-    """One mask for each of (n, 4) boxes x0, y0, x1, y1 in the pixels of the image that was encoded; may be empty."""
+def masks_in_boxes(
+    encoded: SamPredictor, boxes: npt.NDArray[np.float64], tile: Box | None = None, size: tuple[int, int] | None = None
+) -> list[FoundMask]:
+    """One mask for each of (n, 4) boxes x0, y0, x1, y1 in the pixels that were encoded; may be empty.
+
+    Where only a `tile` (x0, y0, x1, y1) of an image of `size` (height, width) was encoded, the masks have that size.
+    """
     height, width = encoded.original_size
+    tile, size = tile or (0, 0, width, height), size or (height, width)
     side, found = encoded.model.image_encoder.img_size, []
     with torch.inference_mode():
         asked = torch.as_tensor(encoded.transform.apply_boxes(boxes, (height, width)), device=encoded.device)
@@ -114,7 +120,7 @@ def masks_in_boxes(encoded: SamPredictor, boxes: npt.NDArray[np.float64]) -> lis
             enlarger = Enlarger(tuple(logits.shape[2:]), side, encoded.input_size, (height, width))
             for small, score in zip(logits[:, 0].cpu().numpy(), scores[:, 0].tolist(), strict=True):
                 outline = enlarger.outline(small, encoded.model.mask_threshold, STABILITY_OFFSET)
-                found.append(_found(_Candidate(outline, score), (0, 0, width, height), height, width))
+                found.append(_found(_Candidate(outline, score), tile, *size))
     return found
 
 

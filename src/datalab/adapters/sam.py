@@ -6,7 +6,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 from safetensors import SafetensorError
@@ -19,6 +18,7 @@ from datalab.adapters.embedding_cache import Embedding
 from datalab.adapters.mask_generator import (
     FoundMask,
     GeneratorParams,
+    Pixels,
     empty_predictor,
     encode,
     generate_masks,
@@ -26,6 +26,7 @@ from datalab.adapters.mask_generator import (
 )
 from datalab.adapters.sam_encoder import FastEncoder, precision_for
 from datalab.adapters.sam_small import build_small_sam
+from datalab.adapters.sam_zoom import masks_in_enlarged_boxes, zooms_in
 from datalab.errors import InputError
 from datalab.masks import BoolMask, iou_matrix, mask_to_rle, rle_to_mask
 from datalab.tables import CANDIDATES
@@ -34,8 +35,6 @@ LARGEST_SIDE = 1024
 """Masks are made at most this large and scaled up: SAM's own resolution is no finer. Tiles see as much each."""
 SAME_OBJECT_IOU = 0.75
 WIDTH_TO_TYPE = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
-
-Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ def propose_regions(
     for number, one in enumerate(kept):
         rle = _full_size(one.rle, small.shape[:2], size)
         rows.append((f"p{number}", "", rle, one.predicted_iou, one.stability, "sam"))
-    for number, (draft, one) in enumerate(zip(drafts, _refined(encoded, drafts, size), strict=True)):
+    for number, (draft, one) in enumerate(zip(drafts, _refined(encoded, small, drafts, size), strict=True)):
         drafted, rle = mask_to_rle(draft.mask), _full_size(one.rle, small.shape[:2], size)
         agreement = float(iou_matrix([drafted], [rle], *size)[0, 0])
         rows.append((f"m{number}", draft.label, drafted, agreement, 1.0, "model"))
@@ -158,8 +157,8 @@ def propose_regions(
     return table.loc[:, list(CANDIDATES)]
 
 
-def _refined(encoded: SamPredictor, drafts: Sequence[Draft], size: tuple[int, int]) -> list[FoundMask]:
-    """What SAM makes of the box of every draft; `size`: (H, W) of the drafts."""
+def _refined(encoded: SamPredictor, pixels: Pixels, drafts: Sequence[Draft], size: tuple[int, int]) -> list[FoundMask]:
+    """What SAM makes of the box of every draft in the `pixels` that were encoded; `size`: (H, W) of the drafts."""
     if not drafts:
         return []
     height, width = encoded.original_size
@@ -168,7 +167,10 @@ def _refined(encoded: SamPredictor, drafts: Sequence[Draft], size: tuple[int, in
     for draft in drafts:
         y, x = np.nonzero(draft.mask)
         boxes.append([x.min(), y.min(), x.max() + 1, y.max() + 1])
-    return masks_in_boxes(encoded, np.array(boxes, dtype=np.float64) * scale)
+    scaled = np.array(boxes, dtype=np.float64) * scale
+    if zooms_in(encoded.model):
+        return masks_in_enlarged_boxes(encoded.model, pixels, scaled)
+    return masks_in_boxes(encoded, scaled)
 
 
 def _load_small(path: Path) -> Sam:
