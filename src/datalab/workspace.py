@@ -196,6 +196,11 @@ class Workspace:
         return self.root / "models" / "segmenter.safetensors"
 
     @property
+    def sam_decoder(self) -> Path:
+        """SAM's mask decoder adapted to this workspace; without weights where the official one is to be used."""
+        return self.root / "models" / "sam_decoder.safetensors"
+
+    @property
     def reports(self) -> Path:
         """Metrics, plots and round summaries."""
         return self.root / "reports"

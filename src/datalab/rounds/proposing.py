@@ -39,6 +39,7 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
         model_version,
         propose_regions,
     )
+    from datalab.adapters.sam_adapted import take_decoder  # noqa: PLC0415
     from datalab.adapters.torch_threads import side_by_side  # noqa: PLC0415
 
     params = load_params(workspace.params, "proposals", ProposalParams)
@@ -51,14 +52,15 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     mended = regions_to_mend(workspace, round_requests(folder))
     aided = list(batch.loc[batch["aided"].astype(bool) & ~batch["image_id"].isin(mended["image_id"]), "image_id"])
     image_ids = list(dict.fromkeys([*aided, *gold["image_id"]]))
-    sam, version = load_sam(params.checkpoint), model_version(params.checkpoint)
+    sam, encoder = load_sam(params.checkpoint), model_version(params.checkpoint)
+    version = take_decoder(sam, encoder, workspace.sam_decoder)
     cache = EmbeddingCache(workspace.embedding_cache)
 
     def look(image_id: str) -> pd.DataFrame:
         drafts = _drafts(workspace, image_id, guidelines, params)
         image = workspace.images / files[image_id]
         pixels = read_rgb(image)
-        embedding = cache.find_or_make(image_hash(image), version, partial(embed_image, sam, pixels))
+        embedding = cache.find_or_make(image_hash(image), encoder, partial(embed_image, sam, pixels))
         return propose_regions(sam, version, image_id, pixels, params, drafts, embedding)
 
     tables = []

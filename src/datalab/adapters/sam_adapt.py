@@ -1,0 +1,168 @@
+"""SAM's mask decoder, taught a little more by the masks people agreed on; its encoder stays as it is.
+
+The encoder's embeddings are made once per object, so that a step takes the decoder's milliseconds only.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from segment_anything.modeling import Sam
+from segment_anything.utils.transforms import ResizeLongestSide
+from tqdm import tqdm
+
+from datalab.adapters.embedding_cache import Embedding
+from datalab.adapters.mask_generator import Pixels
+from datalab.adapters.sam import embed_image
+from datalab.adapters.sam_training import BOX, CLICK, mask_loss, prompted_masks
+from datalab.adapters.sam_zoom import part_round, zooms_in
+from datalab.adapters.torch_threads import single_thread
+from datalab.masks import BoolMask
+
+SHAKEN = 0.05
+"""Standard deviation of a shown box's sides, as a share of their length: people and models draw no tight boxes."""
+JUDGED_AT_ONCE = 32
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One object, and how it is pointed at; places are in pixels of SAM's square."""
+
+    image_id: str
+    kind: int
+    """BOX or CLICK."""
+    embedding: Embedding
+    """(C, h, w): of the image, or of its part round the box where SAM looks at boxes enlarged."""
+    box: npt.NDArray[np.float32]
+    """x0, y0, x1, y1, tight."""
+    points: npt.NDArray[np.float32]
+    """(n, 2): x, y of pixels inside; the first is the innermost."""
+    target: npt.NDArray[np.float32]
+    """(4h, 4w): share of each cell that lies in the object."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """How much is learned."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+
+
+def lessons_of(
+    sam: Sam, image_id: str, pixels: Pixels, masks: Sequence[BoolMask], rng: np.random.Generator
+) -> list[Lesson]:
+    """A click and a box on every object of a (H, W, 3) uint8 RGB image; `masks` (H, W), none of them empty."""
+    whole = embed_image(sam, pixels)
+    lessons = []
+    for mask in masks:
+        lessons.append(_lesson(sam, image_id, CLICK, whole, mask, rng))
+        if zooms_in(sam):
+            x0, y0, x1, y1 = part_round(_tight_box(mask), *mask.shape)
+            part = embed_image(sam, pixels[y0:y1, x0:x1])
+            lessons.append(_lesson(sam, image_id, BOX, part, mask[y0:y1, x0:x1], rng))
+        else:
+            lessons.append(_lesson(sam, image_id, BOX, whole, mask, rng))
+    return lessons
+
+
+def adapt(sam: Sam, lessons: Sequence[Lesson], course: Course, rng: np.random.Generator) -> None:
+    """Change the weights of SAM's mask decoder, in place."""
+    decoder = sam.mask_decoder
+    optimiser = torch.optim.AdamW(decoder.parameters(), course.learning_rate, weight_decay=0.01)
+    with single_thread():
+        for step in tqdm(range(course.steps), "adapt SAM", unit="step", leave=False):
+            chosen = [lessons[place] for place in rng.integers(0, len(lessons), course.batch_size)]
+            for group in optimiser.param_groups:
+                group["lr"] = course.learning_rate * min(1.0, (step + 1) / 20) * (1 - step / course.steps)
+            logits, quality, rows = _ask(sam, chosen, rng)
+            loss, _ = mask_loss(logits, quality, _targets(chosen, sam)[rows], _kinds(chosen, sam)[rows])
+            optimiser.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
+            optimiser.step()
+
+
+def judge(sam: Sam, lessons: Sequence[Lesson]) -> Floats:
+    """(N,) IoU, in cells, of the mask that is used: the single one for a box, the best by SAM's choice for a click."""
+    found = np.zeros(len(lessons))
+    with single_thread(), torch.inference_mode():
+        for start in range(0, len(lessons), JUDGED_AT_ONCE):
+            chosen = lessons[start : start + JUDGED_AT_ONCE]
+            logits, quality, rows = _ask(sam, chosen, None)
+            inside = logits > sam.mask_threshold
+            truth = _targets(chosen, sam)[rows][:, None] >= 0.5
+            iou = (inside & truth).sum((-2, -1)) / (inside | truth).sum((-2, -1)).clamp(min=1)
+            used = torch.where(_kinds(chosen, sam)[rows] == BOX, 0, 1 + quality[:, 1:].argmax(dim=1))
+            found[start + rows.cpu().numpy()] = iou.gather(1, used[:, None])[:, 0].cpu().numpy()
+    return found
+
+
+def _lesson(
+    sam: Sam, image_id: str, kind: int, embedding: Embedding, mask: BoolMask, rng: np.random.Generator
+) -> Lesson:
+    transform = ResizeLongestSide(sam.image_encoder.img_size)
+    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    rows, columns = np.nonzero(mask)
+    drawn = rng.integers(0, len(rows), 2)
+    places = np.stack([columns[drawn], rows[drawn]], axis=1)
+    innermost = np.array(np.unravel_index(int(depth.argmax()), mask.shape))[::-1]
+    points = np.concatenate([innermost[None], places]) + 0.5
+    return Lesson(
+        image_id,
+        kind,
+        embedding,
+        transform.apply_boxes(_tight_box(mask)[None], mask.shape)[0].astype(np.float32),
+        transform.apply_coords(points, mask.shape).astype(np.float32),
+        _cells(sam, mask, embedding),
+    )
+
+
+def _cells(sam: Sam, mask: BoolMask, embedding: Embedding) -> npt.NDArray[np.float32]:
+    """The mask on the grid of SAM's logits, below and right of it nothing."""
+    side = sam.image_encoder.img_size
+    grid = 4 * embedding.shape[1], 4 * embedding.shape[2]
+    used = ResizeLongestSide.get_preprocess_shape(*mask.shape, side)
+    height, width = (max(1, round(length * cells / side)) for length, cells in zip(used, grid, strict=True))
+    target = np.zeros(grid, dtype=np.float32)
+    target[:height, :width] = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    return target
+
+
+def _ask(
+    sam: Sam, lessons: Sequence[Lesson], rng: np.random.Generator | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """As `prompted_masks`, one prompt on each image; with `rng` boxes are shaken and clicks lie anywhere inside."""
+    boxes = np.stack([one.box for one in lessons])
+    points = np.stack([one.points for one in lessons])
+    if rng is not None:
+        sides = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
+        boxes = boxes + rng.normal(0, SHAKEN, boxes.shape).astype(np.float32) * sides
+        points = points[np.arange(len(points)), rng.integers(0, points.shape[1], len(points))][:, None]
+    embeddings = np.stack([one.embedding for one in lessons]).astype(np.float32)
+    return prompted_masks(
+        sam,
+        torch.from_numpy(embeddings).to(sam.device),
+        torch.from_numpy(boxes[:, None]).to(sam.device),
+        torch.from_numpy(points[:, None]).to(sam.device),
+        torch.ones(len(lessons), 1, points.shape[1], dtype=torch.int64, device=sam.device),
+        _kinds(lessons, sam)[:, None],
+    )
+
+
+def _kinds(lessons: Sequence[Lesson], sam: Sam) -> torch.Tensor:
+    return torch.tensor([one.kind for one in lessons], device=sam.device)
+
+
+def _targets(lessons: Sequence[Lesson], sam: Sam) -> torch.Tensor:
+    return torch.from_numpy(np.stack([one.target for one in lessons])).to(sam.device)
+
+
+def _tight_box(mask: BoolMask) -> Floats:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float64)

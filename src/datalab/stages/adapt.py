@@ -1,0 +1,163 @@
+"""Stage `adapt`: SAM's mask decoder learns from this workspace's labels, and is used only where that made it better."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from datalab.adapters.dataset_folder import read_dataset
+from datalab.adapters.files import read_rgb, read_table, write_json
+from datalab.adapters.sam import load_sam, model_version
+from datalab.adapters.sam_adapt import Course, Floats, Lesson, adapt, judge, lessons_of
+from datalab.adapters.sam_adapted import write_decoder
+from datalab.adapters.sam_training import BOX, CLICK
+from datalab.adapters.torch_threads import side_by_side
+from datalab.config import load_params
+from datalab.errors import InputError, one_line_errors
+from datalab.learning.metrics import bootstrap_interval
+from datalab.masks import rle_to_mask
+from datalab.stages.embed import Params as EmbedParams
+from datalab.tables import CONSENSUS
+
+PROMPTS = {"box": BOX, "click": CLICK}
+ENDS = ("low", "high")
+
+
+@dataclass(frozen=True)
+class Params:
+    """Section `adapt` of params.yaml; SAM is that of section `embed`."""
+
+    enabled: bool
+    seed: int
+    steps: int
+    batch_size: int
+    learning_rate: float
+    least_objects: int
+    """Of the training images; with fewer nothing is tried."""
+    least_images: int
+    """Validation images with an object, without which nobody could tell whether it got better."""
+    resamples: int
+    """Draws of the bootstrap."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What it reads."""
+
+    consensus: Path
+    dataset: Path
+    images: Path
+
+
+def run(inputs: Inputs, decoder: Path, report: Path, params: Params, embed: EmbedParams) -> None:
+    """Write the decoder's weights, none where it was not tried or is no better, and the report.
+
+    Learns from the consensus of split "train" and is judged on that of split "validation". `report` has `kept`, why not
+    in `reason`, the counts, and for boxes, clicks and both (`all`) the mean over images of the IoU `before` and `after`
+    and the `difference` with its 95% bootstrap interval over images; kept where that of both lies above 0.
+    """
+    if params.steps < 1 or params.batch_size < 1 or params.learning_rate <= 0:
+        raise InputError("adapt.steps, adapt.batch_size and adapt.learning_rate must be above 0")
+    if params.least_images < 2:
+        raise InputError("adapt.least_images must be 2 or more: of one image there is no interval")
+    facts: dict[str, Any] = {"kept": False, "reason": "adapt.enabled is false", "sam": None}
+    weights: dict[str, torch.Tensor] = {}
+    if params.enabled:
+        facts = {"kept": False, "reason": None, "sam": model_version(embed.checkpoint)}
+        weights = _try(inputs, params, embed, facts)
+    write_decoder(decoder, weights, facts["sam"] or "")
+    write_json(report, facts)
+
+
+def _try(inputs: Inputs, params: Params, embed: EmbedParams, facts: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """The weights where they are better, else none; fills in the facts."""
+    objects = _objects(inputs)
+    learned, held_out = (objects[objects["split"] == split] for split in ("train", "validation"))
+    facts |= {"objects": len(learned), "images_held_out": held_out["image_id"].nunique()}
+    if len(learned) < params.least_objects or facts["images_held_out"] < params.least_images:
+        facts["reason"] = (
+            f"too little to learn from or to judge by: {len(learned)} of {params.least_objects} objects, "
+            f"{facts['images_held_out']} of {params.least_images} validation images with an object"
+        )
+        return {}
+    rng = np.random.default_rng(params.seed)
+    sam = load_sam(embed.checkpoint)
+    lessons, exam = (_lessons(sam, rows, inputs.images, rng) for rows in (learned, held_out))
+    before = judge(sam, exam)
+    adapt(sam, lessons, Course(params.steps, params.batch_size, params.learning_rate), rng)
+    facts |= figures(exam, before, judge(sam, exam), rng, params.resamples)
+    facts["kept"] = facts["all"]["difference"]["low"] > 0
+    if facts["kept"]:
+        return {name: value.cpu().contiguous() for name, value in sam.mask_decoder.state_dict().items()}
+    facts["reason"] = "not visibly better on the validation images"
+    return {}
+
+
+def figures(
+    exam: list[Lesson], before: Floats, after: Floats, rng: np.random.Generator, resamples: int
+) -> dict[str, Any]:
+    """`box`, `click` and `all`: mean over images of their objects' IoU, (N,) before and after, and the difference."""
+    image_ids = np.array([one.image_id for one in exam])
+    kinds = np.array([one.kind for one in exam])
+    found = {}
+    for name, chosen in (("all", kinds >= 0), *((name, kinds == kind) for name, kind in PROMPTS.items())):
+        table = pd.DataFrame({"before": before[chosen], "after": after[chosen]}).groupby(image_ids[chosen]).mean()
+        means = table.to_numpy()
+        change = np.stack([means[:, 1] - means[:, 0], np.ones(len(means))], axis=1)
+        ends = bootstrap_interval(change, _mean, rng, resamples)
+        found[name] = {
+            "before": round(float(means[:, 0].mean()), 4),
+            "after": round(float(means[:, 1].mean()), 4),
+            "difference": {
+                "value": round(float(change[:, 0].mean()), 4),
+                **{end: None if np.isnan(one) else round(float(one), 4) for end, one in zip(ENDS, ends, strict=True)},
+            },
+        }
+    return found
+
+
+def _mean(sums: Floats) -> Floats:
+    """Of (..., 2) sums of a value and of images."""
+    mean: Floats = np.where(sums[..., 1] > 0, sums[..., 0] / np.maximum(sums[..., 1], 1), np.nan)
+    return mean
+
+
+def _objects(inputs: Inputs) -> pd.DataFrame:
+    """Consensus objects with `split` and `file` of their image, in a fixed order."""
+    index = read_dataset(inputs.dataset).index.loc[:, ["image_id", "file", "split"]]
+    consensus = read_table(inputs.consensus, CONSENSUS)
+    return consensus.merge(index, on="image_id").sort_values(["image_id", "region_id"], ignore_index=True)
+
+
+def _lessons(sam: Any, objects: pd.DataFrame, images: Path, rng: np.random.Generator) -> list[Lesson]:
+    groups = [(str(image_id), rows) for image_id, rows in objects.groupby("image_id")]
+    seeds = dict(zip((image_id for image_id, _ in groups), rng.spawn(len(groups)), strict=True))
+
+    def of_image(group: tuple[str, pd.DataFrame]) -> list[Lesson]:
+        image_id, rows = group
+        masks = [rle_to_mask(row["rle"], row["height"], row["width"]) for row in rows.to_dict("records")]
+        pixels = read_rgb(images / str(rows["file"].iloc[0]))
+        return lessons_of(sam, image_id, pixels, [mask for mask in masks if mask.any()], seeds[image_id])
+
+    found = side_by_side(of_image, groups)
+    return [one for lessons in tqdm(found, "embed objects", len(groups), disable=None) for one in lessons]
+
+
+def main() -> None:
+    """Paths come from dvc.yaml."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("consensus", "dataset", "images", "out", "report", "params"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    given = parser.parse_args()
+    params, embed = load_params(given.params, "adapt", Params), load_params(given.params, "embed", EmbedParams)
+    run(Inputs(given.consensus, given.dataset, given.images), given.out, given.report, params, embed)
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()

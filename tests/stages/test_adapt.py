@@ -1,0 +1,82 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from datalab.adapters.files import read_json
+from datalab.adapters.sam_adapt import Lesson
+from datalab.errors import InputError
+from datalab.stages import adapt
+from datalab.stages.adapt import Inputs, Params, figures
+from datalab.stages.embed import Params as EmbedParams
+from datalab.workspace import Workspace
+from tests.stages.blob_workspace import blob_workspace, run_dataset
+
+OFF = Params(
+    enabled=False,
+    seed=0,
+    steps=8,
+    batch_size=4,
+    learning_rate=1e-3,
+    least_objects=4,
+    least_images=2,
+    resamples=200,
+)
+ON = replace(OFF, enabled=True)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    workspace = blob_workspace(tmp_path)
+    run_dataset(workspace)
+    return workspace
+
+
+def run(workspace: Workspace, params: Params) -> dict[str, object]:
+    report = workspace.reports / "sam_adaptation.json"
+    inputs = Inputs(workspace.consensus, workspace.dataset, workspace.images)
+    adapt.run(inputs, workspace.sam_decoder, report, params, EmbedParams("small"))
+    found: dict[str, object] = read_json(report)
+    return found
+
+
+def test_off_it_writes_no_weights_and_says_so(workspace: Workspace) -> None:
+    assert run(workspace, OFF) == {"kept": False, "reason": "adapt.enabled is false", "sam": None}
+    assert load_file(workspace.sam_decoder) == {}
+
+
+def test_too_little_to_learn_from_is_told(workspace: Workspace) -> None:
+    found = run(workspace, replace(ON, least_objects=1000))
+    assert found["kept"] is False
+    assert "of 1000 objects" in str(found["reason"])
+    assert load_file(workspace.sam_decoder) == {}
+
+
+@pytest.mark.slow
+def test_what_was_tried_is_reported_and_weights_are_kept_only_with_it(workspace: Workspace) -> None:
+    found = run(workspace, ON)
+    assert set(found) >= {"all", "box", "click", "objects", "images_held_out"}
+    assert bool(load_file(workspace.sam_decoder)) == found["kept"]
+    before = workspace.sam_decoder.read_bytes()
+    assert run(workspace, ON) == found
+    assert workspace.sam_decoder.read_bytes() == before
+
+
+def test_a_course_of_no_step_is_refused(workspace: Workspace) -> None:
+    with pytest.raises(InputError, match="must be above 0"):
+        run(workspace, replace(ON, steps=0))
+
+
+def test_figures_are_means_over_images_not_over_objects() -> None:
+    nothing = np.zeros(0, dtype=np.float32)
+    exam = [
+        Lesson(image_id, kind, nothing.astype(np.float16), nothing, nothing, nothing)
+        for image_id, kind in (("a", 0), ("a", 0), ("a", 1), ("b", 0))
+    ]
+    before, after = np.array([0.2, 0.4, 0.5, 0.7]), np.array([0.4, 0.6, 0.5, 0.9])
+    found = figures(exam, before, after, np.random.default_rng(0), 100)
+    assert found["box"]["before"] == 0.5  # (0.3 + 0.7) / 2
+    assert found["box"]["difference"] == {"value": 0.2, "low": 0.2, "high": 0.2}
+    assert found["click"]["difference"] == {"value": 0, "low": None, "high": None}
