@@ -1,6 +1,7 @@
 """Against the generator and the helpers of segment_anything itself, on real photographs and random logits."""
 
 import logging
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -16,11 +17,18 @@ from segment_anything.utils.amg import (
 )
 from skimage import data
 
-from datalab.adapters import mask_generator
-from datalab.adapters.mask_generator import GeneratorParams, encode, generate_masks, masks_in_boxes
+from datalab.adapters import mask_grid
+from datalab.adapters.mask_generator import (
+    GeneratorParams,
+    encode,
+    generate_masks,
+    generate_masks_together,
+    images_at_once,
+    masks_in_boxes,
+)
 from datalab.adapters.mask_windows import Enlarger, outline_to_rle
 from datalab.adapters.sam import load_sam
-from datalab.adapters.sam_decoder import Decoded, PointDecoder
+from datalab.adapters.sam_decoder import Decoded, PointDecoder, decode_together
 from datalab.masks import rle_to_mask
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
@@ -146,15 +154,15 @@ def test_a_full_gpu_halves_the_batch_and_says_so(
 ) -> None:
     picture, params = photograph("coffee", 120, 80), GeneratorParams(5, 0.3, 0.3, 0)
     expected = generate_masks(sam, picture, params)
-    decode = PointDecoder.decode
+    decode = decode_together
 
-    def too_much(self: PointDecoder, points: torch.Tensor) -> Decoded:
-        if len(points) > 6:
+    def too_much(decoders: Sequence[PointDecoder], points: Sequence[torch.Tensor]) -> Decoded:
+        if sum(map(len, points)) > 6:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return decode(self, points)
+        return decode(decoders, points)
 
-    monkeypatch.setattr(PointDecoder, "decode", too_much)
-    monkeypatch.setitem(mask_generator.PLACES_PER_BATCH, encode(sam, picture).device.type, 20 * 256)
+    monkeypatch.setattr("datalab.adapters.mask_grid.decode_together", too_much)
+    monkeypatch.setitem(mask_grid.PLACES_PER_BATCH, encode(sam, picture).device.type, 20 * 256)
     with caplog.at_level(logging.WARNING):
         found = generate_masks(sam, picture, params)
     assert [one.rle for one in found] == [one.rle for one in expected]
@@ -162,9 +170,24 @@ def test_a_full_gpu_halves_the_batch_and_says_so(
 
 
 def test_memory_that_one_prompt_fills_is_an_error(sam: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
-    def too_much(self: PointDecoder, points: torch.Tensor) -> Decoded:
+    def too_much(decoders: Sequence[PointDecoder], points: Sequence[torch.Tensor]) -> Decoded:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(PointDecoder, "decode", too_much)
+    monkeypatch.setattr("datalab.adapters.mask_grid.decode_together", too_much)
     with pytest.raises(torch.OutOfMemoryError):
         generate_masks(sam, photograph("coffee", 60, 40), GeneratorParams(2, 0.3, 0.3, 0))
+
+
+@pytest.mark.parametrize("tile_layers", [0, 1])
+def test_images_that_share_batches_get_the_masks_they_get_alone(sam: Sam, tile_layers: int) -> None:
+    params = GeneratorParams(4, 0.3, 0.4, tile_layers)
+    pictures = [photograph("coffee", 120, 80), photograph("astronaut", 60, 100), photograph("rocket", 90, 90)]
+    assert images_at_once(sam, params.points_per_side) > 2
+    together = generate_masks_together(sam, pictures, params, [None, encode(sam, pictures[1]), None])
+    for found, picture in zip(together, pictures, strict=True):
+        alone = generate_masks(sam, picture, params)
+        assert [(one.rle, one.box, one.area) for one in found] == [(one.rle, one.box, one.area) for one in alone]
+        np.testing.assert_allclose(
+            [one.predicted_iou for one in found], [one.predicted_iou for one in alone], atol=1e-5
+        )
+    assert sum(map(len, together)) > 5

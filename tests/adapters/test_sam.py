@@ -2,12 +2,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from segment_anything.modeling import Sam
 from skimage import data
 
-from datalab.adapters.sam import Draft, ProposalParams, embed_image, load_sam, model_version, propose_regions
+from datalab.adapters.sam import Asked, Draft, ProposalParams, embed_image, load_sam, model_version, propose_regions
 from datalab.errors import InputError
 from datalab.masks import iou_matrix, rle_area, rle_to_mask
 from datalab.tables import CANDIDATES
@@ -42,7 +43,7 @@ def test_an_embedding_is_a_grid_of_half_floats(sam: Sam) -> None:
 @pytest.mark.parametrize("size", [(200, 256), (300, 120)])
 def test_a_plain_object_is_proposed(sam: Sam, size: tuple[int, int]) -> None:
     picture, disk = disk_on_grey(*size)
-    table = propose_regions(sam, "v1", "img", picture, PARAMS)
+    table = propose_regions(sam, "v1", [Asked("img", picture)], PARAMS)
     assert list(table.columns) == list(CANDIDATES)
     masks = [rle_to_mask(rle, *size) for rle in table["rle"]]
     assert max((mask & disk).sum() / (mask | disk).sum() for mask in masks) > 0.8
@@ -57,7 +58,9 @@ def test_a_models_region_comes_as_it_is_and_refined(sam: Sam, size: tuple[int, i
     box = np.zeros_like(disk)
     rows, columns = np.flatnonzero(disk.any(axis=1)), np.flatnonzero(disk.any(axis=0))
     box[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
-    table = propose_regions(sam, "v1", "img", picture, replace(PARAMS, points_per_side=1), [Draft("coin", box)])
+    table = propose_regions(
+        sam, "v1", [Asked("img", picture, [Draft("coin", box)])], replace(PARAMS, points_per_side=1)
+    )
     model, refined = (table[table["source"] == source].iloc[0] for source in ("model", "refined"))
     assert (model["label"], refined["label"]) == ("coin", "coin")
     np.testing.assert_array_equal(rle_to_mask(model["rle"], *size), box)
@@ -70,7 +73,7 @@ def test_a_models_region_comes_as_it_is_and_refined(sam: Sam, size: tuple[int, i
 def test_no_object_is_proposed_twice_and_sizes_are_kept(sam: Sam) -> None:
     picture = np.asarray(data.coffee())
     height, width = picture.shape[:2]
-    table = propose_regions(sam, "v1", "img", picture, PARAMS)
+    table = propose_regions(sam, "v1", [Asked("img", picture)], PARAMS)
     assert len(table) <= PARAMS.max_regions
     overlap = iou_matrix(list(table["rle"]), list(table["rle"]), height, width)
     assert (overlap - np.eye(len(table))).max(initial=0) <= 0.76
@@ -86,10 +89,10 @@ def test_what_was_embedded_before_gives_the_same_proposals_and_is_not_encoded_ag
         raise AssertionError("an image was encoded")
 
     picture, _ = disk_on_grey(*size)
-    fresh = propose_regions(sam, "v", "img", picture, PARAMS)
+    fresh = propose_regions(sam, "v", [Asked("img", picture)], PARAMS)
     embedding = embed_image(sam, picture)
     monkeypatch.setattr(sam.image_encoder, "forward", refuse)
-    again = propose_regions(sam, "v", "img", picture, PARAMS, embedding=embedding)
+    again = propose_regions(sam, "v", [Asked("img", picture, embedding=embedding)], PARAMS)
     assert len(again) == len(fresh) > 0
     assert iou_matrix(list(fresh["rle"]), list(again["rle"]), *size).diagonal().min() > 0.98
 
@@ -97,12 +100,12 @@ def test_what_was_embedded_before_gives_the_same_proposals_and_is_not_encoded_ag
 def test_a_panorama_is_no_problem(sam: Sam) -> None:
     picture = np.full((16, 20_000, 3), 90, np.uint8)
     assert embed_image(sam, picture).shape == (128, 16, 16)
-    table = propose_regions(sam, "v1", "img", picture, replace(PARAMS, points_per_side=2))
+    table = propose_regions(sam, "v1", [Asked("img", picture)], replace(PARAMS, points_per_side=2))
     assert all(rle_to_mask(rle, 16, 20_000).any() for rle in table["rle"])
 
 
 def test_a_tiny_grey_image_is_no_problem(sam: Sam) -> None:
-    assert propose_regions(sam, "v1", "img", np.full((1, 1, 3), 9, np.uint8), PARAMS)["rle"].size <= 1
+    assert propose_regions(sam, "v1", [Asked("img", np.full((1, 1, 3), 9, np.uint8))], PARAMS)["rle"].size <= 1
 
 
 def test_the_version_names_the_bytes(tmp_path: Path) -> None:
@@ -122,3 +125,12 @@ def test_missing_and_foreign_checkpoints_are_one_line(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="is no official Segment Anything checkpoint") as caught:
             load_sam(str(tmp_path / name))
         assert "\n" not in str(caught.value)
+
+
+def test_several_images_get_the_rows_that_each_gets_alone(sam: Sam) -> None:
+    few = replace(PARAMS, points_per_side=4)
+    asked = [Asked(name, disk_on_grey(*size)[0]) for name, size in (("a", (60, 90)), ("b", (1, 1)), ("c", (120, 80)))]
+    together = propose_regions(sam, "v1", asked, few)
+    alone = pd.concat([propose_regions(sam, "v1", [one], few) for one in asked], ignore_index=True)
+    assert {"a", "c"} <= set(together["image_id"])
+    pd.testing.assert_frame_equal(together, alone, check_exact=False, rtol=1e-5, check_dtype=False)

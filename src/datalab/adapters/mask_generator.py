@@ -1,12 +1,12 @@
 """Masks for everything in an image: a grid of points, decoded in batches, filtered while the masks are still small.
 
 The same masks as segment_anything's SamAutomaticMaskGenerator with the same thresholds. It is quicker because the
-decoder makes shared products once (`sam_decoder`), because a prompt whose masks are not good enough never gets any, and
-because masks are enlarged one by one, only where they lie (`mask_windows`): no stack of full-size masks is ever made.
+decoder makes shared products once (`sam_decoder`), because a prompt whose masks are not good enough never gets any
+(`mask_grid`), and because masks are enlarged one by one, only where they lie (`mask_windows`): no stack of full-size
+masks is ever made.
 """
 
-import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,26 +14,17 @@ import numpy.typing as npt
 import torch
 from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
-from segment_anything.utils.amg import build_point_grid, generate_crop_boxes, is_box_near_crop_edge
+from segment_anything.utils.amg import generate_crop_boxes, is_box_near_crop_edge
 from segment_anything.utils.transforms import ResizeLongestSide
 from torchvision.ops import box_area, nms
 
-from datalab.adapters.mask_windows import Enlarger, Outline, outline_to_rle
-from datalab.adapters.sam_decoder import PointDecoder
-from datalab.adapters.sam_encoder import precision_for
+from datalab.adapters.mask_grid import STABILITY_OFFSET, Asking, Candidate, candidates, prompts_at_once
+from datalab.adapters.mask_windows import Enlarger, outline_to_rle
 
-LOGGER = logging.getLogger(__name__)
-PLACES_PER_BATCH = {"cpu": 1 << 14, "cuda": 1 << 18}
-"""Prompts of a batch times places of the image: on a CPU what its caches hold (16 times as much took twice as long),
-on a GPU 64 prompts of the official models, with hundreds of MB of tensors."""
 BOXES_PER_BATCH = 16
-STABILITY_OFFSET = 1.0
 SAME_BOX_IOU = 0.7
 """Of two boxes that overlap more the one with the lower predicted IoU goes; the value of SAM's authors."""
 TILE_OVERLAP = 512 / 1500
-COARSE_MARGIN = 0.1
-"""Stability counted on small logits is off by less than this where the mask has COARSE_CELLS; then it may decide."""
-COARSE_CELLS = 100
 
 Pixels = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
@@ -64,9 +55,13 @@ class FoundMask:
 
 
 @dataclass(frozen=True)
-class _Candidate:
-    outline: Outline
-    predicted_iou: float
+class _Tile:
+    """A part of one of the images: the whole, or a piece that SAM sees enlarged."""
+
+    image: int
+    box: Box
+    """x0, y0, x1, y1, the ends excluded."""
+    is_whole: bool
 
 
 def generate_masks(
@@ -76,24 +71,62 @@ def generate_masks(
 
     `encoded`: a predictor that has this image already, which spares encoding it again.
     """
-    height, width = pixels.shape[:2]
-    tiles, layers = generate_crop_boxes((height, width), params.tile_layers, TILE_OVERLAP)
-    found: list[FoundMask] = []
-    areas: list[float] = []
+    return generate_masks_together(sam, [pixels], params, [encoded])[0]
+
+
+def generate_masks_together(
+    sam: Sam, images: Sequence[Pixels], params: GeneratorParams, encoded: Sequence[SamPredictor | None]
+) -> list[list[FoundMask]]:
+    """`generate_masks` of several images, whose prompts share batches: `images_at_once` are worth it."""
+    tiles = [tile for number, pixels in enumerate(images) for tile in _tiles(number, pixels, params.tile_layers)]
+    found: list[list[FoundMask]] = [[] for _ in images]
+    areas: list[list[float]] = [[] for _ in images]
+    together = images_at_once(sam, params.points_per_side)
     with torch.inference_mode():
-        for tile, layer in zip(tiles, layers, strict=True):
-            x0, y0, x1, y1 = tile
-            if x1 <= x0 or y1 <= y0:
-                continue  # an image of a pixel or two has no quarters
-            whole = encoded if encoded is not None and layer == 0 else encode(sam, pixels[y0:y1, x0:x1])
-            kept = _of_tile(whole, (x0, y0, x1, y1), (height, width), params)
-            found += kept
-            areas += [float(box_area(torch.tensor([tile]))[0])] * len(kept)
-        if len(tiles) > 1 and found:
-            # the smaller tile saw it larger
-            boxes = torch.tensor([one.box for one in found], dtype=torch.float)
-            found = [found[place] for place in nms(boxes, 1 / torch.tensor(areas), SAME_BOX_IOU).tolist()]
-    return found
+        for start in range(0, len(tiles), together):
+            for tile, kept in _of_tiles(sam, tiles[start : start + together], images, params, encoded):
+                found[tile.image] += kept
+                areas[tile.image] += [float(box_area(torch.tensor([tile.box]))[0])] * len(kept)
+    return [_smallest_tile_first(masks, sizes) for masks, sizes in zip(found, areas, strict=True)]
+
+
+def images_at_once(sam: Sam, points_per_side: int) -> int:
+    """How many images' grids a batch of prompts holds; 1 where one image fills it."""
+    return max(1, prompts_at_once(sam) // points_per_side**2)
+
+
+def _tiles(number: int, pixels: Pixels, tile_layers: int) -> Iterator[_Tile]:
+    boxes, layers = generate_crop_boxes(pixels.shape[:2], tile_layers, TILE_OVERLAP)
+    for (x0, y0, x1, y1), layer in zip(boxes, layers, strict=True):
+        if x1 > x0 and y1 > y0:  # an image of a pixel or two has no quarters
+            yield _Tile(number, (x0, y0, x1, y1), layer == 0)
+
+
+def _of_tiles(
+    sam: Sam,
+    tiles: Sequence[_Tile],
+    images: Sequence[Pixels],
+    params: GeneratorParams,
+    encoded: Sequence[SamPredictor | None],
+) -> Iterator[tuple[_Tile, list[FoundMask]]]:
+    """Of each tile its masks that do not end at a cut, the best of those with nearly the same box."""
+    predictors = []
+    for tile in tiles:
+        x0, y0, x1, y1 = tile.box
+        known = encoded[tile.image] if tile.is_whole else None
+        predictors.append(known or encode(sam, images[tile.image][y0:y1, x0:x1]))
+    asking = Asking(params.points_per_side, params.min_predicted_iou, params.min_stability)
+    for tile, found in zip(tiles, candidates(predictors, asking), strict=True):
+        height, width = images[tile.image].shape[:2]
+        yield tile, _best_per_box(found, tile.box, height, width)
+
+
+def _smallest_tile_first(found: list[FoundMask], areas: list[float]) -> list[FoundMask]:
+    """Of masks with nearly the same box the one of the smaller tile, which saw it larger."""
+    if len(set(areas)) < 2:
+        return found
+    boxes = torch.tensor([one.box for one in found], dtype=torch.float)
+    return [found[place] for place in nms(boxes, 1 / torch.tensor(areas), SAME_BOX_IOU).tolist()]
 
 
 def masks_in_boxes(
@@ -120,7 +153,7 @@ def masks_in_boxes(
             enlarger = Enlarger(tuple(logits.shape[2:]), side, encoded.input_size, (height, width))
             for small, score in zip(logits[:, 0].cpu().numpy(), scores[:, 0].tolist(), strict=True):
                 outline = enlarger.outline(small, encoded.model.mask_threshold, STABILITY_OFFSET)
-                found.append(_found(_Candidate(outline, score), tile, *size))
+                found.append(_found(Candidate(outline, score), tile, *size))
     return found
 
 
@@ -148,20 +181,18 @@ class _AtLeastOnePixel(ResizeLongestSide):  # type: ignore[misc]  # the vendor's
         return max(1, height), max(1, width)
 
 
-def _of_tile(encoded: SamPredictor, tile: Box, size: tuple[int, int], params: GeneratorParams) -> list[FoundMask]:
-    height, width = size
-    candidates = list(_candidates(encoded, params))
-    if not candidates:
+def _best_per_box(found: list[Candidate], tile: Box, height: int, width: int) -> list[FoundMask]:
+    if not found:
         return []
-    boxes = torch.tensor([one.outline.box for one in candidates])
+    boxes = torch.tensor([one.outline.box for one in found])
     inner = ~is_box_near_crop_edge(boxes, list(tile), [0, 0, width, height])
-    scores = torch.tensor([one.predicted_iou for one in candidates])
+    scores = torch.tensor([one.predicted_iou for one in found])
     inside = torch.nonzero(inner).flatten()
     kept = inside[nms(boxes[inside].float(), scores[inside], SAME_BOX_IOU)]
-    return [_found(candidates[place], tile, height, width) for place in kept.tolist()]
+    return [_found(found[place], tile, height, width) for place in kept.tolist()]
 
 
-def _found(candidate: _Candidate, tile: Box, height: int, width: int) -> FoundMask:
+def _found(candidate: Candidate, tile: Box, height: int, width: int) -> FoundMask:
     outline, (x, y, _, _) = candidate.outline, tile
     return FoundMask(
         rle=outline_to_rle(outline, tile, height, width),
@@ -170,56 +201,3 @@ def _found(candidate: _Candidate, tile: Box, height: int, width: int) -> FoundMa
         predicted_iou=candidate.predicted_iou,
         stability=outline.stability,
     )
-
-
-def _candidates(predictor: SamPredictor, params: GeneratorParams) -> Iterator[_Candidate]:
-    """Every mask of the grid's points that is good enough, as an outline in the pixels that were encoded."""
-    sam, (height, width) = predictor.model, predictor.original_size
-    # on a CPU half the precision would save a seventh of the time
-    precision = precision_for(predictor.device) if predictor.device.type == "cuda" else torch.float32
-    decoder = PointDecoder(sam, predictor.features, precision)
-    grid = build_point_grid(params.points_per_side) * np.array([width, height])
-    points = torch.as_tensor(predictor.transform.apply_coords(grid, (height, width)), device=predictor.device)
-    side = sam.image_encoder.img_size
-    cells = (4 * decoder.grid[0], 4 * decoder.grid[1])
-    enlarger = Enlarger(cells, side, predictor.input_size, (height, width))
-    used = (-(-predictor.input_size[0] * cells[0] // side), -(-predictor.input_size[1] * cells[1] // side))
-    size, start = max(1, PLACES_PER_BATCH[predictor.device.type] // (decoder.grid[0] * decoder.grid[1])), 0
-    while start < len(points):
-        try:
-            good = _good_logits(decoder, points[start : start + size], used, params)
-        except torch.OutOfMemoryError:
-            if size == 1:
-                raise
-            size //= 2
-            LOGGER.warning("the GPU's memory is full: going on with %d prompts at a time", size)
-            continue
-        start += size
-        for logits, score in good:
-            outline = enlarger.outline(logits, sam.mask_threshold, STABILITY_OFFSET)
-            if outline.stability >= params.min_stability:
-                yield _Candidate(outline, score)
-
-
-def _good_logits(
-    decoder: PointDecoder, points: torch.Tensor, used: tuple[int, int], params: GeneratorParams
-) -> list[tuple[npt.NDArray[np.float32], float]]:
-    """(4h, 4w) logits and predicted IoU of the masks of `points` worth enlarging; `used`: cells that are no padding."""
-    decoded = decoder.decode(points)
-    good = decoded.predicted_iou > params.min_predicted_iou
-    prompts = torch.nonzero(good.any(dim=1)).flatten()
-    if len(prompts) == 0:
-        return []
-    found = []
-    for part in torch.split(prompts, max(1, len(points) // 4)):
-        logits, scores = decoder.masks(decoded, part)[good[part]], decoded.predicted_iou[part][good[part]]
-        steady = _may_be_stable(logits[:, : used[0], : used[1]], decoder.sam.mask_threshold, params.min_stability)
-        found += list(zip(logits[steady].cpu().numpy(), scores[steady].tolist(), strict=True))
-    return found
-
-
-def _may_be_stable(inside: torch.Tensor, threshold: float, least: float) -> torch.Tensor:
-    """(n,) bool: which of (n, h, w) logits may reach the stability once enlarged."""
-    union = (inside > threshold - STABILITY_OFFSET).sum(dim=(1, 2))
-    stable = (inside > threshold + STABILITY_OFFSET).sum(dim=(1, 2))
-    return (stable >= (least - COARSE_MARGIN) * union) | (union < COARSE_CELLS)

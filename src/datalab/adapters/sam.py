@@ -21,7 +21,7 @@ from datalab.adapters.mask_generator import (
     Pixels,
     empty_predictor,
     encode,
-    generate_masks,
+    generate_masks_together,
     masks_in_boxes,
 )
 from datalab.adapters.sam_encoder import FastEncoder, precision_for
@@ -66,6 +66,18 @@ class Draft:
     """(H, W) of the image."""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """An image that masks are wanted of."""
+
+    image_id: str
+    pixels: Pixels
+    """(H, W, 3) uint8 RGB."""
+    drafts: Sequence[Draft] = ()
+    embedding: Embedding | None = None
+    """What `embed_image` made of the image, which spares encoding it again."""
+
+
 def load_sam(checkpoint: str) -> Sam:
     """The model in evaluation mode, on the GPU where there is one; InputError for no, an altered or a foreign file."""
     path = checkpoint_path(checkpoint)
@@ -108,53 +120,62 @@ def restore(sam: Sam, embedding: Embedding, height: int, width: int) -> SamPredi
     return predictor
 
 
-def propose_regions(
-    sam: Sam,
-    version: str,
-    image_id: str,
-    pixels: Pixels,
-    params: ProposalParams,
-    drafts: Sequence[Draft] = (),
-    embedding: Embedding | None = None,
-) -> pd.DataFrame:
-    """Table CANDIDATES of a (H, W, 3) uint8 RGB image; `version` is that of the SAM.
-
-    `embedding`: what `embed_image` made of the image, which spares encoding it again.
+def propose_regions(sam: Sam, version: str, asked: Sequence[Asked], params: ProposalParams) -> pd.DataFrame:
+    """Table CANDIDATES of one image or several, whose prompts share batches; `version` is that of the SAM.
 
     First what SAM finds by itself, best first, without classes (label ""): a region is kept where SAM is sure enough of
     it, where its size is that of an object, and where no better one covers the same object (IoU above 0.75). Then every
     draft as it is, and as SAM refines it from its box, where SAM is sure enough.
     """
-    small = _shrink(pixels, LARGEST_SIDE * 2**params.tile_layers)
+    small = [_shrink(one.pixels, LARGEST_SIDE * 2**params.tile_layers) for one in asked]
     # a large image and its smaller copy give SAM the same square, up to the rounding of one pixel
-    encoded = encode(sam, small) if embedding is None else restore(sam, embedding, *small.shape[:2])
+    encoded = [
+        encode(sam, pixels) if one.embedding is None else restore(sam, one.embedding, *pixels.shape[:2])
+        for one, pixels in zip(asked, small, strict=True)
+    ]
     wanted = GeneratorParams(params.points_per_side, params.min_predicted_iou, params.min_stability, params.tile_layers)
-    found = generate_masks(sam, small, wanted, encoded)
-    found = [one for one in found if _is_like_an_object(one, small.shape[:2], params)]
-    found.sort(key=lambda one: one.predicted_iou * one.stability, reverse=True)
-    kept = _one_per_object(found, small.shape[:2])[: params.max_regions]
+    found = generate_masks_together(sam, small, wanted, encoded)
+    tables = [
+        _candidates(one, _kept(masks, pixels, params), pixels, known, params)
+        for one, masks, pixels, known in zip(asked, found, small, encoded, strict=True)
+    ]
+    filled = [table for table in tables if len(table)] or tables[:1]
+    table = pd.concat(filled, ignore_index=True).assign(model_version=version)
+    return table.loc[:, list(CANDIDATES)]
+
+
+def _kept(found: list[FoundMask], pixels: Pixels, params: ProposalParams) -> list[FoundMask]:
+    """Those of an object's size, one per object, best first."""
+    sized = [one for one in found if _is_like_an_object(one, pixels.shape[:2], params)]
+    sized.sort(key=lambda one: one.predicted_iou * one.stability, reverse=True)
+    return _one_per_object(sized, pixels.shape[:2])[: params.max_regions]
+
+
+def _candidates(
+    asked: Asked, kept: list[FoundMask], small: Pixels, encoded: SamPredictor, params: ProposalParams
+) -> pd.DataFrame:
+    """Rows of one image, at its own size; `kept` and `encoded` are of its smaller copy."""
     rows: list[tuple[object, ...]] = []
-    size = (pixels.shape[0], pixels.shape[1])
+    size = (asked.pixels.shape[0], asked.pixels.shape[1])
     for number, one in enumerate(kept):
         rle = _full_size(one.rle, small.shape[:2], size)
         rows.append((f"p{number}", "", rle, one.predicted_iou, one.stability, "sam"))
-    for number, (draft, one) in enumerate(zip(drafts, _refined(encoded, small, drafts, size), strict=True)):
+    refined = _refined(encoded, small, asked.drafts, size)
+    for number, (draft, one) in enumerate(zip(asked.drafts, refined, strict=True)):
         drafted, rle = mask_to_rle(draft.mask), _full_size(one.rle, small.shape[:2], size)
         agreement = float(iou_matrix([drafted], [rle], *size)[0, 0])
         rows.append((f"m{number}", draft.label, drafted, agreement, 1.0, "model"))
         if one.predicted_iou > params.min_predicted_iou and one.stability >= params.min_stability:
             rows.append((f"r{number}", draft.label, rle, one.predicted_iou, one.stability, "refined"))
     table = pd.DataFrame(rows, columns=["name", "label", "rle", "predicted_iou", "stability", "source"])
-    table = table.assign(
-        image_id=image_id,
-        region_id=[f"{image_id}-{name}" for name in table["name"]],
+    return table.assign(
+        image_id=asked.image_id,
+        region_id=[f"{asked.image_id}-{name}" for name in table["name"]],
         height=size[0],
         width=size[1],
         predicted_iou=table["predicted_iou"].astype(float).clip(0, 1),
         stability=table["stability"].astype(float).clip(0, 1),
-        model_version=version,
     )
-    return table.loc[:, list(CANDIDATES)]
 
 
 def _refined(encoded: SamPredictor, pixels: Pixels, drafts: Sequence[Draft], size: tuple[int, int]) -> list[FoundMask]:

@@ -6,7 +6,7 @@ folded into the tokens, which are few: q (W x) = (q W) x. And only prompts whose
 The results are those of `MaskDecoder.predict_masks`, up to rounding.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,22 +50,27 @@ class PointDecoder:
 
     def decode(self, points: Tensor) -> Decoded:
         """`points`: (B, 2), x and y in the pixels of SAM's input image."""
+        return decode_together([self], [points])
+
+    def begin(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens (B, t, C) and image (B, N, C) behind the first block, and the prompts' own tokens (B, t, C)."""
         labels = torch.ones(len(points), 1, dtype=torch.int, device=points.device)
         # in full precision: half of it blurs places
         sparse, _ = self.sam.prompt_encoder(points=(points[:, None, :], labels), boxes=None, masks=None)
         with self.cast:
-            return self._decode(sparse)
+            own = torch.cat([self.decoder.iou_token.weight, self.decoder.mask_tokens.weight])
+            prompt = torch.cat([own.expand(len(sparse), -1, -1), sparse], dim=1)
+            return (*self._first(self.decoder.transformer.layers[0], prompt), prompt)
 
-    def _decode(self, sparse: Tensor) -> Decoded:
-        own = torch.cat([self.decoder.iou_token.weight, self.decoder.mask_tokens.weight])
-        prompt = torch.cat([own.expand(len(sparse), -1, -1), sparse], dim=1)
+    def finish(self, tokens: Tensor, image: Tensor, prompt: Tensor) -> Decoded:
+        """What follows the first block is the same for prompts on any image."""
         transformer = self.decoder.transformer
-        tokens, image = self._first(transformer.layers[0], prompt)
-        for layer in transformer.layers[1:]:
-            tokens, image = self._later(layer, tokens, image, prompt)
-        attended = _to_image(transformer.final_attn_token_to_image, tokens + prompt, image, image + self.place)
-        tokens = transformer.norm_final_attn(tokens + attended)
-        iou = self.decoder.iou_prediction_head(tokens[:, 0])[:, 1:]
+        with self.cast:
+            for layer in transformer.layers[1:]:
+                tokens, image = self._later(layer, tokens, image, prompt)
+            attended = _to_image(transformer.final_attn_token_to_image, tokens + prompt, image, image + self.place)
+            tokens = transformer.norm_final_attn(tokens + attended)
+            iou = self.decoder.iou_prediction_head(tokens[:, 0])[:, 1:]
         return Decoded(iou.float(), image, tokens[:, 2 : 1 + self.decoder.num_mask_tokens])
 
     def masks(self, decoded: Decoded, prompts: Tensor) -> Tensor:
@@ -110,6 +115,16 @@ class PointDecoder:
         scores = torch.baddbmm(offset.flatten(1, 2), folded.flatten(1, 2), placed.transpose(1, 2))
         scores = torch.unflatten(scores, 1, folded.shape[1:3])
         return tokens, layer.norm4(_from_tokens(attention, scores, tokens).add_(image))
+
+
+def decode_together(decoders: Sequence[PointDecoder], points: Sequence[Tensor]) -> Decoded:
+    """Prompts on several images of one SAM, (B, 2) points on each; one image's prompts after the other's.
+
+    Masks of the result are those of any of the decoders.
+    """
+    begun = [decoder.begin(some) for decoder, some in zip(decoders, points, strict=True)]
+    tokens, image, prompt = (torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*begun, strict=True))
+    return decoders[0].finish(tokens, image, prompt)
 
 
 class _Upscaling:

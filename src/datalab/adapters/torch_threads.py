@@ -14,6 +14,8 @@ from typing import TypeVar
 
 import torch
 
+WITH_GPU = 4
+"""Some images are read and some outlines traced while the GPU works on another; each takes a batch of its memory."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -30,11 +32,12 @@ def single_thread() -> Iterator[None]:
 
 
 def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """`work` of each item, in their order, as many at a time as there are cores; one at a time on a GPU.
+    """`work` of each item, in their order, as many at a time as there are cores, on a GPU at most WITH_GPU.
 
     The first error ends it: what has not begun is not begun.
     """
-    workers = 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
+    cores = len(os.sched_getaffinity(0))
+    workers = min(cores, WITH_GPU) if torch.cuda.is_available() else cores
     with single_thread(), ThreadPoolExecutor(workers, initializer=partial(torch.set_num_threads, 1)) as pool:
         try:
             yield from pool.map(work, items)

@@ -32,7 +32,9 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     Before there is a model they are SAM's; later the model's regions, as they are and as SAM refines them, compete with
     them. SAM looks at the gold images too, whether they are in the batch or not: the gate is calibrated on them.
     """
-    from datalab.adapters.sam import (  # noqa: PLC0415  (torch)
+    from datalab.adapters.mask_generator import images_at_once  # noqa: PLC0415  (torch)
+    from datalab.adapters.sam import (  # noqa: PLC0415
+        Asked,
         ProposalParams,
         embed_image,
         load_sam,
@@ -56,17 +58,23 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     version = take_decoder(sam, encoder, workspace.sam_decoder)
     cache = EmbeddingCache(workspace.embedding_cache)
 
-    def look(image_id: str) -> pd.DataFrame:
+    def asked(image_id: str) -> Asked:
         drafts = _drafts(workspace, image_id, guidelines, params)
         image = workspace.images / files[image_id]
         pixels = read_rgb(image)
         embedding = cache.find_or_make(image_hash(image), encoder, partial(embed_image, sam, pixels))
-        return propose_regions(sam, version, image_id, pixels, params, drafts, embedding)
+        return Asked(image_id, pixels, drafts, embedding)
 
-    tables = []
-    for done, table in enumerate(side_by_side(look, image_ids), start=1):
-        progress(done / len(image_ids), f"proposing masks {done}/{len(image_ids)}")
+    def look(some: list[str]) -> pd.DataFrame:
+        return propose_regions(sam, version, [asked(image_id) for image_id in some], params)
+
+    size = images_at_once(sam, params.points_per_side)
+    together = [image_ids[start : start + size] for start in range(0, len(image_ids), size)]
+    tables: list[pd.DataFrame] = []
+    for table in side_by_side(look, together):
         tables.append(table)
+        done = min(size * len(tables), len(image_ids))
+        progress(done / len(image_ids), f"proposing masks {done}/{len(image_ids)}")
     found = pd.concat([table for table in tables if len(table)] or [empty(CANDIDATES)], ignore_index=True)
     labelled = label_proposals(workspace, found, guidelines, params.class_margin)
     shown, facts = gate_proposals(labelled, set(aided), gold, gate, params.max_regions)

@@ -1,0 +1,160 @@
+"""A grid of points asked of SAM, on one image or on several together, and what of the answers is good enough.
+
+A batch of prompts may lie on several images: those of a small image do not fill a GPU. The first block of the decoder,
+where all prompts of an image still see the same, is done image by image (`sam_decoder`), all that follows together.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from segment_anything import SamPredictor
+from segment_anything.modeling import Sam
+from segment_anything.utils.amg import build_point_grid
+
+from datalab.adapters.mask_windows import Enlarger, Outline
+from datalab.adapters.sam_decoder import Decoded, PointDecoder, decode_together
+from datalab.adapters.sam_encoder import precision_for
+
+LOGGER = logging.getLogger(__name__)
+PLACES_PER_BATCH = {"cpu": 1 << 14, "cuda": 1 << 18}
+"""Prompts of a batch times places of the image: on a CPU what its caches hold (16 times as much took twice as long),
+on a GPU 64 prompts of the official models, with hundreds of MB of tensors."""
+STABILITY_OFFSET = 1.0
+COARSE_MARGIN = 0.1
+"""Stability counted on small logits is off by less than this where the mask has COARSE_CELLS; then it may decide."""
+COARSE_CELLS = 100
+LOGITS_PER_PLACE = 4
+"""Each way."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How many points, and which answers are good enough."""
+
+    points_per_side: int
+    min_predicted_iou: float
+    min_stability: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A mask that is good enough, in the pixels that were encoded."""
+
+    outline: Outline
+    predicted_iou: float
+
+
+class Grid:
+    """The points of one encoded image."""
+
+    def __init__(self, predictor: SamPredictor, per_side: int) -> None:
+        """`predictor` holds an image."""
+        self.predictor = predictor
+        size = predictor.original_size
+        places = build_point_grid(per_side) * np.array([size[1], size[0]])
+        self.points = torch.as_tensor(predictor.transform.apply_coords(places, size), device=predictor.device)
+        side = predictor.model.image_encoder.img_size
+        self.cells = tuple(LOGITS_PER_PLACE * int(length) for length in predictor.features.shape[2:])
+        self.used = tuple(
+            -(-length * cells // side) for length, cells in zip(predictor.input_size, self.cells, strict=True)
+        )
+        """Cells (height, width) that are no padding."""
+
+    @cached_property
+    def decoder(self) -> PointDecoder:
+        """On a GPU in half precision; on a CPU that would save a seventh of the time."""
+        device = self.predictor.device
+        precision = precision_for(device) if device.type == "cuda" else torch.float32
+        return PointDecoder(self.predictor.model, self.predictor.features, precision)
+
+    @cached_property
+    def enlarger(self) -> Enlarger:
+        """To the pixels that were encoded."""
+        side, predictor = self.predictor.model.image_encoder.img_size, self.predictor
+        rows, columns = self.cells
+        return Enlarger((rows, columns), side, predictor.input_size, predictor.original_size)
+
+
+def prompts_at_once(sam: Sam) -> int:
+    """How many prompts make a batch on SAM's device."""
+    rows, columns = (int(length) for length in sam.prompt_encoder.image_embedding_size)
+    return max(1, PLACES_PER_BATCH[sam.device.type] // (rows * columns))
+
+
+def candidates(predictors: Sequence[SamPredictor], asking: Asking) -> list[list[Candidate]]:
+    """For each of the encoded images of one SAM every mask of its grid's points that is good enough.
+
+    Where a GPU's memory is full the batch is halved, with a warning.
+    """
+    grids = [Grid(predictor, asking.points_per_side) for predictor in predictors]
+    found: list[list[Candidate]] = [[] for _ in grids]
+    owners = np.repeat(np.arange(len(grids)), [len(grid.points) for grid in grids])
+    numbers = np.concatenate([np.arange(len(grid.points)) for grid in grids])
+    sam = predictors[0].model
+    size, start = prompts_at_once(sam), 0
+    while start < len(owners):
+        batch = slice(start, start + size)
+        try:
+            good = list(_good_logits(grids, owners[batch], numbers[batch], asking))
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise
+            size //= 2
+            LOGGER.warning("the GPU's memory is full: going on with %d prompts at a time", size)
+            continue
+        start += size
+        for owner, logits, score in good:
+            outline = grids[owner].enlarger.outline(logits, sam.mask_threshold, STABILITY_OFFSET)
+            if outline.stability >= asking.min_stability:
+                found[owner].append(Candidate(outline, score))
+    return found
+
+
+Good = tuple[int, npt.NDArray[np.float32], float]
+
+
+def _good_logits(
+    grids: Sequence[Grid], owners: npt.NDArray[np.int64], numbers: npt.NDArray[np.int64], asking: Asking
+) -> Iterator[Good]:
+    """(image, (4h, 4w) logits, predicted IoU) of masks worth enlarging, for point `numbers` of the images `owners`."""
+    places = [(int(owner), numbers[owners == owner]) for owner in np.unique(owners)]
+    decoders = [grids[owner].decoder for owner, _ in places]
+    decoded = decode_together(decoders, [grids[owner].points[asked] for owner, asked in places])
+    good = decoded.predicted_iou > asking.min_predicted_iou
+    prompts = torch.nonzero(good.any(dim=1)).flatten()
+    if len(prompts) == 0:
+        return
+    for part in torch.split(prompts, max(1, len(owners) // 4)):
+        yield from _worth_enlarging(grids, owners, decoders[0], decoded, part, good, asking)
+
+
+def _worth_enlarging(
+    grids: Sequence[Grid],
+    owners: npt.NDArray[np.int64],
+    decoder: PointDecoder,
+    decoded: Decoded,
+    part: torch.Tensor,
+    good: torch.Tensor,
+    asking: Asking,
+) -> Iterator[Good]:
+    logits, scores = decoder.masks(decoded, part)[good[part]], decoded.predicted_iou[part][good[part]]
+    owner_of = np.repeat(owners[part.cpu().numpy()], good[part].sum(dim=1).cpu().numpy())
+    for owner in np.unique(owner_of):
+        mine = torch.from_numpy(np.flatnonzero(owner_of == owner)).to(logits.device)
+        rows, columns = grids[owner].used
+        inside = logits[mine][:, :rows, :columns]
+        steady = mine[_may_be_stable(inside, decoder.sam.mask_threshold, asking.min_stability)]
+        for one, score in zip(logits[steady].cpu().numpy(), scores[steady].tolist(), strict=True):
+            yield int(owner), one, score
+
+
+def _may_be_stable(inside: torch.Tensor, threshold: float, least: float) -> torch.Tensor:
+    """(n,) bool: which of (n, h, w) logits may reach the stability once enlarged."""
+    union = (inside > threshold - STABILITY_OFFSET).sum(dim=(1, 2))
+    stable = (inside > threshold + STABILITY_OFFSET).sum(dim=(1, 2))
+    return (stable >= (least - COARSE_MARGIN) * union) | (union < COARSE_CELLS)
