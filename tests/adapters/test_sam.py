@@ -8,7 +8,16 @@ import torch
 from segment_anything.modeling import Sam
 from skimage import data
 
-from datalab.adapters.sam import Asked, Draft, ProposalParams, embed_image, load_sam, model_version, propose_regions
+from datalab.adapters.sam import (
+    Asked,
+    Draft,
+    ProposalParams,
+    embed_image,
+    embed_images,
+    load_sam,
+    model_version,
+    propose_regions,
+)
 from datalab.errors import InputError
 from datalab.masks import iou_matrix, rle_area, rle_to_mask
 from datalab.tables import CANDIDATES
@@ -134,3 +143,22 @@ def test_several_images_get_the_rows_that_each_gets_alone(sam: Sam) -> None:
     alone = pd.concat([propose_regions(sam, "v1", [one], few) for one in asked], ignore_index=True)
     assert {"a", "c"} <= set(together["image_id"])
     pd.testing.assert_frame_equal(together, alone, check_exact=False, rtol=1e-5, check_dtype=False)
+
+
+def test_a_full_gpu_encodes_half_as_many_images_at_a_time(
+    sam: Sam, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    images = [disk_on_grey(60, 90)[0], disk_on_grey(90, 60)[0], disk_on_grey(40, 40)[0]]
+    expected = [embed_image(sam, image) for image in images]
+    forward = sam.image_encoder.forward
+
+    def too_much(squares: torch.Tensor) -> torch.Tensor:
+        if len(squares) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        embeddings: torch.Tensor = forward(squares)
+        return embeddings
+
+    monkeypatch.setattr(sam.image_encoder, "forward", too_much)
+    for found, alone in zip(embed_images(sam, images), expected, strict=True):
+        np.testing.assert_array_equal(found, alone)
+    assert "encoding 1 images at a time" in caplog.text

@@ -82,3 +82,13 @@ def test_a_damaged_embedding_is_made_again_and_the_others_are_kept(tmp_path: Pat
     embed()
     assert (out / "a.npy").read_bytes() == sound
     assert (out / "b.npy").stat().st_mtime_ns == other
+
+
+def test_several_at_a_time_are_embedded_as_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog = catalog_of(tmp_path, "abcde")
+    run(catalog, tmp_path / "images", tmp_path / "cache", tmp_path / "one", PARAMS)
+    monkeypatch.setattr("datalab.stages.embed.encoded_at_once", lambda: 3)
+    run(catalog, tmp_path / "images", tmp_path / "other", tmp_path / "three", PARAMS)
+    for name in "abcde":
+        one, three = (np.load(tmp_path / folder / f"{name}.npy").astype(np.float32) for folder in ("one", "three"))
+        np.testing.assert_allclose(three, one, atol=2e-3)

@@ -1,5 +1,6 @@
 """Segment Anything: load a checkpoint, embed an image, propose masks for everything in it."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +32,12 @@ from datalab.errors import InputError
 from datalab.masks import BoolMask, iou_matrix, mask_to_rle, rle_to_mask
 from datalab.tables import CANDIDATES
 
+LOGGER = logging.getLogger(__name__)
 LARGEST_SIDE = 1024
 """Masks are made at most this large and scaled up: SAM's own resolution is no finer. Tiles see as much each."""
 SAME_OBJECT_IOU = 0.75
+ON_GPU = 8
+"""Images encoded in one go: segment-anything-fast gained nothing from more."""
 WIDTH_TO_TYPE = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
 
@@ -106,8 +110,35 @@ def model_version(checkpoint: str) -> str:
 
 def embed_image(sam: Sam, pixels: Pixels) -> Embedding:
     """Embedding (C, h, w) float16 of a (H, W, 3) uint8 RGB image, over SAM's square with padding below or right."""
-    embedding: Embedding = encode(sam, pixels).features[0].cpu().numpy().astype(np.float16)
-    return embedding
+    return embed_images(sam, [pixels])[0]
+
+
+def embed_images(sam: Sam, images: Sequence[Pixels]) -> list[Embedding]:
+    """`embed_image` of several in one go, in two where a GPU's memory is full."""
+    with torch.inference_mode():
+        squares = torch.cat([_square(sam, pixels) for pixels in images])
+        try:
+            embeddings = sam.image_encoder(squares).cpu().numpy().astype(np.float16)
+        except torch.OutOfMemoryError:
+            if len(images) == 1:
+                raise
+            half = len(images) // 2
+            LOGGER.warning("the GPU's memory is full: encoding %d images at a time", half)
+            return embed_images(sam, images[:half]) + embed_images(sam, images[half:])
+    return list(embeddings)
+
+
+def encoded_at_once() -> int:
+    """How many images to hand to `embed_images` on this machine: one keeps a CPU busy."""
+    return ON_GPU if torch.cuda.is_available() else 1
+
+
+def _square(sam: Sam, pixels: Pixels) -> torch.Tensor:
+    """(1, 3, S, S), scaled to SAM's input, normalised and padded."""
+    scaled = empty_predictor(sam).transform.apply_image(np.ascontiguousarray(pixels))
+    planes = torch.as_tensor(scaled, device=sam.device).permute(2, 0, 1).contiguous()[None]
+    square: torch.Tensor = sam.preprocess(planes)
+    return square
 
 
 def restore(sam: Sam, embedding: Embedding, height: int, width: int) -> SamPredictor:

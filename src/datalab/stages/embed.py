@@ -6,18 +6,18 @@ from functools import cache, partial
 from pathlib import Path
 from threading import Lock
 
+import numpy as np
 from segment_anything.modeling import Sam
 from tqdm import tqdm
 
 from datalab.adapters.embedding_cache import (
-    Embedding,
     EmbeddingCache,
     image_hash,
     place_embedding,
     read_embedding,
 )
 from datalab.adapters.files import read_json, read_rgb, read_table, write_json
-from datalab.adapters.sam import embed_image, load_sam, model_version
+from datalab.adapters.sam import embed_images, encoded_at_once, load_sam, model_version
 from datalab.adapters.torch_threads import side_by_side
 from datalab.config import load_params
 from datalab.errors import one_line_errors
@@ -57,19 +57,24 @@ def run(catalog: Path, images: Path, embeddings: Path, out: Path, params: Params
     def model() -> Sam:
         return load_sam(params.checkpoint)
 
-    def make(image: Path) -> Embedding:
-        with loading:
-            sam = model()
-        return embed_image(sam, read_rgb(image))
+    def embed(some: list[str]) -> int:
+        hashes = {image_id: image_hash(images / files[image_id]) for image_id in some}
+        unknown = [image_id for image_id in some if known.find(hashes[image_id], version) is None]
+        if unknown:
+            with loading:
+                sam = model()
+            made = embed_images(sam, [read_rgb(images / files[image_id]) for image_id in unknown])
+            for image_id, embedding in zip(unknown, made, strict=True):
+                known.find_or_make(hashes[image_id], version, partial(np.asarray, embedding))
+        for image_id in some:
+            place_embedding(known.path(hashes[image_id], version), out / f"{image_id}.npy")
+        return len(some)
 
-    def embed(image_id: str) -> None:
-        image = images / files[image_id]
-        hashed = image_hash(image)
-        known.find_or_make(hashed, version, partial(make, image))
-        place_embedding(known.path(hashed, version), out / f"{image_id}.npy")
-
-    for _ in tqdm(side_by_side(embed, missing), "embed", len(missing), unit="image", disable=None):
-        pass
+    size = encoded_at_once()
+    groups = [missing[start : start + size] for start in range(0, len(missing), size)]
+    with tqdm(desc="embed", total=len(missing), unit="image", disable=None) as bar:
+        for done in side_by_side(embed, groups):
+            bar.update(done)
 
 
 def main() -> None:
