@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,12 +23,13 @@ from sklearn.metrics import average_precision_score
 from datalab.adapters.files import read_label_map, read_rgb, write_label_map
 from datalab.adapters.sam import embed_image, load_sam
 from datalab.adapters.segmenter_folds import out_of_fold
-from datalab.adapters.segmenter_network import NetworkSize
-from datalab.adapters.segmenter_samples import Augmentation, Sample, read_sample
-from datalab.adapters.segmenter_training import Schedule
+from datalab.adapters.segmenter_samples import Sample, read_sample
+from datalab.config import load_params
 from datalab.learning.folds import assign_folds
 from datalab.masks import IGNORE_ID, BoolMask
 from datalab.quality.label_errors import Suspect, calibrate, find_suspects, image_quality
+from datalab.stages.train import Params as TrainParams
+from datalab.stages.train import load_policy, recipe_of
 
 SHARED = Path(os.environ.get("DATALAB_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 KINDS = ("swapped", "dropped", "shifted", "dilated", "eroded")
@@ -40,7 +41,7 @@ SAME = 0.25
 FOLDS = 2
 SCHEDULES = {"magnetic_tile": (200, 0.5), "camvid": (300, 0.0)}
 """Steps, and the exponent of the class weights: without them the tiles' few defect pixels are not learned at all."""
-AUGMENTATION = Augmentation(crop=160, object_share=0.5, vertical_flip=False, color_jitter=0.2)
+PARAMS = Path(__file__).parents[1] / "params.yaml"
 
 
 @dataclass(frozen=True)
@@ -198,14 +199,16 @@ def object_precision(
 
 
 def predict_all(
-    name: str, samples: list[Sample], folds: list[int], size: NetworkSize, seed: int, cache: Path
+    name: str, samples: list[Sample], folds: list[int], classes: int, seed: int, cache: Path
 ) -> list[npt.NDArray[np.float32]]:
     """(K, h, w) of every sample, kept in `cache` too: ranking can then be tried again in seconds."""
     path = cache / f"{name}-{len(samples)}-{seed}.npz"
     if not path.exists():
         steps, imbalance = SCHEDULES[name]
-        schedule = Schedule(steps, 6, 0.006, 0.01, validate_every=steps, patience=5, imbalance=imbalance)
-        found = dict(out_of_fold(samples, folds, size, schedule, AUGMENTATION, seed))
+        given = load_params(PARAMS, "train", TrainParams)
+        params = replace(given, seed=seed, steps=steps, validate_every=steps, imbalance=imbalance)
+        recipe = recipe_of(params, load_policy(PARAMS, given.augmentation), samples[0].embedding.shape[0], classes)
+        found = dict(out_of_fold(samples, folds, recipe))
         np.savez(path, *(found[place] for place in range(len(samples))))
     with np.load(path) as kept:
         return [kept[f"arr_{place}"] for place in range(len(samples))]
@@ -220,8 +223,7 @@ def measure(name: str, count: int, cache: Path, seed: int) -> dict[str, object]:
     maps, planted, objects = spoil(photographs, things, round(LEAST_AREA * (max(height, width) / 128) ** 2), rng)
     samples = read_samples(photographs, maps, classes, cache)
     folds = assign_folds([one.name for one in photographs], FOLDS, rng)
-    size = NetworkSize(samples[0].embedding.shape[0], classes, 64, 3)
-    predicted = predict_all(name, samples, folds, size, seed, cache)
+    predicted = predict_all(name, samples, folds, classes, seed, cache)
     labels = [sample.labels for sample in samples if sample.labels is not None]
     pairs = [(truth, predicted[place]) for place, truth in enumerate(labels)]
     found = calibrate([find_suspects(truth, chances, LEAST_AREA) for truth, chances in pairs])

@@ -70,6 +70,14 @@ def load_params(path: Path, section: str, kind: type[P]) -> P:
     return _build(kind, content[section] or {}, f"{path}: {section}")
 
 
+def load_named(path: Path, section: str, kind: type[P]) -> dict[str, P]:
+    """`section` of params.yaml as a dataclass `kind` for each name in it, with the same errors."""
+    content = _read_yaml(path).get(section)
+    if not isinstance(content, dict) or not content:
+        raise InputError(f"{path} has no section {section!r} with at least one name")
+    return {str(name): _build(kind, values, f"{path}: {section}.{name}") for name, values in content.items()}
+
+
 def load_guidelines(folder: Path) -> Guidelines:
     """Read guidelines/: classes.yaml and the Markdown pages beside it."""
     content = _read_yaml(folder / "classes.yaml")

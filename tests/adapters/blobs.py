@@ -1,6 +1,7 @@
 """A tiny world to learn: red discs (1) and blue squares (2) on grey noise, with embeddings made of their colours."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,13 +10,42 @@ import numpy.typing as npt
 from PIL import Image
 
 from datalab.adapters.files import write_label_map
-from datalab.adapters.segmenter_samples import Augmentation, Sample, read_sample
-from datalab.adapters.segmenter_training import Schedule
+from datalab.adapters.segmenter_augment import Augmentation, Policy
+from datalab.adapters.segmenter_samples import Sample, read_sample
+from datalab.adapters.segmenter_schedule import Schedule
 
 CELLS = 16
-AUGMENTATION = Augmentation(crop=48, object_share=0.5, vertical_flip=True, color_jitter=0.1)
+PLAIN = Policy(
+    horizontal_flip=True,
+    vertical_flip=False,
+    quarter_turns=False,
+    turn=0.0,
+    zoom=0.0,
+    brightness=0.0,
+    contrast=0.0,
+    saturation=0.0,
+    hue=0.0,
+    blur=0.0,
+    copy_paste=0.0,
+    cutmix=0.0,
+    mixup=0.0,
+)
+AUGMENTATION = Augmentation(
+    crop=48, object_share=0.5, policy=replace(PLAIN, vertical_flip=True, brightness=0.1, contrast=0.1)
+)
 SCHEDULE = Schedule(
-    steps=60, batch_size=4, learning_rate=0.01, weight_decay=0.01, validate_every=20, patience=5, imbalance=0.5
+    steps=60,
+    batch_size=4,
+    loss="cross_entropy+dice",
+    sampling="shuffled",
+    learning_rate=0.01,
+    backbone_rate=0.1,
+    frozen_share=0.0,
+    weight_decay=0.01,
+    ema=0.0,
+    validate_every=20,
+    patience=5,
+    imbalance=0.5,
 )
 
 

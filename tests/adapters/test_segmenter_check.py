@@ -6,14 +6,15 @@ import pytest
 
 from datalab.adapters.segmenter_check import MUST_FALL_TO, check_learnable
 from datalab.adapters.segmenter_network import NetworkSize
+from datalab.adapters.segmenter_training import Recipe
 from datalab.errors import StateError
 from tests.adapters.blobs import AUGMENTATION, SCHEDULE, blob_samples
 
-SIZE = NetworkSize(channels=6, classes=3, width=16, members=2)
+RECIPE = Recipe(NetworkSize(channels=6, classes=3, width=16, members=2), SCHEDULE, AUGMENTATION, seed=0)
 
 
 def test_an_easy_batch_is_learned_by_heart(tmp_path: Path) -> None:
-    assert check_learnable(blob_samples(tmp_path, range(4)), SIZE, SCHEDULE, AUGMENTATION, seed=0) < MUST_FALL_TO
+    assert check_learnable(blob_samples(tmp_path, range(4)), RECIPE) < MUST_FALL_TO
 
 
 def test_labels_that_are_noise_are_refused(tmp_path: Path) -> None:
@@ -23,11 +24,11 @@ def test_labels_that_are_noise_are_refused(tmp_path: Path) -> None:
         assert sample.labels is not None
         noise.append(replace(sample, labels=rng.integers(0, 3, sample.labels.shape, dtype=np.uint8)))
     with pytest.raises(StateError, match="one batch of 4 images cannot be learned by heart") as caught:
-        check_learnable(noise, SIZE, SCHEDULE, AUGMENTATION, seed=0)
+        check_learnable(noise, RECIPE)
     assert "\n" not in str(caught.value)
 
 
 def test_a_step_too_short_to_learn_anything_is_refused(tmp_path: Path) -> None:
     slow = replace(SCHEDULE, learning_rate=1e-9)
     with pytest.raises(StateError, match=r"change train\.learning_rate"):
-        check_learnable(blob_samples(tmp_path, range(4)), SIZE, slow, AUGMENTATION, seed=0)
+        check_learnable(blob_samples(tmp_path, range(4)), replace(RECIPE, schedule=slow))

@@ -6,20 +6,20 @@ import pytest
 import torch
 
 from datalab.adapters.segmenter import Segmenter, load_segmenter, predict, save_segmenter
+from datalab.adapters.segmenter_augment import Augmentation
 from datalab.adapters.segmenter_folds import out_of_fold
 from datalab.adapters.segmenter_models import MODELS, build_network, new_network
 from datalab.adapters.segmenter_network import NetworkSize
-from datalab.adapters.segmenter_samples import Augmentation, Sample
+from datalab.adapters.segmenter_samples import Sample
 from datalab.adapters.segmenter_torchvision import BACKBONES
-from datalab.adapters.segmenter_training import Schedule, train_segmenter
+from datalab.adapters.segmenter_training import Recipe, train_segmenter
 from datalab.errors import InputError
-from tests.adapters.blobs import SCHEDULE, blob_samples
+from tests.adapters.blobs import PLAIN, SCHEDULE, blob_samples
 
 SIZE = NetworkSize(channels=6, classes=3, width=16, members=2)
-SMALL = Augmentation(crop=32, object_share=1.0, vertical_flip=False, color_jitter=0.0)
-BRIEF = Schedule(
-    steps=2, batch_size=2, learning_rate=0.001, weight_decay=0.0, validate_every=2, patience=1, imbalance=0.5
-)
+SMALL = Augmentation(crop=32, object_share=1.0, policy=PLAIN)
+BRIEF = replace(SCHEDULE, steps=2, batch_size=2, learning_rate=0.001, weight_decay=0.0, validate_every=2, patience=1)
+RECIPE = Recipe(SIZE, BRIEF, SMALL, seed=0)
 LIGHT = "lraspp_mobilenet_v3_large"
 
 
@@ -29,7 +29,7 @@ LIGHT = "lraspp_mobilenet_v3_large"
 def test_each_model_learns_a_little_and_comes_back_from_disk(tmp_path: Path, model: str) -> None:
     samples = blob_samples(tmp_path, [1, 2])
     size = replace(SIZE, model=model)
-    network, looks = train_segmenter(samples, samples[:1], size, BRIEF, SMALL, seed=0)
+    network, looks = train_segmenter(samples, samples[:1], replace(RECIPE, size=size))
     before = new_network(size, 0, [sample.embedding for sample in samples]).state_dict()
     assert all(not torch.equal(before[name], value) for name, value in network.named_parameters())
     assert np.isfinite(looks[-1].loss)
@@ -47,7 +47,7 @@ def test_each_model_learns_a_little_and_comes_back_from_disk(tmp_path: Path, mod
 def test_the_lightest_model_of_torchvision_learns_an_easy_world(tmp_path: Path) -> None:
     samples = blob_samples(tmp_path, range(1, 4))
     longer = replace(SCHEDULE, steps=30, batch_size=3, learning_rate=0.003, validate_every=10)
-    _, looks = train_segmenter(samples, [], replace(SIZE, model=LIGHT), longer, SMALL, seed=0)
+    _, looks = train_segmenter(samples, [], Recipe(replace(SIZE, model=LIGHT), longer, SMALL, seed=0))
     assert looks[-1].loss < 0.7 * looks[0].loss
 
 
@@ -56,7 +56,7 @@ def test_the_same_seed_gives_the_same_weights_with_dropout_too(tmp_path: Path) -
     made = []
     for state, seed in ((1, 0), (2, 0), (1, 3)):
         torch.manual_seed(state)
-        network, _ = train_segmenter(samples, [], size, BRIEF, SMALL, seed)
+        network, _ = train_segmenter(samples, [], Recipe(size, BRIEF, SMALL, seed))
         made.append(network.state_dict())
     assert all(torch.equal(made[0][name], value) for name, value in made[1].items())
     assert any(not torch.equal(made[0][name], value) for name, value in made[2].items())
@@ -71,8 +71,8 @@ def test_heads_on_one_body_differ(tmp_path: Path) -> None:
 
 def test_out_of_fold_uses_the_named_model(tmp_path: Path) -> None:
     samples = blob_samples(tmp_path, [1, 2, 3, 5])
-    size = replace(SIZE, model=LIGHT)
-    found = dict(out_of_fold(samples, [0, 1, 0, 1], size, replace(BRIEF, steps=1), SMALL, seed=0))
+    recipe = Recipe(replace(SIZE, model=LIGHT), replace(BRIEF, steps=1), SMALL, seed=0)
+    found = dict(out_of_fold(samples, [0, 1, 0, 1], recipe))
     assert sorted(found) == [0, 1, 2, 3]
     assert found[0].shape == (3, 24, 32)
 
@@ -87,11 +87,11 @@ def test_another_sam_is_no_matter_to_a_model_without_embeddings(tmp_path: Path) 
 @pytest.mark.parametrize("model", BACKBONES)
 def test_a_batch_of_one_is_one_line(tmp_path: Path, model: str) -> None:
     alone = replace(BRIEF, batch_size=1)
-    with pytest.raises(InputError, match=f"train.model {model} needs train.batch_size 2 or more, got 1"):
-        train_segmenter(blob_samples(tmp_path, [1]), [], replace(SIZE, model=model), alone, SMALL, seed=0)
+    with pytest.raises(InputError, match=f"train.model {model} needs train.batch_size 2 or more in each process"):
+        train_segmenter(blob_samples(tmp_path, [1]), [], Recipe(replace(SIZE, model=model), alone, SMALL, seed=0))
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(InputError) as caught:
-        build_network(replace(SIZE, model="unet"))
-    assert str(caught.value) == f"train.model is 'unet'; known: {', '.join(MODELS)}"
+        build_network(replace(SIZE, model="vnet"))
+    assert str(caught.value) == f"train.model is 'vnet'; known: {', '.join(MODELS)}"

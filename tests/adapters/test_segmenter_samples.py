@@ -2,13 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from datalab.adapters.files import read_rgb
-from datalab.adapters.segmenter_samples import Augmentation, draw_batch, read_embedding, read_sample, with_pixels
+from datalab.adapters.segmenter_samples import read_embedding, read_sample, with_pixels
 from datalab.errors import InputError
-from tests.adapters.blobs import AUGMENTATION, blob_samples, write_blob
+from tests.adapters.blobs import blob_samples, write_blob
 
 
 @pytest.mark.parametrize(("height", "width"), [(48, 64), (64, 48), (30, 200), (16, 17), (100, 100)])
@@ -66,32 +64,3 @@ def test_broken_embeddings_are_one_line(tmp_path: Path) -> None:
     np.save(tmp_path / "nan.npy", np.full((2, 2, 2), np.nan, dtype=np.float16))
     with pytest.raises(InputError, match="no finite"):
         read_embedding(tmp_path / "nan.npy")
-
-
-@given(seed=st.integers(0, 1000), crop=st.sampled_from([8, 24, 48, 96]), vertical=st.booleans())
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_image_embedding_and_labels_stay_on_each_other(tmp_path: Path, seed: int, crop: int, vertical: bool) -> None:
-    """Red is class 1 and blue class 2, in the cut as in the whole; padding is not judged."""
-    samples = blob_samples(tmp_path, [1, 2, 3])
-    how = Augmentation(crop, object_share=1.0, vertical_flip=vertical, color_jitter=0.0)
-    batch = draw_batch(samples, [0, 1, 2], how, np.random.default_rng(seed))
-    assert batch.image.shape == (3, 3, crop, crop)
-    assert batch.embedding.shape == (3, 6, crop // 8, crop // 8)
-    assert batch.labels.shape == (3, crop // 2, crop // 2)
-    small = batch.image[:, :, ::2, ::2]
-    red, blue = small[:, 0] - small[:, 2] > 0.4, small[:, 2] - small[:, 0] > 0.4
-    judged = batch.labels != 255
-    agreement = ((red == (batch.labels == 1)) & (blue == (batch.labels == 2)))[judged].float().mean()
-    # of a cut of 8 pixels some 50 labels are judged, and most of them lie on an outline
-    assert agreement > (0.8 if crop > 8 else 0.65)
-    if crop > 64:
-        # the labels of an image are 24 x 32; flips may put the padding into any corner
-        assert ((~judged).sum(dim=(1, 2)) == (crop // 2) ** 2 - 24 * 32).all()
-
-
-def test_a_batch_is_drawn_by_its_generator_only(tmp_path: Path) -> None:
-    samples = blob_samples(tmp_path, [1, 2])
-    one, same = (draw_batch(samples, [0, 1], AUGMENTATION, np.random.default_rng(3)) for _ in "ab")
-    assert one.image.equal(same.image)
-    assert one.labels.equal(same.labels)
-    assert 0 <= float(one.image.min()) <= float(one.image.max()) <= 1

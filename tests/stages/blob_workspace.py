@@ -11,7 +11,7 @@ from datalab.masks import mask_to_rle
 from datalab.stages import dataset, train
 from datalab.tables import ADJUDICATION, ANNOTATED_REGIONS, CATALOG, CONSENSUS, FIRST_LABELS, GOLD, RATINGS, empty
 from datalab.workspace import Workspace
-from tests.adapters.blobs import write_blob
+from tests.adapters.blobs import AUGMENTATION, write_blob
 
 NAMES = {1: "disc", 2: "square"}
 DATASET = dataset.Params(seed=0, train=0.6, validation=0.2, test=0.2)
@@ -22,19 +22,24 @@ TRAIN = train.Params(
     longest_side=64,
     width=16,
     members=3,
+    loss="cross_entropy+dice",
+    sampling="shuffled",
     steps=40,
     batch_size=4,
     learning_rate=0.01,
+    backbone_rate=0.1,
+    frozen_share=0.0,
     weight_decay=0.01,
+    ema=0.0,
     validate_every=20,
     patience=5,
     imbalance=0.5,
     crop=48,
     object_share=0.5,
-    vertical_flip=True,
-    color_jitter=0.1,
+    augmentation="general",
     sheet=4,
 )
+POLICY = AUGMENTATION.policy
 
 
 def image_ids(count: int) -> list[str]:
@@ -115,5 +120,7 @@ def run_train(workspace: Workspace, params: train.Params = TRAIN) -> Path:
     """Returns the report's path."""
     report = workspace.reports / "train.json"
     inputs = train.Inputs(workspace.dataset, workspace.images, workspace.embeddings, workspace.guidelines)
-    train.run(inputs, train.Outputs(workspace.model, report, workspace.reports / "sheet.png"), params)
+    states = workspace.root / ".datalab" / "training"
+    sheet, log = workspace.reports / "sheet.png", workspace.reports / "training"
+    train.run(inputs, train.Outputs(workspace.model, report, sheet, log, states), params, POLICY)
     return report

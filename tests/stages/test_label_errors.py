@@ -5,7 +5,7 @@ from datalab.adapters.files import read_label_map, read_table, write_label_map
 from datalab.stages.label_errors import Params, run
 from datalab.tables import LABEL_ERRORS
 from datalab.workspace import Workspace
-from tests.stages.blob_workspace import TRAIN, image_ids, run_dataset
+from tests.stages.blob_workspace import POLICY, TRAIN, image_ids, run_dataset
 
 PARAMS = Params(seed=1, folds=2, steps=60, imbalance=0.0, least_area=6, least_score=0.5)
 
@@ -20,7 +20,7 @@ def test_a_spoiled_label_is_the_worst(blobs: Workspace) -> None:
     assert truth.any()
     write_label_map(mask, np.zeros_like(truth))
     out = blobs.data / "label_errors.parquet"
-    run(blobs.dataset, blobs.images, blobs.embeddings, out, PARAMS, TRAIN)
+    run(blobs.dataset, blobs.images, blobs.embeddings, out, PARAMS, TRAIN, POLICY)
     table = read_table(out, LABEL_ERRORS)
     for kind in ("image", "model"):
         whole = table[table["kind"] == kind]
@@ -32,5 +32,5 @@ def test_a_spoiled_label_is_the_worst(blobs: Workspace) -> None:
     assert 0 <= first["x"] < first["x"] + first["width"] <= 64
     assert objects["score"].is_monotonic_decreasing
     before = out.read_bytes()
-    run(blobs.dataset, blobs.images, blobs.embeddings, out, PARAMS, TRAIN)
+    run(blobs.dataset, blobs.images, blobs.embeddings, out, PARAMS, TRAIN, POLICY)
     assert out.read_bytes() == before

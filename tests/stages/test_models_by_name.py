@@ -11,7 +11,7 @@ from datalab.adapters.segmenter_network import EMBEDDING_DECODER
 from datalab.stages import agree_model, evaluate, label_errors, score
 from datalab.tables import LABEL_ERRORS, SCORES
 from datalab.workspace import Workspace
-from tests.stages.blob_workspace import TRAIN, image_ids, run_dataset, run_train
+from tests.stages.blob_workspace import POLICY, TRAIN, image_ids, run_dataset, run_train
 from tests.stages.test_evaluate import PARAMS as EVALUATE
 from tests.stages.test_evaluate import inputs_of as evaluated
 from tests.stages.test_evaluate import outputs_in as judged_in
@@ -40,5 +40,5 @@ def test_the_stages_run_with(blobs: Workspace, model: str) -> None:
     agree_model.run(inputs, blobs.reports / "agree.json", agree_model.Params(1, 0.5, 0.001))
     assert read_json(blobs.reports / "agree.json")["unseen"]["images"] > 0
     brief = replace(ERRORS, steps=2)
-    label_errors.run(blobs.dataset, blobs.images, blobs.embeddings, blobs.label_errors, brief, train)
+    label_errors.run(blobs.dataset, blobs.images, blobs.embeddings, blobs.label_errors, brief, train, POLICY)
     assert (read_table(blobs.label_errors, LABEL_ERRORS)["kind"] == "image").sum() == len(image_ids(12))

@@ -54,6 +54,8 @@ def predict(segmenter: Segmenter, sample: Sample, flip: bool) -> Prediction:
             f"the model wants embeddings of {segmenter.network.size.channels} channels, got {embedding.shape[1]}; "
             "the SAM checkpoint was changed: run dvc repro train"
         )
+    device = next(segmenter.network.parameters()).device
+    image, embedding = image.to(device), embedding.to(device)
     with single_thread(), torch.inference_mode():
         members = segmenter.network(image, embedding)[0].softmax(dim=1)
         if flip:
@@ -61,9 +63,9 @@ def predict(segmenter: Segmenter, sample: Sample, flip: bool) -> Prediction:
             members = torch.cat([members, mirrored.flip(-1)])
         mean = members.mean(dim=0, keepdim=True)
         grown = functional.interpolate(mean, size=sample.size, mode="bilinear", align_corners=False)
-        positions = grown[0].argmax(dim=0).numpy()
+        positions = grown[0].argmax(dim=0).cpu().numpy()
     ids = np.asarray(segmenter.class_ids, dtype=np.uint8)
-    return Prediction(members.numpy(), ids[positions])
+    return Prediction(members.cpu().numpy(), ids[positions])
 
 
 def save_segmenter(path: Path, segmenter: Segmenter) -> None:

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from datalab.adapters.segmenter_augment import Pool, draw_batch
 from datalab.adapters.segmenter_loss import class_weights
 from datalab.adapters.segmenter_models import new_network
-from datalab.adapters.segmenter_network import NetworkSize
-from datalab.adapters.segmenter_samples import Augmentation, Sample, draw_batch
-from datalab.adapters.segmenter_training import Schedule, reproducible, train_step
+from datalab.adapters.segmenter_samples import Sample
+from datalab.adapters.segmenter_schedule import Sampler, cut_generators
+from datalab.adapters.segmenter_training import Recipe, Step, reproducible, train_step
 from datalab.adapters.torch_threads import single_thread
 from datalab.errors import StateError
 
@@ -21,29 +21,23 @@ MUST_FALL_TO = 0.7
 """Share of the first loss that has to be reached."""
 
 
-def check_learnable(
-    train: Sequence[Sample],
-    size: NetworkSize,
-    schedule: Schedule,
-    augmentation: Augmentation,
-    seed: int,
-    backbone: Mapping[str, Tensor] | None = None,
-) -> float:
+def check_learnable(train: Sequence[Sample], recipe: Recipe, backbone: Mapping[str, Tensor] | None = None) -> float:
     """Share of the first loss that is left after STEPS on one batch that does not change.
 
     Raises:
         StateError: It did not fall below MUST_FALL_TO; training on more of the same would be in vain.
     """
-    rng = np.random.default_rng(seed)
+    schedule, size, seed = recipe.schedule, recipe.size, recipe.seed
     network = new_network(size, seed, [sample.embedding for sample in train], backbone)
-    weights = class_weights(train, size.classes, schedule.imbalance)
-    places = rng.permutation(len(train))[: schedule.batch_size].tolist()
-    batch = draw_batch(train, places, augmentation, rng)
+    places = Sampler(train, schedule, seed).places(1)[: len(train)]
+    rngs = cut_generators(seed, 0, len(places))
+    batch = draw_batch(Pool(train), places, recipe.augmentation, rngs)
     trust = torch.ones((len(places), size.members))
+    needed = Step(class_weights(train, size.classes, schedule.imbalance), trust, schedule.loss)
     optimizer = torch.optim.AdamW(network.parameters(), schedule.learning_rate)
     with single_thread(), reproducible(seed):
         losses = [
-            train_step(network, optimizer, batch, weights, trust, step)
+            train_step(network, optimizer, batch, needed, step)
             for step in tqdm(range(1, STEPS + 1), "one batch by heart", unit="step", leave=False)
         ]
     left = min(losses[-5:]) / max(losses[0], 1e-12)

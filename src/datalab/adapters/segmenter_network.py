@@ -1,6 +1,7 @@
 """What every segmenter's network is: images and SAM's embeddings in, the logits of a committee out."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -46,6 +47,10 @@ class SegmenterNetwork(nn.Module, ABC):
         """Random weights from torch's global generator."""
         super().__init__()
         self.size = size
+
+    def backbone_parameters(self) -> Iterator[nn.Parameter]:
+        """Of the part that may have been learned elsewhere; none where all of it starts anew."""
+        return iter(())
 
     @abstractmethod
     def forward(self, image: Tensor, embedding: Tensor) -> Tensor:

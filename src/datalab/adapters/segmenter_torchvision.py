@@ -1,10 +1,10 @@
 """The segmentation models of torchvision as segmenters: they see the image only."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from datalab.adapters.segmenter_network import OUTPUT_STRIDE, NetworkSize, SegmenterNetwork
@@ -47,6 +47,10 @@ class TorchvisionSegmenter(SegmenterNetwork):
         """Start from these weights of the classification model; what only classifies is left out."""
         named = {name.removeprefix("features."): value for name, value in weights.items()}
         self.backbone.load_state_dict({name: named[name] for name in self.backbone.state_dict()})
+
+    def backbone_parameters(self) -> Iterator[nn.Parameter]:
+        """All that classified."""
+        return iter(self.backbone.parameters())
 
     def forward(self, image: Tensor, embedding: Tensor) -> Tensor:
         """Logits (B, M, K, H/2, W/2) of images (B, 3, H, W) in [0, 1]; the embeddings are not looked at."""

@@ -1,167 +1,215 @@
-"""Training the segmenter on the CPU: minutes are few, labels are fewer, and the same seed gives the same bytes."""
+"""Training the segmenter: minutes are few, labels are fewer, and the same seed gives the same bytes."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from lightning_fabric import Fabric
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from datalab.adapters.segmenter import Segmenter, predict
-from datalab.adapters.segmenter_loss import class_weights, segmentation_loss
+from datalab.adapters.segmenter_augment import Augmentation, Batch, Pool, draw_batch
+from datalab.adapters.segmenter_loss import alone, class_weights, segmentation_loss
 from datalab.adapters.segmenter_models import new_network
 from datalab.adapters.segmenter_network import NetworkSize, SegmenterNetwork
-from datalab.adapters.segmenter_samples import Augmentation, Batch, Sample, draw_batch
+from datalab.adapters.segmenter_processes import prepare, share_of, start_processes, sum_together
+from datalab.adapters.segmenter_samples import Sample
+from datalab.adapters.segmenter_schedule import (
+    Average,
+    Best,
+    Look,
+    Optimiser,
+    Sampler,
+    Schedule,
+    copy_weights,
+    cut_generators,
+)
+from datalab.adapters.segmenter_state import Run, StateFile, run_key
 from datalab.adapters.torch_threads import single_thread
 from datalab.errors import InputError, StateError
 from datalab.learning.metrics import confusion_matrix, mean_iou
 
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast the segmenter learns."""
-
-    steps: int
-    batch_size: int
-    learning_rate: float
-    """Of AdamW at the end of the warm-up; it falls to 0 along a cosine."""
-    weight_decay: float
-    validate_every: int
-    """Steps between two looks at the validation images."""
-    patience: int
-    """Looks without a better validation mIoU before training stops."""
-    imbalance: float
-    """Class weights are frequency ** -imbalance: 0 = none, 0.5 = square root, 1 = inverse."""
+LONGEST_GRADIENT = 5.0
+"""A longer one is cut to this length."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """One look at the validation images."""
+class Recipe:
+    """All that decides what is learned from given images."""
 
-    step: int
-    loss: float
-    """Mean training loss since the look before."""
-    validation_miou: float | None
-    """None where no validation pixel is judged."""
+    size: NetworkSize
+    """`classes` counts the positions that the samples' labels use."""
+    schedule: Schedule
+    augmentation: Augmentation
+    seed: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a training step needs beside the batch."""
+
+    weights: Tensor
+    """(K,) of the classes."""
+    trust: Tensor
+    """(B, M), how much each member listens to each image of the batch."""
+    loss: str
+    """One of segmenter_loss.LOSSES."""
+    fabric: Fabric | None = None
+    """The processes that share the batch; None for this one alone."""
 
 
 def train_segmenter(
     train: Sequence[Sample],
     validation: Sequence[Sample],
-    size: NetworkSize,
-    schedule: Schedule,
-    augmentation: Augmentation,
-    seed: int,
+    recipe: Recipe,
     backbone: Mapping[str, Tensor] | None = None,
+    states: Path | None = None,
+    on_look: Callable[[Look], None] | None = None,
 ) -> tuple[SegmenterNetwork, list[Look]]:
-    """The network with the best validation mIoU, and the curve.
+    """The network with the best validation mIoU, on the CPU, and the curve.
 
-    `size.classes` counts the positions that the samples' labels use; `backbone` is that of `new_network`. StateError
-    naming the step where the loss is not finite; InputError where there is nothing to train on, or the batch is smaller
-    than the model can learn from.
+    `backbone` is that of `new_network`. `states`: a folder in which the run is kept at every look; one that was killed
+    goes on from there and gives the same bytes. `on_look` hears of every look, also of those before a kill. StateError
+    naming step and images where loss or gradient is not finite; InputError where there is nothing to train on, or the
+    batch is smaller than the model can learn from.
     """
     if not train:
         raise InputError("there is no training image; label more images")
-    rng = np.random.default_rng(seed)
-    network = new_network(size, seed, [sample.embedding for sample in train], backbone)
-    weights = class_weights(train, size.classes, schedule.imbalance)
-    trust = torch.from_numpy(rng.poisson(1.0, (len(train), size.members)).clip(0.2, 3).astype(np.float32))
-    optimizer = torch.optim.AdamW(network.parameters(), schedule.learning_rate, weight_decay=schedule.weight_decay)
-    looks: list[Look] = []
-    best = Best(network)
+    fabric = start_processes()
+    run = _new_run(train, recipe, backbone)
+    state = None if states is None else StateFile(states, run_key(recipe, train, validation, backbone or {}))
+    if state is not None and state.take(run) and on_look is not None:
+        for look in run.looks:
+            on_look(look)
+    with single_thread(), reproducible(recipe.seed):
+        for look in _learn(run, train, validation, recipe, fabric):
+            if on_look is not None:
+                on_look(look)
+            if state is not None and fabric.is_global_zero:
+                state.keep(run)
+    network = run.network
+    assert isinstance(network, SegmenterNetwork)
+    network.cpu().load_state_dict(run.best.weights)
+    if state is not None and fabric.is_global_zero:
+        state.forget()
+    return network.eval(), run.looks
+
+
+def _new_run(train: Sequence[Sample], recipe: Recipe, backbone: Mapping[str, Tensor] | None) -> Run:
+    network = new_network(recipe.size, recipe.seed, [sample.embedding for sample in train], backbone)
+    optimiser = Optimiser(network, recipe.schedule, backbone is not None)
+    return Run(network, optimiser, Average(network, recipe.schedule.ema), Best(copy_weights(network)), [])
+
+
+def _learn(
+    run: Run, train: Sequence[Sample], validation: Sequence[Sample], recipe: Recipe, fabric: Fabric
+) -> Iterator[Look]:
+    """Step on from where the run is; gives every look when the run has taken it in."""
+    schedule, pool = recipe.schedule, Pool(train)
+    sampler = Sampler(train, schedule, recipe.seed)
+    weights = class_weights(train, recipe.size.classes, schedule.imbalance)
+    trust = _trust(len(train), recipe)
+    assert isinstance(run.network, SegmenterNetwork)
+    module, adam = fabric.setup(prepare(run.network, fabric), run.optimiser.adam)
+    mine = share_of(fabric, schedule.batch_size)
     losses: list[float] = []
-    with single_thread(), reproducible(seed), tqdm(total=schedule.steps, desc="train", unit="step") as bar:
-        for step, places in enumerate(_places(len(train), schedule, rng), start=1):
-            for group in optimizer.param_groups:
-                group["lr"] = schedule.learning_rate * _rate(step, schedule.steps)
-            batch = draw_batch(train, places, augmentation, rng)
-            losses.append(train_step(network, optimizer, batch, weights, trust[places], step))
+    with tqdm(
+        total=schedule.steps, initial=run.step, desc="train", unit="step", disable=not fabric.is_global_zero
+    ) as bar:
+        while run.step < schedule.steps and not run.is_enough:
+            run.step += 1
+            run.optimiser.prepare(run.step)
+            places = sampler.places(run.step)[mine]
+            rngs = cut_generators(recipe.seed, run.step, schedule.batch_size)[mine]
+            batch = draw_batch(pool, places, recipe.augmentation, rngs)
+            torch.manual_seed(recipe.seed * schedule.steps + run.step)
+            needed = Step(weights, trust[places], schedule.loss, fabric)
+            losses.append(train_step(module, adam, batch, needed, run.step))
+            run.average.follow(run.network, run.step)
             bar.update()
-            if step % schedule.validate_every == 0 or step == schedule.steps:
-                looks.append(Look(step, float(np.mean(losses)), _validate(network, validation)))
+            if run.step % schedule.validate_every == 0 or run.step == schedule.steps:
+                look = _look(run, validation, float(np.mean(losses)), schedule.patience)
                 losses.clear()
-                bar.set_postfix(loss=f"{looks[-1].loss:.3f}", miou=looks[-1].validation_miou)
-                if best.is_enough(looks[-1], schedule.patience):
-                    break
-    best.restore()
-    return network.eval(), looks
+                bar.set_postfix(loss=f"{look.loss:.3f}", miou=look.validation_miou)
+                yield look
 
 
-def train_step(
-    network: SegmenterNetwork,
-    optimizer: torch.optim.Optimizer,
-    batch: Batch,
-    weights: Tensor,
-    trust: Tensor,
-    step: int,
-) -> float:
-    """The loss before the step; StateError with the step's number where it is not finite.
+def _trust(images: int, recipe: Recipe) -> Tensor:
+    """(N, M): how much each member of the committee listens to each image, as if it had drawn a sample of its own."""
+    drawn = np.random.default_rng(recipe.seed).poisson(1.0, (images, recipe.size.members))
+    return torch.from_numpy(drawn.clip(0.2, 3).astype(np.float32))
 
-    InputError where the batch has fewer images than the network can learn from.
+
+def train_step(module: nn.Module, optimiser: torch.optim.Optimizer, batch: Batch, needed: Step, step: int) -> float:
+    """The loss before the step, of all processes' images together.
+
+    StateError with the step's number and images where loss or gradient is not finite; InputError where the batch has
+    fewer images than the network can learn from.
     """
-    if len(batch.image) < network.least_batch:
-        raise InputError(
-            f"train.model {network.size.model} needs train.batch_size {network.least_batch} or more, "
-            f"got {len(batch.image)}"
-        )
-    loss = segmentation_loss(network.train()(batch.image, batch.embedding), batch.labels, weights, trust)
+    fabric = needed.fabric
+    loss = _loss(module, batch if fabric is None else _moved(batch, fabric), needed)
     value = float(loss.detach())
-    if not math.isfinite(value):
-        raise StateError(f"training stopped at step {step}: the loss is {value}; lower train.learning_rate")
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss)
-    torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-    optimizer.step()
+    optimiser.zero_grad(set_to_none=True)
+    if fabric is None:
+        torch.autograd.backward(loss)
+    else:
+        fabric.backward(loss)
+    length = float(nn.utils.clip_grad_norm_(module.parameters(), LONGEST_GRADIENT))
+    if not (math.isfinite(value) and math.isfinite(length)):
+        raise StateError(
+            f"training stopped at step {step}: the loss is {value}, its gradient has length {length}, on the images "
+            f"{', '.join(batch.names)}; look at their labels, or lower train.learning_rate"
+        )
+    optimiser.step()
     return value
 
 
-class Best:
-    """Remembers the weights of the best look."""
-
-    def __init__(self, network: SegmenterNetwork) -> None:
-        """Start from the network as it is."""
-        self.network = network
-        self.weights = _copy(network)
-        self.miou = -1.0
-        self.stale = 0
-
-    def is_enough(self, look: Look, patience: int) -> bool:
-        """Take the look in; True where patience has run out. Equal is better: the later weights are the calmer ones."""
-        if look.validation_miou is None or look.validation_miou >= self.miou:
-            self.weights, self.stale = _copy(self.network), 0
-            self.miou = self.miou if look.validation_miou is None else look.validation_miou
-        else:
-            self.stale += 1
-        return self.stale >= patience
-
-    def restore(self) -> None:
-        """Put the best weights back into the network."""
-        self.network.load_state_dict(self.weights)
+def _loss(module: nn.Module, batch: Batch, needed: Step) -> Tensor:
+    network: Any = getattr(module, "module", module)  # within what Fabric wraps round it
+    if len(batch.image) < network.least_batch:
+        raise InputError(
+            f"train.model {network.size.model} needs train.batch_size {network.least_batch} or more in each process, "
+            f"got {len(batch.image)}"
+        )
+    together = alone if needed.fabric is None else partial(sum_together, needed.fabric)
+    logits = module.train()(batch.image, batch.embedding)
+    labels, trust, share = batch.labels, needed.trust.to(logits.device), batch.share
+    if batch.other_labels is not None and share is not None:
+        # the same answer has to be right about both images, as far as each is there
+        logits, labels, trust = (
+            torch.cat(pair) for pair in ((logits, logits), (labels, batch.other_labels), (trust, trust))
+        )
+        share = torch.cat([share, 1 - share])
+    weights = needed.weights.to(logits.device)
+    return segmentation_loss(logits.float(), labels, weights, trust, needed.loss, together, share)
 
 
-def _copy(network: SegmenterNetwork) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+def _moved(batch: Batch, fabric: Fabric) -> Batch:
+    """On the device."""
+    tensors = {name: value for name, value in vars(batch).items() if isinstance(value, Tensor)}
+    return replace(batch, **fabric.to_device(tensors))
 
 
-def _places(images: int, schedule: Schedule, rng: np.random.Generator) -> Iterator[list[int]]:
-    """Rows of the training images for every step: shuffled passes over all of them."""
-    waiting: list[int] = []
-    for _ in range(schedule.steps):
-        while len(waiting) < schedule.batch_size:
-            waiting += rng.permutation(images).tolist()
-        yield waiting[: schedule.batch_size]
-        waiting = waiting[schedule.batch_size :]
-
-
-def _rate(step: int, steps: int) -> float:
-    """Share of the full learning rate: a linear warm-up over a twentieth of the steps, then a cosine to 0."""
-    warm_up = max(1, steps // 20)
-    if step <= warm_up:
-        return step / warm_up
-    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+def _look(run: Run, validation: Sequence[Sample], loss: float, patience: int) -> Look:
+    """Validate the averaged weights, or the network's own, and take the result in."""
+    assert isinstance(run.network, SegmenterNetwork)
+    weights = run.average.of(run.network)
+    if run.average.keep:
+        own = copy_weights(run.network)
+        run.network.load_state_dict(weights)
+    look = Look(run.step, loss, _validate(run.network, validation))
+    if run.average.keep:
+        run.network.load_state_dict(own)
+    run.looks.append(look)
+    run.is_enough = run.best.is_enough(look, weights, patience)
+    return look
 
 
 def _validate(network: SegmenterNetwork, samples: Sequence[Sample]) -> float | None:
@@ -179,11 +227,14 @@ def _validate(network: SegmenterNetwork, samples: Sequence[Sample]) -> float | N
 
 @contextmanager
 def reproducible(seed: int) -> Iterator[None]:
-    """Within the block torch computes the same for the same seed, dropout included; afterwards all is as before."""
+    """Within the block torch computes the same for the same seed, dropout included; afterwards all is as before.
+
+    On a GPU some sums have no fixed order; it warns of those.
+    """
     before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng():
             torch.manual_seed(seed)
             yield
     finally:

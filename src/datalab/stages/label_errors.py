@@ -2,9 +2,8 @@
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,15 +12,15 @@ import pandas as pd
 from datalab.adapters.backbones import starting_weights
 from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
 from datalab.adapters.files import write_table
+from datalab.adapters.segmenter_augment import Policy
 from datalab.adapters.segmenter_folds import out_of_fold
-from datalab.adapters.segmenter_network import NetworkSize
-from datalab.adapters.segmenter_samples import Augmentation, Sample, read_sample
-from datalab.adapters.segmenter_training import Schedule
+from datalab.adapters.segmenter_samples import Sample, read_sample
 from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.learning.folds import assign_folds
 from datalab.quality.label_errors import calibrate, find_suspects, image_quality, object_disagreement
 from datalab.stages.train import Params as TrainParams
+from datalab.stages.train import load_policy, recipe_of
 from datalab.tables import LABEL_ERRORS
 
 
@@ -41,7 +40,9 @@ class Params:
     """Suspects below are not written."""
 
 
-def run(dataset: Path, images: Path, embeddings: Path, out: Path, params: Params, train: TrainParams) -> None:
+def run(
+    dataset: Path, images: Path, embeddings: Path, out: Path, params: Params, train: TrainParams, policy: Policy
+) -> None:
     """Write `out` (table LABEL_ERRORS), worst first: the suspects, and two rows for every labelled image.
 
     InputError where there are fewer different images than folds.
@@ -58,12 +59,10 @@ def run(dataset: Path, images: Path, embeddings: Path, out: Path, params: Params
         for row in folder.index.itertuples()
     ]
     folds = assign_folds(list(folder.index["duplicate_group"]), params.folds, np.random.default_rng(params.seed))
-    size = NetworkSize(samples[0].embedding.shape[0], len(folder.class_ids), train.width, train.members, train.model)
-    schedule = Schedule(**_named(Schedule, replace(train, steps=params.steps, imbalance=params.imbalance)))
+    changed = replace(train, seed=params.seed, steps=params.steps, imbalance=params.imbalance)
+    recipe = recipe_of(changed, policy, samples[0].embedding.shape[0], len(folder.class_ids))
     backbone, _ = starting_weights(train.model, train.pretrained)
-    predicted = dict(
-        out_of_fold(samples, folds, size, schedule, Augmentation(**_named(Augmentation, train)), params.seed, backbone)
-    )
+    predicted = dict(out_of_fold(samples, folds, recipe, backbone))
     rows = list(_rows(folder, samples, [predicted[place] for place in range(len(samples))], params))
     table = pd.DataFrame(rows, columns=list(LABEL_ERRORS))
     write_table(out, table.sort_values(["score", "image_id"], ascending=[False, True], kind="stable"))
@@ -104,10 +103,6 @@ def _on_image(
     return round(x * across), round(y * down), round(width * across), round(height * down)
 
 
-def _named(kind: type, values: TrainParams) -> dict[str, Any]:
-    return {field.name: getattr(values, field.name) for field in fields(kind)}
-
-
 def main() -> None:
     """Command line of the stage; the paths are given in dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -116,7 +111,8 @@ def main() -> None:
     given = parser.parse_args()
     params = load_params(given.params, "label_errors", Params)
     train = load_params(given.params, "train", TrainParams)
-    run(given.dataset, given.images, given.embeddings, given.out, params, train)
+    policy = load_policy(given.params, train.augmentation)
+    run(given.dataset, given.images, given.embeddings, given.out, params, train, policy)
 
 
 if __name__ == "__main__":

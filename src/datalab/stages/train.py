@@ -2,7 +2,7 @@
 
 import argparse
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,17 @@ from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
 from datalab.adapters.files import read_label_map, read_rgb, write_json
 from datalab.adapters.plots import plot_labels
 from datalab.adapters.segmenter import Segmenter, save_segmenter
+from datalab.adapters.segmenter_augment import Augmentation, Policy, check_policy
 from datalab.adapters.segmenter_check import check_learnable
+from datalab.adapters.segmenter_loss import check_loss
 from datalab.adapters.segmenter_models import check_model
 from datalab.adapters.segmenter_network import EMBEDDING_DECODER, STRIDE, NetworkSize
-from datalab.adapters.segmenter_samples import Augmentation, Sample, read_sample
+from datalab.adapters.segmenter_samples import Sample, read_sample
+from datalab.adapters.segmenter_schedule import Look, Schedule, check_sampling
 from datalab.adapters.segmenter_temperature import temperature_of
-from datalab.adapters.segmenter_training import Look, Schedule, train_segmenter
-from datalab.config import load_guidelines, load_params
+from datalab.adapters.segmenter_training import Recipe, train_segmenter
+from datalab.adapters.training_log import TrainingLog
+from datalab.config import load_guidelines, load_named, load_params
 from datalab.errors import InputError, one_line_errors
 
 LOGGER = logging.getLogger(__name__)
@@ -33,24 +37,29 @@ class Params:
     model: str
     """One of datalab.adapters.segmenter_models.MODELS."""
     pretrained: bool
-    """Whether a model of torchvision starts from ImageNet weights, where they are on this machine."""
+    """Whether a model with a backbone starts from ImageNet weights, where they are on this machine."""
     longest_side: int
     """Working size in pixels."""
     width: int
     """Channels of the embedding decoder, a multiple of 16; the other models have widths of their own."""
     members: int
     """Heads of the committee."""
+    loss: str
+    sampling: str
     steps: int
     batch_size: int
     learning_rate: float
+    backbone_rate: float
+    frozen_share: float
     weight_decay: float
+    ema: float
     validate_every: int
     patience: int
     imbalance: float
     crop: int
     object_share: float
-    vertical_flip: bool
-    color_jitter: float
+    augmentation: str
+    """A name of the section of that name."""
     sheet: int
     """Images on the sheet."""
 
@@ -74,28 +83,32 @@ class Outputs:
     report: Path
     sheet: Path
     """Picture of training images with their labels; written first, so that it is there when training is refused."""
+    log: Path
+    """Folder of what dvclive logs at every look."""
+    states: Path
+    """Folder for a run that may be killed; no output of the stage."""
 
 
-def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
+def run(inputs: Inputs, outputs: Outputs, params: Params, policy: Policy) -> None:
     """Train on split "train", stop by split "validation"; write the model and the curve.
 
     Refused (StateError) where not even one batch can be learned by heart. The report holds the curve (step, loss,
     validation_miou), the best step, counts, and which weights the model started from; no timings, so that the same
-    inputs give the same bytes.
+    inputs give the same bytes. A run that was killed goes on at its last look.
     """
-    _check(params)
+    check(params)
     folder = read_dataset(inputs.dataset)
     if folder.split("train").empty:
         raise InputError("the dataset has no training image; label more images")
     _draw_sheet(folder, inputs, outputs.sheet, params.sheet)
     train, validation = (_read_split(folder, split, inputs, params) for split in ("train", "validation"))
-    size = NetworkSize(train[0].embedding.shape[0], len(folder.class_ids), params.width, params.members, params.model)
-    augmentation = Augmentation(params.crop, params.object_share, params.vertical_flip, params.color_jitter)
+    recipe = recipe_of(params, policy, train[0].embedding.shape[0], len(folder.class_ids))
     backbone, start = starting_weights(params.model, params.pretrained)
     if backbone is None and params.model != EMBEDDING_DECODER:
         LOGGER.warning("%s starts %s", params.model, start)
-    left = check_learnable(train, size, _schedule(params), augmentation, params.seed, backbone)
-    network, looks = train_segmenter(train, validation, size, _schedule(params), augmentation, params.seed, backbone)
+    left = check_learnable(train, recipe, backbone)
+    with TrainingLog(outputs.log) as log:
+        network, looks = train_segmenter(train, validation, recipe, backbone, outputs.states, log.add)
     heat = temperature_of(network, validation)
     segmenter = Segmenter(network, folder.class_ids, folder.class_names, params.longest_side, heat)
     save_segmenter(outputs.model, segmenter)
@@ -106,6 +119,22 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         "start": start,
     }
     write_json(outputs.report, {**_report(looks, len(train), len(validation)), **found})
+
+
+def recipe_of(params: Params, policy: Policy, channels: int, classes: int) -> Recipe:
+    """What `train` learns by; `channels` of the embeddings, `classes` with background."""
+    size = NetworkSize(channels, classes, params.width, params.members, params.model)
+    schedule = Schedule(**{field.name: getattr(params, field.name) for field in fields(Schedule)})
+    return Recipe(size, schedule, Augmentation(params.crop, params.object_share, policy), params.seed)
+
+
+def load_policy(path: Path, name: str) -> Policy:
+    """A policy of section `augmentation` of params.yaml; InputError listing the known names."""
+    policies = load_named(path, "augmentation", Policy)
+    if name not in policies:
+        raise InputError(f"train.augmentation is {name!r}; section augmentation of {path} has {', '.join(policies)}")
+    check_policy(policies[name], name)
+    return policies[name]
 
 
 def _draw_sheet(folder: DatasetFolder, inputs: Inputs, sheet: Path, count: int) -> None:
@@ -140,18 +169,6 @@ def _read_split(folder: DatasetFolder, split: str, inputs: Inputs, params: Param
     ]
 
 
-def _schedule(params: Params) -> Schedule:
-    return Schedule(
-        steps=params.steps,
-        batch_size=params.batch_size,
-        learning_rate=params.learning_rate,
-        weight_decay=params.weight_decay,
-        validate_every=params.validate_every,
-        patience=params.patience,
-        imbalance=params.imbalance,
-    )
-
-
 def _report(looks: list[Look], train: int, validation: int) -> dict[str, Any]:
     scored = [look for look in looks if look.validation_miou is not None]
     best = max(scored, key=lambda look: (look.validation_miou or 0.0, look.step), default=None)
@@ -164,8 +181,11 @@ def _report(looks: list[Look], train: int, validation: int) -> dict[str, Any]:
     }
 
 
-def _check(params: Params) -> None:
+def check(params: Params) -> None:
+    """InputError for numbers that no training can use, naming the key."""
     check_model(params.model)
+    check_loss(params.loss)
+    check_sampling(params.sampling)
     for name in ("longest_side", "crop"):
         if getattr(params, name) < STRIDE or getattr(params, name) % STRIDE:
             raise InputError(f"train.{name} must be a multiple of {STRIDE}, got {getattr(params, name)}")
@@ -174,6 +194,9 @@ def _check(params: Params) -> None:
     for name in ("members", "steps", "batch_size", "validate_every", "patience"):
         if getattr(params, name) < 1:
             raise InputError(f"train.{name} must be 1 or more, got {getattr(params, name)}")
+    for name in ("frozen_share", "ema"):
+        if not 0 <= getattr(params, name) < 1:
+            raise InputError(f"train.{name} must be 0 or more and below 1, got {getattr(params, name)}")
     if params.learning_rate <= 0:
         raise InputError(f"train.learning_rate must be above 0, got {params.learning_rate}")
 
@@ -181,11 +204,13 @@ def _check(params: Params) -> None:
 def main() -> None:
     """Command line of the stage; the paths are given in dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("dataset", "images", "embeddings", "guidelines", "out", "report", "sheet", "params"):
+    for name in ("dataset", "images", "embeddings", "guidelines", "out", "report", "sheet", "log", "states", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     inputs = Inputs(given.dataset, given.images, given.embeddings, given.guidelines)
-    run(inputs, Outputs(given.out, given.report, given.sheet), load_params(given.params, "train", Params))
+    outputs = Outputs(given.out, given.report, given.sheet, given.log, given.states)
+    params = load_params(given.params, "train", Params)
+    run(inputs, outputs, params, load_policy(given.params, params.augmentation))
 
 
 if __name__ == "__main__":

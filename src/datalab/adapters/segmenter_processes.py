@@ -1,0 +1,54 @@
+"""Where the segmenter learns: on a GPU where there is one, in half precision there, or on several with torchrun.
+
+    torchrun --nproc-per-node 2 -m datalab.stages.train ...
+
+Every process sees its part of each batch. What the loss counts is added up over all of them, so that it is the loss of
+the whole batch, and gradients are averaged: two processes learn what one learns, up to rounding.
+"""
+
+import os
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.distributed.nn.functional import all_reduce
+
+from datalab.adapters.segmenter_network import SegmenterNetwork
+
+
+def start_processes() -> Fabric:
+    """This process, joined with those that torchrun started beside it."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    on_gpu = torch.cuda.is_available()
+    fabric = Fabric(
+        accelerator="cuda" if on_gpu else "cpu",
+        devices=here,
+        num_nodes=max(1, world // here),
+        strategy="ddp" if world > 1 else "auto",
+        precision="bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true",
+    )
+    fabric.launch()
+    return fabric
+
+
+def share_of(fabric: Fabric, batch_size: int) -> slice:
+    """Which images of a batch are this process's."""
+    return slice(fabric.global_rank, batch_size, fabric.world_size)
+
+
+def sum_together(fabric: Fabric, sums: Tensor) -> Tensor:
+    """Sums over all processes; gradients go back to every one."""
+    if fabric.world_size == 1:
+        return sums
+    total: Tensor = all_reduce(sums)  # type: ignore[no-untyped-call]
+    return total
+
+
+def prepare(network: SegmenterNetwork, fabric: Fabric) -> SegmenterNetwork:
+    """The network, laid out and compiled in place for a GPU where there is one."""
+    if fabric.device.type != "cuda":
+        return network
+    network.to(memory_format=torch.channels_last)
+    network.compile()
+    return network

@@ -1,0 +1,49 @@
+"""Two processes that learn together, started by torchrun, beside one."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+PROGRAM = """
+import json, sys
+from dataclasses import replace
+from pathlib import Path
+from safetensors.torch import save_file
+from datalab.adapters.segmenter_training import train_segmenter
+from datalab.adapters.segmenter_processes import start_processes
+from tests.adapters.blobs import blob_samples
+from tests.adapters.test_segmenter_state import RECIPE
+out = Path(sys.argv[1])
+fabric = start_processes()
+samples = blob_samples(out / f"samples{fabric.global_rank}", range(6))
+short = replace(RECIPE, schedule=replace(RECIPE.schedule, steps=6, validate_every=1, ema=0.0, patience=100))
+network, looks = train_segmenter(samples, [], short)
+if fabric.is_global_zero:
+    save_file(network.state_dict(), out / "weights")
+    (out / "losses.json").write_text(json.dumps([look.loss for look in looks]))
+    (out / "world").write_text(str(fabric.world_size))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
+    (tmp_path / "learn.py").write_text(PROGRAM)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    for name, command in (("one", [sys.executable]), ("two", torchrun)):
+        (tmp_path / name).mkdir()
+        asked = [*command, str(tmp_path / "learn.py"), str(tmp_path / name)]
+        subprocess.run(asked, env=environment, check=True, timeout=300)
+    assert [(tmp_path / name / "world").read_text() for name in ("one", "two")] == ["1", "2"]
+    losses = [json.loads((tmp_path / name / "losses.json").read_text()) for name in ("one", "two")]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert losses[0][-1] < losses[0][0]
+    weights = [load_file(tmp_path / name / "weights") for name in ("one", "two")]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, rtol=2e-3, atol=2e-4)

@@ -1,0 +1,110 @@
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from datalab.adapters.segmenter_decoder import EmbeddingDecoder
+from datalab.adapters.segmenter_models import new_network
+from datalab.adapters.segmenter_network import NetworkSize
+from datalab.adapters.segmenter_samples import Sample
+from datalab.adapters.segmenter_schedule import (
+    Average,
+    Best,
+    Look,
+    Optimiser,
+    Sampler,
+    check_sampling,
+    class_balanced,
+    copy_weights,
+    rate,
+)
+from datalab.errors import InputError
+from tests.adapters.blobs import SCHEDULE
+
+SIZE = NetworkSize(channels=6, classes=3, width=16, members=3)
+
+
+def sample_of(*classes: int) -> Sample:
+    nothing = np.zeros((8, 8, 3), dtype=np.uint8)
+    labels = np.array([classes] * 2, dtype=np.uint8)
+    return Sample(nothing, np.zeros((6, 1, 1), dtype=np.float16), labels, (8, 8))
+
+
+@pytest.mark.parametrize("images", [1, 3, 4, 10])
+def test_shuffled_passes_show_every_image_once_before_any_twice(images: int) -> None:
+    sampler = Sampler([sample_of(0)] * images, replace(SCHEDULE, batch_size=4), seed=1)
+    seen = [place for step in range(1, 1 + images) for place in sampler.places(step)]
+    assert Counter(seen) == dict.fromkeys(range(images), 4)
+    assert sorted(seen[:images]) == list(range(images))
+    # a step is the same whatever was asked before
+    assert Sampler([sample_of(0)] * images, replace(SCHEDULE, batch_size=4), 1).places(images) == seen[-4:]
+
+
+def test_a_balanced_draw_looks_for_every_class_alike() -> None:
+    samples = [sample_of(0)] * 8 + [sample_of(0, 1), sample_of(0, 2, 255)]
+    chances = class_balanced(samples)
+    # background is in ten images, each of the classes in one: (1 / 10) / 3 and (1 / 10 + 1) / 3
+    np.testing.assert_allclose(chances, [1 / 30] * 8 + [11 / 30] * 2)
+    sampler = Sampler(samples, replace(SCHEDULE, sampling="balanced", batch_size=10), seed=0)
+    drawn = np.bincount([place for step in range(200) for place in sampler.places(step)], minlength=10) / 2000
+    np.testing.assert_allclose(drawn, chances, atol=0.03)
+
+
+def test_images_without_a_judged_pixel_are_drawn_alike() -> None:
+    np.testing.assert_allclose(class_balanced([sample_of(255), sample_of(255)]), [0.5, 0.5])
+
+
+def test_the_rate_warms_up_and_falls_to_nothing() -> None:
+    rates = [rate(step, 100) for step in range(1, 101)]
+    assert rates[:5] == [0.2, 0.4, 0.6, 0.8, 1.0]
+    assert rates[4:] == sorted(rates[4:], reverse=True)
+    assert rates[-1] == pytest.approx(0)
+    assert rate(1, 1) == 1.0
+
+
+def test_a_backbone_that_knows_something_waits_and_then_learns_slowly() -> None:
+    network = new_network(replace(SIZE, model="lraspp_mobilenet_v3_large"), 0, [])
+    slow = replace(SCHEDULE, steps=100, learning_rate=1.0, backbone_rate=0.1, frozen_share=0.2)
+    optimiser = Optimiser(network, slow, is_pretrained=True)
+    sizes = [sum(parameter.numel() for parameter in group["params"]) for group in optimiser.adam.param_groups]
+    assert sizes[1] == sum(parameter.numel() for parameter in network.backbone_parameters()) > sizes[0] > 0
+    for step, expected in ((20, [rate(20, 100), 0.0]), (21, [rate(21, 100), 0.1 * rate(21, 100)])):
+        optimiser.prepare(step)
+        assert [group["lr"] for group in optimiser.adam.param_groups] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("model", "knows"), [("lraspp_mobilenet_v3_large", False), ("embedding_decoder", True)])
+def test_what_starts_anew_learns_alike(model: str, knows: bool) -> None:
+    network = new_network(replace(SIZE, model=model), 0, [np.ones((6, 2, 2), dtype=np.float16)])
+    assert len(Optimiser(network, SCHEDULE, knows).adam.param_groups) == 1
+
+
+def test_averaged_weights_follow_slowly() -> None:
+    layer = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(layer.weight, 0.0)
+    average = Average(layer, keep=0.9)
+    torch.nn.init.constant_(layer.weight, 1.0)
+    average.follow(layer, step=1)
+    assert float(average.weights["weight"]) == pytest.approx(0.9)  # quick to forget at first: keeps 1 / 10
+    average.follow(layer, step=1000)
+    assert float(average.weights["weight"]) == pytest.approx(0.91)
+    assert average.of(layer) is average.weights
+    assert float(Average(layer, keep=0.0).of(layer)["weight"]) == 1.0
+
+
+def test_the_best_weights_come_back_and_patience_runs_out() -> None:
+    network = EmbeddingDecoder(SIZE)
+    best = Best(copy_weights(network))
+    enough = []
+    for step, miou in enumerate((0.2, 0.5, 0.5, 0.4, 0.3)):
+        torch.nn.init.constant_(network.mean, step)
+        enough.append(best.is_enough(Look(step, 1.0, miou), network.state_dict(), patience=2))
+    assert enough == [False, False, False, False, True]
+    assert float(best.weights["mean"].mean()) == 2
+
+
+def test_an_unknown_sampling_lists_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"train.sampling is .all.; known: shuffled, balanced"):
+        check_sampling("all")
