@@ -212,42 +212,35 @@ def models() -> None:
 def pull_model(name: str) -> None:
     """Download the checkpoint NAME (sam_vit_b, sam_vit_l, sam_vit_h), or the rest of it, and check it.
 
-    Or weights that the models of torchvision start from: mobilenet_v3_large, resnet50.
+    Or weights that the models of `train.model` start from: mobilenet_v3_large, resnet50 (torchvision's), and
+    efficientnet-b0, mobilenet_v2, resnet34 (the U-Nets').
 
     Example: datalab models pull sam_vit_b
     """
     from tqdm import tqdm  # noqa: PLC0415
 
-    from datalab.adapters import backbones, checkpoints  # noqa: PLC0415
+    from datalab.adapters import model_files  # noqa: PLC0415
 
-    if name in backbones.FILES:
-        click.echo(f"{backbones.pull_backbone(name, backbones.SOURCE)}\nthe models on {name} start from it: dvc repro")
-        return
-    official = checkpoints.official_of(name, backbones.FILES)
-    with tqdm(total=official.bytes, desc=official.file, unit="B", unit_scale=True, disable=None) as bar:
+    with tqdm(desc=name, unit="B", unit_scale=True, disable=None) as bar:
 
         def show(done: int, total: int) -> None:
+            bar.total = total
             bar.update(done - bar.n)
 
-        path = checkpoints.pull(official, checkpoints.cache_folder(), show, checkpoints.SOURCE)
-    click.echo(f"{path}\nset checkpoint: {name} in the sections proposals and embed of params.yaml to use it")
+        path, advice = model_files.pull_model(name, show)
+    click.echo(f"{path}\n{advice}")
 
 
 @models.command("list")
 def list_models() -> None:
-    """Which checkpoints and backbones are on this machine.
+    """Which checkpoints, backbones and encoders are on this machine.
 
     Example: datalab models list
     """
-    from datalab.adapters.backbones import FILES, backbone_path  # noqa: PLC0415
-    from datalab.adapters.checkpoints import OFFICIAL, cache_folder  # noqa: PLC0415
+    from datalab.adapters import model_files  # noqa: PLC0415
 
-    for name, official in OFFICIAL.items():
-        path = cache_folder() / official.file
-        there = path.is_file() and path.stat().st_size == official.bytes
-        click.echo(f"{name:18} {path if there else f'not here ({official.bytes / 1e6:,.0f} MB)'}")
-    for name in FILES:
-        click.echo(f"{name:18} {backbone_path(name) if backbone_path(name).is_file() else 'not here'}")
+    for name, place in model_files.models_here():
+        click.echo(f"{name:18} {place}")
 
 
 @main.group()

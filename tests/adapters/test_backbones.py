@@ -77,7 +77,7 @@ def test_what_a_model_starts_from_is_said(hub: Path, published: Path) -> None:
     assert starting_weights("fcn_resnet50", False) == (None, "from scratch: train.pretrained is false")
     weights, said = starting_weights("fcn_resnet50", True)
     assert weights is None
-    assert said.endswith("is not on this machine; to have it run: datalab models pull resnet50")
+    assert said.endswith("are not on this machine; to have them run: datalab models pull resnet50")
     pull_backbone("resnet50", published.as_uri())
     weights, said = starting_weights("fcn_resnet50", True)
     assert weights is not None

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from datalab.adapters.checkpoints import sha256_of
+from datalab.adapters.encoders import read_encoder
 from datalab.adapters.segmenter_torchvision import BACKBONES
+from datalab.adapters.segmenter_unet import ENCODERS
 from datalab.errors import InputError, ServiceError
 
 SOURCE = "https://download.pytorch.org/models"
@@ -40,15 +42,18 @@ def starting_weights(model: str, wanted: bool) -> tuple[dict[str, Tensor] | None
 
     None where it starts from random weights: it has no such backbone, none is `wanted`, or none is on this machine.
     """
-    if model not in BACKBONES:
+    if model not in BACKBONES and model not in ENCODERS:
         return None, "SAM's image encoder, as it is"
     if not wanted:
         return None, "from scratch: train.pretrained is false"
-    name = BACKBONES[model]
-    weights = read_backbone(name)
+    name = BACKBONES.get(model) or ENCODERS[model]
+    weights = read_backbone(name) if model in BACKBONES else read_encoder(name)
     if weights is None:
-        return None, f"from scratch: {FILES[name]} is not on this machine; to have it run: datalab models pull {name}"
-    return weights, f"from ImageNet: {FILES[name]}"
+        return (
+            None,
+            f"from scratch: weights of {name} are not on this machine; to have them run: datalab models pull {name}",
+        )
+    return weights, f"from ImageNet: {FILES.get(name, name)}"
 
 
 def pull_backbone(name: str, source: str = SOURCE) -> Path:

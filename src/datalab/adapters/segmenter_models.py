@@ -10,11 +10,13 @@ from torch import Tensor
 from datalab.adapters.segmenter_decoder import EmbeddingDecoder
 from datalab.adapters.segmenter_network import EMBEDDING_DECODER, NetworkSize, SegmenterNetwork
 from datalab.adapters.segmenter_torchvision import BACKBONES, TorchvisionSegmenter
+from datalab.adapters.segmenter_unet import ENCODERS, UNet
 from datalab.errors import InputError
 
 MODELS: dict[str, Callable[[NetworkSize], SegmenterNetwork]] = {
     EMBEDDING_DECODER: EmbeddingDecoder,
     **dict.fromkeys(BACKBONES, TorchvisionSegmenter),
+    **dict.fromkeys(ENCODERS, UNet),
 }
 
 
@@ -38,14 +40,14 @@ def new_network(
 ) -> SegmenterNetwork:
     """A network with random weights by `seed`, fitted to what it is going to see.
 
-    The embedding decoder is scaled by these (C, h, w) embeddings; a model of torchvision starts from the weights
-    `backbone` of its classification model, where given. The global random state of torch is left as it was.
+    The embedding decoder is scaled by these (C, h, w) embeddings; the other models start from the weights `backbone` of
+    their classification model or encoder, where given. The global random state of torch is left as it was.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build_network(size)
     if isinstance(network, EmbeddingDecoder):
         network.scale_by(embeddings)
-    elif isinstance(network, TorchvisionSegmenter) and backbone is not None:
+    elif isinstance(network, TorchvisionSegmenter | UNet) and backbone is not None:
         network.take_backbone(backbone)
     return network

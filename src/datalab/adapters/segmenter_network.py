@@ -11,6 +11,9 @@ STRIDE = 8
 """Pixels of the working image per cell of the embedding the network sees."""
 OUTPUT_STRIDE = 2
 """Pixels of the working image per value of the output."""
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+"""Of the colours on which backbones were learned."""
 EMBEDDING_DECODER = "embedding_decoder"
 """Name of the default model."""
 

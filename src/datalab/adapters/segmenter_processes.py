@@ -25,7 +25,7 @@ def start_processes() -> Fabric:
         accelerator="cuda" if on_gpu else "cpu",
         devices=here,
         num_nodes=max(1, world // here),
-        strategy="ddp" if world > 1 else "auto",
+        strategy="ddp_find_unused_parameters_true" if world > 1 else "auto",  # of encoders some layers are not asked
         precision="bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true",
     )
     fabric.launch()

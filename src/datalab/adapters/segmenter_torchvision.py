@@ -7,7 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from datalab.adapters.segmenter_network import OUTPUT_STRIDE, NetworkSize, SegmenterNetwork
+from datalab.adapters.segmenter_network import (
+    IMAGENET_DEVIATION,
+    IMAGENET_MEAN,
+    OUTPUT_STRIDE,
+    NetworkSize,
+    SegmenterNetwork,
+)
 
 BACKBONES = {
     "lraspp_mobilenet_v3_large": "mobilenet_v3_large",
@@ -16,8 +22,6 @@ BACKBONES = {
     "fcn_resnet50": "resnet50",
 }
 """By the name of the model."""
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
 class TorchvisionSegmenter(SegmenterNetwork):
