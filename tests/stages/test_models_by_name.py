@@ -27,7 +27,9 @@ OTHERS = [name for name in MODELS if name != EMBEDDING_DECODER]
 @pytest.mark.parametrize("model", OTHERS)
 def test_the_stages_run_with(blobs: Workspace, model: str) -> None:
     run_dataset(blobs)
-    train = replace(TRAIN, model=model, pretrained=False, members=2, steps=2, validate_every=1, crop=32)
+    train = replace(
+        TRAIN, model=model, pretrained=False, members=2, steps=2, validate_every=1, crop=32, learning_rate=0.0
+    )
     report = read_json(run_train(blobs, train))
     assert (report["model"], report["start"]) == (model, "from scratch: train.pretrained is false")
     assert load_segmenter(blobs.model).network.size.model == model

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from datalab.adapters.checkpoints import sha256_of
 from datalab.adapters.encoders import read_encoder
+from datalab.adapters.segmenter_instances import MASK_RCNN
 from datalab.adapters.segmenter_torchvision import BACKBONES
 from datalab.adapters.segmenter_unet import ENCODERS
 from datalab.errors import InputError, ServiceError
@@ -19,6 +20,8 @@ from datalab.errors import InputError, ServiceError
 SOURCE = "https://download.pytorch.org/models"
 FILES = {"mobilenet_v3_large": "mobilenet_v3_large-8738ca79.pth", "resnet50": "resnet50-0676ba61.pth"}
 """What torchvision calls IMAGENET1K_V1, the weights its own segmentation models start from."""
+ON_BACKBONE = {**BACKBONES, MASK_RCNN: "resnet50"}
+"""Models that start from one of FILES."""
 
 
 def backbone_path(name: str) -> Path:
@@ -42,12 +45,12 @@ def starting_weights(model: str, wanted: bool) -> tuple[dict[str, Tensor] | None
 
     None where it starts from random weights: it has no such backbone, none is `wanted`, or none is on this machine.
     """
-    if model not in BACKBONES and model not in ENCODERS:
+    if model not in ON_BACKBONE and model not in ENCODERS:
         return None, "SAM's image encoder, as it is"
     if not wanted:
         return None, "from scratch: train.pretrained is false"
-    name = BACKBONES.get(model) or ENCODERS[model]
-    weights = read_backbone(name) if model in BACKBONES else read_encoder(name)
+    name = ON_BACKBONE.get(model) or ENCODERS[model]
+    weights = read_backbone(name) if model in ON_BACKBONE else read_encoder(name)
     if weights is None:
         return (
             None,

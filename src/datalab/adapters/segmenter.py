@@ -12,11 +12,13 @@ from safetensors.torch import save
 from torch.nn import functional
 
 from datalab.adapters.files import write_bytes
+from datalab.adapters.segmenter_instances import Instance, InstanceSegmenter
 from datalab.adapters.segmenter_models import build_network
 from datalab.adapters.segmenter_network import NetworkSize, SegmenterNetwork
 from datalab.adapters.segmenter_samples import Sample
 from datalab.adapters.torch_threads import single_thread
 from datalab.errors import InputError
+from datalab.learning.objects import MapObject
 
 FORMAT = "datalab-segmenter-1"
 
@@ -43,6 +45,8 @@ class Prediction:
     """(M, K, h/2, w/2) probabilities, h and w the working size; one member per head and flip."""
     label_map: npt.NDArray[np.uint8]
     """(height, width) class ids at the image's own size."""
+    objects: tuple[MapObject, ...] | None = None
+    """What a model found one by one, at the image's own size; None where objects are pieces of the label map."""
 
 
 def predict(segmenter: Segmenter, sample: Sample, flip: bool) -> Prediction:
@@ -56,8 +60,14 @@ def predict(segmenter: Segmenter, sample: Sample, flip: bool) -> Prediction:
         )
     device = next(segmenter.network.parameters()).device
     image, embedding = image.to(device), embedding.to(device)
+    objects = None
     with single_thread(), torch.inference_mode():
-        members = segmenter.network(image, embedding)[0].softmax(dim=1)
+        if isinstance(segmenter.network, InstanceSegmenter):
+            found = segmenter.network.instances(image[0])
+            objects = tuple(_at_size(one, sample.size) for one in found)
+            members = segmenter.network.logits(found, image.shape[-2:]).softmax(dim=1)
+        else:
+            members = segmenter.network(image, embedding)[0].softmax(dim=1)
         if flip:
             mirrored = segmenter.network(image.flip(-1), embedding.flip(-1))[0].softmax(dim=1)
             members = torch.cat([members, mirrored.flip(-1)])
@@ -65,7 +75,12 @@ def predict(segmenter: Segmenter, sample: Sample, flip: bool) -> Prediction:
         grown = functional.interpolate(mean, size=sample.size, mode="bilinear", align_corners=False)
         positions = grown[0].argmax(dim=0).cpu().numpy()
     ids = np.asarray(segmenter.class_ids, dtype=np.uint8)
-    return Prediction(members.cpu().numpy(), ids[positions])
+    return Prediction(members.cpu().numpy(), ids[positions], objects)
+
+
+def _at_size(found: Instance, size: tuple[int, int]) -> MapObject:
+    large = functional.interpolate(found.mask[None, None], size=size, mode="bilinear", align_corners=False)
+    return MapObject(found.position, (large[0, 0] > 0.5).cpu().numpy(), found.score)
 
 
 def save_segmenter(path: Path, segmenter: Segmenter) -> None:

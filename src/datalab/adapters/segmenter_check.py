@@ -34,7 +34,7 @@ def check_learnable(train: Sequence[Sample], recipe: Recipe, backbone: Mapping[s
     batch = draw_batch(Pool(train), places, recipe.augmentation, rngs)
     trust = torch.ones((len(places), size.members))
     needed = Step(class_weights(train, size.classes, schedule.imbalance), trust, schedule.loss)
-    optimizer = torch.optim.AdamW(network.parameters(), schedule.learning_rate)
+    optimizer = torch.optim.AdamW(network.parameters(), schedule.learning_rate or network.learning_rate)
     with single_thread(), reproducible(seed):
         losses = [
             train_step(network, optimizer, batch, needed, step)

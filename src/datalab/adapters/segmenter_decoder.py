@@ -1,6 +1,7 @@
 """The default model: a light decoder on SAM's image embedding, with the image itself for exact edges."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ class EmbeddingDecoder(SegmenterNetwork):
     fine ones, which know where edges are.
     """
 
+    learning_rate: ClassVar[float] = 0.006
+    """With 0.003 it had not learned as much after 200 steps."""
     mean: Tensor
     deviation: Tensor
 

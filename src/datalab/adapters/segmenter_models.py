@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from datalab.adapters.segmenter_decoder import EmbeddingDecoder
+from datalab.adapters.segmenter_instances import MASK_RCNN, InstanceSegmenter
 from datalab.adapters.segmenter_network import EMBEDDING_DECODER, NetworkSize, SegmenterNetwork
 from datalab.adapters.segmenter_torchvision import BACKBONES, TorchvisionSegmenter
 from datalab.adapters.segmenter_unet import ENCODERS, UNet
@@ -17,6 +18,7 @@ MODELS: dict[str, Callable[[NetworkSize], SegmenterNetwork]] = {
     EMBEDDING_DECODER: EmbeddingDecoder,
     **dict.fromkeys(BACKBONES, TorchvisionSegmenter),
     **dict.fromkeys(ENCODERS, UNet),
+    MASK_RCNN: InstanceSegmenter,
 }
 
 
@@ -48,6 +50,6 @@ def new_network(
         network = build_network(size)
     if isinstance(network, EmbeddingDecoder):
         network.scale_by(embeddings)
-    elif isinstance(network, TorchvisionSegmenter | UNet) and backbone is not None:
+    elif isinstance(network, TorchvisionSegmenter | UNet | InstanceSegmenter) and backbone is not None:
         network.take_backbone(backbone)
     return network

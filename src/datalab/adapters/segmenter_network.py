@@ -45,6 +45,10 @@ class SegmenterNetwork(nn.Module, ABC):
     """Whether another SAM checkpoint makes another model."""
     least_batch: ClassVar[int] = 1
     """Images a training step needs at least."""
+    learning_rate: ClassVar[float] = 0.001
+    """Of AdamW, where the settings leave it to the network."""
+    learns_instances: ClassVar[bool] = False
+    """Whether it learns from objects instead of label maps, by a loss of its own."""
 
     def __init__(self, size: NetworkSize) -> None:
         """Random weights from torch's global generator."""

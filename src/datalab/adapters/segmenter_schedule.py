@@ -34,7 +34,7 @@ class Schedule:
     sampling: str
     """One of SAMPLINGS: passes over all images, or images of rare classes more often."""
     learning_rate: float
-    """Of AdamW at the end of the warm-up; it falls to 0 along a cosine."""
+    """Of AdamW at the end of the warm-up; it falls to 0 along a cosine. 0: the network's own."""
     backbone_rate: float
     """Share of the learning rate for a backbone that was learned elsewhere."""
     frozen_share: float
@@ -120,18 +120,19 @@ class Optimiser:
     def __init__(self, network: SegmenterNetwork, schedule: Schedule, is_pretrained: bool) -> None:
         """`is_pretrained`: whether the backbone knows something already; else all learn alike."""
         self.schedule = schedule
+        self.full = schedule.learning_rate or network.learning_rate
         backbone = list(network.backbone_parameters()) if is_pretrained else []
         known = {id(parameter) for parameter in backbone}
         rest = [parameter for parameter in network.parameters() if id(parameter) not in known]
         groups: list[dict[str, Any]] = [{"params": rest, "share": 1.0, "is_backbone": False}]
         if backbone:
             groups.append({"params": backbone, "share": schedule.backbone_rate, "is_backbone": True})
-        self.adam = torch.optim.AdamW(groups, schedule.learning_rate, weight_decay=schedule.weight_decay)
+        self.adam = torch.optim.AdamW(groups, self.full, weight_decay=schedule.weight_decay)
 
     def prepare(self, step: int) -> None:
         """Set the rates of step 1, 2, ...; a backbone that does not learn yet has none."""
         is_frozen = step <= self.schedule.frozen_share * self.schedule.steps
-        full = self.schedule.learning_rate * rate(step, self.schedule.steps)
+        full = self.full * rate(step, self.schedule.steps)
         for group in self.adam.param_groups:
             group["lr"] = 0.0 if group["is_backbone"] and is_frozen else full * group["share"]
 

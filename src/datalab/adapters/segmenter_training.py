@@ -178,6 +178,8 @@ def _loss(module: nn.Module, batch: Batch, needed: Step) -> Tensor:
             f"train.model {network.size.model} needs train.batch_size {network.least_batch} or more in each process, "
             f"got {len(batch.image)}"
         )
+    if network.learns_instances:
+        return _instance_loss(network, batch, needed)
     together = alone if needed.fabric is None else partial(sum_together, needed.fabric)
     logits = module.train()(batch.image, batch.embedding)
     labels, trust, share = batch.labels, needed.trust.to(logits.device), batch.share
@@ -189,6 +191,16 @@ def _loss(module: nn.Module, batch: Batch, needed: Step) -> Tensor:
         share = torch.cat([share, 1 - share])
     weights = needed.weights.to(logits.device)
     return segmentation_loss(logits.float(), labels, weights, trust, needed.loss, together, share)
+
+
+def _instance_loss(network: Any, batch: Batch, needed: Step) -> Tensor:
+    model = network.size.model
+    if needed.fabric is not None and needed.fabric.world_size > 1:
+        raise InputError(f"train.model {model} learns in one process; start it without torchrun")
+    if batch.other_labels is not None:
+        raise InputError(f"train.model {model} learns objects, which mixup makes none of; set mixup of the policy to 0")
+    loss: Tensor = network.instance_loss(batch.image, batch.labels)
+    return loss
 
 
 def _moved(batch: Batch, fabric: Fabric) -> Batch:

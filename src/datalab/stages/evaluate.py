@@ -220,7 +220,13 @@ def _judge(
         positions = [positions_of(ids, folder.class_ids, mask) for ids in (truth, prediction.label_map)]
         least = max(1, round(params.min_area_share * truth.size))
         mean = tempered(prediction.members, segmenter.temperature).mean(axis=0)
-        judge.add(objects_of(positions[0], least), objects_of(positions[1], least, mean), positions[0] == IGNORE_ID)
+        found = prediction.objects
+        pieces = (
+            objects_of(positions[1], least, mean)
+            if found is None
+            else (one for one in found if one.mask.sum() >= least)
+        )
+        judge.add(objects_of(positions[0], least), pieces, positions[0] == IGNORE_ID)
         confusion = confusion_matrix(positions[0], positions[1], len(folder.class_ids))
         iou = float(mean_iou(confusion))
         judged = {"image_id": image_id, "iou": iou, **image_traits(sample.image, truth, objects)}

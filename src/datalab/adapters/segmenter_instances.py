@@ -1,0 +1,116 @@
+"""Mask R-CNN as a segmenter: it learns and finds objects one by one, and answers with label probabilities too.
+
+It is no committee: one network, one answer, mirrored images aside. What a pixel belongs to follows from the objects
+that cover it: it is background as far as none of them is there.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from datalab.adapters.segmenter_network import OUTPUT_STRIDE, NetworkSize, SegmenterNetwork
+from datalab.learning.objects import objects_of
+
+MASK_RCNN = "maskrcnn_resnet50_fpn"
+SMALLEST_ANCHOR = 8
+"""Pixels of the working image; the next ones are 16, 32, 64 and 128."""
+LEAST_PIXELS = 4
+"""Of the labels: smaller pieces of a class are no objects to learn from."""
+LEAST_SCORE = 0.05
+SURELY = 1e-6
+"""Probabilities are at least this, so that their logarithms are finite."""
+
+
+class Instance(NamedTuple):
+    """An object that was found."""
+
+    position: int
+    """Of its class, 1 or more."""
+    score: float
+    mask: Tensor
+    """(H, W) in [0, 1], how surely each pixel is part of it."""
+
+
+class InstanceSegmenter(SegmenterNetwork):
+    """torchvision's Mask R-CNN with small anchors, on images as they come."""
+
+    uses_embedding: ClassVar[bool] = False
+    least_batch: ClassVar[int] = 2
+    """Batch normalisation needs two values of a channel."""
+    learning_rate: ClassVar[float] = 0.0003
+    """With 0.01 its losses grew."""
+    learns_instances: ClassVar[bool] = True
+
+    def __init__(self, size: NetworkSize) -> None:
+        """Random weights from torch's global generator."""
+        # torchvision takes seconds to import, and the default model does without
+        from torchvision.models.detection import maskrcnn_resnet50_fpn  # noqa: PLC0415
+        from torchvision.models.detection.anchor_utils import AnchorGenerator  # noqa: PLC0415
+
+        super().__init__(size)
+        anchors = tuple((SMALLEST_ANCHOR * 2**level,) for level in range(5))
+        self.net = maskrcnn_resnet50_fpn(
+            weights=None,
+            weights_backbone=None,
+            num_classes=max(2, size.classes),
+            rpn_anchor_generator=AnchorGenerator(anchors, ((0.5, 1.0, 2.0),) * 5),
+            box_score_thresh=LEAST_SCORE,
+            _skip_resize=True,
+        )
+
+    def take_backbone(self, weights: Mapping[str, Tensor]) -> None:
+        """Start from these weights of the classification network."""
+        body = self.net.backbone.body
+        body.load_state_dict({name: weights[name] for name in body.state_dict()})
+
+    def backbone_parameters(self) -> Iterator[nn.Parameter]:
+        """All that classified."""
+        return iter(self.net.backbone.body.parameters())
+
+    def instance_loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Sum of Mask R-CNN's losses on images (B, 3, H, W) and their label maps (B, H/2, W/2), 255 not judged."""
+        targets = [_targets(one.cpu().numpy(), images.device) for one in labels]
+        losses = self.net.train()(list(images), targets)
+        total: Tensor = sum(losses.values(), images.new_zeros(()))
+        return total
+
+    def instances(self, image: Tensor) -> list[Instance]:
+        """The objects of one image (3, H, W) in [0, 1]."""
+        (found,) = self.net.eval()([image])
+        rows = zip(found["labels"].tolist(), found["scores"].tolist(), found["masks"][:, 0], strict=True)
+        return [Instance(label, score, mask) for label, score, mask in rows if label < self.size.classes]
+
+    def forward(self, image: Tensor, embedding: Tensor) -> Tensor:
+        """Logits (B, 1, K, H/2, W/2): logarithms of the probabilities that follow from the objects."""
+        return torch.stack([self.logits(self.instances(one), one.shape[-2:]) for one in image])
+
+    def logits(self, found: Sequence[Instance], size: Sequence[int]) -> Tensor:
+        """(1, K, H/2, W/2) of the objects of an image of (H, W)."""
+        device = next(self.parameters()).device
+        missing = torch.ones(self.size.classes, *size, device=device)
+        for one in found:
+            missing[one.position] *= 1 - one.score * one.mask
+        chances = 1 - missing
+        chances[0] = missing[1:].prod(dim=0)
+        half = functional.avg_pool2d(chances[None], OUTPUT_STRIDE).clamp(min=SURELY)
+        return (half / half.sum(dim=1, keepdim=True)).log()
+
+
+def _targets(labels: np.ndarray[tuple[int, ...], np.dtype[np.int64]], device: torch.device) -> dict[str, Tensor]:
+    """The connected pieces of every class, at twice the size of the (h, w) labels."""
+    pieces = list(objects_of(labels.astype(np.uint8), LEAST_PIXELS))
+    masks = np.zeros((len(pieces), *(side * OUTPUT_STRIDE for side in labels.shape)), dtype=np.uint8)
+    boxes = np.zeros((len(pieces), 4), dtype=np.float32)
+    for place, piece in enumerate(pieces):
+        masks[place] = piece.mask.repeat(OUTPUT_STRIDE, axis=0).repeat(OUTPUT_STRIDE, axis=1)
+        rows, columns = np.flatnonzero(masks[place].any(axis=1)), np.flatnonzero(masks[place].any(axis=0))
+        boxes[place] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    return {
+        "boxes": torch.from_numpy(boxes).to(device),
+        "labels": torch.tensor([piece.position for piece in pieces], dtype=torch.int64, device=device),
+        "masks": torch.from_numpy(masks).to(device),
+    }

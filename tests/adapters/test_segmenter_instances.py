@@ -1,0 +1,91 @@
+"""Mask R-CNN: what it learns from, and how objects become probabilities."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from datalab.adapters.segmenter import Segmenter, predict
+from datalab.adapters.segmenter_augment import Augmentation
+from datalab.adapters.segmenter_instances import MASK_RCNN, Instance, InstanceSegmenter, _targets
+from datalab.adapters.segmenter_models import new_network
+from datalab.adapters.segmenter_network import NetworkSize
+from datalab.adapters.segmenter_training import Recipe, train_segmenter
+from datalab.errors import InputError
+from tests.adapters.blobs import PLAIN, SCHEDULE, blob_samples
+
+SIZE = NetworkSize(channels=6, classes=3, width=16, members=1, model=MASK_RCNN)
+RECIPE = Recipe(SIZE, replace(SCHEDULE, steps=2, batch_size=2, validate_every=2), Augmentation(64, 1.0, PLAIN), seed=0)
+
+
+@pytest.fixture(scope="module")
+def network() -> InstanceSegmenter:
+    made = new_network(SIZE, 0, [])
+    assert isinstance(made, InstanceSegmenter)
+    return made.eval()
+
+
+def test_targets_are_the_connected_pieces_at_twice_the_size() -> None:
+    labels = np.zeros((6, 8), dtype=np.int64)
+    labels[1:3, 1:4] = 1
+    labels[4:6, 5:8] = 1
+    labels[0, 7] = 2  # a single pixel is no object
+    labels[5, 0] = 255
+    found = _targets(labels, torch.device("cpu"))
+    assert found["labels"].tolist() == [1, 1]
+    assert found["boxes"].tolist() == [[2, 2, 8, 6], [10, 8, 16, 12]]
+    assert found["masks"].shape == (2, 12, 16)
+    assert found["masks"].sum(dim=(1, 2)).tolist() == [24, 24]
+
+
+@pytest.mark.slow
+def test_an_image_without_an_object_is_learned_from_too(network: InstanceSegmenter) -> None:
+    labels = torch.zeros(2, 16, 16, dtype=torch.int64)
+    labels[0, 4:12, 4:12] = 2
+    loss = network.instance_loss(torch.rand(2, 3, 32, 32), labels)
+    assert torch.isfinite(loss)
+    assert loss.requires_grad
+
+
+def test_a_pixel_is_background_as_far_as_no_object_is_there(network: InstanceSegmenter) -> None:
+    left = torch.zeros(4, 8)
+    left[:, :4] = 1.0
+    found = [Instance(1, 0.8, left), Instance(2, 0.5, torch.ones(4, 8))]
+    chances = network.logits(found, (4, 8)).softmax(dim=1)[0]
+    assert chances.shape == (3, 2, 4)
+    # left: background (1 - 0.8)(1 - 0.5), over 0.1 + 0.8 + 0.5; right: 0.5 and 0.5
+    torch.testing.assert_close(chances[:, 0, 0], torch.tensor([0.1, 0.8, 0.5]) / 1.4, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(chances[:, 0, 3], torch.tensor([0.5, 0.0, 0.5]), atol=1e-4, rtol=1e-4)
+    empty = network.logits([], (4, 8)).softmax(dim=1)[0]
+    assert float(empty[0].min()) > 0.999
+
+
+def test_what_is_found_comes_at_the_images_size(
+    tmp_path: Path, network: InstanceSegmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = blob_samples(tmp_path, [1], longest_side=32)[0]
+    square = torch.zeros(24, 32)
+    square[6:18, 8:24] = 0.9
+    monkeypatch.setattr(network, "instances", lambda image: [Instance(2, 0.95, square)])
+    found = predict(Segmenter(network, (0, 7, 9), ("a", "b", "c"), 32), sample, flip=True)
+    assert found.members.shape == (2, 3, 12, 16)
+    assert found.objects is not None
+    assert found.objects[0].mask.shape == (48, 64)
+    assert (found.objects[0].position, found.objects[0].score) == (2, 0.95)
+    assert set(np.unique(found.label_map)) == {0, 9}
+
+
+@pytest.mark.slow
+def test_it_takes_steps_and_finds_something(tmp_path: Path) -> None:
+    samples = blob_samples(tmp_path, [1, 2, 3])
+    _, looks = train_segmenter(samples, samples[:1], RECIPE)
+    assert np.isfinite(looks[-1].loss)
+    assert looks[-1].validation_miou is not None
+
+
+def test_mixup_is_refused(tmp_path: Path) -> None:
+    mixed = replace(RECIPE, augmentation=Augmentation(32, 1.0, replace(PLAIN, mixup=1.0)))
+    with pytest.raises(InputError, match="learns objects, which mixup makes none of"):
+        train_segmenter(blob_samples(tmp_path, [1, 2]), [], mixed)
