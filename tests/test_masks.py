@@ -107,6 +107,24 @@ def test_iou_by_hand() -> None:
     assert iou_matrix([], [left], 2, 4).shape == (0, 1)
 
 
+@given(MASKS, st.data())
+def test_iou_is_pycocotools_own(first: Mask, data: st.DataObject) -> None:
+    others = st.lists(arrays(np.bool_, first.shape), max_size=4)
+    a, b = ([mask_to_rle(one) for one in side] for side in ([first, *data.draw(others)], data.draw(others)))
+    sides = [[{"size": list(first.shape), "counts": rle.encode()} for rle in side] for side in (a, b)]
+    expected = np.reshape(coco.iou(*sides, [0] * len(b)), (len(a), len(b)))
+    assert np.array_equal(iou_matrix(a, b, *first.shape), expected)
+
+
+def test_iou_of_large_masks_is_that_of_their_pixels() -> None:
+    rng, (rows, columns) = np.random.default_rng(0), np.mgrid[:300, :400]
+    places = rng.uniform((60, 60, 20), (240, 340, 60), (12, 3))
+    discs = [(rows - y) ** 2 + (columns - x) ** 2 < radius**2 for y, x, radius in places]
+    expected = [[(a & b).sum() / (a | b).sum() for b in discs] for a in discs]
+    found = iou_matrix([mask_to_rle(one) for one in discs], [mask_to_rle(one) for one in discs], 300, 400)
+    assert np.abs(found - expected).max() < 1e-9
+
+
 def test_any_non_zero_pixel_is_inside() -> None:
     assert mask_to_rle(LEFT.astype(np.uint8) * 200) == mask_to_rle(LEFT)
 
