@@ -122,10 +122,14 @@ DATASET = ("image_id", "file", "split", "duplicate_group", "raters")
 """Labelled images. `split`: "train", "validation" or "test"; masks lie beside as PNG label maps `<image_id>.png`."""
 
 LABEL_ERRORS = ("image_id", "kind", "given", "suggested", "x", "y", "width", "height", "score")
-"""What models that have not seen a label make of it. `kind`: "swapped", "spurious", "dropped", "outline" (one object,
-its box in pixels of the image); "image" (cleanlab's softmin over the whole image) or "model" (share of the objects'
-pixels on which labels and model differ). `given`, `suggested`: class names, "background" among them, "" for a whole
-image; `score` in [0, 1], larger = more surely wrong."""
+"""What models that have not seen a label make of it. `kind`: of one object, its box in pixels of the image, one of
+SUSPECTED, ObjectLab's "overlooked", "swap" or "badloc", or "votes" (what people and models together make of its class,
+CROWDLAB); of a whole image "image" (cleanlab's softmin over pixels), "objects" (ObjectLab) or "model" (share of the
+objects' pixels on which labels and model differ). `given`, `suggested`: class names, "background" among them, "" for a
+whole image; `score` in [0, 1], larger = more surely wrong."""
+
+SUSPECTED = ("swapped", "spurious", "dropped", "outline")
+"""Kinds of LABEL_ERRORS that tell what is wrong with one object; the risk, the queue and the page go by these."""
 
 JUDGED = ("image_id", "iou")
 """One row per test image: mean IoU over the classes in its truth, background among them. Further columns: its traits

@@ -13,11 +13,9 @@ from datalab.adapters.files import read_json, read_table, write_table
 from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.quality.risk import PARTS, audit_sample, mix, risk_of
-from datalab.tables import ADJUDICATION, DECISIONS, LABEL_ERRORS, QUEUE, RATINGS
+from datalab.tables import ADJUDICATION, DECISIONS, LABEL_ERRORS, QUEUE, RATINGS, SUSPECTED
 
 IMAGE_AGREEMENT = ("image_id", "agreement")
-WHOLE_IMAGE = ("image", "model")
-"""Kinds of LABEL_ERRORS that are not one object."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def _parts(ratings: pd.DataFrame, inputs: Inputs, errors: pd.DataFrame) -> dict[
     skills = {name: float(score["skill"]) for name, score in read_json(inputs.gold_report)["annotators"].items()}
     lack = 1 - ratings["annotator"].map(skills).astype("float64")
     pairs = read_table(inputs.agreement, IMAGE_AGREEMENT)
-    objects = errors[~errors["kind"].isin(WHOLE_IMAGE)]
+    objects = errors[errors["kind"].isin(SUSPECTED)]
     return {
         "agreement": (1 - pairs.groupby("image_id")["agreement"].mean()).to_dict(),
         "skill": lack.groupby(ratings["image_id"]).mean().to_dict(),
@@ -91,7 +89,7 @@ def _reasons(doubts: pd.DataFrame, errors: pd.DataFrame) -> dict[object, str]:
     said: dict[object, list[str]] = {}
     for row in doubts.to_dict("records"):
         said.setdefault(row["image_id"], []).append(f"{row['reason']} of {row['label']}")
-    objects = errors[~errors["kind"].isin(WHOLE_IMAGE)].sort_values("score", ascending=False)
+    objects = errors[errors["kind"].isin(SUSPECTED)].sort_values("score", ascending=False)
     for row in objects.drop_duplicates("image_id").to_dict("records"):
         said.setdefault(row["image_id"], []).append(f"{row['given']} or {row['suggested']}? ({row['kind']})")
     return {image_id: ", ".join(dict.fromkeys(parts)) for image_id, parts in said.items()}
