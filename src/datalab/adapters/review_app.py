@@ -11,6 +11,8 @@ from datalab.masks import IGNORE_ID
 
 TRUTH, PREDICTED = "consensus", "predicted_objects"
 NOVELTY = "novelty"
+COMPARED = "compared"
+"""Field with the digest of what `iou` and the predicted objects of an image follow from."""
 EVALUATION = "eval"
 """Key of FiftyOne's evaluation of the one with the other, and begin of the fields it makes."""
 JUDGED = tuple(f"{EVALUATION}_{kind}" for kind in ("tp", "fp", "fn"))
@@ -50,6 +52,7 @@ FIELDS = {
     "review_comment": FieldKind("StringField", "What annotators were told"),
     "reviewer": FieldKind("StringField", "Who said it"),
     "reviewed_at": FieldKind("StringField", "When, UTC"),
+    COMPARED: FieldKind("StringField", "Digest of the label maps that iou and the predicted objects follow from"),
     "image_id": FieldKind("StringField", "First 16 hex digits of the SHA-256 of the file as it came"),
     "consensus": FieldKind(
         "EmbeddedDocumentField",
@@ -157,8 +160,8 @@ def sidebar(fiftyone: Any, dataset: Any, wanted: Collection[str]) -> list[Any]:
     labels = [name for name, kind in FIELDS.items() if kind.document]
     people = sorted(name for name in wanted if name.startswith(ANNOTATOR_FIELD))
     judged = [name for name in JUDGED if dataset.has_field(name)]
-    figures = [*(name for name in FIELDS if name not in labels), *judged]
-    file = ["id", "filepath", "metadata", "created_at", "last_modified_at"]
+    figures = [*(name for name in FIELDS if name not in [*labels, COMPARED]), *judged]
+    file = ["id", "filepath", "metadata", "created_at", "last_modified_at", COMPARED]
     known = {"tags", *labels, *people, *figures, *file}
     others = [name for name in dataset.get_field_schema() if name not in known]
     file[2:3] = [f"metadata.{name}" for name in ("size_bytes", "mime_type", "width", "height", "num_channels")]

@@ -1,12 +1,12 @@
 """What a review dataset holds, field by field and image by image."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datalab.adapters.review_app import FIELDS, PREDICTED, FieldKind, annotator_kind
-from datalab.adapters.review_comparison import Comparison, compare
+from datalab.adapters.review_app import COMPARED, FIELDS, PREDICTED, FieldKind, annotator_kind
+from datalab.adapters.review_comparison import Comparison, compare, comparison_digest
 from datalab.adapters.review_documents import Forms
 from datalab.adapters.review_figures import ByImage, image_figures, image_tags, label_map_paths
 from datalab.adapters.review_inputs import ReviewInputs
@@ -46,16 +46,33 @@ class Content:
         return mark
 
 
-def read_content(inputs: ReviewInputs, tell: OnProgress) -> Content:
-    """Put together what `inputs` say; InputError where a label map does not fit."""
+@dataclass(frozen=True)
+class Known:
+    """What a dataset holds of one comparison."""
+
+    compared: str
+    """Its digest."""
+    iou: float | None
+    predicted: str
+    """Digest of the predicted objects."""
+
+
+def read_content(inputs: ReviewInputs, tell: OnProgress, known: Mapping[str, Known] | None = None) -> Content:
+    """Put together what `inputs` say; InputError where a label map does not fit.
+
+    Label maps that `known` (image_id -> what the dataset holds) has compared are not read again, only their bytes.
+    """
     catalog = inputs.catalog
     image_ids = list(catalog["image_id"])
     maps = _label_maps(inputs, image_ids)
-    compared = _comparisons(inputs, maps, tell)
+    digests = _comparison_digests(inputs, maps)
+    same = {key: one for key, one in (known or {}).items() if one.compared == digests.get(key)}
+    compared = _comparisons(inputs, maps, [key for key in digests if key not in same], tell)
     regions = {
         **region_fields(inputs),
         PREDICTED: predicted_field(catalog, {key: one.objects for key, one in compared.items()}),
     }
+    ious = {**{key: one.iou for key, one in same.items()}, **{key: one.iou for key, one in compared.items()}}
     marks = {
         "filepath": dict(
             zip(image_ids, (str(inputs.images.absolute() / file) for file in catalog["file"]), strict=True)
@@ -63,9 +80,11 @@ def read_content(inputs: ReviewInputs, tell: OnProgress) -> Content:
         "image_id": dict(zip(image_ids, image_ids, strict=True)),
         **image_figures(inputs),
         **{field: {key: str(path) for key, path in paths.items()} for field, paths in maps.items()},
-        "iou": {key: one.iou for key, one in compared.items() if one.iou is not None},
+        "iou": {key: value for key, value in ious.items() if value is not None},
         **{field: item.digests() for field, item in regions.items()},
+        COMPARED: dict(digests),
     }
+    marks[PREDICTED].update((key, one.predicted) for key, one in same.items())
     people = {} if inputs.ratings is None else annotator_fields(inputs.ratings["annotator"])
     kinds = {**FIELDS, **{field: annotator_kind(email) for email, field in people.items()}}
     empty: dict[str, ByImage] = {field: {} for field in kinds}
@@ -88,12 +107,18 @@ def _label_maps(inputs: ReviewInputs, image_ids: list[str]) -> dict[str, dict[st
     }
 
 
-def _comparisons(inputs: ReviewInputs, maps: dict[str, dict[str, Path]], tell: OnProgress) -> dict[str, Comparison]:
-    """image_id -> prediction beside consensus, of the images that have both."""
+def _comparison_digests(inputs: ReviewInputs, maps: dict[str, dict[str, Path]]) -> dict[str, str]:
+    """image_id -> digest of prediction beside consensus, of the images that have both."""
     truth, predictions = maps["consensus_map"], maps["prediction"]
     both = [image_id for image_id in truth if image_id in predictions]
+    return {key: comparison_digest(truth[key], predictions[key], inputs.guidelines) for key in both}
+
+
+def _comparisons(
+    inputs: ReviewInputs, maps: dict[str, dict[str, Path]], image_ids: list[str], tell: OnProgress
+) -> dict[str, Comparison]:
     found = {}
-    for done, image_id in enumerate(both):
-        tell(0.3 * done / len(both), "comparing predictions")
-        found[image_id] = compare(truth[image_id], predictions[image_id], inputs.guidelines)
+    for done, image_id in enumerate(image_ids):
+        tell(0.3 * done / len(image_ids), "comparing predictions")
+        found[image_id] = compare(maps["consensus_map"][image_id], maps["prediction"][image_id], inputs.guidelines)
     return found

@@ -20,8 +20,9 @@ Digests = Mapping[str, str]
 
 def begin_evaluation(dataset: Any, truth: Digests, predicted: Digests) -> bool:
     """Whether there is something to do: other labels than these are about to be replaced, or were never evaluated."""
-    rows = zip(*dataset.values(["image_id", f"{TRUTH}.digest", f"{PREDICTED}.digest"]), strict=True)
+    rows = list(zip(*dataset.values(["image_id", f"{TRUTH}.digest", f"{PREDICTED}.digest"]), strict=True))
     is_same = all((truth.get(one), predicted.get(one)) == (old, older) for one, old, older in rows)
+    is_same = is_same and set(predicted) <= {one for one, *_ in rows}
     if is_same and dataset.info.get(DONE) == LEAST_IOU and dataset.has_evaluation(EVALUATION) == bool(predicted):
         return False
     dataset.info = {key: value for key, value in dataset.info.items() if key != DONE}

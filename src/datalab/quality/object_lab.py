@@ -1,8 +1,8 @@
 """ObjectLab's three doubts about the objects of an image, on masks: overlooked, swapped, badly located.
 
-Tkachenko, Thyagarajan & Mueller 2023, as cleanlab has it for boxes (`cleanlab.object_detection.rank`). Here masks overlap,
-and an object is what is connected. A label map is (h, w) of class positions, 0 background, 255 not judged;
-`probabilities` is (K, h, w) of a model that has not seen the labels.
+Tkachenko, Thyagarajan & Mueller 2023, as cleanlab has it for boxes (`cleanlab.object_detection.rank`). Here the overlap
+is that of masks, and an object is what is connected. A label map is (h, w) of class positions, 0 background, 255 not
+judged; `probabilities` is (K, h, w) of a model that has not seen the labels.
 """
 
 from collections.abc import Iterator, Sequence
