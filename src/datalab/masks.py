@@ -98,6 +98,20 @@ def rle_areas(rles: Sequence[str], height: int, width: int) -> npt.NDArray[np.in
     return np.asarray(coco.area(_coco_objects(rles, height, width)), dtype=np.int64).reshape(-1)
 
 
+def rle_union(rles: Iterable[str], height: int, width: int) -> str:
+    """RLE of what lies in any of the masks, "" where there is no mask; a mask "" does not count."""
+    found = _coco_objects([rle for rle in rles if rle], height, width)
+    return str(coco.merge(found)["counts"].decode("ascii")) if found else ""
+
+
+def rle_share_inside(rle: str, area: str, height: int, width: int) -> float:
+    """Share in [0, 1] of the pixels of one mask that lie in another; 0 for a mask that is empty or ""."""
+    pixels = rle_area(rle, height, width) if rle and area else 0
+    if not pixels:
+        return 0.0
+    return float(coco.area(coco.merge(_coco_objects([rle, area], height, width), intersect=True))) / pixels
+
+
 def rle_box_xywh(rle: str, height: int, width: int) -> tuple[int, int, int, int]:
     """The tight box (x, y, width, height) in pixels; (0, 0, 0, 0) for an empty mask."""
     x, y, w, h = (int(value) for value in coco.toBbox(_coco_object(rle, height, width)))

@@ -18,7 +18,7 @@ from datalab.tables import ANNOTATED_REGIONS, CATALOG, LABEL_ERRORS, QUEUE, RATI
 from datalab.workspace import Workspace
 
 MOST_IMAGES, MOST_QUEUED, MOST_SUSPECTS = 12, 20, 10
-NOT_NUMBERS = ("image_id", "rank", "reason", "why")
+NOT_NUMBERS = ("image_id", "rank", "reason", "why", "asked")
 """Columns of QUEUE."""
 NAME_LENGTH = 40
 
