@@ -140,10 +140,6 @@ CONFUSIONS = ("image_id", "truth", "predicted", "pixels")
 """How many pixels of a class of the truth a model gave to a class, for every test image: the cells that are not 0.
 Classes by name, "background" among them."""
 
-COMPARISON = ("image_id", "champion", "challenger")
-"""One row per test image: mean IoU of the model of the round before and of the newest one, over the classes in the
-truth, background among them; NaN where no pixel is judged. No row in the first round."""
-
 SLICES = ("image_id", "slice")
 """Images in slices. Of the evaluation: test images in the slices of params.yaml, in reviewers' views, and in slices on
 which the model is worse than elsewhere. Of the reviewers: all images of each view that they saved as a slice."""

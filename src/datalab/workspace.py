@@ -201,11 +201,6 @@ class Workspace:
         return self.data / "champion_predictions"
 
     @property
-    def comparison(self) -> Path:
-        """Table COMPARISON."""
-        return self.data / "comparison.parquet"
-
-    @property
     def model(self) -> Path:
         """The trained segmenter."""
         return self.root / "models" / "segmenter.safetensors"

@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from datalab.adapters.review_app import NOVELTY, PREDICTED, TRUTH, declare_fields, dress, review_path
+from datalab.adapters.review_app import NOVELTY, declare_fields, dress, review_path
 from datalab.adapters.review_connection import opened
 from datalab.adapters.review_content import OnProgress, read_content
 from datalab.adapters.review_documents import forms_of
@@ -58,7 +58,7 @@ def publish(uri: str, name: str, inputs: ReviewInputs, on_progress: OnProgress |
             dataset.info = {**dataset.info, "review_journal": str(inputs.journal.absolute())}
         content = read_content(inputs, tell, known_comparisons(dataset))
         declare_fields(fiftyone, dataset, content.kinds)
-        is_due = begin_evaluation(dataset, content.marks[TRUTH], content.marks[PREDICTED])
+        is_due = begin_evaluation(dataset, content.marks)
         vectors = image_vectors(inputs)
         marks, digest = novelty_marks(dataset, inputs, vectors)
         content = replace(content, marks={**content.marks, NOVELTY: marks})

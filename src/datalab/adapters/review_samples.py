@@ -6,8 +6,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from datalab.adapters.review_app import COMPARED, PREDICTED
-from datalab.adapters.review_content import Content, Known, OnProgress
+from datalab.adapters.review_content import SIDES, Content, Known, OnProgress
 from datalab.adapters.review_documents import Forms, forms_of
 from datalab.adapters.review_figures import is_own_tag
 
@@ -15,16 +14,15 @@ BATCH = 100
 """Images per request to the database: a kill loses little, and their masks fit into memory."""
 
 
-def known_comparisons(dataset: Any) -> dict[str, Known]:
-    """image_id -> what the dataset says of prediction beside consensus; of an older dataset nothing."""
-    if not dataset.has_field(COMPARED):
-        return {}
-    rows = zip(*dataset.values(["image_id", COMPARED, "iou", f"{PREDICTED}.digest"]), strict=True)
-    return {
-        image_id: Known(compared, iou, predicted)
-        for image_id, compared, iou, predicted in rows
-        if compared and predicted
-    }
+def known_comparisons(dataset: Any) -> dict[str, dict[str, Known]]:
+    """What the dataset says of predictions beside consensus, by SIDES and image_id; of an older dataset nothing."""
+    found = {}
+    for side in SIDES:
+        if dataset.has_field(side.compared):
+            paths = ["image_id", side.compared, side.iou, f"{side.objects}.digest"]
+            rows = list(zip(*dataset.values(paths), strict=True))
+            found[side.compared] = {key: Known(*held) for key, *held in rows if held[0] and held[2]}
+    return found
 
 
 def match_samples(fiftyone: Any, dataset: Any, content: Content, tell: OnProgress) -> dict[str, str]:
@@ -50,13 +48,15 @@ def match_samples(fiftyone: Any, dataset: Any, content: Content, tell: OnProgres
 def update_samples(forms: Forms, dataset: Any, content: Content, sample_ids: dict[str, str], tell: OnProgress) -> None:
     """Write what has changed, in batches; what an image no longer has becomes None."""
     image_ids = list(sample_ids)
-    # last: it says that the others are written
-    fields = [*(field for field in content.marks if field != COMPARED), COMPARED]
+    # last: they say that the others are written
+    last = [side.compared for side in SIDES]
+    fields = [*(field for field in content.marks if field not in last), *last]
     held = _present(dataset, {"tags": "tags", **{field: content.mark_path(field) for field in fields}})
     for start in range(0, len(image_ids), BATCH):
         tell(0.5 + 0.4 * start / len(image_ids), "publishing")
         chunk = {sample_ids[image_id]: image_id for image_id in image_ids[start : start + BATCH]}
-        _set(dataset, COMPARED, dict.fromkeys(_changed(content, COMPARED, held, chunk)))
+        for field in last:
+            _set(dataset, field, dict.fromkeys(_changed(content, field, held, chunk)))
         for field in fields:
             changed = _changed(content, field, held, chunk)
             _set(dataset, field, {key: content.value(forms, field, image) for key, image in changed.items()})

@@ -12,14 +12,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
-from datalab.adapters.files import fresh_folder, read_label_map, read_table, write_json, write_label_map, write_table
+from datalab.adapters.files import fresh_folder, read_label_map, read_table, write_json, write_label_map
 from datalab.adapters.segmenter import Segmenter, load_segmenter, predict
 from datalab.adapters.segmenter_samples import positions_of, read_sample
 from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.learning.comparison import Duel, counts_of, duel
 from datalab.learning.metrics import confusion_matrix
-from datalab.tables import COMPARISON, CONFUSIONS, empty
+from datalab.tables import CONFUSIONS
 
 MODEL = "segmenter.safetensors"
 """In the champion's folder; absent in the first round."""
@@ -53,8 +53,6 @@ class Inputs:
 class Outputs:
     """What the stage writes."""
 
-    comparison: Path
-    """Table COMPARISON."""
     predictions: Path
     """Folder of the champion's label maps, <image_id>.png."""
     report: Path
@@ -73,15 +71,12 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     reason = _why_not(champion, folder, rows, inputs)
     with fresh_folder(outputs.predictions) as maps:
         if champion is None or reason:
-            write_table(outputs.comparison, empty(COMPARISON))
             write_json(outputs.report, {"reason": reason, "test_images": len(rows)})
             return
-        image_ids = [str(image_id) for image_id in rows["image_id"]]
         judged = np.stack(list(_judge(champion, rows, folder, inputs, maps, params.flip)))
-    known = counts_of(read_table(inputs.confusions, CONFUSIONS), image_ids, folder.class_names)
+    challenger = read_table(inputs.confusions, CONFUSIONS)
+    known = counts_of(challenger, rows["image_id"].tolist(), folder.class_names)
     found = duel(judged, known, np.random.default_rng(params.seed), params.resamples)
-    table = pd.DataFrame(found.by_image, columns=list(COMPARISON[1:]))
-    write_table(outputs.comparison, table.assign(image_id=image_ids).loc[:, list(COMPARISON)])
     write_json(outputs.report, _report(found))
 
 
@@ -128,11 +123,11 @@ def main() -> None:
     """Command line of the stage; the paths are given in dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
     reads = ("champion", "dataset", "images", "embeddings", "confusions")
-    for name in (*reads, "comparison", "predictions", "report", "params"):
+    for name in (*reads, "predictions", "report", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     inputs = Inputs(given.champion, given.dataset, given.images, given.embeddings, given.confusions)
-    outputs = Outputs(given.comparison, given.predictions, given.report)
+    outputs = Outputs(given.predictions, given.report)
     run(inputs, outputs, load_params(given.params, "compare", Params))
 
 
