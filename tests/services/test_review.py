@@ -45,7 +45,7 @@ def ids(view: Any) -> list[str]:
 
 def test_a_round_as_people_see_it(uri: str, tmp_path: Path) -> None:
     report = publish(uri, NAME, after_round(tmp_path), silent)
-    assert (report.path, report.samples) == ("/datasets/review%20test", 3)
+    assert (report.path, report.samples) == ("/datasets/review%20test?workspace=review", 3)
     assert report.views == (
         *("worst first", "low agreement", "likely label errors", "gold failures", "contested", "reviewed"),
         *("next batch", "slice: dark"),
@@ -93,10 +93,27 @@ def test_images_lie_in_a_plane_by_their_embeddings(uri: str, tmp_path: Path) -> 
     dataset = published(uri, inputs)
     points = dataset.load_brain_results("sam_embeddings").points
     assert points.shape == (3, 2)
-    assert dataset.list_workspaces() == ["review"]
+    assert panels(dataset) == ["Samples", "Embeddings", "Histograms"]
     assert np.array_equal(published(uri, inputs).load_brain_results("sam_embeddings").points, points)
+    dataset.save_workspace(
+        "review", dataset.load_workspace("review"), description="of an older datalab", overwrite=True
+    )
     fewer = published(uri, replace(inputs, catalog=inputs.catalog.iloc[:2]))
     assert len(fewer) == 2
+    assert panels(fewer) == ["Samples", "Histograms"]
+
+
+def panels(dataset: Any) -> list[str]:
+    """Of the saved workspace, those that are shown."""
+
+    def shown(space: Any) -> list[Any]:
+        if not hasattr(space, "children"):
+            return [space.type]
+        active = [one for one in space.children if space.active_child in (None, one.component_id)]
+        return [name for one in active for name in shown(one)]
+
+    assert dataset.list_workspaces() == ["review"]
+    return shown(dataset.load_workspace("review"))
 
 
 def test_a_dataset_of_an_older_schema_is_brought_up_to_date(uri: str, tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ DUEL = ("eval_challenger", "eval_champion")
 """Keys of the same on the test images alone, of the newest model and of the one before: the app compares the two."""
 JUDGED = tuple(f"{key}_{kind}" for key in (EVALUATION, *DUEL) for kind in ("tp", "fp", "fn"))
 """Their counts, per image."""
+WORKSPACE = "review"
+"""The panels that the app opens with: images, embedding plot, histogram."""
 IGNORE_COLOR = "#9e9e9e"
 MUTED = ("#78909c", "#8d6e63", "#7e7f9a", "#6d8b74", "#9a7b8c", "#8a8256")
 """Colours of whatever is no class: figures, tags, objects told apart one by one."""
@@ -99,7 +101,7 @@ FIELDS = {
 }
 """Every field but those of the annotators, in the order of the sidebar."""
 
-SHOWN = (TRUTH, PREDICTED, "iou", "agreement", "uncertainty")
+SHOWN = (TRUTH, PREDICTED, "iou", GAIN, "agreement", "uncertainty")
 """Switched on when the app opens. A saved view has one of the two kinds of objects: together they hide each other."""
 
 
@@ -116,9 +118,9 @@ def review_url(base: str, dataset: str, view: str | None = None) -> str:
 
 def review_path(dataset: str, view: str | None = None) -> str:
     """The part of `review_url` behind the app's address."""
-    path = f"/datasets/{quote(dataset, safe='')}"
+    path = f"/datasets/{quote(dataset, safe='')}?workspace={WORKSPACE}"
     # the app knows a saved view by its slug
-    return path if view is None else f"{path}?view={quote(view.lower().replace(' ', '-'))}"
+    return path if view is None else f"{path}&view={quote(view.lower().replace(' ', '-'))}"
 
 
 def declare_fields(fiftyone: Any, dataset: Any, wanted: dict[str, FieldKind]) -> None:
