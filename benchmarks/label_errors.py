@@ -1,7 +1,9 @@
 """Label errors planted into real masks, and found again by models that have not seen them: average precision.
 
 A twentieth of the objects of magnetic_tile and CamVid is swapped, dropped, shifted, dilated or eroded. Images are
-ranked by their worst suspect; the peer ranks them by cleanlab's softmin on the same out-of-fold predictions.
+ranked by their worst suspect; the peers rank them by cleanlab's softmin and by ObjectLab on the same out-of-fold
+predictions. `votes`: three people name the class of every object, and each is wrong now and then; objects are ranked by
+how surely the class of most is wrong, by CROWDLAB and by the share of people who agree.
 """
 
 import argparse
@@ -28,6 +30,8 @@ from datalab.config import load_params
 from datalab.learning.folds import assign_folds
 from datalab.masks import IGNORE_ID, BoolMask
 from datalab.quality.label_errors import Suspect, calibrate, find_suspects, image_quality
+from datalab.quality.object_lab import image_doubt, object_lab
+from datalab.quality.vote_doubts import Voted, vote_doubts
 from datalab.stages.train import Params as TrainParams
 from datalab.stages.train import load_policy, recipe_of
 
@@ -39,6 +43,8 @@ LEAST_AREA = 20
 SAME = 0.25
 """IoU of a suspect with a planted error from which it counts as found."""
 FOLDS = 2
+SLIPS = {"ann": 0.05, "bob": 0.15, "cy": 0.3}
+"""How often each of three people names another class."""
 SCHEDULES = {"magnetic_tile": (200, 0.5), "camvid": (300, 0.0)}
 """Steps, and the exponent of the class weights: without them the tiles' few defect pixels are not learned at all."""
 PARAMS = Path(__file__).parents[1] / "params.yaml"
@@ -198,6 +204,42 @@ def object_precision(
     return area / total, {kind: early.count(kind) / max(1, kinds.count(kind)) for kind in KINDS}
 
 
+def voted_objects(
+    photographs: list[Photograph],
+    predicted: list[npt.NDArray[np.float32]],
+    things: tuple[int, ...],
+    least: int,
+    rng: np.random.Generator,
+) -> tuple[list[Voted], list[int]]:
+    """Every object as three people who slip now and then name it and as the model sees it, and its true class."""
+    objects, truths = [], []
+    for one, chances in zip(photographs, predicted, strict=True):
+        for position, mask in objects_of(one.truth, things, least):
+            small = cv2.resize(mask.astype(np.float32), chances.shape[:0:-1], interpolation=cv2.INTER_AREA) >= 0.5
+            if small.any():
+                others = [each for each in things if each != position]
+                slips = {who: rng.random() < rate for who, rate in SLIPS.items()}
+                votes = {who: int(rng.choice(others)) if slip else position for who, slip in slips.items()}
+                objects.append(Voted(votes, np.asarray(chances[:, small].mean(axis=1), dtype=np.float64)))
+                truths.append(position)
+    return objects, truths
+
+
+def vote_precision(objects: list[Voted], truths: list[int]) -> dict[str, float]:
+    """Average precision of the objects whose majority is wrong, and how many classes are right afterwards."""
+    doubts = vote_doubts(objects)
+    wrong = [one.given != truth for one, truth in zip(doubts, truths, strict=True)]
+    alone = [1 - list(one.votes.values()).count(found.given) / 3 for one, found in zip(objects, doubts, strict=True)]
+    return {
+        "objects": len(objects),
+        "ap": round(float(average_precision_score(wrong, [one.score for one in doubts])), 3),
+        "ap_of_agreement": round(float(average_precision_score(wrong, alone)), 3),
+        "ap_of_chance": round(sum(wrong) / len(wrong), 3),
+        "majority_right": round(1 - sum(wrong) / len(wrong), 3),
+        "crowdlab_right": round(float(np.mean([one.suggested == t for one, t in zip(doubts, truths, strict=True)])), 3),
+    }
+
+
 def predict_all(
     name: str, samples: list[Sample], folds: list[int], classes: int, seed: int, cache: Path
 ) -> list[npt.NDArray[np.float32]]:
@@ -220,7 +262,8 @@ def measure(name: str, count: int, cache: Path, seed: int) -> dict[str, object]:
     photographs, things = READERS[name](count), THINGS[name]
     classes = max(int(one.truth[one.truth != IGNORE_ID].max()) for one in photographs) + 1
     height, width = photographs[0].truth.shape
-    maps, planted, objects = spoil(photographs, things, round(LEAST_AREA * (max(height, width) / 128) ** 2), rng)
+    least = round(LEAST_AREA * (max(height, width) / 128) ** 2)
+    maps, planted, objects = spoil(photographs, things, least, rng)
     samples = read_samples(photographs, maps, classes, cache)
     folds = assign_folds([one.name for one in photographs], FOLDS, rng)
     predicted = predict_all(name, samples, folds, classes, seed, cache)
@@ -232,10 +275,13 @@ def measure(name: str, count: int, cache: Path, seed: int) -> dict[str, object]:
     ]
     ours = [max((one.score for owner, one in suspects if owner == place), default=0.0) for place in range(len(labels))]
     peer = [1 - image_quality(truth, chances) for truth, chances in pairs]
+    lab = object_lab([truth for truth, _ in pairs], [chances for _, chances in pairs], LEAST_AREA)
+    by_lab = [image_doubt([one for one in each if one.label in things]) for each in lab]
+    voted = voted_objects(photographs, predicted, things, least, np.random.default_rng(seed))
     is_spoiled = [place in planted for place in range(len(labels))]
     precision, by_kind = object_precision(suspects, planted)
     total = sum(map(len, planted.values()))
-    image_ap, peer_ap = (float(average_precision_score(is_spoiled, scores)) for scores in (ours, peer))
+    image_ap, peer_ap, lab_ap = (float(average_precision_score(is_spoiled, one)) for one in (ours, peer, by_lab))
     chance = total / max(1, len(suspects))
     things_seen = [(truth == chances.argmax(axis=0))[np.isin(truth, things)] for truth, chances in pairs]
     return {
@@ -248,7 +294,9 @@ def measure(name: str, count: int, cache: Path, seed: int) -> dict[str, object]:
         "found_among_twice_as_many": {kind: round(share, 2) for kind, share in by_kind.items()},
         "image_ap": round(image_ap, 3),
         "image_ap_of_cleanlab_softmin": round(peer_ap, 3),
+        "image_ap_of_object_lab": round(lab_ap, 3),
         "image_ap_of_chance": round(sum(is_spoiled) / len(is_spoiled), 3),
+        "votes": vote_precision(*voted),
         "gate": precision > chance and image_ap >= peer_ap,
     }
 

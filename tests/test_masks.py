@@ -14,8 +14,10 @@ from datalab.masks import (
     rle_area,
     rle_areas,
     rle_box_xywh,
+    rle_share_inside,
     rle_to_crop,
     rle_to_mask,
+    rle_union,
     row_runs,
 )
 
@@ -105,6 +107,32 @@ def test_iou_by_hand() -> None:
     left, right, nothing = mask_to_rle(LEFT), mask_to_rle(RIGHT), mask_to_rle(np.zeros((2, 4)))
     assert iou_matrix([left, nothing], [left, right], 2, 4).tolist() == [[1.0, pytest.approx(2 / 6)], [0.0, 0.0]]
     assert iou_matrix([], [left], 2, 4).shape == (0, 1)
+
+
+@given(MASKS, st.data())
+def test_iou_is_pycocotools_own(first: Mask, data: st.DataObject) -> None:
+    others = st.lists(arrays(np.bool_, first.shape), max_size=4)
+    a, b = ([mask_to_rle(one) for one in side] for side in ([first, *data.draw(others)], data.draw(others)))
+    sides = [[{"size": list(first.shape), "counts": rle.encode()} for rle in side] for side in (a, b)]
+    expected = np.reshape(coco.iou(*sides, [0] * len(b)), (len(a), len(b)))
+    assert np.array_equal(iou_matrix(a, b, *first.shape), expected)
+
+
+def test_iou_of_large_masks_is_that_of_their_pixels() -> None:
+    rng, (rows, columns) = np.random.default_rng(0), np.mgrid[:300, :400]
+    places = rng.uniform((60, 60, 20), (240, 340, 60), (12, 3))
+    discs = [(rows - y) ** 2 + (columns - x) ** 2 < radius**2 for y, x, radius in places]
+    expected = [[(a & b).sum() / (a | b).sum() for b in discs] for a in discs]
+    found = iou_matrix([mask_to_rle(one) for one in discs], [mask_to_rle(one) for one in discs], 300, 400)
+    assert np.abs(found - expected).max() < 1e-9
+
+
+def test_a_union_and_a_share_by_hand() -> None:
+    left, right, nothing = mask_to_rle(LEFT), mask_to_rle(RIGHT), mask_to_rle(np.zeros((2, 4)))
+    assert rle_to_mask(rle_union([left, "", right], 2, 4), 2, 4).tolist() == (LEFT | RIGHT).tolist()
+    assert rle_union([""], 2, 4) == ""
+    assert [rle_share_inside(left, area, 2, 4) for area in (left, right, nothing, "")] == [1.0, 0.5, 0.0, 0.0]
+    assert rle_share_inside(nothing, left, 2, 4) == 0
 
 
 def test_any_non_zero_pixel_is_inside() -> None:

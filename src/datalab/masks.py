@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
+from ultrafast_pycocotools.mask import iou as rle_iou
 
 from datalab.errors import InputError
 
@@ -97,6 +98,20 @@ def rle_areas(rles: Sequence[str], height: int, width: int) -> npt.NDArray[np.in
     return np.asarray(coco.area(_coco_objects(rles, height, width)), dtype=np.int64).reshape(-1)
 
 
+def rle_union(rles: Iterable[str], height: int, width: int) -> str:
+    """RLE of what lies in any of the masks, "" where there is no mask; a mask "" does not count."""
+    found = _coco_objects([rle for rle in rles if rle], height, width)
+    return str(coco.merge(found)["counts"].decode("ascii")) if found else ""
+
+
+def rle_share_inside(rle: str, area: str, height: int, width: int) -> float:
+    """Share in [0, 1] of the pixels of one mask that lie in another; 0 for a mask that is empty or ""."""
+    pixels = rle_area(rle, height, width) if rle and area else 0
+    if not pixels:
+        return 0.0
+    return float(coco.area(coco.merge(_coco_objects([rle, area], height, width), intersect=True))) / pixels
+
+
 def rle_box_xywh(rle: str, height: int, width: int) -> tuple[int, int, int, int]:
     """The tight box (x, y, width, height) in pixels; (0, 0, 0, 0) for an empty mask."""
     x, y, w, h = (int(value) for value in coco.toBbox(_coco_object(rle, height, width)))
@@ -104,11 +119,15 @@ def rle_box_xywh(rle: str, height: int, width: int) -> tuple[int, int, int, int]
 
 
 def iou_matrix(a: Sequence[str], b: Sequence[str], height: int, width: int) -> npt.NDArray[np.float64]:
-    """Intersection over union of every pair, shape (len(a), len(b)), in [0, 1]; two empty masks give 0."""
+    """Intersection over union of every pair, shape (len(a), len(b)), in [0, 1]; two empty masks give 0.
+
+    One call with many masks is cheaper than many calls: each mask is decoded once a call.
+    """
     if not a or not b:
         return np.zeros((len(a), len(b)))
     left, right = _coco_objects(a, height, width), _coco_objects(b, height, width)
-    return np.asarray(coco.iou(left, right, [0] * len(right)), dtype=np.float64)
+    # pycocotools' own gives the same to the last bit, in one and a half to twice the time
+    return np.asarray(rle_iou(left, right, [0] * len(right)), dtype=np.float64)
 
 
 def label_map(regions: Iterable[tuple[int, str]], height: int, width: int) -> npt.NDArray[np.uint8]:

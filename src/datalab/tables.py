@@ -89,13 +89,14 @@ people differ, a tie, or a class without more than half of the heads won) or "ou
 little); `kept`: whether it is in the consensus all the same; `disputed`: RLE of the pixels that are left out of
 training until then, "" where there are none."""
 
-DECISIONS = (*REGIONS, "reviewer", "reason")
-"""What a reviewer decided: the objects of an image as they shall be; an image with nothing in it has one row with label
-"" and rle "". `reason`: "contested" (people disagreed) or "audit" (drawn at random among the others)."""
+DECISIONS = (*REGIONS, "reviewer", "reason", "asked")
+"""What a reviewer decided: the objects of an image as they shall be; where nothing is, there is one row with label ""
+and rle "". `reason`: "contested" (people disagreed) or "audit" (drawn at random among the others); `asked`: RLE of the
+pixels the decision is about, "" for the whole image."""
 
-QUEUE = ("image_id", "rank", "risk", "reason", "why", "agreement", "skill", "model", "label_error")
+QUEUE = ("image_id", "rank", "risk", "reason", "why", "asked", "agreement", "skill", "model", "label_error")
 """Images for a reviewer, `rank` 0 first. `risk` and its parts in [0, 1], larger = worse, NaN where not known; `reason`:
-"contested" or "audit"; `why`: what is in doubt, for people."""
+"contested" or "audit"; `why`: what is in doubt, for people; `asked` as in DECISIONS."""
 
 VERDICTS = ("relabel", "wrong class", "make gold", "accept", "exclude")
 """What a reviewer may say of an image or an object; tags of these names say the same."""
@@ -122,10 +123,14 @@ DATASET = ("image_id", "file", "split", "duplicate_group", "raters")
 """Labelled images. `split`: "train", "validation" or "test"; masks lie beside as PNG label maps `<image_id>.png`."""
 
 LABEL_ERRORS = ("image_id", "kind", "given", "suggested", "x", "y", "width", "height", "score")
-"""What models that have not seen a label make of it. `kind`: "swapped", "spurious", "dropped", "outline" (one object,
-its box in pixels of the image); "image" (cleanlab's softmin over the whole image) or "model" (share of the objects'
-pixels on which labels and model differ). `given`, `suggested`: class names, "background" among them, "" for a whole
-image; `score` in [0, 1], larger = more surely wrong."""
+"""What models that have not seen a label make of it. `kind`: of one object, its box in pixels of the image, one of
+SUSPECTED, ObjectLab's "overlooked", "swap" or "badloc", or "votes" (what people and models together make of its class,
+CROWDLAB); of a whole image "image" (cleanlab's softmin over pixels), "objects" (ObjectLab) or "model" (share of the
+objects' pixels on which labels and model differ). `given`, `suggested`: class names, "background" among them, "" for a
+whole image; `score` in [0, 1], larger = more surely wrong."""
+
+SUSPECTED = ("swapped", "spurious", "dropped", "outline")
+"""Kinds of LABEL_ERRORS that tell what is wrong with one object; the risk, the queue and the page go by these."""
 
 JUDGED = ("image_id", "iou")
 """One row per test image: mean IoU over the classes in its truth, background among them. Further columns: its traits

@@ -191,6 +191,16 @@ class Workspace:
         return self.data / "confusions.parquet"
 
     @property
+    def champion(self) -> Path:
+        """Folder with the model of the round before, and with the round that it is compared in."""
+        return self.data / "champion"
+
+    @property
+    def champion_predictions(self) -> Path:
+        """The champion's label maps of the test images, <image_id>.png."""
+        return self.data / "champion_predictions"
+
+    @property
     def model(self) -> Path:
         """The trained segmenter."""
         return self.root / "models" / "segmenter.safetensors"

@@ -62,6 +62,6 @@ def test_without_an_audit_nothing_is_known() -> None:
 def test_two_reviewers_of_one_image_are_one_line() -> None:
     table = empty(DECISIONS)
     for reviewer in ("eve", "fay"):
-        table.loc[len(table)] = ["i", "d", "coin", rle(0, 0, 4, 4), 6, 8, reviewer, "audit"]
+        table.loc[len(table)] = ["i", "d", "coin", rle(0, 0, 4, 4), 6, 8, reviewer, "audit", ""]
     with pytest.raises(InputError, match="image i was decided by eve and fay"):
         read_decisions(table)

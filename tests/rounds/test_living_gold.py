@@ -122,7 +122,7 @@ def cli(workspace: Workspace, *arguments: str) -> Result:
 
 def test_the_command_line_from_a_decision_to_retirement(workspace: Workspace) -> None:
     assert "no reviewer has decided" in cli(workspace, "add", "b", "--reason", "r").output
-    decided = truth("b").assign(reviewer="rev", reason="contested")
+    decided = truth("b").assign(reviewer="rev", reason="contested", asked="")
     write_table(workspace.decisions, decided.loc[:, list(DECISIONS)])
     assert cli(workspace, "add", "--count", "3", "--reason", "adjudicated", "--by", "rev").output == "b\n"
     assert cli(workspace, "contest", "b", "--reason", "two cups", "--by", "ann").exit_code == 0

@@ -64,7 +64,7 @@ def run_stages(workspace: Workspace) -> None:
         "per_attribute": {},
     }
     write_json(reports / "agreement.json", agreement)
-    queue = [("a", 0, 0.7, "contested", "existence of cup", 0.5, 0.5, np.nan, np.nan)]
+    queue = [("a", 0, 0.7, "contested", "existence of cup", "", 0.5, 0.5, np.nan, np.nan)]
     write_table(workspace.queue, pd.DataFrame(queue, columns=list(QUEUE)))
     errors = [("b", "image", "", "", 0, 0, 8, 6, 0.9), ("b", "swapped", "coin", "cup", 0, 0, 4, 4, 0.8)]
     write_table(workspace.label_errors, pd.DataFrame(errors, columns=list(LABEL_ERRORS)))

@@ -18,6 +18,10 @@ from datalab.adapters.label_studio.client import Client, connect
 from datalab.adapters.label_studio.results import region_to_result
 from datalab.cli import main
 from datalab.masks import mask_to_rle
+from datalab.quality.adjudication import read_decisions
+from datalab.quality.consensus import Rules, merge_images
+from datalab.quality.contested import decided_objects
+from datalab.quality.rated import rated_images
 from datalab.settings import Settings
 from datalab.tables import ANNOTATED_REGIONS, CATALOG, CONSENSUS, DECISIONS, QUEUE, RATINGS
 from datalab.workspace import Workspace
@@ -58,7 +62,7 @@ def workspace(settings: Settings, stack_folder: Path, tmp_path_factory: pytest.T
     ]
     consensus = [(one, f"{one}-c0", "coin", NARROW, SIDE, SIDE, 2, 2, 0.9) for one in "ac"]
     queue = [
-        (one, rank, 0.9 - rank / 10, "audit" if one == "a" else "contested", "", 0.5, 0.2, np.nan, np.nan)
+        (one, rank, 0.9 - rank / 10, "audit" if one == "a" else "contested", "", "", 0.5, 0.2, np.nan, np.nan)
         for rank, one in enumerate(QUEUED)
     ]
     write_table(workspace.ratings, pd.DataFrame(ratings, columns=list(RATINGS)))
@@ -132,3 +136,48 @@ def test_what_is_no_longer_on_the_server_stays_decided(workspace: Workspace, rev
     table = read_table(workspace.decisions, DECISIONS)
     assert table["image_id"].tolist() == ["a", "b", "c"]
     assert table["reason"].tolist() == ["audit", "contested", "contested"]
+
+
+def test_only_contested_objects_are_asked_about(workspace: Workspace, reviewer: Client) -> None:
+    """Ann and bob agree on a coin, and ann drew a cup: the reviewer sees the coin fixed and decides about the cup."""
+    coin, cup = mask_to_rle(square(0, 0)), mask_to_rle(square(20, 20))
+    ratings = read_table(workspace.ratings, RATINGS)
+    numbers = dict(
+        zip(zip(ratings["image_id"], ratings["annotator"], strict=True), ratings["annotation_id"], strict=True)
+    )
+    regions = [
+        (numbers["a", who], "0001", who, "a", f"{who}-{label}", label, rle, SIDE, SIDE, "manual")
+        for who, label, rle in (("ann", "coin", coin), ("ann", "cup", cup), ("bob", "coin", coin))
+    ]
+    write_table(workspace.regions, pd.DataFrame(regions, columns=list(ANNOTATED_REGIONS)))
+    consensus = [("a", "a-c0", "coin", coin, SIDE, SIDE, 2, 2, 1.0)]
+    write_table(workspace.consensus, pd.DataFrame(consensus, columns=list(CONSENSUS)))
+    queue = [("a", 0, 0.9, "contested", "existence of cup", cup, 0.5, 0.2, np.nan, np.nan)]
+    write_table(workspace.queue, pd.DataFrame(queue, columns=list(QUEUE)))
+    assert run(workspace, "push").startswith("1 images are queued, 1 of them new")
+    assert "0 of them new" in run(workspace, "push")
+    newest = max(reviewer.tasks(project_id(reviewer, workspace)), key=lambda task: int(task["id"]))
+    shown = {
+        one["model_version"]: sorted((region_label(each), each.get("readonly", False)) for each in one["result"])
+        for one in newest["predictions"]
+    }
+    assert shown == {"A": [("coin", True), ("cup", False)], "B": [("coin", True)], "consensus": [("coin", True)]}
+    answer = [one for each in newest["predictions"] if each["model_version"] == "A" for one in each["result"]]
+    reviewer.post(f"/api/tasks/{newest['id']}/annotations/", {"result": answer, "lead_time": 2.0})
+    run(workspace, "pull")
+    table = read_table(workspace.decisions, DECISIONS)
+    rows = table.loc[table["image_id"] == "a", ["label", "rle", "reason", "asked"]].to_numpy().tolist()
+    assert sorted(rows) == [["coin", coin, "contested", cup], ["cup", cup, "contested", cup]]
+    decision = read_decisions(table)["a"]
+    images = rated_images(ratings, read_table(workspace.regions, ANNOTATED_REGIONS))
+    before = merge_images(images, {}, Rules(0.5, 0.8, "majority", "majority"))["a"]
+    after = decided_objects(before, decision, images["a"], 0.5)
+    assert [(one.label, one.method) for one in after] == [("coin", "two"), ("cup", "adjudicated")]
+
+
+def project_id(reviewer: Client, workspace: Workspace) -> int:
+    return int(reviewer.get("/api/projects", title=f"{workspace.name} adjudication")["results"][0]["id"])
+
+
+def region_label(result: dict[str, Any]) -> str:
+    return str(result["value"]["brushlabels"][0])

@@ -7,14 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from datalab.adapters import review_content, review_samples
+from datalab.adapters.files import write_label_map
 from datalab.adapters.review import publish
+from datalab.adapters.review_comparison import Comparison, compare
 from datalab.adapters.review_connection import opened
 from datalab.adapters.review_inputs import ReviewInputs
+from datalab.config import Guidelines, LabelClass
 from datalab.errors import InputError, ServiceError
-from tests.adapters.review_example import KilledError, after_round, before_labels
+from tests.adapters.review_example import GUIDELINES, KilledError, after_round, before_labels
+from tests.services.test_review_documents import without_ids
 
 pytestmark = pytest.mark.services
 NAME = "review test"
+CAN = LabelClass(7, "can", "#56b4e9")
 
 
 def published(uri: str, inputs: ReviewInputs) -> Any:
@@ -39,7 +45,7 @@ def ids(view: Any) -> list[str]:
 
 def test_a_round_as_people_see_it(uri: str, tmp_path: Path) -> None:
     report = publish(uri, NAME, after_round(tmp_path), silent)
-    assert (report.path, report.samples) == ("/datasets/review%20test", 3)
+    assert (report.path, report.samples) == ("/datasets/review%20test?workspace=review", 3)
     assert report.views == (
         *("worst first", "low agreement", "likely label errors", "gold failures", "contested", "reviewed"),
         *("next batch", "slice: dark"),
@@ -87,10 +93,27 @@ def test_images_lie_in_a_plane_by_their_embeddings(uri: str, tmp_path: Path) -> 
     dataset = published(uri, inputs)
     points = dataset.load_brain_results("sam_embeddings").points
     assert points.shape == (3, 2)
-    assert dataset.list_workspaces() == ["review"]
+    assert panels(dataset) == ["Samples", "Embeddings", "Histograms"]
     assert np.array_equal(published(uri, inputs).load_brain_results("sam_embeddings").points, points)
+    dataset.save_workspace(
+        "review", dataset.load_workspace("review"), description="of an older datalab", overwrite=True
+    )
     fewer = published(uri, replace(inputs, catalog=inputs.catalog.iloc[:2]))
     assert len(fewer) == 2
+    assert panels(fewer) == ["Samples", "Histograms"]
+
+
+def panels(dataset: Any) -> list[str]:
+    """Of the saved workspace, those that are shown."""
+
+    def shown(space: Any) -> list[Any]:
+        if not hasattr(space, "children"):
+            return [space.type]
+        active = [one for one in space.children if space.active_child in (None, one.component_id)]
+        return [name for one in active for name in shown(one)]
+
+    assert dataset.list_workspaces() == ["review"]
+    return shown(dataset.load_workspace("review"))
 
 
 def test_a_dataset_of_an_older_schema_is_brought_up_to_date(uri: str, tmp_path: Path) -> None:
@@ -160,6 +183,85 @@ def test_images_come_and_go_without_doubles(uri: str, tmp_path: Path) -> None:
     dataset.add_sample(dataset.first().copy())
     assert sorted(ids(published(uri, inputs))) == ["a1", "b2", "c3"]
     assert sorted(ids(published(uri, replace(inputs, catalog=inputs.catalog.iloc[1:])))) == ["b2", "c3"]
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows by every image whose label maps are read."""
+    found: list[str] = []
+
+    def listed(consensus: Path, prediction: Path, guidelines: Guidelines) -> Comparison:
+        found.append(prediction.stem)
+        return compare(consensus, prediction, guidelines)
+
+    monkeypatch.setattr(review_content, "compare", listed)
+    return found
+
+
+def test_only_label_maps_that_changed_are_read(uri: str, tmp_path: Path, compared: list[str]) -> None:
+    before = published(uri, after_round(tmp_path))
+    values = before.values(["iou", "predicted_objects.detections.label", "predicted_objects.detections.id"])
+    assert compared == ["a1", "b2"]
+    after = published(uri, after_round(tmp_path))
+    assert after.values(["iou", "predicted_objects.detections.label", "predicted_objects.detections.id"]) == values
+    assert compared == ["a1", "b2"]
+    inputs = after_round(tmp_path)
+    write_label_map(tmp_path / "predictions" / "b2.png", np.full((4, 6), 3, dtype=np.uint8))
+    assert by_image(published(uri, inputs), "predicted_objects.detections.label") == {
+        "a1": ["coin"],
+        "b2": ["coin"],
+        "c3": None,
+    }
+    assert compared == ["a1", "b2", "b2"]
+    renamed = replace(inputs, guidelines=replace(GUIDELINES, classes=(*GUIDELINES.classes[:1], CAN)))
+    published(uri, renamed)
+    assert compared[3:] == ["a1", "b2"]
+
+
+def test_a_lost_database_is_filled_again(uri: str, tmp_path: Path, compared: list[str]) -> None:
+    before = published(uri, after_round(tmp_path)).values(["image_id", "iou", "consensus.digest", "tags"])
+    with opened(uri) as fiftyone:
+        fiftyone.delete_dataset(NAME)
+    assert published(uri, after_round(tmp_path)).values(["image_id", "iou", "consensus.digest", "tags"]) == before
+    assert compared == ["a1", "b2"] * 2
+
+
+def test_a_change_that_is_taken_back_after_a_kill(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second publishing dies once it has written the new IoU; the third has the first one's inputs."""
+    published(uri, after_round(tmp_path))
+    write = review_samples._set
+
+    def dies(dataset: Any, field: str, values: dict[str, Any]) -> None:
+        write(dataset, field, values)
+        if field == "iou" and values:
+            raise KilledError
+
+    changed = after_round(tmp_path)
+    write_label_map(tmp_path / "predictions" / "a1.png", np.zeros((4, 6), dtype=np.uint8))
+    with monkeypatch.context() as patched:
+        patched.setattr(review_samples, "_set", dies)
+        with pytest.raises(KilledError):
+            published(uri, changed)
+    assert by_image(published(uri, after_round(tmp_path)), "iou")["a1"] == pytest.approx(17 / 24)
+
+
+def test_a_sample_is_stored_as_fiftyone_stores_it(uri: str, tmp_path: Path) -> None:
+    """The first of a dataset is FiftyOne's own and filled field by field, the others are put in whole."""
+
+    def stored(inputs: ReviewInputs, image_id: str) -> dict[str, Any]:
+        dataset = published(uri, inputs)
+        sample = dataset._sample_collection.find_one({"image_id": image_id})
+        with opened(uri) as fiftyone:
+            fiftyone.delete_dataset(NAME)
+        return {name: without_ids(value) for name, value in sample.items() if value is not None}
+
+    inputs = replace(after_round(tmp_path), predictions=None)  # an evaluation notes ids
+    field_by_field = stored(inputs, "a1")
+    whole = stored(replace(inputs, catalog=inputs.catalog.iloc[::-1]), "a1")
+    own = ("_id", "_dataset_id", "_rand", "created_at", "last_modified_at")
+    assert whole.keys() == field_by_field.keys()
+    assert {name: type(whole[name]) for name in own} == {name: type(field_by_field[name]) for name in own}
+    assert {**whole, **dict.fromkeys(own)} == {**field_by_field, **dict.fromkeys(own)}
 
 
 @pytest.mark.parametrize("step", ["comparing predictions", "adding images", "publishing"])

@@ -75,6 +75,11 @@ def test_the_saved_view_shows_its_images_with_masks(page: Page) -> None:
     assert share_of_yellow(page) == pytest.approx(0.09, abs=0.02)
 
 
+def test_a_histogram_is_beside_the_images(page: Page) -> None:
+    expect(page.get_by_test_id("histograms-container")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_placeholder("Select field")).to_have_value("iou")
+
+
 def test_the_form_for_reviewers_is_beside_the_images(page: Page) -> None:
     expect(page.locator('[data-item-id="@datalab/review/review"]')).to_be_visible(timeout=PATIENCE_MS)
 

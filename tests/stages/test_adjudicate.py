@@ -5,11 +5,14 @@ import pandas as pd
 import pytest
 
 from datalab.adapters.files import read_table, write_json, write_table
+from datalab.errors import InputError
+from datalab.masks import rle_area
 from datalab.stages.adjudicate import Inputs, Params, run
 from datalab.tables import ADJUDICATION, DECISIONS, LABEL_ERRORS, QUEUE, empty
-from tests.quality.images import HEIGHT, WIDTH, Box, tables
+from tests.quality.images import HEIGHT, WIDTH, Box, rle, tables
 
-PARAMS = Params(seed=1, audit_share=0.0, risk=2.0, agreement=1.0, skill=1.0, model=1.0, label_error=1.0)
+PARAMS = Params(seed=1, audit_share=0.0, risk=2.0, agreement=1.0, skill=1.0, model=1.0, label_error=1.0, ask="images")
+COIN, RING, WHOLE = rle(0, 0, 4, 3), rle(0, 3, 4, 4), rle(0, 0, 4, 4)
 PEOPLE = {"ann": 0.9, "bob": 0.5}
 
 
@@ -19,6 +22,7 @@ def queue(
     decided: tuple[str, ...] = (),
     errors: tuple[tuple[str, str, float], ...] = (),
     params: Params = PARAMS,
+    asked: str = "",
 ) -> pd.DataFrame:
     """Images a to t by ann; a and b by bob as well, who agreed on a."""
     answers: dict[tuple[str, str], list[Box]] = {(image, "ann"): [] for image in "abcdefghijklmnopqrst"}
@@ -27,9 +31,9 @@ def queue(
     agreement = pd.DataFrame({"image_id": ["a", "b"], "agreement": [1.0, 0.2]})
     write_table(folder / "agreement.parquet", agreement)
     write_json(folder / "gold.json", {"annotators": {name: {"skill": skill} for name, skill in PEOPLE.items()}})
-    doubts = [(one, "r", "coin", "", HEIGHT, WIDTH, "existence", False, "", 1, 2, "ann") for one in contested]
+    doubts = [(one, "r", "coin", COIN, HEIGHT, WIDTH, "existence", False, RING, 1, 2, "ann") for one in contested]
     write_table(folder / "adjudication.parquet", pd.DataFrame(doubts, columns=list(ADJUDICATION)))
-    rows = [(one, "", "", "", HEIGHT, WIDTH, "eve", "contested") for one in decided]
+    rows = [(one, "", "", "", HEIGHT, WIDTH, "eve", "contested", asked) for one in decided]
     write_table(folder / "decisions.parquet", pd.DataFrame(rows, columns=list(DECISIONS)) if rows else empty(DECISIONS))
     found = [(one, kind, "cup", "coin", 0, 0, 4, 4, score) for one, kind, score in errors]
     write_table(folder / "errors.parquet", pd.DataFrame(found, columns=list(LABEL_ERRORS)))
@@ -52,7 +56,30 @@ def test_the_riskiest_come_first_and_say_why(tmp_path: Path) -> None:
 
 
 def test_what_is_decided_is_not_asked_again(tmp_path: Path) -> None:
-    assert queue(tmp_path, contested=("a", "b"), decided=("b",))["image_id"].tolist() == ["a"]
+    assert queue(tmp_path, contested=("a",), decided=("b",))["image_id"].tolist() == ["a"]
+
+
+def test_whole_images_are_asked_about(tmp_path: Path) -> None:
+    assert queue(tmp_path, contested=("a",))["asked"].tolist() == [""]
+
+
+def test_contested_objects_are_asked_about_alone(tmp_path: Path) -> None:
+    objects = Params(**{**vars(PARAMS), "ask": "objects"})
+    table = queue(tmp_path, contested=("a",), params=objects)
+    assert table[["image_id", "asked"]].to_numpy().tolist() == [["a", WHOLE]]
+    risky = queue(tmp_path, errors=(("d", "dropped", 0.95),), params=Params(**{**vars(objects), "risk": 0.5}))
+    assert set(risky["asked"]) == {""}
+
+
+def test_what_came_up_after_a_decision_about_a_part_is_asked_with_it(tmp_path: Path) -> None:
+    objects = Params(**{**vars(PARAMS), "ask": "objects"})
+    table = queue(tmp_path, contested=("b",), decided=("b",), params=objects, asked=rle(4, 4, 6, 8))
+    assert rle_area(table["asked"].iloc[0], HEIGHT, WIDTH) == 16 + 8
+
+
+def test_an_unknown_way_of_asking_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"adjudicate\.ask is 'all' in params\.yaml; known: images, objects"):
+        queue(tmp_path, params=Params(**{**vars(PARAMS), "ask": "all"}))
 
 
 def test_a_risky_image_is_queued_though_nobody_contested_it(tmp_path: Path) -> None:

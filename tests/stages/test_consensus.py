@@ -31,9 +31,9 @@ def merged(
     return read_table(outs.consensus, (*CONSENSUS, *PROVENANCE)), read_table(outs.adjudication, ADJUDICATION)
 
 
-def decided(reason: str, answers: dict[str, list[Box]]) -> pd.DataFrame:
+def decided(reason: str, answers: dict[str, list[Box]], asked: str = "") -> pd.DataFrame:
     rows = [
-        (image, f"d{place}", label, rle(*box) if label else "", HEIGHT, WIDTH, "eve", reason)
+        (image, f"d{place}", label, rle(*box) if label else "", HEIGHT, WIDTH, "eve", reason, asked)
         for image, boxes in answers.items()
         for place, (label, *box) in enumerate(boxes or [("", 0, 0, 0, 0)])
     ]

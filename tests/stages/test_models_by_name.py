@@ -16,6 +16,7 @@ from tests.stages.test_evaluate import PARAMS as EVALUATE
 from tests.stages.test_evaluate import inputs_of as evaluated
 from tests.stages.test_evaluate import outputs_in as judged_in
 from tests.stages.test_label_errors import PARAMS as ERRORS
+from tests.stages.test_label_errors import suspected
 from tests.stages.test_score import PARAMS as SCORE
 from tests.stages.test_score import inputs_of as scored
 from tests.stages.test_score import outputs_in
@@ -42,5 +43,5 @@ def test_the_stages_run_with(blobs: Workspace, model: str) -> None:
     agree_model.run(inputs, blobs.reports / "agree.json", agree_model.Params(1, 0.5, 0.001))
     assert read_json(blobs.reports / "agree.json")["unseen"]["images"] > 0
     brief = replace(ERRORS, steps=2)
-    label_errors.run(blobs.dataset, blobs.images, blobs.embeddings, blobs.label_errors, brief, train, POLICY)
+    label_errors.run(suspected(blobs), blobs.label_errors, brief, train, POLICY)
     assert (read_table(blobs.label_errors, LABEL_ERRORS)["kind"] == "image").sum() == len(image_ids(12))

@@ -11,10 +11,19 @@ from datalab.masks import IGNORE_ID
 
 TRUTH, PREDICTED = "consensus", "predicted_objects"
 NOVELTY = "novelty"
+CHAMPION, CHAMPION_OBJECTS = "champion", "champion_objects"
+"""What the model of the round before made of the test images."""
+GAIN = "iou_gain"
+COMPARED, CHAMPION_COMPARED = "compared", "champion_compared"
+"""Fields with the digest of what IoU and objects of a prediction follow from."""
 EVALUATION = "eval"
 """Key of FiftyOne's evaluation of the one with the other, and begin of the fields it makes."""
-JUDGED = tuple(f"{EVALUATION}_{kind}" for kind in ("tp", "fp", "fn"))
-"""Its counts, per image."""
+DUEL = ("eval_challenger", "eval_champion")
+"""Keys of the same on the test images alone, of the newest model and of the one before: the app compares the two."""
+JUDGED = tuple(f"{key}_{kind}" for key in (EVALUATION, *DUEL) for kind in ("tp", "fp", "fn"))
+"""Their counts, per image."""
+WORKSPACE = "review"
+"""The panels that the app opens with: images, embedding plot, histogram."""
 IGNORE_COLOR = "#9e9e9e"
 MUTED = ("#78909c", "#8d6e63", "#7e7f9a", "#6d8b74", "#9a7b8c", "#8a8256")
 """Colours of whatever is no class: figures, tags, objects told apart one by one."""
@@ -39,6 +48,8 @@ FIELDS = {
     NOVELTY: FieldKind(
         "FloatField", "How unlike it is to the images that the model has learned from; above 0.95: unlike"
     ),
+    "champion_iou": FieldKind("FloatField", "The same of the model of the round before, on test images"),
+    GAIN: FieldKind("FloatField", "iou - champion_iou"),
     "gold_iou": FieldKind("FloatField", "Mean IoU of people's label maps with gold, over the classes in gold"),
     "label_error": FieldKind("FloatField", "How surely the labels are wrong, by models that have not seen them"),
     "contested": FieldKind("IntField", "Objects that a person has to decide about"),
@@ -50,6 +61,8 @@ FIELDS = {
     "review_comment": FieldKind("StringField", "What annotators were told"),
     "reviewer": FieldKind("StringField", "Who said it"),
     "reviewed_at": FieldKind("StringField", "When, UTC"),
+    COMPARED: FieldKind("StringField", "Digest of the label maps that iou and the predicted objects follow from"),
+    CHAMPION_COMPARED: FieldKind("StringField", "The same of the model of the round before"),
     "image_id": FieldKind("StringField", "First 16 hex digits of the SHA-256 of the file as it came"),
     "consensus": FieldKind(
         "EmbeddedDocumentField",
@@ -78,10 +91,17 @@ FIELDS = {
         "Detections",
         (("digest", "StringField"),),
     ),
+    CHAMPION: FieldKind("EmbeddedDocumentField", "The label map of the model of the round before", "Segmentation"),
+    CHAMPION_OBJECTS: FieldKind(
+        "EmbeddedDocumentField",
+        "Connected parts of that label map",
+        "Detections",
+        (("digest", "StringField"),),
+    ),
 }
 """Every field but those of the annotators, in the order of the sidebar."""
 
-SHOWN = (TRUTH, PREDICTED, "iou", "agreement", "uncertainty")
+SHOWN = (TRUTH, PREDICTED, "iou", GAIN, "agreement", "uncertainty")
 """Switched on when the app opens. A saved view has one of the two kinds of objects: together they hide each other."""
 
 
@@ -98,9 +118,9 @@ def review_url(base: str, dataset: str, view: str | None = None) -> str:
 
 def review_path(dataset: str, view: str | None = None) -> str:
     """The part of `review_url` behind the app's address."""
-    path = f"/datasets/{quote(dataset, safe='')}"
+    path = f"/datasets/{quote(dataset, safe='')}?workspace={WORKSPACE}"
     # the app knows a saved view by its slug
-    return path if view is None else f"{path}?view={quote(view.lower().replace(' ', '-'))}"
+    return path if view is None else f"{path}&view={quote(view.lower().replace(' ', '-'))}"
 
 
 def declare_fields(fiftyone: Any, dataset: Any, wanted: dict[str, FieldKind]) -> None:
@@ -139,9 +159,9 @@ def color_scheme(fiftyone: Any, wanted: Collection[str], guidelines: Guidelines)
     targets.append({"intTarget": IGNORE_ID, "color": IGNORE_COLOR})
     fields: list[dict[str, Any]] = []
     for name in wanted:
-        if name in ("consensus", "gold", "proposals", PREDICTED) or name.startswith(ANNOTATOR_FIELD):
+        if name in ("consensus", "gold", "proposals", PREDICTED, CHAMPION_OBJECTS) or name.startswith(ANNOTATOR_FIELD):
             fields.append({"path": name, "colorByAttribute": "label", "valueColors": values})
-        elif name in ("consensus_map", "prediction"):
+        elif name in ("consensus_map", "prediction", CHAMPION):
             fields.append({"path": name, "maskTargetsColors": targets})
     return fiftyone.ColorScheme(
         color_by="value",
@@ -157,8 +177,8 @@ def sidebar(fiftyone: Any, dataset: Any, wanted: Collection[str]) -> list[Any]:
     labels = [name for name, kind in FIELDS.items() if kind.document]
     people = sorted(name for name in wanted if name.startswith(ANNOTATOR_FIELD))
     judged = [name for name in JUDGED if dataset.has_field(name)]
-    figures = [*(name for name in FIELDS if name not in labels), *judged]
-    file = ["id", "filepath", "metadata", "created_at", "last_modified_at"]
+    figures = [*(name for name in FIELDS if name not in [*labels, COMPARED, CHAMPION_COMPARED]), *judged]
+    file = ["id", "filepath", "metadata", "created_at", "last_modified_at", COMPARED, CHAMPION_COMPARED]
     known = {"tags", *labels, *people, *figures, *file}
     others = [name for name in dataset.get_field_schema() if name not in known]
     file[2:3] = [f"metadata.{name}" for name in ("size_bytes", "mime_type", "width", "height", "num_channels")]

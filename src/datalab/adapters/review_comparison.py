@@ -1,5 +1,6 @@
 """The model's prediction beside the consensus of one image: how well they fit, and which objects were predicted."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,13 @@ class Comparison:
     """Mean IoU in [0, 1] over the classes in the consensus, background one of them; None where no pixel is judged."""
     objects: list[tuple[str, str]]
     """(class name, rle) of what was predicted, largest first."""
+
+
+def comparison_digest(consensus: Path, prediction: Path, guidelines: Guidelines) -> str:
+    """12 hex digits that change when a comparison of the two label maps may come out otherwise."""
+    rules = (LEAST_SHARE, MOST_OBJECTS, JUDGED_SHARE, [(item.id, item.name) for item in guidelines.classes])
+    parts = [hashlib.sha256(path.read_bytes()).digest() for path in (consensus, prediction)]
+    return hashlib.sha256(b"".join([*parts, repr(rules).encode()])).hexdigest()[:12]
 
 
 def compare(consensus: Path, prediction: Path, guidelines: Guidelines) -> Comparison:

@@ -1,12 +1,22 @@
 """What a review dataset holds, field by field and image by image."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datalab.adapters.review_app import FIELDS, PREDICTED, FieldKind, annotator_kind
-from datalab.adapters.review_comparison import Comparison, compare
+from datalab.adapters.review_app import (
+    CHAMPION,
+    CHAMPION_COMPARED,
+    CHAMPION_OBJECTS,
+    COMPARED,
+    FIELDS,
+    GAIN,
+    PREDICTED,
+    FieldKind,
+    annotator_kind,
+)
+from datalab.adapters.review_comparison import Comparison, compare, comparison_digest
 from datalab.adapters.review_documents import Forms
 from datalab.adapters.review_figures import ByImage, image_figures, image_tags, label_map_paths
 from datalab.adapters.review_inputs import ReviewInputs
@@ -46,15 +56,50 @@ class Content:
         return mark
 
 
-def read_content(inputs: ReviewInputs, tell: OnProgress) -> Content:
-    """Put together what `inputs` say; InputError where a label map does not fit."""
+@dataclass(frozen=True)
+class Side:
+    """Where a dataset holds what came of one model's label maps beside the consensus: names of fields."""
+
+    label_map: str
+    objects: str
+    iou: str
+    compared: str
+    """The digest of what the others follow from."""
+
+
+SIDES = (
+    Side("prediction", PREDICTED, "iou", COMPARED),
+    Side(CHAMPION, CHAMPION_OBJECTS, "champion_iou", CHAMPION_COMPARED),
+)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a dataset holds of one comparison."""
+
+    compared: str
+    """Its digest."""
+    iou: float | None
+    objects: str
+    """Digest of the objects."""
+
+
+KnownSides = Mapping[str, Mapping[str, Known]]
+"""`Side.compared` -> image_id -> what the dataset holds."""
+
+
+def read_content(inputs: ReviewInputs, tell: OnProgress, known: KnownSides | None = None) -> Content:
+    """Put together what `inputs` say; InputError where a label map does not fit.
+
+    Label maps that were compared already, as `known` says, are not read again, only their bytes.
+    """
     catalog = inputs.catalog
     image_ids = list(catalog["image_id"])
     maps = _label_maps(inputs, image_ids)
-    compared = _comparisons(inputs, maps, tell)
+    compared = {side: _compared(side, inputs, maps, (known or {}).get(side.compared, {}), tell) for side in SIDES}
     regions = {
         **region_fields(inputs),
-        PREDICTED: predicted_field(catalog, {key: one.objects for key, one in compared.items()}),
+        **{side.objects: predicted_field(catalog, found.objects) for side, found in compared.items()},
     }
     marks = {
         "filepath": dict(
@@ -63,8 +108,13 @@ def read_content(inputs: ReviewInputs, tell: OnProgress) -> Content:
         "image_id": dict(zip(image_ids, image_ids, strict=True)),
         **image_figures(inputs),
         **{field: {key: str(path) for key, path in paths.items()} for field, paths in maps.items()},
-        "iou": {key: one.iou for key, one in compared.items() if one.iou is not None},
         **{field: item.digests() for field, item in regions.items()},
+    }
+    for side, found in compared.items():
+        marks[side.compared], marks[side.iou] = found.digests, found.ious
+        marks[side.objects].update(found.known_objects)
+    marks[GAIN] = {
+        key: marks["iou"][key] - value for key, value in marks["champion_iou"].items() if key in marks["iou"]
     }
     people = {} if inputs.ratings is None else annotator_fields(inputs.ratings["annotator"])
     kinds = {**FIELDS, **{field: annotator_kind(email) for email, field in people.items()}}
@@ -85,15 +135,39 @@ def _label_maps(inputs: ReviewInputs, image_ids: list[str]) -> dict[str, dict[st
     return {
         "consensus_map": label_map_paths(inputs.masks, labelled),
         "prediction": label_map_paths(inputs.predictions, image_ids),
+        CHAMPION: label_map_paths(inputs.champion, labelled),
     }
 
 
-def _comparisons(inputs: ReviewInputs, maps: dict[str, dict[str, Path]], tell: OnProgress) -> dict[str, Comparison]:
-    """image_id -> prediction beside consensus, of the images that have both."""
-    truth, predictions = maps["consensus_map"], maps["prediction"]
+@dataclass(frozen=True)
+class _Compared:
+    """What one side is to hold, by image_id."""
+
+    digests: ByImage
+    ious: ByImage
+    objects: dict[str, list[tuple[str, str]]]
+    """Of images that were compared now."""
+    known_objects: dict[str, str]
+    """Digests of the others'."""
+
+
+def _compared(
+    side: Side, inputs: ReviewInputs, maps: dict[str, dict[str, Path]], known: Mapping[str, Known], tell: OnProgress
+) -> _Compared:
+    """One model's label maps beside the consensus, of the images that have both."""
+    truth, predictions = maps["consensus_map"], maps[side.label_map]
     both = [image_id for image_id in truth if image_id in predictions]
-    found = {}
-    for done, image_id in enumerate(both):
-        tell(0.3 * done / len(both), "comparing predictions")
+    digests = {key: comparison_digest(truth[key], predictions[key], inputs.guidelines) for key in both}
+    same = {key: known[key] for key in both if key in known and known[key].compared == digests[key]}
+    fresh = [key for key in both if key not in same]
+    found: dict[str, Comparison] = {}
+    for done, image_id in enumerate(fresh):
+        tell(0.3 * done / len(fresh), "comparing predictions")
         found[image_id] = compare(truth[image_id], predictions[image_id], inputs.guidelines)
-    return found
+    ious = {**{key: one.iou for key, one in same.items()}, **{key: one.iou for key, one in found.items()}}
+    return _Compared(
+        digests=dict(digests),
+        ious={key: value for key, value in ious.items() if value is not None},
+        objects={key: one.objects for key, one in found.items()},
+        known_objects={key: one.objects for key, one in same.items()},
+    )

@@ -1,28 +1,35 @@
 """Which predicted objects are right and which are missed, told by FiftyOne's own evaluation of detections."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from datalab.adapters.review_app import EVALUATION, JUDGED, PREDICTED, TRUTH
+from datalab.adapters.review_app import CHAMPION_OBJECTS, DUEL, EVALUATION, PREDICTED, TRUTH
 
 LEAST_IOU = 0.5
 """Of two masks of one class; with less they are not the same object."""
 DONE = "evaluated"
-"""In the dataset's info: with which IoU. It goes before a label is replaced, so that a kill cannot leave old marks."""
-ATTRIBUTES = (EVALUATION, f"{EVALUATION}_id", f"{EVALUATION}_iou")
+"""In the dataset's info: how. It goes before a label is replaced, so that a kill cannot leave old marks."""
+HOW = [LEAST_IOU, *DUEL]
+FIELDS = (TRUTH, PREDICTED, CHAMPION_OBJECTS)
 BATCH = 100
 """Images per request to the database."""
 
-Digests = Mapping[str, str]
-"""image_id -> digest of its labels."""
+Marks = Mapping[str, Mapping[str, Any]]
+"""Field -> image_id -> digest of its labels."""
 
 
-def begin_evaluation(dataset: Any, truth: Digests, predicted: Digests) -> bool:
+def begin_evaluation(dataset: Any, marks: Marks) -> bool:
     """Whether there is something to do: other labels than these are about to be replaced, or were never evaluated."""
-    rows = zip(*dataset.values(["image_id", f"{TRUTH}.digest", f"{PREDICTED}.digest"]), strict=True)
-    is_same = all((truth.get(one), predicted.get(one)) == (old, older) for one, old, older in rows)
-    if is_same and dataset.info.get(DONE) == LEAST_IOU and dataset.has_evaluation(EVALUATION) == bool(predicted):
+    image_ids, *held = dataset.values(["image_id", *(f"{field}.digest" for field in FIELDS)])
+    is_same = all(
+        [marks[field].get(image_id) for image_id in image_ids] == digests
+        for field, digests in zip(FIELDS, held, strict=True)
+    )
+    is_same = is_same and set(marks[PREDICTED]) <= set(image_ids)
+    is_there = [dataset.has_evaluation(key) for key in (EVALUATION, *DUEL)]
+    wanted = [bool(marks[PREDICTED]), *[bool(marks[CHAMPION_OBJECTS])] * 2]
+    if is_same and dataset.info.get(DONE) == HOW and is_there == wanted:
         return False
     dataset.info = {key: value for key, value in dataset.info.items() if key != DONE}
     dataset.save()
@@ -30,46 +37,51 @@ def begin_evaluation(dataset: Any, truth: Digests, predicted: Digests) -> bool:
 
 
 def evaluate(dataset: Any) -> None:
-    """Match predicted objects, largest first, with the consensus of the same class; an older evaluation goes.
+    """Match predicted objects, largest first, with the consensus of the same class; older evaluations go.
 
     Images get `eval_tp`, `eval_fp` and `eval_fn`, counts; objects `eval`, "tp", "fp" or "fn", `eval_id` and `eval_iou`.
+    Where there is a champion, the same is done under the keys of DUEL on the images that it was asked about.
     """
-    if dataset.has_evaluation(EVALUATION):
-        dataset.delete_evaluation(EVALUATION)
     both = dataset.exists(TRUTH).exists(PREDICTED)
-    if len(both):
-        _evaluate(dataset, both)
-    dataset.info = {**dataset.info, DONE: LEAST_IOU}
+    asked = both.exists(CHAMPION_OBJECTS)
+    views = ((EVALUATION, both, PREDICTED), (DUEL[0], asked, PREDICTED), (DUEL[1], asked, CHAMPION_OBJECTS))
+    for key, view, field in views:
+        if dataset.has_evaluation(key):
+            dataset.delete_evaluation(key)
+        if len(view):
+            _evaluate(dataset, view, field, key)
+    dataset.info = {**dataset.info, DONE: HOW}
     dataset.save()
 
 
-def _evaluate(dataset: Any, both: Any) -> None:
+def _evaluate(dataset: Any, view: Any, field: str, key: str) -> None:
     """What `evaluate_detections` does, but written in batches: sample by sample takes three times as long."""
     from fiftyone.utils.eval.coco import COCOEvaluationConfig  # noqa: PLC0415  (seconds)
 
-    method = COCOEvaluationConfig(PREDICTED, TRUTH, iou=LEAST_IOU, classwise=True, use_masks=True).build()
-    method.register_run(both, EVALUATION)
-    method.register_samples(both, EVALUATION)
+    method = COCOEvaluationConfig(field, TRUTH, iou=LEAST_IOU, classwise=True, use_masks=True).build()
+    method.register_run(view, key)
+    method.register_samples(view, key)
     matches: list[Any] = []
     written: dict[str, dict[str, Any]] = defaultdict(dict)
-    for sample in both.select_fields([TRUTH, PREDICTED]).iter_samples(progress=False):
-        matches += method.evaluate(sample, eval_key=EVALUATION)
-        for field, value in _marks(sample):
-            written[field][sample.id] = value
-        if len(written[JUDGED[0]]) == BATCH:
+    for done, sample in enumerate(view.select_fields([TRUTH, field]).iter_samples(progress=False), start=1):
+        matches += method.evaluate(sample, eval_key=key)
+        for path, value in _marks(sample[TRUTH].detections, sample[field].detections, field, key):
+            written[path][sample.id] = value
+        if done % BATCH == 0:
             _write(dataset, written)
     _write(dataset, written)
-    method.save_run_results(both, EVALUATION, method.generate_results(both, matches, eval_key=EVALUATION))
+    method.save_run_results(view, key, method.generate_results(view, matches, eval_key=key))
 
 
-def _marks(sample: Any) -> Iterator[tuple[str, Any]]:
-    """Field -> value of one image; of objects a list, one value for each."""
-    marks = {field: [label[EVALUATION] for label in sample[field].detections] for field in (TRUTH, PREDICTED)}
-    for field in marks:
-        for attribute in ATTRIBUTES:
-            yield f"{field}.detections.{attribute}", [label[attribute] for label in sample[field].detections]
-    counts = marks[PREDICTED].count("tp"), marks[PREDICTED].count("fp"), marks[TRUTH].count("fn")
-    yield from zip(JUDGED, counts, strict=True)
+def _marks(truth: Sequence[Any], predicted: Sequence[Any], field: str, key: str) -> Iterator[tuple[str, Any]]:
+    """Path -> value of one image; of objects a list, one value for each."""
+    for name, labels in ((TRUTH, truth), (field, predicted)):
+        for attribute in (key, f"{key}_id", f"{key}_iou"):
+            yield f"{name}.detections.{attribute}", [label[attribute] for label in labels]
+    found = [label[key] for label in predicted]
+    yield f"{key}_tp", found.count("tp")
+    yield f"{key}_fp", found.count("fp")
+    yield f"{key}_fn", [label[key] for label in truth].count("fn")
 
 
 def _write(dataset: Any, written: dict[str, dict[str, Any]]) -> None:

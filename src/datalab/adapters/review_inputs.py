@@ -57,6 +57,8 @@ class ReviewInputs:
     """Folder of the dataset's label maps, <image_id>.png."""
     predictions: Path | None = None
     """Folder of the model's label maps, <image_id>.png."""
+    champion: Path | None = None
+    """Folder of the label maps of the model of the round before, <image_id>.png."""
     reviews: pd.DataFrame | None = None
     """What reviewers said and what came of it: one row per image, columns `image_id` and those of REVIEW_FIELDS."""
     gold: pd.DataFrame | None = None
@@ -90,6 +92,7 @@ def read_inputs(workspace: Workspace) -> ReviewInputs:
         next_batch=_table(workspace.next_batch, NEXT_BATCH),
         masks=_folder(workspace.dataset / "masks"),
         predictions=_folder(workspace.predictions),
+        champion=_folder(workspace.champion_predictions),
         gold=_table(workspace.gold, GOLD),
         doubts=_table(workspace.adjudication, ADJUDICATION),
         label_errors=_table(workspace.label_errors, LABEL_ERRORS),

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from datalab.adapters.review_app import EVALUATION, NOVELTY, PREDICTED, TRUTH
+from datalab.adapters.review_app import CHAMPION_OBJECTS, EVALUATION, GAIN, NOVELTY, PREDICTED, TRUTH
 
 LOG = logging.getLogger(__name__)
 SLICE_TAG = "slice: "
@@ -58,16 +58,28 @@ OBJECT_VIEWS = (
 )
 
 
+DUEL_VIEWS = (
+    ("challenger worse", -1, "Test images on which the newest model lost most against the one before", "#d55e00"),
+    ("challenger better", 1, "Test images on which the newest model gained most on the one before", "#009e73"),
+)
+"""Name, sign of the gain, description, colour."""
+
+
 def save_views(fiftyone: Any, dataset: Any) -> tuple[str, ...]:
     """Save VIEWS, OBJECT_VIEWS and one per slice, as they should be; returns the names of those that show an image now.
 
     A view that is saved anew gets another id, and an app that has the dataset open would not find it any more.
     """
     for view in VIEWS:
-        stages = dataset.exists(view.field).sort_by(view.field, reverse=view.falling).exclude_fields(PREDICTED)
+        stages = (
+            dataset.exists(view.field)
+            .sort_by(view.field, reverse=view.falling)
+            .exclude_fields([PREDICTED, CHAMPION_OBJECTS])
+        )
         _save(dataset, view.name, stages, view.description, view.color)
     shown = [view.name for view in VIEWS if dataset.count(view.field)]
-    return (*shown, *_save_object_views(fiftyone, dataset), *_save_slices(dataset))
+    duel = _save_duel_views(fiftyone, dataset)
+    return (*shown, *_save_object_views(fiftyone, dataset), *duel, *_save_slices(dataset))
 
 
 def _save_object_views(fiftyone: Any, dataset: Any) -> list[str]:
@@ -81,10 +93,22 @@ def _save_object_views(fiftyone: Any, dataset: Any) -> list[str]:
             continue
         found = dataset.match(fiftyone.ViewField(count) > 0).sort_by(count, reverse=True)
         stages = found.filter_labels(view.field, fiftyone.ViewField(EVALUATION) == view.kind).exclude_fields(
-            view.hidden
+            [view.hidden, CHAMPION_OBJECTS]
         )
         _save(dataset, view.name, stages, view.description, view.color)
         shown += [view.name] if len(found) else []
+    return shown
+
+
+def _save_duel_views(fiftyone: Any, dataset: Any) -> list[str]:
+    """Those of DUEL_VIEWS that show an image: predictions of both models, without the objects that hide them."""
+    shown = []
+    for name, sign, description, color in DUEL_VIEWS:
+        gain = fiftyone.ViewField(GAIN)
+        # no value at all is less than 0 to the database
+        found = dataset.exists(GAIN).match(gain < 0 if sign < 0 else gain > 0).sort_by(GAIN, reverse=sign > 0)
+        _save(dataset, name, found, description, color)
+        shown += [name] if len(found) else []
     return shown
 
 
@@ -99,7 +123,7 @@ def _save_slices(dataset: Any) -> list[str]:
     taken = {name.lower() for name in theirs}
     for name in slices:
         if name.lower() not in taken:
-            stages = dataset.match_tags(name).sort_by("iou").exclude_fields(PREDICTED)
+            stages = dataset.match_tags(name).sort_by("iou").exclude_fields([PREDICTED, CHAMPION_OBJECTS])
             _save(dataset, name, stages, SLICE_DESCRIPTION, SLICE_COLOR)
     return slices
 

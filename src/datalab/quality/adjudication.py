@@ -26,6 +26,8 @@ class Decision:
     """"contested" or "audit"."""
     height: int
     width: int
+    asked: str = ""
+    """RLE of the pixels it is about; "" for the whole image."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def read_decisions(decisions: pd.DataFrame) -> dict[str, Decision]:
         objects = rows[rows["rle"] != ""]
         regions = tuple(zip(objects["label"], objects["rle"], strict=True))
         height, width = int(rows["height"].iloc[0]), int(rows["width"].iloc[0])
-        found[str(image_id)] = Decision(regions, people[0], reasons[0], height, width)
+        found[str(image_id)] = Decision(regions, people[0], reasons[0], height, width, rows["asked"].iloc[0])
     return found
 
 

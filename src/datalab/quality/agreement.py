@@ -1,15 +1,16 @@
 """How far two people agree on the objects of an image: the same objects, the same outlines, the same classes."""
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, combinations
+from itertools import chain
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from datalab.masks import rle_areas
+from datalab.masks import iou_matrix, rle_areas
 from datalab.quality.bootstrap import bootstrap_ratio
 from datalab.quality.figure import Figure, undefined
-from datalab.quality.matching import match_regions
+from datalab.quality.matching import match_overlap
 from datalab.quality.rated import RatedImage, RatedImages, pairs_of
 
 OBJECTS = (
@@ -95,8 +96,9 @@ Sides = list[tuple[str, float, str, int]]
 
 def _image_objects(rated: Sequence[RatedImage], iou_threshold: float) -> Iterator[tuple[object, ...]]:
     sides = [_sides(one) for one in rated]
-    for (a, of_a), (b, of_b) in combinations(zip(rated, sides, strict=True), 2):
-        matching = match_regions(a.regions, b.regions, a.height, a.width, iou_threshold)
+    for (a, of_a), (b, of_b), overlap in _pairs(rated, sides):
+        labels_a, labels_b = ([label for label, _ in one.regions] for one in (a, b))
+        matching = match_overlap(overlap, labels_a, labels_b, iou_threshold)
         found = [
             *(("matched", match.iou, match.left, match.right) for match in matching.matches),
             *(("confused", match.iou, match.left, match.right) for match in matching.confusions),
@@ -106,6 +108,20 @@ def _image_objects(rated: Sequence[RatedImage], iou_threshold: float) -> Iterato
         for outcome, iou, left, right in found:
             both = chain.from_iterable(zip(of_a[left], of_b[right], strict=True))
             yield (a.image_id, a.annotator, b.annotator, outcome, iou, *both)
+
+
+def _pairs(
+    rated: Sequence[RatedImage], sides: Sequence[Sides]
+) -> Iterator[tuple[tuple[RatedImage, Sides], tuple[RatedImage, Sides], npt.NDArray[np.float64]]]:
+    """Every two people with the IoU of their objects: one call for a person and all who come later."""
+    people = list(zip(rated, sides, strict=True))
+    for place, (one, of_one) in enumerate(people, start=1):
+        later = [rle for other in rated[place:] for _, rle in other.regions]
+        overlap = iou_matrix([rle for _, rle in one.regions], later, one.height, one.width)
+        end = 0
+        for other in people[place:]:
+            begin, end = end, end + len(other[0].regions)
+            yield (one, of_one), other, overlap[:, begin:end]
 
 
 def _sides(rated: RatedImage) -> Sides:

@@ -61,8 +61,13 @@ def match_regions(
     good assignments the one with more pairs is taken, so that swapping the sides swaps the result.
     """
     overlap = iou_matrix([rle for _, rle in left], [rle for _, rle in right], height, width)
+    return match_overlap(overlap, [label for label, _ in left], [label for label, _ in right], iou_threshold)
+
+
+def match_overlap(overlap: Floats, left: Sequence[str], right: Sequence[str], iou_threshold: float) -> Matching:
+    """The same from (left, right) IoUs that are known already, and the labels of the two sides."""
     allowed = (overlap >= iou_threshold) & (overlap > 0)
-    same = np.array([a for a, _ in left], dtype=str)[:, None] == np.array([b for b, _ in right], dtype=str)[None]
+    same = np.array(left, dtype=str)[:, None] == np.array(right, dtype=str)[None]
     rows, columns = _assign(overlap, allowed, same)
     matches: list[Match] = []
     confusions: list[Match] = []

@@ -3,15 +3,18 @@
 from dataclasses import dataclass
 from string import ascii_uppercase
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from datalab.adapters.dvc import add
-from datalab.adapters.files import read_table, write_table
+from datalab.adapters.files import has_columns, read_table, write_table
 from datalab.adapters.label_studio.client import Client, connect
 from datalab.adapters.label_studio.media import image_url, publish_images
 from datalab.adapters.label_studio.push import PushedRound
 from datalab.adapters.label_studio.versions import Version, ensure_reviewer_project, pull_decisions, push_versions
 from datalab.config import load_guidelines
+from datalab.quality.contested import lies_in
 from datalab.rounds.progress import Progress
 from datalab.settings import Settings
 from datalab.tables import ANNOTATED_REGIONS, CATALOG, CONSENSUS, DECISIONS, QUEUE, RATINGS, empty
@@ -30,9 +33,13 @@ class Pushed:
 
 
 def ensure_decisions(workspace: Workspace) -> None:
-    """Make decisions.parquet without a row where it is missing: the stage `consensus` reads it."""
+    """Make decisions.parquet without a row where it is missing: the stage `consensus` reads it. One of a time when
+    reviewers decided whole images alone gets the column that says so."""
     if not workspace.decisions.exists():
         write_table(workspace.decisions, empty(DECISIONS))
+    elif not has_columns(workspace.decisions, DECISIONS):
+        before = read_table(workspace.decisions, DECISIONS[:-1])
+        write_table(workspace.decisions, before.assign(asked=""))
 
 
 def push_queue(workspace: Workspace, progress: Progress) -> Pushed:
@@ -45,7 +52,7 @@ def push_queue(workspace: Workspace, progress: Progress) -> Pushed:
         client, target.project_id, workspace, settings.datalab_media, [str(files[one]) for one in queue["image_id"]]
     )
     urls = {image_id: image_url(workspace, str(files[image_id])) for image_id in queue["image_id"]}
-    made = push_versions(client, target, queue, versions_of(workspace, queue["image_id"].tolist()), urls, progress)
+    made = push_versions(client, target, queue, versions_of(workspace, queue), urls, progress)
     return Pushed(len(queue), made, f"{client.url}/projects/{target.project_id}/data")
 
 
@@ -65,18 +72,33 @@ def pull_queue(workspace: Workspace) -> int:
     return int(table["image_id"].nunique())
 
 
-def versions_of(workspace: Workspace, image_ids: list[str]) -> dict[str, list[Version]]:
-    """image_id to what each annotator drew, under a letter in the order of their names, and the consensus."""
+def versions_of(workspace: Workspace, queue: pd.DataFrame) -> dict[str, list[Version]]:
+    """image_id to what each annotator drew, under a letter in the order of their names, and the consensus.
+
+    Where the queue asks about a part of an image, that is what lies there; the consensus elsewhere is fixed in all of
+    them.
+    """
     ratings = read_table(workspace.ratings, RATINGS)
     regions = read_table(workspace.regions, ANNOTATED_REGIONS)
     consensus = read_table(workspace.consensus, CONSENSUS)
     found = {}
-    for image_id in image_ids:
+    for image_id, asked in zip(queue["image_id"], queue["asked"], strict=True):
         people = sorted(ratings.loc[ratings["image_id"] == image_id, "annotator"])
         drawn = regions[regions["image_id"] == image_id]
-        versions = [Version(_letter(place), drawn[drawn["annotator"] == who]) for place, who in enumerate(people)]
-        found[image_id] = [*versions, Version("consensus", consensus[consensus["image_id"] == image_id])]
+        agreed = consensus[consensus["image_id"] == image_id]
+        sides = {_letter(place): drawn[drawn["annotator"] == who] for place, who in enumerate(people)}
+        sides["consensus"] = agreed
+        fixed = agreed[~_contested(agreed, asked)] if asked else None
+        found[image_id] = [
+            Version(name, rows[_contested(rows, asked)] if asked else rows, fixed) for name, rows in sides.items()
+        ]
     return found
+
+
+def _contested(regions: pd.DataFrame, asked: str) -> npt.NDArray[np.bool_]:
+    """Which of the regions of an image lie in the part that is asked about."""
+    columns = zip(*(regions[name] for name in ("rle", "height", "width")), strict=True)
+    return np.array([lies_in(rle, asked, int(height), int(width)) for rle, height, width in columns], dtype=bool)
 
 
 def _project(workspace: Workspace, settings: Settings) -> tuple[Client, PushedRound]:

@@ -1,9 +1,11 @@
 """The last steps of a round: learn from the labels, show where the model fails."""
 
+import shutil
 from dataclasses import replace
 from typing import Any
 
 from datalab.adapters.dvc import add, repro
+from datalab.adapters.files import fresh_folder, read_json, write_json
 from datalab.adapters.review import publish as publish_dataset
 from datalab.adapters.review_app import review_url
 from datalab.adapters.review_inputs import read_inputs
@@ -15,7 +17,7 @@ from datalab.rounds.state import Round
 from datalab.settings import Settings
 from datalab.workspace import Workspace
 
-STAGES = 14
+STAGES = 15
 """About how many stages dvc.yaml has: only for the progress shown."""
 
 
@@ -25,7 +27,8 @@ def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, A
     ensure_decisions(workspace)
     read_events(workspace)
     ensure_reviews(workspace)
-    raw = ("catalog", "decisions", "gold", "gold_events", "images", "reviews", "rounds", "view_slices")
+    keep_champion(workspace, state.number)
+    raw = ("catalog", "champion", "decisions", "gold", "gold_events", "images", "reviews", "rounds", "view_slices")
     add(workspace, [getattr(workspace, name) for name in raw])
     ran: list[str] = []
 
@@ -34,6 +37,17 @@ def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, A
         ran.append(stage)
 
     return {"stages": repro(workspace, on_stage=on_stage)}
+
+
+def keep_champion(workspace: Workspace, number: int) -> None:
+    """Put the model that stands before this round learns where `compare` finds it; again changes nothing."""
+    noted = workspace.champion / "round.json"
+    if noted.exists() and read_json(noted)["compared_in"] == number:
+        return
+    with fresh_folder(workspace.champion) as folder:
+        if workspace.model.exists():
+            shutil.copyfile(workspace.model, folder / workspace.model.name)
+        write_json(folder / noted.name, {"compared_in": number})
 
 
 def publish(workspace: Workspace, state: Round | None, progress: Progress | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from datalab.errors import InputError
 from datalab.quality.gold_ledger import ACTIONS, IN_USE, leaked, states
 from datalab.rounds.batch import choose_gold
 from datalab.rounds.state import round_numbers
-from datalab.tables import ANNOTATIONS, BATCH, CATALOG, DECISIONS, GOLD, GOLD_EVENTS, empty
+from datalab.tables import ADJUDICATION, ANNOTATIONS, BATCH, CATALOG, CONSENSUS, DECISIONS, GOLD, GOLD_EVENTS, empty
 from datalab.workspace import Workspace
 
 LISTED = ("image_id", "state", "classes", "rounds", "people", "reason")
@@ -69,11 +69,23 @@ def record(workspace: Workspace, image_ids: Sequence[str], change: Change) -> No
 
 
 def decided_truth(workspace: Workspace) -> pd.DataFrame:
-    """Table GOLD of the images a reviewer decided; InputError where there is none."""
+    """Table GOLD of the images a reviewer decided; InputError where there is none.
+
+    Where only a part was asked about, the rest is what nobody contested; with doubts left it is no truth.
+    """
     decisions = read_table(workspace.decisions, DECISIONS) if workspace.decisions.exists() else empty(DECISIONS)
     if decisions.empty:
         raise InputError("no reviewer has decided an image yet; give masks (--masks FOLDER) or adjudicate first")
-    return decisions.loc[:, list(GOLD)]
+    partly = set(decisions.loc[decisions["asked"] != "", "image_id"])
+    whole = decisions.loc[~decisions["image_id"].isin(partly), list(GOLD)]
+    if not partly:
+        return whole
+    sure = partly - set(read_table(workspace.adjudication, ADJUDICATION)["image_id"])
+    consensus = read_table(workspace.consensus, CONSENSUS)
+    rows = consensus.loc[consensus["image_id"].isin(sure), list(GOLD)]
+    bare = decisions[decisions["image_id"].isin(sure - set(rows["image_id"]))].drop_duplicates("image_id")
+    tables = (whole, rows, bare.assign(label="", rle="").loc[:, list(GOLD)])
+    return pd.concat([table for table in tables if len(table)] or [whole], ignore_index=True)
 
 
 def add_gold(

@@ -14,12 +14,11 @@ from datalab.adapters.report_page import COLORS, Heat, Page, crop_picture, heat_
 from datalab.masks import rle_to_mask
 from datalab.rounds.state import Round
 from datalab.rounds.trends import trend_picture
-from datalab.tables import ANNOTATED_REGIONS, CATALOG, LABEL_ERRORS, QUEUE, RATINGS
+from datalab.tables import ANNOTATED_REGIONS, CATALOG, LABEL_ERRORS, QUEUE, RATINGS, SUSPECTED
 from datalab.workspace import Workspace
 
 MOST_IMAGES, MOST_QUEUED, MOST_SUSPECTS = 12, 20, 10
-WHOLE_IMAGE = ("image", "model")
-NOT_NUMBERS = ("image_id", "rank", "reason", "why")
+NOT_NUMBERS = ("image_id", "rank", "reason", "why", "asked")
 """Columns of QUEUE."""
 NAME_LENGTH = 40
 
@@ -109,7 +108,7 @@ def _queued(row: Mapping[Any, Any], names: Mapping[str, str]) -> dict[str, Any]:
 def _suspects(workspace: Workspace, names: Mapping[str, str]) -> list[dict[str, Any]]:
     errors = read_table(workspace.label_errors, LABEL_ERRORS)
     files = read_table(workspace.catalog, CATALOG).set_index("image_id")["file"]
-    objects = errors[~errors["kind"].isin(WHOLE_IMAGE)].head(MOST_SUSPECTS)
+    objects = errors[errors["kind"].isin(SUSPECTED)].head(MOST_SUSPECTS)
     return [
         {
             **{key: row[key] for key in ("kind", "given", "suggested", "score")},

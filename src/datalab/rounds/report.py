@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from datalab.adapters.files import read_json, read_table, write_json
-from datalab.adapters.proof_page import proof_part
+from datalab.adapters.page_parts import comparison_part, proof_part
 from datalab.errors import InputError
 from datalab.rounds.page import write_quality_page
 from datalab.rounds.progress import Progress
@@ -24,6 +24,9 @@ def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict
     agreement = read_json(workspace.reports / "agreement.json")
     gold = read_json(workspace.reports / "gold.json")["annotators"]
     metrics = read_json(workspace.reports / "metrics.json")
+    compared = workspace.reports / "comparison.json"
+    # a round that learned before models were compared has none
+    comparison = read_json(compared) if compared.exists() else None
     slices = read_json(workspace.reports / "slices.json")
     report = {
         "round": state.number,
@@ -49,6 +52,7 @@ def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict
         "gold": {name: {key: score[key] for key in GOLD_SHOWN} for name, score in gold.items()},
         "evaluation": {"miou": metrics["miou"], **{f"iou {name}": one for name, one in metrics["iou"].items()}},
         "test_images": metrics["test_images"],
+        "comparison": comparison,
         "worse_slices": slices["worse"],
         "slices": slices["slices"],
         "named_slices": slices.get("named", []),
@@ -65,7 +69,8 @@ def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict
     }
     write_json(workspace.reports / f"round-{state.round_id}.json", report)
     write_trends(workspace)
-    write_quality_page(workspace, state, [proof_part(report["proof"])])
+    parts = [comparison_part(comparison)] if comparison else []
+    write_quality_page(workspace, state, [*parts, proof_part(report["proof"])])
     return {}
 
 

@@ -56,6 +56,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     for name, figure in report["evaluation"].items():
         yield f"held-out {name}", interval(figure)
     yield "held-out images", str(report["test_images"])
+    yield from _comparison(report.get("comparison"))
     for sentence in report["worse_slices"]:
         yield "worse than elsewhere", sentence
     yield from _proof(report.get("proof"))
@@ -63,6 +64,17 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield "next batch", f"{report['next_batch']} images"
     yield "seconds", _seconds(report["seconds"])
     yield from report["addresses"].items()
+
+
+def _comparison(found: Report | None) -> Iterator[tuple[str, str]]:
+    """The model of this round against the one before; a report from before that was asked has nothing."""
+    if found is None:
+        return
+    if found["reason"]:
+        yield "model against the one before", f"not compared: {found['reason']}"
+        return
+    counts = f"better on {found['better']} of {found['test_images']} test images, worse on {found['worse']}"
+    yield "model against the one before: mIoU", f"{interval(found['difference'])}, {counts}"
 
 
 def _proof(proof: Report | None) -> Iterator[tuple[str, str]]:

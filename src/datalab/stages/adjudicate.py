@@ -11,13 +11,14 @@ import pandas as pd
 
 from datalab.adapters.files import read_json, read_table, write_table
 from datalab.config import load_params
-from datalab.errors import one_line_errors
+from datalab.errors import InputError, one_line_errors
+from datalab.masks import rle_union
 from datalab.quality.risk import PARTS, audit_sample, mix, risk_of
-from datalab.tables import ADJUDICATION, DECISIONS, LABEL_ERRORS, QUEUE, RATINGS
+from datalab.tables import ADJUDICATION, DECISIONS, LABEL_ERRORS, QUEUE, RATINGS, SUSPECTED
 
+ASKED = ("images", "objects")
+"""All of a contested image, or its contested objects alone."""
 IMAGE_AGREEMENT = ("image_id", "agreement")
-WHOLE_IMAGE = ("image", "model")
-"""Kinds of LABEL_ERRORS that are not one object."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Params:
     skill: float
     model: float
     label_error: float
+    ask: str
+    """About a contested image: one of ASKED."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,17 @@ class Inputs:
 def run(inputs: Inputs, out: Path, params: Params) -> None:
     """Write `out` (table QUEUE): contested and risky images by risk, the audit at random places among them.
 
-    Gold images and those that are decided are left out.
+    Gold images are left out, and those that are decided, but for objects that were contested after a decision about
+    others. InputError for an `ask` that is none.
     """
+    if params.ask not in ASKED:
+        raise InputError(f"adjudicate.ask is {params.ask!r} in params.yaml; known: {', '.join(ASKED)}")
     ratings = read_table(inputs.ratings, RATINGS)
     ratings = ratings[ratings["role"] != "gold"]
     doubts = read_table(inputs.adjudication, ADJUDICATION)
     errors = read_table(inputs.label_errors, LABEL_ERRORS)
-    decided = set(read_table(inputs.decisions, DECISIONS)["image_id"])
+    decisions = read_table(inputs.decisions, DECISIONS)
+    decided = set(decisions["image_id"]) - set(doubts["image_id"])
     table = pd.DataFrame({"image_id": sorted(set(ratings["image_id"]) - decided)})
     for name, values in _parts(ratings, inputs, errors).items():
         table[name] = table["image_id"].map(values).astype("float64")
@@ -67,6 +74,8 @@ def run(inputs: Inputs, out: Path, params: Params) -> None:
     drawn = set(audit_sample(table.loc[~contested, "image_id"], params.audit_share, params.seed))
     table["reason"] = np.where(contested, "contested", "audit")
     why = _reasons(doubts, errors)
+    areas = _areas(doubts, decisions) if params.ask == "objects" else {}
+    table["asked"] = [areas.get(image_id, "") for image_id in table["image_id"]]
     table["why"] = [why.get(image_id, "") for image_id in table["image_id"]]
     queued = table[contested | table["image_id"].isin(drawn)]
     write_table(out, _ordered(queued, params.seed))
@@ -77,7 +86,7 @@ def _parts(ratings: pd.DataFrame, inputs: Inputs, errors: pd.DataFrame) -> dict[
     skills = {name: float(score["skill"]) for name, score in read_json(inputs.gold_report)["annotators"].items()}
     lack = 1 - ratings["annotator"].map(skills).astype("float64")
     pairs = read_table(inputs.agreement, IMAGE_AGREEMENT)
-    objects = errors[~errors["kind"].isin(WHOLE_IMAGE)]
+    objects = errors[errors["kind"].isin(SUSPECTED)]
     return {
         "agreement": (1 - pairs.groupby("image_id")["agreement"].mean()).to_dict(),
         "skill": lack.groupby(ratings["image_id"]).mean().to_dict(),
@@ -86,12 +95,22 @@ def _parts(ratings: pd.DataFrame, inputs: Inputs, errors: pd.DataFrame) -> dict[
     }
 
 
+def _areas(doubts: pd.DataFrame, decisions: pd.DataFrame) -> dict[object, str]:
+    """image_id to the RLE of what is contested on it and of what was asked before: the newest answer counts alone."""
+    before = decisions.drop_duplicates("image_id").set_index("image_id")["asked"].to_dict()
+    found: dict[object, str] = {}
+    for image_id, rows in doubts.groupby("image_id"):
+        masks = [*rows["rle"], *rows["disputed"], before.get(image_id, "")]
+        found[image_id] = rle_union(masks, int(rows["height"].iloc[0]), int(rows["width"].iloc[0]))
+    return found
+
+
 def _reasons(doubts: pd.DataFrame, errors: pd.DataFrame) -> dict[object, str]:
     """image_id to what is in doubt, for people: "existence of coin, cup swapped with coin?"."""
     said: dict[object, list[str]] = {}
     for row in doubts.to_dict("records"):
         said.setdefault(row["image_id"], []).append(f"{row['reason']} of {row['label']}")
-    objects = errors[~errors["kind"].isin(WHOLE_IMAGE)].sort_values("score", ascending=False)
+    objects = errors[errors["kind"].isin(SUSPECTED)].sort_values("score", ascending=False)
     for row in objects.drop_duplicates("image_id").to_dict("records"):
         said.setdefault(row["image_id"], []).append(f"{row['given']} or {row['suggested']}? ({row['kind']})")
     return {image_id: ", ".join(dict.fromkeys(parts)) for image_id, parts in said.items()}

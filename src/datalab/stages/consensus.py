@@ -11,8 +11,9 @@ import pandas as pd
 from datalab.adapters.files import fresh_folder, read_json, read_table, write_json, write_label_map, write_table
 from datalab.config import load_params
 from datalab.errors import one_line_errors
-from datalab.quality.adjudication import Decision, adjudicated, audit, errors_left, read_decisions
+from datalab.quality.adjudication import Decision, audit, errors_left, read_decisions
 from datalab.quality.consensus import Merged, Rules, merge_images
+from datalab.quality.contested import decided_objects
 from datalab.quality.disagreement import disagreement_map
 from datalab.quality.rated import RatedImage, RatedImages, rated_images
 from datalab.tables import ADJUDICATION, ANNOTATED_REGIONS, CONSENSUS, DECISIONS, PROVENANCE, RATINGS
@@ -55,7 +56,8 @@ class Outputs:
 
 
 def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
-    """Merge every rated image that is not gold; where a reviewer decided, the decision is the consensus.
+    """Merge every rated image that is not gold; where a reviewer decided, the decision is the consensus, or that part
+    of it that was asked about.
 
     Skills come from the gold report. An image that is rated and has no row in the consensus is empty, but for what is
     undecided. The report counts contested and decided images and estimates from the audit how many errors are left.
@@ -68,7 +70,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     merged = merge_images(images, skills, Rules(**vars(params)))
     decisions = read_decisions(read_table(inputs.decisions, DECISIONS))
     decided = {
-        image_id: adjudicated(decisions[image_id], images[image_id], params.iou_threshold)
+        image_id: decided_objects(merged[image_id], decisions[image_id], images[image_id], params.iou_threshold)
         for image_id in images
         if image_id in decisions
     }

@@ -11,7 +11,7 @@ import pandas as pd
 
 from datalab.adapters.backbones import starting_weights
 from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
-from datalab.adapters.files import write_table
+from datalab.adapters.files import read_table, write_table
 from datalab.adapters.segmenter_augment import Policy
 from datalab.adapters.segmenter_folds import out_of_fold
 from datalab.adapters.segmenter_samples import Sample, read_sample
@@ -19,9 +19,15 @@ from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.learning.folds import assign_folds
 from datalab.quality.label_errors import calibrate, find_suspects, image_quality, object_disagreement
+from datalab.quality.object_lab import image_doubt, object_lab
+from datalab.quality.rated import RatedImages, rated_images
+from datalab.quality.vote_doubts import vote_doubts, voted_objects
 from datalab.stages.train import Params as TrainParams
 from datalab.stages.train import load_policy, recipe_of
-from datalab.tables import LABEL_ERRORS
+from datalab.tables import ANNOTATED_REGIONS, LABEL_ERRORS, RATINGS
+
+Box = tuple[int, int, int, int]
+"""x, y, width, height."""
 
 
 @dataclass(frozen=True)
@@ -37,21 +43,32 @@ class Params:
     least_area: int
     """Smallest object, in pixels of the prediction (half of train.longest_side)."""
     least_score: float
-    """Suspects below are not written."""
+    """Objects below are not written."""
+    iou_threshold: float
+    """Of two people's masks; below they are different objects."""
 
 
-def run(
-    dataset: Path, images: Path, embeddings: Path, out: Path, params: Params, train: TrainParams, policy: Policy
-) -> None:
-    """Write `out` (table LABEL_ERRORS), worst first: the suspects, and two rows for every labelled image.
+@dataclass(frozen=True)
+class Inputs:
+    """Files of the stage."""
+
+    dataset: Path
+    images: Path
+    embeddings: Path
+    ratings: Path
+    regions: Path
+
+
+def run(inputs: Inputs, out: Path, params: Params, train: TrainParams, policy: Policy) -> None:
+    """Write `out` (table LABEL_ERRORS), worst first: doubtful objects, and three rows for every labelled image.
 
     InputError where there are fewer different images than folds.
     """
-    folder = read_dataset(dataset)
+    folder = read_dataset(inputs.dataset)
     samples = [
         read_sample(
-            images / str(row.file),
-            embeddings / f"{row.image_id}.npy",
+            inputs.images / str(row.file),
+            inputs.embeddings / f"{row.image_id}.npy",
             train.longest_side,
             folder.mask(str(row.image_id)),
             folder.class_ids,
@@ -63,40 +80,86 @@ def run(
     recipe = recipe_of(changed, policy, samples[0].embedding.shape[0], len(folder.class_ids))
     backbone, _ = starting_weights(train.model, train.pretrained)
     predicted = dict(out_of_fold(samples, folds, recipe, backbone))
-    rows = list(_rows(folder, samples, [predicted[place] for place in range(len(samples))], params))
+    judged = Judged(folder, samples, [predicted[place] for place in range(len(samples))])
+    rated = rated_images(read_table(inputs.ratings, RATINGS), read_table(inputs.regions, ANNOTATED_REGIONS), at_least=1)
+    rows = [*_image_rows(judged), *_suspect_rows(judged, params), *_object_lab_rows(judged, params)]
+    rows += _vote_rows(judged, rated, params)
     table = pd.DataFrame(rows, columns=list(LABEL_ERRORS))
     write_table(out, table.sort_values(["score", "image_id"], ascending=[False, True], kind="stable"))
 
 
-def _rows(
-    folder: DatasetFolder, samples: Sequence[Sample], predicted: Sequence[npt.NDArray[np.float32]], params: Params
-) -> Iterator[dict[str, object]]:
-    labels = [sample.labels for sample in samples if sample.labels is not None]
-    pairs = zip(labels, predicted, strict=True)
-    suspects = calibrate([find_suspects(truth, chances, params.least_area) for truth, chances in pairs])
-    for place, (image_id, sample) in enumerate(zip(folder.index["image_id"], samples, strict=True)):
-        truth, chances = labels[place], predicted[place]
-        height, width = sample.size
-        whole = (0, 0, width, height)
-        yield _row(image_id, "image", "", "", whole, 1 - image_quality(truth, chances))
-        yield _row(image_id, "model", "", "", whole, object_disagreement(truth, chances))
-        for suspect in suspects[place]:
-            if suspect.score >= params.least_score:
-                given, suggested = (folder.class_names[place] for place in (suspect.given, suspect.suggested))
-                box = _on_image(suspect.box_xywh, truth.shape, sample.size)
-                yield _row(image_id, suspect.kind, given, suggested, box, suspect.score)
+@dataclass(frozen=True)
+class Judged:
+    """The labelled images, in the order of the dataset, and what models that have not seen them make of them."""
+
+    folder: DatasetFolder
+    samples: Sequence[Sample]
+    predicted: Sequence[npt.NDArray[np.float32]]
+    """(K, h, w) each."""
+
+    @property
+    def labels(self) -> list[npt.NDArray[np.uint8]]:
+        """(h, w) class positions each."""
+        return [sample.labels for sample in self.samples if sample.labels is not None]
+
+    def image_id(self, place: int) -> str:
+        """Of one of them."""
+        return str(self.folder.index["image_id"].iloc[place])
+
+    def row(self, place: int, kind: str, classes: tuple[int, int], box: Box, score: float) -> dict[str, object]:
+        """A row of LABEL_ERRORS; `box` in pixels of the prediction."""
+        given, suggested = (self.folder.class_names[each] for each in classes)
+        found = _on_image(box, self.predicted[place].shape[1:], self.samples[place].size)
+        return _row(self.image_id(place), kind, given, suggested, found, score)
 
 
-def _row(
-    image_id: str, kind: str, given: str, suggested: str, box: tuple[int, int, int, int], score: float
-) -> dict[str, object]:
+def _image_rows(judged: Judged) -> Iterator[dict[str, object]]:
+    for place, (truth, chances) in enumerate(zip(judged.labels, judged.predicted, strict=True)):
+        height, width = judged.samples[place].size
+        for kind, score in (
+            ("image", 1 - image_quality(truth, chances)),
+            ("model", object_disagreement(truth, chances)),
+        ):
+            yield _row(judged.image_id(place), kind, "", "", (0, 0, width, height), score)
+
+
+def _suspect_rows(judged: Judged, params: Params) -> Iterator[dict[str, object]]:
+    pairs = zip(judged.labels, judged.predicted, strict=True)
+    for place, found in enumerate(calibrate([find_suspects(*pair, params.least_area) for pair in pairs])):
+        for one in found:
+            if one.score >= params.least_score:
+                yield judged.row(place, one.kind, (one.given, one.suggested), one.box_xywh, one.score)
+
+
+def _object_lab_rows(judged: Judged, params: Params) -> Iterator[dict[str, object]]:
+    for place, found in enumerate(object_lab(judged.labels, judged.predicted, params.least_area)):
+        height, width = judged.samples[place].size
+        yield _row(judged.image_id(place), "objects", "", "", (0, 0, width, height), image_doubt(found))
+        for one in found:
+            if one.score >= params.least_score:
+                classes = (0, one.label) if one.subtype == "overlooked" else (one.label, one.label)
+                yield judged.row(place, one.subtype, classes, one.box_xywh, one.score)
+
+
+def _vote_rows(judged: Judged, rated: RatedImages, params: Params) -> Iterator[dict[str, object]]:
+    positions = {name: position for position, name in enumerate(judged.folder.class_names)}
+    objects = [
+        (place, box, voted)
+        for place, chances in enumerate(judged.predicted)
+        for box, voted in voted_objects(rated.get(judged.image_id(place), ()), positions, chances, params.iou_threshold)
+    ]
+    doubts = vote_doubts([voted for *_, voted in objects])
+    for (place, box, _), one in zip(objects if doubts else [], doubts, strict=True):
+        if one.score >= params.least_score:
+            yield judged.row(place, "votes", (one.given, one.suggested), box, one.score)
+
+
+def _row(image_id: str, kind: str, given: str, suggested: str, box: Box, score: float) -> dict[str, object]:
     sides = dict(zip(("x", "y", "width", "height"), box, strict=True))
     return {"image_id": image_id, "kind": kind, "given": given, "suggested": suggested, **sides, "score": score}
 
 
-def _on_image(
-    box: tuple[int, int, int, int], grid: tuple[int, ...], size: tuple[int, int]
-) -> tuple[int, int, int, int]:
+def _on_image(box: Box, grid: tuple[int, ...], size: tuple[int, int]) -> Box:
     """A box in pixels of the prediction in pixels of the image."""
     across, down = size[1] / grid[1], size[0] / grid[0]
     x, y, width, height = box
@@ -106,13 +169,13 @@ def _on_image(
 def main() -> None:
     """Command line of the stage; the paths are given in dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("dataset", "images", "embeddings", "out", "params"):
+    for name in ("dataset", "images", "embeddings", "ratings", "regions", "out", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     params = load_params(given.params, "label_errors", Params)
     train = load_params(given.params, "train", TrainParams)
-    policy = load_policy(given.params, train.augmentation)
-    run(given.dataset, given.images, given.embeddings, given.out, params, train, policy)
+    inputs = Inputs(given.dataset, given.images, given.embeddings, given.ratings, given.regions)
+    run(inputs, given.out, params, train, load_policy(given.params, train.augmentation))
 
 
 if __name__ == "__main__":

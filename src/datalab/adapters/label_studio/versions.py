@@ -10,7 +10,7 @@ import pandas as pd
 from datalab.adapters.label_studio.client import Client
 from datalab.adapters.label_studio.project import ensure_project
 from datalab.adapters.label_studio.pull import pull_annotations
-from datalab.adapters.label_studio.push import PushedRound, chunks, existing_tasks, round_tasks
+from datalab.adapters.label_studio.push import PushedRound, chunks, round_tasks
 from datalab.adapters.label_studio.results import region_to_result, results_to_regions
 from datalab.config import Guidelines
 from datalab.errors import InputError
@@ -28,6 +28,8 @@ class Version:
     name: str
     regions: pd.DataFrame
     """Columns region_id, label, rle, height, width; no row: nothing there."""
+    fixed: pd.DataFrame | None = None
+    """The same of what nobody is asked about: shown, and nobody can change it."""
 
 
 def ensure_reviewer_project(client: Client, workspace_name: str, guidelines: Guidelines) -> PushedRound:
@@ -46,16 +48,19 @@ def push_versions(
 ) -> int:
     """Make the tasks of `queue` (table QUEUE) that are missing, in its order; how many were made.
 
+    An image gets another task where something else of it is asked than before.
     Every version is a prediction of its own, which the Data Manager shows as tabs and side by side. Nothing a reviewer
     sees tells the audit from the contested images.
     """
-    known = existing_tasks(client, target)
-    missing = [row for row in queue.sort_values("rank").to_dict("records") if row["image_id"] not in known]
+    tasks = round_tasks(client, target, "id,data,meta")
+    known = {(task["data"]["image_id"], task["meta"].get("asked", "")) for task in tasks}
+    rows = queue.sort_values("rank").to_dict("records")
+    missing = [row for row in rows if (row["image_id"], row["asked"]) not in known]
     pushed = 0
-    for tasks in chunks(_task(row, versions[row["image_id"]], urls[row["image_id"]], target) for row in missing):
+    for chunk in chunks(_task(row, versions[row["image_id"]], urls[row["image_id"]], target) for row in missing):
         progress(pushed / len(missing), f"pushing tasks {pushed}/{len(missing)}")
-        client.post(f"/api/projects/{target.project_id}/import?return_task_ids=true", tasks)
-        pushed += len(tasks)
+        client.post(f"/api/projects/{target.project_id}/import?return_task_ids=true", chunk)
+        pushed += len(chunk)
     # an import makes its last prediction's name the project's, and only that one would be shown
     client.patch(f"/api/projects/{target.project_id}", {"model_version": ""})
     return len(missing)
@@ -69,8 +74,8 @@ def pull_decisions(client: Client, target: PushedRound, catalog: pd.DataFrame) -
     answers = pull_annotations(client, target, catalog)
     submitted = answers[~answers["was_cancelled"].astype(bool)].sort_values(["updated_at", "annotation_id"])
     newest = submitted.drop_duplicates("image_id", keep="last").sort_values("image_id")
-    reasons = {task["data"]["image_id"]: task["meta"]["reason"] for task in round_tasks(client, target, "id,data,meta")}
-    rows = [row for answer in newest.to_dict("records") for row in _decided(answer, reasons[answer["image_id"]])]
+    said = {int(task["id"]): task["meta"] for task in round_tasks(client, target, "id,data,meta")}
+    rows = [row for answer in newest.to_dict("records") for row in _decided(answer, said[int(answer["task_id"])])]
     return pd.DataFrame(rows, columns=list(DECISIONS))
 
 
@@ -84,22 +89,26 @@ def _task(row: dict[Any, Any], versions: Sequence[Version], url: str, target: Pu
     }
     return {
         "data": data,
-        "meta": {"reason": row["reason"]},
+        "meta": {"reason": row["reason"], "asked": row["asked"]},
         "predictions": [{"model_version": one.name, "result": _results(one)} for one in versions],
     }
 
 
 def _results(version: Version) -> list[dict[str, Any]]:
+    fixed = [] if version.fixed is None else version.fixed.to_dict("records")
+    rows = version.regions.to_dict("records")
     results = [
         region_to_result(f"{version.name}-{row['region_id']}", row["label"], row["rle"], row["height"], row["width"])
-        for row in version.regions.to_dict("records")
+        for row in [*rows, *fixed]
     ]
-    for result in results:
+    for place, result in enumerate(results):
         del result["origin"]  # the labeling screen notes it itself when it copies a prediction
+        if place >= len(rows):
+            result["readonly"] = True
     return results
 
 
-def _decided(answer: dict[Any, Any], reason: str) -> list[dict[str, Any]]:
+def _decided(answer: dict[Any, Any], meta: Mapping[str, str]) -> list[dict[str, Any]]:
     where = f"the decision about image {answer['image_id']} (annotation {answer['annotation_id']})"
     try:
         regions = results_to_regions(json.loads(answer["result_json"]))
@@ -114,7 +123,8 @@ def _decided(answer: dict[Any, Any], reason: str) -> list[dict[str, Any]]:
             "image_id": answer["image_id"],
             "region_id": f"{answer['annotation_id']}-{place}",
             "reviewer": answer["annotator"],
-            "reason": reason,
+            "reason": meta["reason"],
+            "asked": meta.get("asked", ""),
         }
         for place, region in enumerate(regions or [nothing])
     ]

@@ -1,7 +1,7 @@
 import re
 from pathlib import Path
 
-from datalab.adapters.proof_page import proof_part
+from datalab.adapters.page_parts import comparison_part, proof_part
 from tests.rounds.proof_history import write_history
 
 
@@ -44,3 +44,17 @@ def test_what_is_undefined_gives_its_reason_and_names_are_text(tmp_path: Path) -
     html = str(proof_part(proof))
     assert "&lt;b&gt;too few&lt;/b&gt;" in html
     assert "Labelling the next" not in html
+
+
+def test_two_models_side_by_side() -> None:
+    figure = {"value": 0.5, "low": 0.4, "high": 0.6, "reason": None}
+    lower = {"value": -0.021, "low": None, "high": None, "reason": "no interval: one test image decides"}
+    found = {"reason": None, "test_images": 9, "better": 2, "worse": 6}
+    text = text_of(str(comparison_part({**found, "champion": figure, "challenger": figure, "difference": lower})))
+    assert "better on 2 and worse on 6" in text
+    assert "difference -0.021" in text
+    assert "0.500 0.400 to 0.600" in text
+
+
+def test_without_a_champion_the_reason_is_told() -> None:
+    assert text_of(str(comparison_part({"reason": "a <b> & c"}))).endswith("Not compared: a &lt;b&gt; &amp; c.")

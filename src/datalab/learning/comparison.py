@@ -1,0 +1,68 @@
+"""Two models on the same images: the model of this round, the challenger, against the one before, the champion."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from datalab.learning.forecast import Estimate
+from datalab.learning.metrics import ABSENT, Counts, bootstrap_interval, iou_per_class, mean_iou, mean_over
+
+Floats = npt.NDArray[np.float64]
+ONE_IMAGE = "no interval: one test image decides"
+
+
+@dataclass(frozen=True)
+class Duel:
+    """What two models did on N images."""
+
+    champion: Estimate
+    """Pooled mean IoU over the classes in the truth, in [0, 1]."""
+    challenger: Estimate
+    difference: Estimate
+    """Challenger - champion, with the interval of the difference: both are drawn on the same images."""
+    by_image: Floats
+    """(N, 2): mean IoU of champion and challenger on each image, NaN where no pixel is judged."""
+
+
+def duel(champion: Counts, challenger: Counts, rng: np.random.Generator, resamples: int) -> Duel:
+    """Compare (N, K, K) confusion matrices of two models on the same N images, in the same order.
+
+    Images are drawn with replacement, both models of an image together: what is hard for both does not widen the
+    interval of the difference. ValueError where the shapes differ.
+    """
+    if champion.shape != challenger.shape:
+        raise ValueError(f"champion has shape {champion.shape}, challenger {challenger.shape}")
+    both = np.stack([champion, challenger], axis=1)
+    present = ~np.isnan(iou_per_class(both[:, 0].sum(axis=0)))
+
+    def statistic(counts: npt.NDArray[np.int64]) -> Floats:
+        means = mean_over(iou_per_class(counts), present)
+        return np.concatenate([means, means[..., 1:] - means[..., :1]], axis=-1)
+
+    value = statistic(both.sum(axis=0))
+    low, high = bootstrap_interval(both, statistic, rng, resamples)
+    ends = zip(value.tolist(), low.tolist(), high.tolist(), strict=True)
+    first, second, difference = (_estimate(*three) for three in ends)
+    return Duel(first, second, difference, mean_iou(both))
+
+
+def counts_of(confusions: pd.DataFrame, image_ids: list[str], names: tuple[str, ...]) -> Counts:
+    """(N, K, K) matrices of table CONFUSIONS for these images and classes, in their order."""
+    counts = np.zeros((len(image_ids), len(names), len(names)), dtype=np.int64)
+    rows = confusions[confusions["image_id"].isin(image_ids)]
+    places = [
+        pd.Index(known).get_indexer(pd.Index(rows[column]))
+        for known, column in ((image_ids, "image_id"), (names, "truth"), (names, "predicted"))
+    ]
+    counts[places[0], places[1], places[2]] = rows["pixels"]
+    return counts
+
+
+def _estimate(value: float, low: float, high: float) -> Estimate:
+    if np.isnan(value):
+        return Estimate(None, None, None, ABSENT)
+    if np.isnan(low):
+        return Estimate(round(value, 6), None, None, ONE_IMAGE)
+    return Estimate(round(value, 6), round(low, 6), round(high, 6), None)

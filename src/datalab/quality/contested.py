@@ -1,0 +1,40 @@
+"""The contested part of an image: a reviewer's answer to it, beside what nobody contested."""
+
+from collections.abc import Sequence
+
+from datalab.masks import rle_share_inside, rle_union
+from datalab.quality.adjudication import Decision, adjudicated
+from datalab.quality.consensus import Merged
+from datalab.quality.matching import match_regions
+from datalab.quality.rated import RatedImage
+
+INSIDE = 0.5
+"""Share of an object that has to lie in an area to belong to it."""
+
+
+def lies_in(rle: str, area: str, height: int, width: int) -> bool:
+    """Whether a mask belongs to an area, both as RLE; an empty mask lies nowhere."""
+    return rle_share_inside(rle, area, height, width) >= INSIDE
+
+
+def decided_objects(
+    before: Sequence[Merged], decision: Decision, rated: Sequence[RatedImage], iou_threshold: float
+) -> list[Merged]:
+    """The objects of an image after a decision, of which `before` says what people made of it.
+
+    A decision about the whole image (`asked` "") is all there is. One about a part takes the place of the contested
+    objects in that part; what nobody contests stays, and so do doubts that came up since. An object of the answer that
+    repeats one that stays is that one.
+    """
+    answered = adjudicated(decision, rated, iou_threshold)
+    if not decision.asked:
+        return answered
+    height, width = decision.height, decision.width
+    staying = [
+        one
+        for one in before
+        if not (one.doubt and lies_in(rle_union((one.rle, one.disputed), height, width), decision.asked, height, width))
+    ]
+    kept = [(one.label, one.rle) for one in staying if one.kept]
+    repeats = {match.right for match in match_regions(kept, decision.regions, height, width, iou_threshold).matches}
+    return [*staying, *(one for place, one in enumerate(answered) if place not in repeats)]

@@ -1,0 +1,78 @@
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from datalab.adapters.dataset_folder import read_dataset
+from datalab.adapters.files import read_json, read_label_map, write_json
+from datalab.adapters.segmenter import load_segmenter, save_segmenter
+from datalab.rounds.closing import keep_champion
+from datalab.stages import evaluate
+from datalab.stages.compare import Inputs, Outputs, Params, run
+from datalab.workspace import Workspace
+from tests.stages.test_evaluate import PARAMS as EVALUATE
+from tests.stages.test_evaluate import inputs_of, outputs_in
+
+PARAMS = Params(seed=0, resamples=100, flip=True)
+
+
+def inputs(trained: Workspace, folder: Path, champion: bool = True) -> Inputs:
+    """The challenger is the model of `trained`; the champion the same one."""
+    (folder / "champion").mkdir()
+    write_json(folder / "champion" / "round.json", {"compared_in": 2})
+    if champion:
+        shutil.copyfile(trained.model, folder / "champion" / "segmenter.safetensors")
+    evaluate.run(inputs_of(trained), outputs_in(folder), EVALUATE)
+    return Inputs(
+        folder / "champion", trained.dataset, trained.images, trained.embeddings, folder / "confusions.parquet"
+    )
+
+
+def outputs(folder: Path) -> Outputs:
+    return Outputs(folder / "maps", folder / "comparison.json")
+
+
+@pytest.mark.slow
+def test_a_model_against_itself_is_no_better(trained: Workspace, tmp_path: Path) -> None:
+    run(inputs(trained, tmp_path), outputs(tmp_path), PARAMS)
+    report = read_json(tmp_path / "comparison.json")
+    assert report["champion"] == report["challenger"]
+    assert report["difference"] == {"value": 0, "low": 0, "high": 0, "reason": None}
+    assert (report["better"], report["worse"]) == (0, 0)
+    test = read_dataset(trained.dataset).split("test")
+    assert sorted(path.stem for path in (tmp_path / "maps").iterdir()) == test["image_id"].tolist()
+    for image_id in test["image_id"]:
+        assert set(read_label_map(tmp_path / "maps" / f"{image_id}.png").flat) <= {0, 1, 2}
+
+
+def test_the_first_round_has_nothing_to_compare(trained: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "champion").mkdir()
+    files = Inputs(tmp_path / "champion", trained.dataset, trained.images, trained.embeddings, tmp_path / "none")
+    run(files, outputs(tmp_path), PARAMS)
+    assert read_json(tmp_path / "comparison.json")["reason"] == "there is no model of an earlier round"
+    assert list((tmp_path / "maps").iterdir()) == []
+
+
+def test_a_champion_of_other_classes_is_not_asked(trained: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "champion").mkdir()
+    other = replace(load_segmenter(trained.model), class_ids=(0, 5, 6))
+    save_segmenter(tmp_path / "champion" / "segmenter.safetensors", other)
+    files = Inputs(tmp_path / "champion", trained.dataset, trained.images, trained.embeddings, tmp_path / "none")
+    run(files, outputs(tmp_path), PARAMS)
+    assert read_json(tmp_path / "comparison.json")["reason"] == "the model before knows other classes"
+
+
+def test_the_champion_is_the_model_from_before_the_round(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    kept = workspace.champion / "segmenter.safetensors"
+    keep_champion(workspace, 1)
+    assert not kept.exists()
+    workspace.model.parent.mkdir()
+    workspace.model.write_bytes(b"first")
+    keep_champion(workspace, 2)
+    workspace.model.write_bytes(b"second")
+    keep_champion(workspace, 2)  # killed after training, and run again
+    assert kept.read_bytes() == b"first"
+    keep_champion(workspace, 3)
+    assert kept.read_bytes() == b"second"
