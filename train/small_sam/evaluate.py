@@ -10,12 +10,15 @@ from pathlib import Path
 import click
 import cv2
 import numpy as np
+import numpy.typing as npt
 from segment_anything import SamPredictor
 from tqdm import tqdm
 
 from datalab.adapters.sam import load_sam, model_version
-from small_sam.composites import Mask, Picture
+from datalab.adapters.sam_zoom import part_round
 from small_sam.objects import READERS, Example, composites, sample_images
+from small_sam.shapes import Mask
+from small_sam.surfaces import Picture
 
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels, the ends excluded; tight."""
@@ -82,15 +85,29 @@ def measure(predictor: SamPredictor, example: Example) -> dict[str, float]:
     predictor.set_image(example.picture)
     click_at = {"point_coords": np.array([innermost_pixel(truth)]), "point_labels": np.array([1])}
     clicked, click_scores, _ = predictor.predict(**click_at)
-    boxed, box_scores, _ = predictor.predict(box=np.array(box))
-    single, _, _ = predictor.predict(box=np.array(box), multimask_output=False)
-    return {
+    found = {
         "click, best of three": max(iou(mask, truth) for mask in clicked),
         "click, SAM's choice": iou(clicked[click_scores.argmax()], truth),
-        "box, best of three": max(iou(mask, truth) for mask in boxed),
-        "box, SAM's choice": iou(boxed[box_scores.argmax()], truth),
-        "box, single mask": iou(single[0], truth),
+        **{f"box, {name}": value for name, value in boxed(predictor, np.array(box), truth).items()},
+    }
+    x0, y0, x1, y1 = part_round(np.array(box, dtype=np.float64), *truth.shape)
+    predictor.set_image(np.ascontiguousarray(example.picture[y0:y1, x0:x1]))
+    part = boxed(predictor, np.array(box) - [x0, y0, x0, y0], truth[y0:y1, x0:x1])
+    return {
+        **found,
+        **{f"box enlarged, {name}": value for name, value in part.items()},
         **{name: iou(baseline(example.picture, box), truth) for name, baseline in BASELINES.items()},
+    }
+
+
+def boxed(predictor: SamPredictor, box: npt.NDArray[np.int64], truth: Mask) -> dict[str, float]:
+    """IoU of what the predictor makes of a box in the image it holds, all of `truth` being in that image."""
+    masks, scores, _ = predictor.predict(box=box)
+    single, _, _ = predictor.predict(box=box, multimask_output=False)
+    return {
+        "best of three": max(iou(mask, truth) for mask in masks),
+        "SAM's choice": iou(masks[scores.argmax()], truth),
+        "single mask": iou(single[0], truth),
     }
 
 

@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from small_sam.composites import Mask, Picture, Rng, compose, load_photographs
+from small_sam.composites import compose
+from small_sam.shapes import Mask
+from small_sam.surfaces import Picture, Rng, load_photographs
 
 HELD_OUT_SEED = 1007
 """Training pictures come from seed 7."""

@@ -1,18 +1,17 @@
 """Train the small SAM on composites and write its weights in half precision.
 
-python -m small_sam.train --out run --steps 6000        (in the folder train/; again, to go on after a stop)
+python -m small_sam.train --out run --steps 7000        (in the folder train/; again, to go on after a stop)
 """
 
 import copy
 import csv
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save_file
 from segment_anything.modeling import Sam
@@ -20,14 +19,17 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from datalab.adapters.sam_small import build_small_sam
-from small_sam.composites import SIDE, Mask, Rng, compose, load_photographs
-from small_sam.loss import in_decoder_order, mask_loss, prompted_masks
+from datalab.adapters.sam_training import BOX, CLICK, mask_loss, prompted_masks
+from small_sam.composites import compose
+from small_sam.surfaces import load_photographs
+from small_sam.views import View, ask, look
 
-PROMPTS = 6
-WARM_UP = 200
-EMA = 0.998
-LOG_EVERY, SAVE_EVERY = 50, 250
-Batch = tuple[torch.Tensor, ...]
+VIEWS, PROMPTS = 2, 6
+"""Of each picture, and of each view."""
+WARM_UP = 500
+EMA = 0.999
+LOG_EVERY, SAVE_EVERY = 100, 500
+Batch = dict[str, torch.Tensor]
 
 
 class Composites(Dataset[Batch]):
@@ -42,37 +44,23 @@ class Composites(Dataset[Batch]):
         return self.last - self.first
 
     def __getitem__(self, number: int) -> Batch:
-        """Picture (3, 256, 256) uint8, masks (P, 256, 256), points (P, 2), boxes (P, 4), which prompts are boxes."""
+        """VIEWS `pictures` (VIEWS, 3, 256, 256) uint8 of one, their `sizes` (height, width), and what `Prompts` has."""
         rng = np.random.default_rng([self.seed, self.first + number])
-        picture, masks = compose(self.photographs, rng)
-        while not masks:
+        views: list[View] = []
+        while not views:
             picture, masks = compose(self.photographs, rng)
-        chosen = [masks[place] for place in rng.integers(0, len(masks), PROMPTS)]
-        points = np.stack([random_point(mask, rng) for mask in chosen])
-        boxes = np.stack([shaken_box(mask, rng) for mask in chosen])
-        by_box = rng.random(PROMPTS) < 0.4
-        return (
-            torch.from_numpy(picture.transpose(2, 0, 1).copy()),
-            torch.from_numpy(np.stack(chosen)),
-            torch.from_numpy(points),
-            torch.from_numpy(boxes),
-            torch.from_numpy(by_box),
-        )
+            views = [view for view in (look(picture, masks, rng) for _ in range(VIEWS) if masks) if view.masks]
+        views = (views * VIEWS)[:VIEWS]
+        prompts = [asdict(ask(view, PROMPTS, rng)) for view in views]
+        seen = {"pictures": np.stack([view.picture.transpose(2, 0, 1) for view in views])}
+        sizes = {"sizes": np.array([(view.height, view.width) for view in views])}
+        asked = {name: np.stack([one[name] for one in prompts]) for name in prompts[0]}
+        return {name: torch.from_numpy(value) for name, value in (seen | sizes | asked).items()}
 
 
-def random_point(mask: Mask, rng: Rng) -> npt.NDArray[np.float32]:
-    """A pixel (x, y) inside, float32."""
-    y, x = np.nonzero(mask)
-    place = int(rng.integers(len(x)))
-    return np.array([x[place] + 0.5, y[place] + 0.5], dtype=np.float32)
-
-
-def shaken_box(mask: Mask, rng: Rng) -> npt.NDArray[np.float32]:
-    """The tight box (x0, y0, x1, y1), each side moved by up to a tenth of its length, float32."""
-    y, x = np.nonzero(mask)
-    box = np.array([x.min(), y.min(), x.max() + 1, y.max() + 1], dtype=np.float32)
-    size = np.array([box[2] - box[0], box[3] - box[1]] * 2)
-    return np.clip(box + rng.uniform(-0.1, 0.1, 4) * size, 0, SIDE).astype(np.float32)
+def joined(pictures: list[Batch]) -> Batch:
+    """The views of several pictures one behind the other."""
+    return {name: torch.cat([one[name] for one in pictures]) for name in pictures[0]}
 
 
 @dataclass
@@ -109,7 +97,7 @@ def new_run(seed: int, peak: float, start: Path | None) -> Run:
     sam = build_small_sam().train()
     if start is not None:
         sam.load_state_dict({name: value.float() for name, value in load_file(start).items()})
-    optimiser = torch.optim.AdamW(sam.parameters(), lr=peak, weight_decay=0.05, betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(sam.parameters(), lr=peak, weight_decay=0.05, betas=(0.9, 0.98), fused=True)
     return Run(sam, copy.deepcopy(sam), optimiser)
 
 
@@ -120,59 +108,67 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (step - WARM_UP) / max(1, steps - WARM_UP)))
 
 
-def train_step(run: Run, batch: Batch) -> tuple[float, float]:
-    """One update; returns the loss and the mean IoU of the best of three."""
-    pictures, masks, points, boxes, by_box = batch
-    pixels = (pictures.float() - run.sam.pixel_mean) / run.sam.pixel_std
+def normalised(sam: Sam, pictures: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
+    """(B, 3, 256, 256) as `Sam.preprocess` gives it: zeros right of and below the (height, width) of each picture."""
+    rows = torch.arange(pictures.shape[2])[None, :, None] < sizes[:, 0, None, None]
+    columns = torch.arange(pictures.shape[3])[None, None, :] < sizes[:, 1, None, None]
+    pixels: torch.Tensor = (pictures.float() - sam.pixel_mean) / sam.pixel_std
+    return pixels * (rows & columns)[:, None]
+
+
+def train_step(run: Run, batch: Batch) -> tuple[float, float, float]:
+    """One update; returns the loss and the mean IoU of the best of three, from a box and from one click."""
+    pixels = normalised(run.sam, batch["pictures"], batch["sizes"])
+    asked = [batch[name] for name in ("boxes", "points", "inside", "kinds")]
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits, quality = prompted_masks(run.sam, run.sam.image_encoder(pixels), points, boxes, by_box)
-    targets, boxed = in_decoder_order(masks, by_box)
-    loss, iou = mask_loss(logits.float(), quality.float(), targets, boxed)
+        logits, quality, rows = prompted_masks(run.sam, run.sam.image_encoder(pixels), *asked)
+    kinds = batch["kinds"].flatten()[rows]
+    loss, iou = mask_loss(logits, quality, batch["masks"].flatten(0, 1)[rows], kinds)
     run.optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     torch.nn.utils.clip_grad_norm_(run.sam.parameters(), 1.0)
     run.optimiser.step()
     _follow(run)
     run.step += 1
-    return float(loss.detach()), float(iou)
+    return float(loss.detach()), float(iou[kinds == BOX].mean()), float(iou[kinds == CLICK].mean())
 
 
 @torch.no_grad()
 def _follow(run: Run) -> None:
     """Move the averaged weights towards the trained ones."""
     keep = min(EMA, (run.step + 1) / (run.step + 10))
-    for slow, fast in zip(run.average.state_dict().values(), run.sam.state_dict().values(), strict=True):
-        if slow.is_floating_point():
-            slow.lerp_(fast, 1 - keep)
+    pairs = zip(run.average.state_dict().values(), run.sam.state_dict().values(), strict=True)
+    slow, fast = zip(*((old, new) for old, new in pairs if old.is_floating_point()), strict=True)
+    torch._foreach_lerp_(list(slow), list(fast), 1 - keep)
 
 
-def train(run: Run, batches: Iterator[Batch], steps: int, peak: float) -> Iterator[tuple[float, float]]:
-    """Update on every batch; every LOG_EVERY steps gives the mean loss and IoU since."""
-    recent: list[tuple[float, float]] = []
+def train(run: Run, batches: Iterator[Batch], steps: int, peak: float) -> Iterator[tuple[float, float, float]]:
+    """Update on every batch; every LOG_EVERY steps gives the means since: loss, IoU from boxes, from clicks."""
+    recent: list[tuple[float, float, float]] = []
     for batch in batches:
         for group in run.optimiser.param_groups:
             group["lr"] = learning_rate(run.step, steps, peak)
         recent.append(train_step(run, batch))
         if run.step % LOG_EVERY == 0 or run.step == steps:
-            loss, iou = np.mean(recent, axis=0)
+            loss, box, click_ = (float(value) for value in np.nanmean(recent, axis=0))
             recent.clear()
-            yield float(loss), float(iou)
+            yield loss, box, click_
 
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for weights, state and curve.")
-@click.option("--steps", default=6000, show_default=True)
-@click.option("--batch", default=8, show_default=True, help="Pictures per step.")
-@click.option("--peak", default=8e-4, show_default=True, help="Largest learning rate.")
+@click.option("--steps", default=7000, show_default=True)
+@click.option("--batch", default=8, show_default=True, help=f"Pictures per step, of which {VIEWS} views each are seen.")
+@click.option("--peak", default=1e-3, show_default=True, help="Largest learning rate.")
 @click.option("--seed", default=7, show_default=True)
 @click.option("--start", type=click.Path(path_type=Path), help="Weights to start from.")
 def main(out: Path, steps: int, batch: int, peak: float, seed: int, start: Path | None) -> None:
-    """Example: python -m small_sam.train --out run --steps 6000."""
+    """Example: python -m small_sam.train --out run --steps 7000."""
     out.mkdir(parents=True, exist_ok=True)
     run = new_run(seed, peak, start)
     run.load(out)
     pictures = Composites(run.step * batch, steps * batch, seed)
-    loader = DataLoader(pictures, batch_size=batch, num_workers=1, prefetch_factor=8)
+    loader = DataLoader(pictures, batch_size=batch, num_workers=1, prefetch_factor=8, collate_fn=joined)
     fresh = run.step == 0
     with (
         (out / "curve.csv").open("w" if fresh else "a", newline="", buffering=1) as file,
@@ -180,11 +176,11 @@ def main(out: Path, steps: int, batch: int, peak: float, seed: int, start: Path 
     ):
         curve = csv.writer(file)
         if fresh:
-            curve.writerow(["step", "loss", "iou"])
-        for loss, iou in train(run, iter(loader), steps, peak):
-            curve.writerow([run.step, f"{loss:.4f}", f"{iou:.4f}"])
+            curve.writerow(["step", "loss", "box", "click"])
+        for means in train(run, iter(loader), steps, peak):
+            curve.writerow([run.step, *(f"{value:.4f}" for value in means)])
             bar.update(run.step - bar.n)
-            bar.set_postfix(loss=f"{loss:.3f}", iou=f"{iou:.3f}")
+            bar.set_postfix(zip(("loss", "box", "click"), (f"{value:.3f}" for value in means), strict=True))
             if run.step % SAVE_EVERY == 0 or run.step == steps:
                 run.save(out)
 
