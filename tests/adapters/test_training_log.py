@@ -1,4 +1,7 @@
+import subprocess
 from pathlib import Path
+
+import pytest
 
 from datalab.adapters.files import read_json
 from datalab.adapters.segmenter_schedule import Look
@@ -24,3 +27,12 @@ def test_the_curves_of_a_run_are_there_and_those_of_another_are_gone(tmp_path: P
         assert read_json(tmp_path / "log" / "metrics.json") == {"loss": 1.25, "validation_miou": 0.5, "step": 40}
     again = contents(tmp_path / "log")
     assert again == written
+
+
+def test_a_repository_without_a_commit_is_no_hindrance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
+        subprocess.run(command, check=True, capture_output=True)
+    with TrainingLog(tmp_path / "log") as log:
+        log.add(LOOKS[0])
+    assert read_json(tmp_path / "log" / "metrics.json") == {"loss": 1.5, "step": 20}

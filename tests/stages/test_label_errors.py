@@ -8,7 +8,7 @@ from datalab.tables import ANNOTATED_REGIONS, LABEL_ERRORS, RATINGS, SUSPECTED
 from datalab.workspace import Workspace
 from tests.stages.blob_workspace import POLICY, TRAIN, image_ids, run_dataset
 
-PARAMS = Params(seed=1, folds=2, steps=60, imbalance=0.0, least_area=6, least_score=0.5, iou_threshold=0.5)
+PARAMS = Params(seed=1, folds=2, steps=60, imbalance=0.0, least_area=6, least_score=0.3, iou_threshold=0.5)
 
 
 def suspected(blobs: Workspace) -> Inputs:

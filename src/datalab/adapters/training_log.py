@@ -9,13 +9,20 @@ from dvclive import Live
 from datalab.adapters.segmenter_schedule import Look
 
 
+class _Curves(Live):  # type: ignore[misc]  # the library has no types
+    """dvclive without its look at the repository."""
+
+    def _init_dvc(self) -> None:
+        """Nothing: no experiment is saved here, and in a repository without a commit the original fails."""
+
+
 class TrainingLog:
     """A folder with the curves of one run; no time is in it, so that the same run gives the same bytes."""
 
     def __init__(self, folder: Path) -> None:
         """What an earlier run left in `folder` goes."""
         shutil.rmtree(folder, ignore_errors=True)
-        self._live = Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None, monitor_system=False)
+        self._live = _Curves(str(folder), save_dvc_exp=False, dvcyaml=None, report=None, monitor_system=False)
 
     def __enter__(self) -> "TrainingLog":
         """Nothing is written before the first look."""
