@@ -32,7 +32,7 @@ from measure import median_ratio, print_result
 
 NAMES = ("coffee", "astronaut", "chelsea", "rocket", "coins", "camera")
 REPEATS = 6
-PARAMS = GeneratorParams(points_per_side=32, min_predicted_iou=0.45, min_stability=0.6, tile_layers=0)
+PARAMS = GeneratorParams(points_per_side=32, min_predicted_iou=0.5, min_stability=0.75, tile_layers=0)
 """The thresholds of params.yaml for the small SAM."""
 LEAST_IOU, MOST_COUNT = 0.97, 0.05
 
