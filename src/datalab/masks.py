@@ -5,6 +5,7 @@ Names end in the format they give. Nothing here changes its input.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import hypot
 
 import cv2
 import numpy as np
@@ -19,6 +20,8 @@ WORD = np.dtype("<u8")
 """Eight pixels in one integer, the first in its lowest byte."""
 IGNORE_ID = 255
 """Pixel value of a label map that says: not judged, leave this pixel out."""
+BAND_SHARE = 0.02
+"""Width of the band along the outline, as a share of the image's diagonal (Cheng et al. 2021)."""
 
 
 def mask_to_rle(mask: npt.NDArray[np.generic]) -> str:
@@ -153,6 +156,20 @@ def connected_parts(mask: npt.NDArray[np.bool_], least: float = 1) -> Iterator[t
         area = int(statistics[number, cv2.CC_STAT_AREA])
         if area >= least:
             yield area, np.asarray(numbers == number, dtype=bool)
+
+
+def band_width(height: int, width: int) -> int:
+    """Width in pixels, at least 1, of the band that boundary IoU compares in an image of this size."""
+    return max(1, round(BAND_SHARE * hypot(height, width)))
+
+
+def outline_band(mask: BoolMask, width: int) -> BoolMask:
+    """The pixels of a (H, W) mask that lie within `width` pixels of its outline; the array's edge is outline too."""
+    if not mask.size:
+        return mask
+    solid = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    inner = cv2.erode(solid, np.ones((3, 3), np.uint8), iterations=width)[1:-1, 1:-1]
+    return np.asarray(mask & (inner == 0), dtype=bool)
 
 
 def _coco_objects(rles: Sequence[str], height: int, width: int) -> list[dict[str, object]]:

@@ -69,3 +69,18 @@ def test_no_truth_no_answer_and_no_class() -> None:
 def test_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     judged(([square(1, 0, 0)], []))
     assert capsys.readouterr().out == ""
+
+
+def test_all_that_was_found_counts_however_unsure() -> None:
+    truth = [square(1, 0, 0), square(1, 20, 20), square(2, 0, 25)]
+    found = [square(1, 0, 1, 0.9), square(1, 25, 0, 0.1), square(2, 0, 25, 0.2)]
+    np.testing.assert_array_equal(
+        judged((truth, found), ([], found[2:]), classes=3).hits, [[0] * 3, [1, 1, 1], [1, 1, 0]]
+    )
+    np.testing.assert_array_equal(judged((truth[:1], []), classes=3).hits, [[0] * 3, [0, 0, 1], [0] * 3])
+
+
+def test_where_nobody_judged_there_is_neither_hit_nor_miss() -> None:
+    judge = ObjectJudge(2)
+    judge.add([square(1, 0, 0)], [square(1, 0, 0), square(1, 20, 20)], square(1, 18, 18, side=16).mask)
+    np.testing.assert_array_equal(judge.average_precision().hits[1], [1, 0, 0])

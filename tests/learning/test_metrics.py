@@ -4,17 +4,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn.metrics import accuracy_score, f1_score, jaccard_score
+from scipy.ndimage import binary_erosion
+from sklearn.metrics import accuracy_score, f1_score, jaccard_score, precision_score, recall_score
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
 from datalab.learning.metrics import (
     bootstrap_interval,
+    boundary_counts,
+    boundary_iou_per_class,
     confusion_matrix,
     dice_per_class,
     iou_per_class,
     mean_defined,
     mean_iou,
     pixel_accuracy,
+    precision_per_class,
+    recall_per_class,
 )
 
 CLASSES = 4
@@ -38,6 +43,9 @@ def test_figures_equal_sklearn(pair: tuple[Map, Map]) -> None:
     iou = jaccard_score(*flat, labels=every, average=None, zero_division=0)
     dice = f1_score(*flat, labels=every, average=None, zero_division=0)
     np.testing.assert_allclose(iou_per_class(counts)[present], iou[present])
+    for ours, theirs in ((precision_per_class, precision_score), (recall_per_class, recall_score)):
+        expected = theirs(*flat, labels=every, average=None, zero_division=0)
+        np.testing.assert_allclose(ours(counts)[present], expected[present])
     np.testing.assert_allclose(dice_per_class(counts)[present], dice[present])
     assert np.isnan(iou_per_class(counts)[np.setdiff1d(every, present)]).all()
     assert float(mean_iou(counts)) == pytest.approx(iou[present].mean())
@@ -99,3 +107,31 @@ def test_a_class_in_one_image_only_has_a_value_but_no_interval() -> None:
     low, _ = bootstrap_interval(confusions, iou_per_class, np.random.default_rng(0), 50)
     assert np.isfinite(low[0])
     assert np.isnan(low[1])
+
+
+@given(maps())
+@settings(max_examples=40, deadline=None)
+def test_boundary_iou_is_that_of_the_eroded_masks(pair: tuple[Map, Map]) -> None:
+    """The band is one pixel wide at this size."""
+    truth, predicted = pair
+    found = boundary_iou_per_class(boundary_counts(truth, predicted, CLASSES))
+    for position in range(CLASSES):
+        bands = [
+            mask & ~binary_erosion(mask, np.ones((3, 3)), border_value=0)
+            for mask in (truth == position, predicted == position)
+        ]
+        if bands[0].any():
+            assert found[position] == pytest.approx((bands[0] & bands[1]).sum() / (bands[0] | bands[1]).sum())
+        else:
+            assert np.isnan(found[position])
+
+
+def test_what_nobody_judged_has_no_outline() -> None:
+    truth = np.zeros((9, 9), dtype=np.uint8)
+    truth[:, 3:6] = 1
+    truth[:, 4:] = 255
+    predicted = np.zeros_like(truth)
+    predicted[:, 3:] = 1
+    # column 3 is the outline of class 1 in both, and its pixels above and below lie on the image's edge
+    assert boundary_counts(truth, predicted, 2)[1].tolist() == [9, 9, 9]
+    assert boundary_iou_per_class(boundary_counts(truth, 1 - predicted, 2))[1] == 0

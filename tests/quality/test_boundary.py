@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import binary_dilation, binary_erosion
 
-from datalab.masks import BoolMask, mask_to_rle
-from datalab.quality.boundary import Cut, band, band_width, cut_iou, cut_of, outline_offset
+from datalab.masks import BoolMask, band_width, mask_to_rle
+from datalab.quality.boundary import Cut, band, cut_iou, cut_of, outline_offset
 
 MASKS = arrays(np.bool_, (9, 11))
 

@@ -7,9 +7,9 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from datalab.masks import mask_to_rle, rle_to_mask
+from datalab.masks import band_width, mask_to_rle, rle_to_mask
 from datalab.quality.agreement import OBJECTS, object_table, of_class
-from datalab.quality.boundary import band, band_width, cut_iou, cut_of
+from datalab.quality.boundary import band, cut_iou, cut_of
 from datalab.quality.object_figures import boundary_ious, mean_panoptic_quality, object_figures
 from datalab.quality.rated import RatedImage, rated_images
 from tests.quality.images import HEIGHT, WIDTH, Box, rle, tables

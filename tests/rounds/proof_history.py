@@ -8,9 +8,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from datalab.adapters.files import write_json, write_table, write_text
+from datalab.learning.evaluation import figures
 from datalab.rounds.proof import prove
 from datalab.rounds.state import Round, save_round
-from datalab.stages.evaluate import confusion_rows, figures
+from datalab.stages.evaluate import confusion_rows
 from datalab.tables import ANNOTATIONS, BATCH, DATASET, LABEL_ERRORS, NEXT_BATCH, RATINGS, SCORES
 from datalab.workspace import Workspace
 

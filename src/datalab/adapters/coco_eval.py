@@ -1,4 +1,4 @@
-"""COCO's average precision of objects, as pycocotools computes it."""
+"""COCO's average precision of objects, as pycocotools computes it, and precision and recall of all that was found."""
 
 import contextlib
 import io
@@ -24,6 +24,8 @@ class AveragePrecision:
     """(K,), the mean over IoU thresholds 0.50, 0.55, ..., 0.95; the first, background, is NaN."""
     per_class_50: npt.NDArray[np.float64]
     """(K,), at IoU 0.50."""
+    hits: npt.NDArray[np.int64]
+    """(K, 3), at IoU 0.50: objects that were found, objects found that are none, objects that were missed."""
 
 
 class ObjectJudge:
@@ -49,16 +51,16 @@ class ObjectJudge:
 
     def average_precision(self) -> AveragePrecision:
         """COCO's AP over all sizes and up to 100 objects of a class per image (Lin et al. 2014)."""
-        per_threshold = np.full((10, self.classes), np.nan)
+        per_threshold, hits = np.full((10, self.classes), np.nan), np.zeros((self.classes, 3), dtype=np.int64)
         if self.classes > 1:
             categories = [{"id": position} for position in range(1, self.classes)]
             dataset = {"info": {}, "images": self.images, "categories": categories}
-            per_threshold[:, 1:] = _evaluated(dataset, _numbered(self.truth), _numbered(self.found))
-        return AveragePrecision(per_threshold.mean(axis=0), per_threshold[0])
+            per_threshold[:, 1:], hits[1:] = _evaluated(dataset, _numbered(self.truth), _numbered(self.found))
+        return AveragePrecision(per_threshold.mean(axis=0), per_threshold[0], hits)
 
 
-def _evaluated(dataset: dict[str, Any], truth: list[dict[str, Any]], found: list[dict[str, Any]]) -> Any:
-    """AP (10 thresholds, classes without background); NaN where there is no truth."""
+def _evaluated(dataset: dict[str, Any], truth: list[dict[str, Any]], found: list[dict[str, Any]]) -> tuple[Any, Any]:
+    """AP (10 thresholds, classes without background), NaN where there is no truth; and `hits` of these classes."""
     with contextlib.redirect_stdout(io.StringIO()):  # it tells how far it is, on stdout
         sides = []
         for annotations in (truth, found):
@@ -70,7 +72,20 @@ def _evaluated(dataset: dict[str, Any], truth: list[dict[str, Any]], found: list
         judge.evaluate()
         judge.accumulate()
     precision = judge.eval["precision"][:, :, :, 0, -1].mean(axis=1)
-    return np.where(precision < 0, np.nan, precision)
+    return np.where(precision < 0, np.nan, precision), _hits(judge)
+
+
+def _hits(judge: COCOeval) -> npt.NDArray[np.int64]:
+    """(classes without background, 3) of all sizes of objects, at the first threshold."""
+    counts = np.zeros((len(judge.params.catIds), 3), dtype=np.int64)
+    for one in judge.evalImgs:
+        if one is not None and one["aRng"] == judge.params.areaRng[0]:
+            counted = ~np.asarray(one["dtIgnore"], dtype=bool)[0]
+            right = np.asarray(one["dtMatches"])[0] > 0
+            objects = int((np.asarray(one["gtIgnore"]) == 0).sum())
+            hit = int((right & counted).sum())
+            counts[judge.params.catIds.index(one["category_id"])] += hit, int((~right & counted).sum()), objects - hit
+    return counts
 
 
 def _annotation(image: int, position: int, mask: BoolMask) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from datalab.masks import IGNORE_ID
+from datalab.masks import IGNORE_ID, band_width, outline_band
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -48,6 +48,45 @@ def dice_per_class(confusion: npt.NDArray[Any]) -> Floats:
     """Dice (F1), (..., K) of (..., K, K) counts, in [0, 1]; NaN for a class without a true pixel."""
     hit, true, predicted = _marginals(confusion)
     return _ratio(2 * hit, true + predicted, true)
+
+
+def precision_per_class(confusion: npt.NDArray[Any]) -> Floats:
+    """Share of the predicted pixels that are right, (..., K) of (..., K, K) counts, in [0, 1].
+
+    NaN for a class without a true pixel; 0 for one that is true somewhere and never predicted.
+    """
+    hit, true, predicted = _marginals(confusion)
+    return _ratio(hit, predicted, true)
+
+
+def recall_per_class(confusion: npt.NDArray[Any]) -> Floats:
+    """Share of the true pixels that are found, (..., K) of (..., K, K) counts, in [0, 1]; NaN without a true pixel."""
+    hit, true, _ = _marginals(confusion)
+    return _ratio(hit, true, true)
+
+
+def boundary_counts(
+    truth: npt.NDArray[np.integer[Any]], predicted: npt.NDArray[np.integer[Any]], classes: int
+) -> Counts:
+    """What `boundary_iou_per_class` needs of an image: (classes, 3) pixels in both bands, the true, the predicted.
+
+    Both label maps are (H, W) with values 0 to classes - 1. Where the truth is 255 it takes the prediction's word, so
+    that what nobody judged has no outline, and is then left out.
+    """
+    judged = truth != IGNORE_ID
+    filled = np.where(judged, truth, predicted)
+    width = band_width(truth.shape[0], truth.shape[1])
+    counts = np.zeros((classes, 3), dtype=np.int64)
+    for position in range(classes):
+        true, found = (outline_band(one == position, width) & judged for one in (filled, predicted))
+        counts[position] = (true & found).sum(), true.sum(), found.sum()
+    return counts
+
+
+def boundary_iou_per_class(counts: npt.NDArray[Any]) -> Floats:
+    """Boundary IoU (Cheng et al. 2021), (..., K) of (..., K, 3) `boundary_counts`; NaN for a class without outline."""
+    both, true, predicted = np.moveaxis(counts.astype(np.float64), -1, 0)
+    return _ratio(both, true + predicted - both, true)
 
 
 def pixel_accuracy(confusion: npt.NDArray[Any]) -> Floats:

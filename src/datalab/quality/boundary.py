@@ -1,16 +1,12 @@
 """Outlines of masks: how well they agree where it is hardest, and how far one lies outside the other, in pixels."""
 
 from dataclasses import dataclass
-from math import hypot
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from datalab.masks import BoolMask, rle_to_crop
-
-BAND_SHARE = 0.02
-"""Width of the band along the outline, as a share of the image's diagonal (Cheng et al. 2021)."""
+from datalab.masks import BoolMask, outline_band, rle_to_crop
 
 
 @dataclass(frozen=True)
@@ -27,18 +23,9 @@ def cut_of(rle: str, height: int) -> Cut:
     return Cut(*rle_to_crop(rle, height))
 
 
-def band_width(height: int, width: int) -> int:
-    """Width in pixels, at least 1, of the band that boundary IoU compares in an image of this size."""
-    return max(1, round(BAND_SHARE * hypot(height, width)))
-
-
 def band(cut: Cut, width: int) -> Cut:
     """The pixels of a mask that lie within `width` pixels of its outline (the image's edge is outline too)."""
-    if not cut.pixels.size:
-        return cut
-    solid = cv2.copyMakeBorder(cut.pixels.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    inner = cv2.erode(solid, np.ones((3, 3), np.uint8), iterations=width)[1:-1, 1:-1]
-    return Cut(cut.top, cut.left, cut.pixels & (inner == 0))
+    return Cut(cut.top, cut.left, outline_band(cut.pixels, width))
 
 
 def cut_iou(a: Cut, b: Cut) -> float:

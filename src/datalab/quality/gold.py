@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from datalab.errors import InputError
-from datalab.masks import rle_areas
-from datalab.quality.boundary import band, band_width, cut_iou, cut_of, outline_offset
+from datalab.masks import band_width, rle_areas
+from datalab.quality.boundary import band, cut_iou, cut_of, outline_offset
 from datalab.quality.matching import Matching, match_regions
 
 Regions = list[tuple[str, str]]

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from datalab.masks import band_width
 from datalab.quality.agreement import object_agreement, of_class
 from datalab.quality.bootstrap import bootstrap_ratios, bootstrap_statistic
-from datalab.quality.boundary import Cut, band, band_width, cut_iou, cut_of
+from datalab.quality.boundary import Cut, band, cut_iou, cut_of
 from datalab.quality.figure import Figure, undefined
 from datalab.quality.rated import RatedImage, RatedImages
 

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,26 +15,16 @@ from tqdm import tqdm
 from datalab.adapters.coco_eval import ObjectJudge
 from datalab.adapters.dataset_folder import DatasetFolder
 from datalab.adapters.files import read_label_map, read_rgb, write_json, write_table, write_text
+from datalab.adapters.model_cost import model_cost
 from datalab.adapters.plots import Tile, plot_confusion, plot_contact_sheet, plot_iou
 from datalab.adapters.plots_curves import plot_reliability
 from datalab.adapters.segmenter import Prediction, Segmenter, predict
 from datalab.adapters.segmenter_samples import Sample, positions_of, read_sample
 from datalab.config import load_guidelines, load_params
 from datalab.errors import InputError, one_line_errors
-from datalab.learning.calibration import Reliability, calibration_error, reliability, reliability_table
-from datalab.learning.metrics import (
-    ABSENT,
-    Counts,
-    Floats,
-    bootstrap_interval,
-    confusion_matrix,
-    dice_per_class,
-    iou_per_class,
-    mean_defined,
-    mean_iou,
-    mean_over,
-    pixel_accuracy,
-)
+from datalab.learning.calibration import Reliability, reliability, reliability_table
+from datalab.learning.evaluation import Figure, boundary_figures, calibration, figures, plain
+from datalab.learning.metrics import Counts, boundary_counts, confusion_matrix, mean_defined, mean_iou
 from datalab.learning.objects import objects_of
 from datalab.learning.traits import image_traits
 from datalab.learning.uncertainty import tempered
@@ -42,9 +33,6 @@ from datalab.stages import robustness
 from datalab.stages.embed import Params as EmbedParams
 from datalab.stages.held_out import read_held_out
 from datalab.tables import CONFUSIONS
-
-Figure = dict[str, Any]
-ONE_IMAGE = "no interval: it hangs on a single test image"
 
 
 @dataclass(frozen=True)
@@ -82,11 +70,15 @@ class Judged:
 
     confusion: Counts
     """(K, K) at the image's own size."""
+    outlines: Counts
+    """(K, 3) `boundary_counts` at the image's own size."""
     tile: Tile
     row: dict[str, Any]
     """Of table JUDGED."""
     reliability: Reliability
     """(2, bins, 3) at half the working size: before and after the temperature."""
+    seconds: float
+    """The prediction took."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +93,8 @@ class Outputs:
     """Table CONFUSIONS, by which rounds are compared on the same images."""
     plots: Path
     """Folder of iou, confusion, reliability and contact_sheet."""
+    cost: Path
+    """model_cost.json; the one file with figures of this machine and this run."""
 
 
 def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
@@ -108,64 +102,37 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
 
     A figure is {"value", "low", "high"}: the pooled value over all test images and its 95% interval over images.
     What is undefined is null and has a "reason". `miou`, `dice` are means over the classes that occur in the truth,
-    background among them; `miou_objects` leaves background out. `calibration` has the expected calibration error of the
+    background among them; `miou_objects` leaves background out; `boundary_iou` is over the classes with an outline.
+    `calibration` has the expected calibration error of the
     pixels, as the model gives probabilities (`ece_before`) and as they are used, after the temperature (`ece`).
-    `objects` has COCO's average precision of connected pieces.
+    `objects` has COCO's average precision of connected pieces, and precision, recall and F1 of those found.
     """
     _check(params)
     held = read_held_out(inputs.dataset, inputs.model)
     folder, rows, segmenter = held.folder, held.rows, held.segmenter
     judge = ObjectJudge(len(folder.class_ids))
     judged = list(_judge(rows, folder, segmenter, inputs, params, judge))
-    confusions, trusted = (
-        np.stack(parts) for parts in zip(*((one.confusion, one.reliability) for one in judged), strict=True)
+    confusions, outlines, trusted = (
+        np.stack(parts)
+        for parts in zip(*((one.confusion, one.outlines, one.reliability) for one in judged), strict=True)
     )
-    report = figures(confusions, folder.class_names, np.random.default_rng(params.seed), params.resamples)
-    errors = calibration(trusted, np.random.default_rng(params.seed), params.resamples)
+    names, draws = folder.class_names, params.resamples
+    report = figures(confusions, names, np.random.default_rng(params.seed), draws)
+    report |= boundary_figures(outlines, names, np.random.default_rng(params.seed), draws)
+    errors = calibration(trusted, np.random.default_rng(params.seed), draws)
     heat = round(segmenter.temperature, 4)
-    found = object_figures(judge, folder.class_names)
+    found = object_figures(judge, names)
     write_json(outputs.figures, {**report, "calibration": {**errors, "temperature": heat}, "objects": found})
+    write_json(outputs.cost, model_cost(segmenter, inputs.model, [one.seconds for one in judged]))
     write_table(outputs.judged, pd.DataFrame([one.row for one in judged]))
-    write_table(outputs.confusions, confusion_rows(list(rows["image_id"]), confusions, folder.class_names))
+    write_table(outputs.confusions, confusion_rows(list(rows["image_id"]), confusions, names))
     _plot(outputs.plots, report, confusions.sum(axis=0), [one.tile for one in judged], inputs, params)
     _plot_reliability(outputs.plots, errors, *trusted.sum(axis=0))
 
 
-def figures(confusions: Counts, names: tuple[str, ...], rng: np.random.Generator, resamples: int) -> dict[str, Any]:
-    """The content of metrics.json from one (K, K) confusion matrix per image, shape (N, K, K).
-
-    A mean is over the same classes in every draw of the bootstrap: a draw without a hard class is no better model.
-    """
-    present = ~np.isnan(iou_per_class(confusions.sum(axis=0)))
-    objects = present & (np.arange(len(names)) > 0)
-
-    def statistic(counts: Counts) -> Floats:
-        iou, dice = iou_per_class(counts), dice_per_class(counts)
-        means = (mean_over(iou, present), mean_over(iou, objects), mean_over(dice, present), pixel_accuracy(counts))
-        return np.concatenate([np.stack(means, axis=-1), iou, dice], axis=-1)
-
-    value = statistic(confusions.sum(axis=0))
-    low, high = bootstrap_interval(confusions, statistic, rng, resamples)
-    found = [_figure(*triple) for triple in zip(value, low, high, strict=True)]
-    classes = len(names)
-    return {
-        **dict(zip(("miou", "miou_objects", "dice", "pixel_accuracy"), found, strict=False)),
-        "iou": dict(zip(names, found[4 : 4 + classes], strict=True)),
-        "dice_per_class": dict(zip(names, found[4 + classes :], strict=True)),
-        "test_images": len(confusions),
-    }
-
-
-def calibration(trusted: Reliability, rng: np.random.Generator, resamples: int) -> dict[str, Figure]:
-    """`ece_before` and `ece` with intervals, from (N, 2, bins, 3): each image before and after the temperature."""
-    value = calibration_error(trusted.sum(axis=0))
-    low, high = bootstrap_interval(trusted, calibration_error, rng, resamples)
-    found = [_figure(*triple) for triple in zip(value, low, high, strict=True)]
-    return dict(zip(("ece_before", "ece"), found, strict=True))
-
-
 def object_figures(judge: ObjectJudge, names: tuple[str, ...]) -> dict[str, Any]:
-    """`ap` (over IoU 0.50 to 0.95) and `ap50`, means over the classes with an object in the truth, and `ap_per_class`.
+    """`ap` (over IoU 0.50 to 0.95) and `ap50`, means over the classes with an object in the truth, and `ap_per_class`;
+    of all that was found, however unsure, `precision`, `recall` and `f1` at IoU 0.50 over all classes and `per_class`.
 
     Null where there is none. `truth` and `found` count the objects.
     """
@@ -174,16 +141,19 @@ def object_figures(judge: ObjectJudge, names: tuple[str, ...]) -> dict[str, Any]
         "ap": mean_defined(found.per_class),
         "ap50": mean_defined(found.per_class_50),
         "ap_per_class": dict(zip(names[1:], found.per_class[1:], strict=True)),
+        **_hit_shares(found.hits.sum(axis=0)),
+        "per_class": {name: _hit_shares(row) for name, row in zip(names[1:], found.hits[1:], strict=True)},
     }
     counts = {"truth": sum(not one["iscrowd"] for one in judge.truth), "found": len(judge.found)}
-    return {**{name: _plain(value) for name, value in numbers.items()}, **counts}
+    return {**{name: plain(value) for name, value in numbers.items()}, **counts}
 
 
-def _plain(value: Any) -> Any:
-    """Rounded, null where undefined, also inside a dict."""
-    if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
-    return None if math.isnan(value) else round(float(value), 6)
+def _hit_shares(hits: Counts) -> dict[str, float]:
+    """Of (3,) objects right, wrong and missed; NaN where there is nothing to divide by."""
+    right, wrong, missed = hits.tolist()
+    parts = {"precision": (right, right + wrong), "recall": (right, right + missed)}
+    parts["f1"] = (2 * right, 2 * right + wrong + missed)
+    return {name: above / below if below else math.nan for name, (above, below) in parts.items()}
 
 
 def confusion_rows(image_ids: list[str], confusions: Counts, names: tuple[str, ...]) -> pd.DataFrame:
@@ -191,15 +161,6 @@ def confusion_rows(image_ids: list[str], confusions: Counts, names: tuple[str, .
     images, truths, predictions = np.nonzero(confusions)
     columns = [np.array(image_ids)[images], np.array(names)[truths], np.array(names)[predictions]]
     return pd.DataFrame(dict(zip(CONFUSIONS, [*columns, confusions[images, truths, predictions]], strict=True)))
-
-
-def _figure(value: float, low: float, high: float) -> Figure:
-    figure: Figure = _plain({"value": value, "low": low, "high": high})
-    if figure["value"] is None:
-        figure["reason"] = ABSENT
-    elif figure["low"] is None:
-        figure["reason"] = ONE_IMAGE
-    return figure
 
 
 def _judge(
@@ -216,7 +177,9 @@ def _judge(
         path, image_id = inputs.images / str(row.file), str(row.image_id)
         mask, embedding = folder.mask(image_id), inputs.embeddings / f"{image_id}.npy"
         sample = read_sample(path, embedding, segmenter.longest_side, mask, folder.class_ids)
+        started = time.perf_counter()
         prediction, truth = predict(segmenter, sample, params.flip), read_label_map(mask)
+        seconds = time.perf_counter() - started
         positions = [positions_of(ids, folder.class_ids, mask) for ids in (truth, prediction.label_map)]
         least = max(1, round(params.min_area_share * truth.size))
         mean = tempered(prediction.members, segmenter.temperature).mean(axis=0)
@@ -228,10 +191,12 @@ def _judge(
         )
         judge.add(objects_of(positions[0], least), pieces, positions[0] == IGNORE_ID)
         confusion = confusion_matrix(positions[0], positions[1], len(folder.class_ids))
+        outlines = boundary_counts(positions[0], positions[1], len(folder.class_ids))
         iou = float(mean_iou(confusion))
         judged = {"image_id": image_id, "iou": iou, **image_traits(sample.image, truth, objects)}
         tile = Tile(image_id, read_rgb(path), truth, prediction.label_map, iou)
-        yield Judged(confusion, tile, judged, _trust(prediction, sample, segmenter.temperature, params.bins))
+        trusted = _trust(prediction, sample, segmenter.temperature, params.bins)
+        yield Judged(confusion, outlines, tile, judged, trusted, seconds)
 
 
 def _trust(prediction: Prediction, sample: Sample, temperature: float, bins: int) -> Reliability:
@@ -276,12 +241,12 @@ def main() -> None:
     """Command line of the stage; the paths are given in dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
     reads = ("model", "dataset", "images", "embeddings", "guidelines")
-    for name in (*reads, "out", "judged", "confusions", "robustness", "plots", "params"):
+    for name in (*reads, "out", "judged", "confusions", "robustness", "plots", "cost", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     inputs = Inputs(given.model, given.dataset, given.images, given.embeddings, given.guidelines)
     damage = load_params(given.params, "robustness", robustness.Params)
-    outputs = Outputs(given.out, given.judged, given.confusions, given.plots)
+    outputs = Outputs(given.out, given.judged, given.confusions, given.plots, given.cost)
     run(inputs, outputs, load_params(given.params, "evaluate", Params))
     files = robustness.Inputs(given.model, given.dataset, given.images, given.embeddings)
     robustness.run(files, given.robustness, given.plots, damage, load_params(given.params, "embed", EmbedParams))

@@ -1,0 +1,91 @@
+"""The figures of a report, each a value with its 95% interval over images, or null with a reason."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from datalab.learning.calibration import Reliability, calibration_error
+from datalab.learning.metrics import (
+    ABSENT,
+    Counts,
+    Floats,
+    bootstrap_interval,
+    boundary_iou_per_class,
+    dice_per_class,
+    iou_per_class,
+    mean_over,
+    pixel_accuracy,
+    precision_per_class,
+    recall_per_class,
+)
+
+Figure = dict[str, Any]
+ONE_IMAGE = "no interval: it hangs on a single test image"
+PER_CLASS = ("iou", "dice_per_class", "precision", "recall")
+
+
+def figures(confusions: Counts, names: Sequence[str], rng: np.random.Generator, resamples: int) -> dict[str, Any]:
+    """The content of metrics.json from one (K, K) confusion matrix per image, shape (N, K, K).
+
+    A mean is over the same classes in every draw of the bootstrap: a draw without a hard class is no better model.
+    Dice is F1 of the pixels.
+    """
+    present = ~np.isnan(iou_per_class(confusions.sum(axis=0)))
+    objects = present & (np.arange(len(names)) > 0)
+
+    def statistic(counts: Counts) -> Floats:
+        iou, dice = iou_per_class(counts), dice_per_class(counts)
+        means = (mean_over(iou, present), mean_over(iou, objects), mean_over(dice, present), pixel_accuracy(counts))
+        per_class = (iou, dice, precision_per_class(counts), recall_per_class(counts))
+        return np.concatenate([np.stack(means, axis=-1), *per_class], axis=-1)
+
+    value = statistic(confusions.sum(axis=0))
+    low, high = bootstrap_interval(confusions, statistic, rng, resamples)
+    found = [figure(*triple) for triple in zip(value, low, high, strict=True)]
+    classes = [found[start : start + len(names)] for start in range(4, len(found), len(names))]
+    return {
+        **dict(zip(("miou", "miou_objects", "dice", "pixel_accuracy"), found, strict=False)),
+        **{name: dict(zip(names, rows, strict=True)) for name, rows in zip(PER_CLASS, classes, strict=True)},
+        "test_images": len(confusions),
+    }
+
+
+def boundary_figures(outlines: Counts, names: Sequence[str], rng: np.random.Generator, resamples: int) -> Figure:
+    """`boundary_iou`, the mean over the classes with an outline, and `boundary_iou_per_class`, of (N, K, 3) counts."""
+    present = ~np.isnan(boundary_iou_per_class(outlines.sum(axis=0)))
+
+    def statistic(counts: Counts) -> Floats:
+        values = boundary_iou_per_class(counts)
+        return np.concatenate([mean_over(values, present)[..., None], values], axis=-1)
+
+    value = statistic(outlines.sum(axis=0))
+    low, high = bootstrap_interval(outlines, statistic, rng, resamples)
+    mean, *found = [figure(*triple) for triple in zip(value, low, high, strict=True)]
+    return {"boundary_iou": mean, "boundary_iou_per_class": dict(zip(names, found, strict=True))}
+
+
+def calibration(trusted: Reliability, rng: np.random.Generator, resamples: int) -> dict[str, Figure]:
+    """`ece_before` and `ece` with intervals, from (N, 2, bins, 3): each image before and after the temperature."""
+    value = calibration_error(trusted.sum(axis=0))
+    low, high = bootstrap_interval(trusted, calibration_error, rng, resamples)
+    found = [figure(*triple) for triple in zip(value, low, high, strict=True)]
+    return dict(zip(("ece_before", "ece"), found, strict=True))
+
+
+def figure(value: float, low: float, high: float) -> Figure:
+    """Null where undefined, with the reason."""
+    found: Figure = plain({"value": value, "low": low, "high": high})
+    if found["value"] is None:
+        found["reason"] = ABSENT
+    elif found["low"] is None:
+        found["reason"] = ONE_IMAGE
+    return found
+
+
+def plain(value: Any) -> Any:
+    """Rounded, null where undefined, also inside a dict."""
+    if isinstance(value, dict):
+        return {name: plain(one) for name, one in value.items()}
+    return None if math.isnan(value) else round(float(value), 6)
