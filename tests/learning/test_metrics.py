@@ -117,7 +117,7 @@ def test_boundary_iou_is_that_of_the_eroded_masks(pair: tuple[Map, Map]) -> None
     found = boundary_iou_per_class(boundary_counts(truth, predicted, CLASSES))
     for position in range(CLASSES):
         bands = [
-            mask & ~binary_erosion(mask, np.ones((3, 3)), border_value=0)
+            mask & ~binary_erosion(mask, np.ones((3, 3), dtype=bool), border_value=0)
             for mask in (truth == position, predicted == position)
         ]
         if bands[0].any():

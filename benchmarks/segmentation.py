@@ -1,0 +1,165 @@
+"""Segmentation models on CamVid at 240 x 180 and the magnetic tiles, each trained for the same minutes of one core,
+beside torchvision's reference loop.
+
+Trains what benchmarks/results/segmentation.jsonl does not have yet, two at a time, and adds a line for each; a run that
+was killed goes on. `--plot` draws the results. Minutes are of the training alone, in CPU time of one thread.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from segmenting.data import CLASSES, POLICY, SIDE, Split, read_splits
+from segmenting.reference import BATCH, Reference
+
+from datalab.adapters.segmenter import Segmenter, predict
+from datalab.adapters.segmenter_network import EMBEDDING_DECODER
+from datalab.adapters.segmenter_training import train_segmenter
+from datalab.config import load_params
+from datalab.learning.metrics import confusion_matrix, iou_per_class, mean_iou
+from datalab.stages.train import Params, load_policy, recipe_of
+
+ROOT = Path(__file__).parents[1]
+SHARED = Path(os.environ.get("DATALAB_SHARED_DATA", ROOT.parent / "shared" / "data"))
+RESULTS = ROOT / "benchmarks" / "results" / "segmentation.jsonl"
+OURS = (EMBEDDING_DECODER, "lraspp_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large", "unet_mobilenet_v2")
+REFERENCES = ("lraspp_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large")
+SEEDS = (1, 2, 3)
+LOOKS = 6
+"""At the validation images, in a training."""
+PROBE = 10
+"""Steps by which the number of steps is found."""
+AT_ONCE = 2
+
+
+def train_ours(name: str, model: str, seed: int, splits: dict[str, Split], minutes: float) -> tuple[Any, int, float]:
+    """(label maps of the test images, steps, minutes)."""
+    given = ROOT / "params.yaml"
+    params = replace(
+        load_params(given, "train", Params), model=model, seed=seed, longest_side=SIDE[name], patience=LOOKS
+    )
+    train, validation = splits["train"].samples, splits["validation"].samples
+    policy = load_policy(given, POLICY[name])
+
+    def learn(steps: int, stopped_by: Any) -> Any:
+        chosen = replace(params, steps=steps, validate_every=max(1, steps // LOOKS))
+        recipe = recipe_of(chosen, policy, train[0].embedding.shape[0], len(CLASSES[name]))
+        started = time.process_time()
+        network, _ = train_segmenter(train, stopped_by, recipe)
+        return network, time.process_time() - started
+
+    _, once = learn(PROBE, [])
+    _, more = learn(3 * PROBE, [])
+    looks = LOOKS * len(validation) * _seconds_per_image(learn(1, [])[0], validation[:5])
+    steps = max(LOOKS, int((minutes * 60 - looks) / ((more - once) / (2 * PROBE))))
+    network, spent = learn(steps, validation)
+    ids = tuple(range(len(CLASSES[name])))
+    segmenter = Segmenter(network, ids, CLASSES[name], SIDE[name])
+    return [predict(segmenter, sample, flip=True).label_map for sample in splits["test"].samples], steps, spent / 60
+
+
+def _seconds_per_image(network: Any, samples: Any) -> float:
+    classes = network.size.classes
+    segmenter = Segmenter(network, tuple(range(classes)), tuple(map(str, range(classes))), 8)
+    started = time.process_time()
+    for sample in samples:
+        predict(segmenter, sample, flip=False)
+    return (time.process_time() - started) / len(samples)
+
+
+def train_reference(
+    name: str, model: str, seed: int, splits: dict[str, Split], minutes: float
+) -> tuple[Any, int, float]:
+    """(label maps of the test images, steps, minutes)."""
+    train = splits["train"]
+    probe = Reference(model, len(CLASSES[name]), SIDE[name], seed)
+    list(probe.train(train.samples, train.truths, 2, seed))
+    started = time.process_time()
+    list(probe.train(train.samples, train.truths, PROBE, seed))
+    steps = int(minutes * 60 / ((time.process_time() - started) / PROBE))
+    reference = Reference(model, len(CLASSES[name]), SIDE[name], seed)
+    started = time.process_time()
+    for _ in reference.train(train.samples, train.truths, steps, seed):
+        pass
+    spent = time.process_time() - started
+    return [reference.predict(sample) for sample in splits["test"].samples], steps, spent / 60
+
+
+def one(name: str, side: str, model: str, seed: int, minutes: float, cache: Path) -> dict[str, Any]:
+    """A line of the results."""
+    torch.set_num_threads(1)
+    splits = read_splits(name, SHARED, cache)
+    train = train_ours if side == "ours" else train_reference
+    found, steps, spent = train(name, model, seed, splits, minutes)
+    pairs = zip(splits["test"].truths, found, strict=True)
+    confusion = sum(confusion_matrix(truth, predicted, len(CLASSES[name])) for truth, predicted in pairs)
+    iou = iou_per_class(np.asarray(confusion))
+    return {
+        "set": name,
+        "side": side,
+        "model": model,
+        "seed": seed,
+        "budget_minutes": minutes,
+        "minutes": round(spent, 2),
+        "steps": steps,
+        "batch": BATCH if side == "reference" else load_params(ROOT / "params.yaml", "train", Params).batch_size,
+        "miou": round(float(mean_iou(np.asarray(confusion))), 4),
+        "iou": {key: round(float(value), 4) for key, value in zip(CLASSES[name], iou, strict=True)},
+        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+
+
+def wanted() -> list[tuple[str, str, str, int]]:
+    """Seed by seed, so that what is there early compares everything."""
+    pairs = [*(("ours", model) for model in OURS), *(("reference", model) for model in REFERENCES)]
+    return [(name, side, model, seed) for seed in SEEDS for name in CLASSES for side, model in pairs]
+
+
+def run_in_process(key: tuple[str, str, str, int], minutes: float, cache: Path) -> dict[str, Any] | None:
+    """Each training in a process of its own, whose memory is its alone."""
+    command = [sys.executable, __file__, "--minutes", str(minutes), "--cache", str(cache), "--one", *map(str, key)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.stderr.write(f"{key} failed: {done.stderr.strip().splitlines()[-1]}\n")
+        return None
+    line: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return line
+
+
+def main() -> None:
+    """Train what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "datalab-segmentation")
+    parser.add_argument("--one", nargs=4, metavar=("SET", "SIDE", "MODEL", "SEED"))
+    given = parser.parse_args()
+    if given.one:
+        name, side, model, seed = given.one
+        sys.stdout.write(json.dumps(one(name, side, model, int(seed), given.minutes, given.cache)) + "\n")
+        return
+    for name in CLASSES:
+        read_splits(name, SHARED, given.cache)
+    lines = RESULTS.read_text(encoding="utf-8").splitlines() if RESULTS.exists() else []
+    have = {tuple(json.loads(line)[key] for key in ("set", "side", "model", "seed")) for line in lines}
+    missing = [key for key in wanted() if key not in have]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for found in pool.map(lambda key: run_in_process(key, given.minutes, given.cache), missing):
+            if found is not None:
+                with RESULTS.open("a", encoding="utf-8") as out:
+                    out.write(json.dumps(found) + "\n")
+                sys.stderr.write(f"{found['set']} {found['side']} {found['model']} {found['seed']}: {found['miou']}\n")
+
+
+if __name__ == "__main__":
+    main()
