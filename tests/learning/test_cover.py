@@ -34,6 +34,21 @@ def test_k_center_equals_the_naive_cover(seed: int, count: int, known: int) -> N
     assert k_center(vectors, wanted, covered).tolist() == naive_k_center(vectors, wanted, covered)
 
 
+@given(st.integers(0, 10_000), st.integers(2, 40), st.integers(1, 4), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_picking_among_the_farthest_gives_the_same(seed: int, count: int, least: int, twins: bool) -> None:
+    """Few rows at hand, so that there are many passes; with twins there are ties to decide."""
+    vectors = vectors_of(count, seed)
+    if twins:
+        vectors = np.repeat(vectors, 2, axis=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cover, "FAR_LEAST", least)
+        patch.setattr(cover, "CENTERS_AT_ONCE", 2)
+        assert k_center(vectors, len(vectors), vectors[:1]).tolist()[: count - 1] == naive_k_center(
+            vectors, count - 1, vectors[:1]
+        )
+
+
 def test_k_center_with_nothing_covered_starts_in_the_middle() -> None:
     vectors = np.array([[0.0, 0], [1, 0], [2, 0], [9, 0]], dtype=np.float32)
     assert k_center(vectors, 2, vectors[:0]).tolist() == [2, 3]

@@ -13,29 +13,57 @@ Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.intp]
 BLOCK = 65_536
 """Rows brought into memory at once: 100 MB of 384 float32 values."""
+FAR_SHARE, FAR_LEAST = 50, 2_048
+"""One row in so many, and no fewer than that, is kept at hand: few enough for a quick pick, enough for many picks."""
+CENTERS_AT_ONCE = 128
 
 
 def k_center(vectors: Vectors, count: int, covered: Vectors) -> Indices:
     """Greedy k-center: `count` rows of `vectors` (N, D), each the farthest from `covered` (L, D) and those before it.
 
-    With nothing covered the row nearest to the mean comes first. Equal distances: the lowest index. One pass over the
-    vectors per pick, O(N * D) time and O(N) memory beside them. Stops at N rows. Gonzalez 1985: the radius is at most
-    twice the best possible.
+    With nothing covered the row nearest to the mean comes first. Equal distances: the lowest index. Stops at N rows.
+    Gonzalez 1985: the radius is at most twice the best possible.
+
+    Distances only fall, so the farthest row is among those that were farthest a while ago, as long as the best of these
+    is still farther than all others were then. Between two passes over all vectors the picks are made among these: a
+    handful of passes for 1,000 picks, O(N) memory beside the vectors.
     """
     wanted = min(count, len(vectors))
     if wanted <= 0:
         return np.empty(0, dtype=np.intp)
+    picked: list[int] = []
+    if not len(covered):
+        picked.append(middle(vectors))
+        covered = vectors[picked]
     lengths = squared_lengths(vectors)
     nearest = np.full(len(vectors), np.inf, dtype=np.float32)
-    for row in covered:
-        _shrink(nearest, vectors, lengths, np.asarray(row, dtype=np.float32))
-    picked = np.empty(wanted, dtype=np.intp)
-    for turn in range(wanted):
-        place = int(nearest.argmax()) if len(covered) or turn else middle(vectors)
-        picked[turn] = place
-        _shrink(nearest, vectors, lengths, np.asarray(vectors[place], dtype=np.float32))
-        nearest[place] = -np.inf
-    return picked
+    while len(picked) < wanted:
+        _shrink(nearest, vectors, lengths, covered)
+        nearest[picked] = -np.inf
+        covered = _pick_farthest(vectors, lengths, nearest, picked, wanted)
+    return np.array(picked, dtype=np.intp)
+
+
+def _pick_farthest(vectors: Vectors, lengths: Floats, nearest: Floats, picked: list[int], wanted: int) -> Floats:
+    """Add to `picked` for as long as the farthest row is certain, at least once; the rows (n, D) that were added."""
+    near = len(nearest) - max(FAR_LEAST, len(nearest) // FAR_SHARE)
+    far = np.arange(len(nearest)) if near <= 0 else np.argpartition(nearest, near)[near:]
+    # of equal distances the one with the lowest index may not be among them
+    far = np.union1d(far, nearest.argmax())
+    elsewhere = nearest.copy()
+    elsewhere[far] = -np.inf
+    certain = elsewhere.max()
+    rows, own, distance = np.asarray(vectors[far], dtype=np.float32), lengths[far], nearest[far]
+    added: list[int] = []
+    while len(picked) < wanted:
+        place = int(distance.argmax())
+        if added and distance[place] <= certain and near > 0:
+            break
+        picked.append(int(far[place]))
+        added.append(place)
+        np.minimum(distance, _distances(rows, own, rows[place : place + 1]), out=distance)
+        distance[added] = -np.inf
+    return np.asarray(rows[added])
 
 
 def middle(vectors: Vectors) -> int:
@@ -58,7 +86,7 @@ def squared_lengths(vectors: Vectors) -> Floats:
 def squared_distances(vectors: Vectors, row: Floats) -> Floats:
     """Squared distance (N,) of every row to one (D,)."""
     found = np.full(len(vectors), np.inf, dtype=np.float32)
-    _shrink(found, vectors, squared_lengths(vectors), row)
+    _shrink(found, vectors, squared_lengths(vectors), row[None])
     return found
 
 
@@ -69,13 +97,19 @@ def blocks(vectors: Vectors, rows: int = BLOCK) -> Iterator[tuple[slice, Floats]
         yield part, np.asarray(vectors[part], dtype=np.float32)
 
 
-def _shrink(nearest: Floats, vectors: Vectors, lengths: Floats, row: Floats) -> None:
-    """`nearest` = min(nearest, squared distance to `row`) in place: |a|^2 + |b|^2 - 2ab, one product per block."""
-    own = np.float32(row @ row)
+def _shrink(nearest: Floats, vectors: Vectors, lengths: Floats, centers: Vectors) -> None:
+    """`nearest` = min(nearest, squared distance to the nearest of `centers` (L, D)) in place; one pass."""
     for part, block in blocks(vectors):
-        distance = block @ row
-        distance *= -2
-        distance += lengths[part]
-        distance += own
-        np.maximum(distance, 0, out=distance)
-        np.minimum(nearest[part], distance, out=nearest[part])
+        for start in range(0, len(centers), CENTERS_AT_ONCE):
+            some = np.asarray(centers[start : start + CENTERS_AT_ONCE], dtype=np.float32)
+            np.minimum(nearest[part], _distances(block, lengths[part], some), out=nearest[part])
+
+
+def _distances(rows: Floats, lengths: Floats, centers: Floats) -> Floats:
+    """Squared distance (n,) of each row to the nearest of a few centers: |a|^2 + |b|^2 - 2ab, one product for all."""
+    product = rows @ centers.T
+    product *= -2
+    product += np.einsum("kd,kd->k", centers, centers)
+    found = product.min(axis=1)
+    found += lengths
+    return np.asarray(np.maximum(found, 0, out=found))
