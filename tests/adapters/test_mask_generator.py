@@ -178,6 +178,7 @@ def test_memory_that_one_prompt_fills_is_an_error(sam: Sam, monkeypatch: pytest.
         generate_masks(sam, photograph("coffee", 60, 40), GeneratorParams(2, 0.3, 0.3, 0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tile_layers", [0, 1])
 def test_images_that_share_batches_get_the_masks_they_get_alone(sam: Sam, tile_layers: int) -> None:
     params = GeneratorParams(4, 0.3, 0.4, tile_layers)

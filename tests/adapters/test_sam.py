@@ -90,6 +90,7 @@ def test_no_object_is_proposed_twice_and_sizes_are_kept(sam: Sam) -> None:
     assert all(0.0005 <= share <= 0.65 for share in shares)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(200, 256), (1500, 1100)])
 def test_what_was_embedded_before_gives_the_same_proposals_and_is_not_encoded_again(
     sam: Sam, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
@@ -136,6 +137,7 @@ def test_missing_and_foreign_checkpoints_are_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_several_images_get_the_rows_that_each_gets_alone(sam: Sam) -> None:
     few = replace(PARAMS, points_per_side=4)
     asked = [Asked(name, disk_on_grey(*size)[0]) for name, size in (("a", (60, 90)), ("b", (1, 1)), ("c", (120, 80)))]

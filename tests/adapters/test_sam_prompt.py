@@ -5,6 +5,7 @@ from scipy import ndimage
 from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 
+from datalab.adapters import sam_prompt
 from datalab.adapters.embedding_cache import Embedding
 from datalab.adapters.mask_generator import Pixels
 from datalab.adapters.sam import embed_image, load_sam
@@ -51,11 +52,11 @@ def test_a_click_gives_the_object_under_it(
     sam: Sam, embedding: Embedding, scene: tuple[Pixels, BoolMask, BoolMask]
 ) -> None:
     _, disk, square = scene
-    for x, truth in ((50, disk), (135, square)):
+    for x, truth, least in ((50, disk, 0.8), (135, square, 0.5)):
         mask, predicted = mask_at(sam, embedding, HEIGHT, WIDTH, Prompt(((x, 60, True),)))
         assert mask.shape == (HEIGHT, WIDTH)
         assert mask.dtype == bool
-        assert iou(mask, truth) > 0.6
+        assert iou(mask, truth) > least
         assert 0 <= predicted <= 1
 
 
@@ -75,17 +76,21 @@ def test_a_box_gives_the_object_inside(
         Prompt(((50, 60, True),), (18, 28, 82, 92)),
     ],
 )
-def test_it_is_one_of_the_masks_of_the_official_predictor(sam: Sam, embedding: Embedding, prompt: Prompt) -> None:
+@pytest.mark.parametrize("is_small", [True, False])
+def test_it_is_one_of_the_masks_of_the_official_predictor(
+    sam: Sam, embedding: Embedding, prompt: Prompt, is_small: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sam_prompt, "zooms_in", lambda _: is_small)
     predictor = SamPredictor(sam)
     predictor.set_image(np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8))
     predictor.features = torch.from_numpy(embedding.astype(np.float32))[None]
     points = np.array([point[:2] for point in prompt.points]) if prompt.points else None
     labels = np.array([int(point[2]) for point in prompt.points]) if prompt.points else None
     box = None if prompt.box is None else np.array(prompt.box)
-    masks, qualities, _ = predictor.predict(points, labels, box, multimask_output=prompt.box is None)
+    masks, qualities, _ = predictor.predict(points, labels, box, multimask_output=prompt.box is None and not is_small)
     mask, predicted = mask_at(sam, embedding, HEIGHT, WIDTH, prompt)
     place = next(place for place, quality in enumerate(qualities) if abs(np.clip(quality, 0, 1) - predicted) < 1e-6)
-    assert iou(mask, without_crumbs(masks[place])) > 0.999
+    assert iou(mask, without_crumbs(masks[place])) > 0.99
 
 
 def test_a_click_with_alt_tells_which_object_is_meant(
@@ -95,7 +100,7 @@ def test_a_click_with_alt_tells_which_object_is_meant(
     both = Prompt(((50, 60, True), (135, 60, False)))
     before, after = (mask_at(sam, embedding, HEIGHT, WIDTH, prompt)[0] for prompt in (one, both))
     assert not after[60, 135]
-    assert iou(after, scene[1]) > iou(before, scene[1])
+    assert min(iou(before, scene[1]), iou(after, scene[1])) > 0.9
 
 
 def test_nothing_is_encoded(sam: Sam, embedding: Embedding, monkeypatch: pytest.MonkeyPatch) -> None:

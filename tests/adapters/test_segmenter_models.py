@@ -47,6 +47,7 @@ def test_each_model_learns_a_little_and_comes_back_from_disk(tmp_path: Path, mod
     assert found.label_map.shape == (48, 64)
 
 
+@pytest.mark.slow
 def test_the_lightest_model_of_torchvision_learns_an_easy_world(tmp_path: Path) -> None:
     samples = blob_samples(tmp_path, range(1, 4))
     longer = replace(SCHEDULE, steps=30, batch_size=3, learning_rate=0.003, validate_every=10)
@@ -54,6 +55,7 @@ def test_the_lightest_model_of_torchvision_learns_an_easy_world(tmp_path: Path) 
     assert looks[-1].loss < 0.7 * looks[0].loss
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_with_dropout_too(tmp_path: Path) -> None:
     samples, size = blob_samples(tmp_path, [1, 2]), replace(SIZE, model="deeplabv3_mobilenet_v3_large")
     made = []

@@ -24,6 +24,7 @@ def test_the_model_knows_its_classes_and_the_report_its_curve(trained: Workspace
     assert report["images_train"] == len(dataset.split("train"))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(blobs: Workspace) -> None:
     run_dataset(blobs)
     made = []

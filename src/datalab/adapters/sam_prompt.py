@@ -10,6 +10,7 @@ from segment_anything.modeling import Sam
 from segment_anything.utils.transforms import ResizeLongestSide
 
 from datalab.adapters.embedding_cache import Embedding
+from datalab.adapters.sam_zoom import zooms_in
 from datalab.masks import BoolMask
 
 Logits = npt.NDArray[np.float32]
@@ -30,7 +31,7 @@ def mask_at(sam: Sam, embedding: Embedding, height: int, width: int, prompt: Pro
 
     `embedding`: (C, h, w) of this image. A box gives SAM's single mask. Points give the one of its three masks that
     agrees with most of the points, the better predicted one of equals: which of them was meant is what later clicks
-    tell. The mask may be empty.
+    tell. The small SAM's single mask was closer to what is meant from points too. The mask may be empty.
     """
     transform = ResizeLongestSide(sam.image_encoder.img_size)
     size = (height, width)
@@ -49,7 +50,7 @@ def mask_at(sam: Sam, embedding: Embedding, height: int, width: int, prompt: Pro
             image_pe=sam.prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
-            multimask_output=prompt.box is None,
+            multimask_output=prompt.box is None and not zooms_in(sam),
         )
         agreeing = np.zeros(logits.shape[1]) if points is None else _agreeing(sam, logits[0], points)
         predicted = quality[0].float().cpu().numpy()
