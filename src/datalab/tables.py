@@ -119,8 +119,9 @@ FIRST_LABELS = ("image_id", "round_id", "label")
 """What was drawn in the first round an image was labelled in: one row per distinct class, label "" for nothing. Labels
 of later rounds change it no more, so neither do the splits."""
 
-DATASET = ("image_id", "file", "split", "duplicate_group", "raters")
-"""Labelled images. `split`: "train", "validation" or "test"; masks lie beside as PNG label maps `<image_id>.png`."""
+DATASET = ("image_id", "file", "split", "group", "raters")
+"""Labelled images. `split`: "train", "validation" or "test"; images of one `group` are in one split. Masks lie beside
+as PNG label maps `<image_id>.png`."""
 
 LABEL_ERRORS = ("image_id", "kind", "given", "suggested", "x", "y", "width", "height", "score")
 """What models that have not seen a label make of it. `kind`: of one object, its box in pixels of the image, one of

@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datalab.errors import InputError
-from datalab.learning.splits import assign_splits
+from datalab.learning.splits import assign_splits, split_groups
 
 SHARES = (0.6, 0.2, 0.2)
 Row = tuple[str, str, str, tuple[str, ...]]
 
 
 def table(rows: Sequence[Row]) -> pd.DataFrame:
-    return pd.DataFrame(list(rows), columns=["image_id", "duplicate_group", "round_id", "labels"])
+    return pd.DataFrame(list(rows), columns=["image_id", "group", "round_id", "labels"])
 
 
 def one_per_group(count: int, round_id: str = "0001", labels: tuple[str, ...] = ("leaf",)) -> list[Row]:
@@ -95,3 +95,18 @@ def test_a_round_too_small_fills_the_empty_split_later() -> None:
 def test_shares_are_checked(shares: tuple[float, ...]) -> None:
     with pytest.raises(InputError, match="three positive numbers"):
         assign_splits(table(one_per_group(5)), shares, seed=0)
+
+
+def test_a_name_in_the_path_makes_a_group_and_duplicates_stay_together() -> None:
+    sources = ["a/clip1_001.jpg", "a/clip1_002.jpg", "b/clip2_001.jpg", "b/copy.jpg", "c/lone.jpg"]
+    ids = ["v", "w", "x", "y", "z"]
+    catalog = pd.DataFrame({"image_id": ids, "source": sources, "duplicate_group": ["v", "w", "x", "v", "z"]})
+    assert split_groups(catalog, "") == dict(zip(ids, ["v", "w", "x", "v", "z"], strict=True))
+    clips = split_groups(catalog, r"(clip\d+)_")
+    assert clips["v"] == clips["w"] == clips["y"] != clips["x"]
+    assert clips["z"] == "z"
+    folders = split_groups(catalog, "^[^/]+/")
+    assert folders["v"] == folders["w"] == folders["y"]
+    assert len({folders[name] for name in "vxz"}) == 3
+    with pytest.raises(InputError, match=r"dataset\.group_by is no regular expression"):
+        split_groups(catalog, "(")

@@ -33,6 +33,7 @@ def workspace(tmp_path: Path) -> Workspace:
     duel = {"champion": FIGURE, "challenger": FIGURE, "difference": {**FIGURE, "value": 0.1, "low": -0.1, "high": 0.3}}
     compared = {"reason": None, "test_images": 9, "better": 5, "worse": 2, **duel}
     write_json(workspace.reports / "comparison.json", compared)
+    write_json(workspace.reports / "leaks.json", {"leaks": 2, "judged": 9, "pairs": [], "reason": None})
     write_json(workspace.reports / "slices.json", {"worse": [], "slices": [], "named": []})
     benefit = {"seconds_per_object": {"ratio": FIGURE}, "warning": None}
     write_json(workspace.reports / "proposals.json", {"rounds": {}, "all": benefit})
@@ -47,6 +48,7 @@ def test_a_report_has_its_proof_in_the_file_the_summary_and_the_page(workspace: 
     assert [row["round"] for row in report["proof"]["curve"]["rounds"]] == [1, 2]
     rows = {row["figure"]: row["value"] for row in summary_rows(report)}
     assert rows["next batch: worth it"] == "cannot tell yet: 2 of the 3 comparable rounds that a forecast needs"
+    assert rows["held-out images"].endswith("; 2 of 9 held out look like training images: reports/plots/leaks.png")
     said = rows["model against the one before: mIoU"]
     assert said == "0.100 (-0.100 to 0.300), better on 5 of 9 test images, worse on 2"
     page = (workspace.reports / "round-0002.html").read_text(encoding="utf-8")

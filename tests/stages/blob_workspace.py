@@ -1,5 +1,6 @@
 """A workspace of blobs, labelled by their exact masks, on which the learning stages run in seconds."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from datalab.workspace import Workspace
 from tests.adapters.blobs import AUGMENTATION, write_blob
 
 NAMES = {1: "disc", 2: "square"}
-DATASET = dataset.Params(seed=0, train=0.6, validation=0.2, test=0.2)
+DATASET = dataset.Params(seed=0, train=0.6, validation=0.2, test=0.2, group_by="")
 TRAIN = train.Params(
     seed=0,
     model="embedding_decoder",
@@ -103,7 +104,7 @@ def first_labels(workspace: Workspace) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(FIRST_LABELS))
 
 
-def run_dataset(workspace: Workspace) -> None:
+def run_dataset(workspace: Workspace, group_by: str = "") -> None:
     write_table(workspace.first_labels, first_labels(workspace))
     inputs = dataset.Inputs(
         workspace.consensus,
@@ -113,7 +114,7 @@ def run_dataset(workspace: Workspace) -> None:
         workspace.catalog,
         workspace.guidelines,
     )
-    dataset.run(inputs, workspace.dataset, DATASET)
+    dataset.run(inputs, workspace.dataset, replace(DATASET, group_by=group_by))
 
 
 def run_train(workspace: Workspace, params: train.Params = TRAIN) -> Path:

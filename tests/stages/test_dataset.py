@@ -67,6 +67,17 @@ def test_copies_go_to_one_split(blobs: Workspace) -> None:
     assert len({splits(blobs)[image_id] for image_id in image_ids(5)}) == 1
 
 
+def test_frames_of_a_clip_go_to_one_split(blobs: Workspace) -> None:
+    catalog = read_table(blobs.catalog, CATALOG)
+    clips = [f"clip{place % 4}_{place}.png" for place in range(len(catalog))]
+    write_table(blobs.catalog, catalog.assign(source=clips))
+    run_dataset(blobs, group_by=r"^(.*)_\d+")
+    index = read_table(blobs.dataset / "index.parquet", DATASET)
+    assert index.groupby("group")["split"].nunique().max() == 1
+    assert index["group"].nunique() == 4
+    assert index["split"].nunique() == 3
+
+
 def test_gold_stays_out(blobs: Workspace) -> None:
     ratings = read_table(blobs.ratings, RATINGS)
     write_table(blobs.ratings, ratings.assign(role=["gold", *["batch"] * (len(ratings) - 1)]))

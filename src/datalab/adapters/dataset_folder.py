@@ -37,4 +37,10 @@ def read_dataset(folder: Path) -> DatasetFolder:
         ids, names = zip(*((int(item["id"]), str(item["name"])) for item in classes), strict=True)
     except (KeyError, TypeError, ValueError) as exc:
         raise InputError(f"{folder / 'classes.json'} is no list of classes; run dvc repro dataset") from exc
-    return DatasetFolder(folder, read_table(folder / "index.parquet", DATASET), ids, names)
+    index = read_table(folder / "index.parquet", DATASET)
+    twice = index[index.duplicated("image_id")]
+    if len(twice):
+        image_id = twice["image_id"].iloc[0]
+        found = ", ".join(index.loc[index["image_id"] == image_id, "split"])
+        raise InputError(f"image {image_id} is in {folder / 'index.parquet'} twice ({found}); run dvc repro dataset")
+    return DatasetFolder(folder, index, ids, names)

@@ -141,6 +141,21 @@ def plot_labels(path: Path, images: Sequence[tuple[str, Pixels, LabelMap]], colo
     save_figure(figure, path)
 
 
+def plot_pairs(path: Path, pairs: Sequence[tuple[str, Pixels, Pixels]]) -> None:
+    """Pairs (title, RGB, RGB) of images, one pair a row; a sentence where there is none."""
+    figure = Figure(figsize=(6.4, 0.6 + 2.6 * len(pairs)), layout="constrained")
+    if not pairs:
+        figure.text(0.5, 0.5, "no two images are unusually alike", ha="center", va="center", size=9)
+    for place, (title, *images) in enumerate(pairs):
+        for side, pixels in enumerate(images):
+            axes = figure.add_subplot(len(pairs), 2, 2 * place + side + 1)
+            axes.set_axis_off()
+            axes.imshow(pixels)
+            if side == 0:
+                axes.set_title(title, size=8, loc="left")
+    save_figure(figure, path)
+
+
 def _annotate(axes: Axes, place: float, value: float, low: float, high: float) -> None:
     """The interval as a line and the value beside the bar; what is undefined says so."""
     if np.isnan(value):

@@ -1,4 +1,4 @@
-"""Train, validation and test: whole duplicate groups, the classes spread evenly, and no image ever changes sides.
+"""Train, validation and test: whole groups of images, the classes spread evenly, and no image ever changes sides.
 
 A pure hash of the image would be stable, but leaves a split empty by chance where there are only twenty images. So the
 rounds are dealt one after the other: what a round gets depends on itself and on earlier rounds only, both frozen once
@@ -7,6 +7,7 @@ the round is closed. Within a round, groups are dealt rare class first (then by 
 """
 
 import hashlib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -19,17 +20,17 @@ BACKGROUND = ""
 
 
 def assign_splits(images: pd.DataFrame, shares: Sequence[float], seed: int) -> dict[str, str]:
-    """Which split every duplicate group belongs to.
+    """Which split every group belongs to.
 
     Args:
-        images: One row per labelled image, in any order: `image_id`, `duplicate_group`, `round_id` (the first round
+        images: One row per labelled image, in any order: `image_id`, `group`, `round_id` (the first round
             it was labelled in; sorted to find the order of the rounds) and `labels` (tuple of str, the classes seen in
             that round; empty for background only).
         shares: Wanted shares of train, validation and test; positive, summing to 1.
         seed: Another seed deals another way.
 
     Returns:
-        duplicate_group -> "train", "validation" or "test". A group is dealt in the first round it appears in, by the
+        group -> "train", "validation" or "test". A group is dealt in the first round it appears in, by the
         labels its images had then. Images of later rounds change nothing of what was dealt before.
 
     Raises:
@@ -54,6 +55,27 @@ def assign_splits(images: pd.DataFrame, shares: Sequence[float], seed: int) -> d
     return splits
 
 
+def split_groups(catalog: pd.DataFrame, group_by: str) -> dict[str, str]:
+    """Which group every image of table CATALOG belongs to, by image_id.
+
+    Near duplicates are one group. `group_by` is a regular expression on the path an image came from: what its first
+    parenthesis holds, or all that it matches, names the group (clip, patient, folder), and a near duplicate goes where
+    the image goes that it is a duplicate of. "" makes no such groups; an image that does not match stays by itself.
+    InputError for no regular expression.
+    """
+    try:
+        pattern = re.compile(group_by)
+    except re.error as exc:
+        raise InputError(f"dataset.group_by is no regular expression ({exc}): {group_by}") from exc
+    sources = dict(zip(catalog["image_id"], catalog["source"], strict=True))
+    groups = {}
+    for image_id, first in zip(catalog["image_id"], catalog["duplicate_group"], strict=True):
+        found = pattern.search(str(sources.get(first, ""))) if group_by else None
+        named = None if found is None else found.group(1 if pattern.groups else 0)
+        groups[str(image_id)] = f"{group_by}: {named}" if named else str(first)
+    return groups
+
+
 def _check_shares(shares: Sequence[float]) -> None:
     if len(shares) != len(SPLITS) or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
         raise InputError(f"dataset shares must be three positive numbers that sum to 1, got {list(shares)}")
@@ -61,7 +83,7 @@ def _check_shares(shares: Sequence[float]) -> None:
 
 def _labels_of_groups(rows: pd.DataFrame) -> dict[str, frozenset[str]]:
     labels: dict[str, frozenset[str]] = {}
-    for group, found in zip(rows["duplicate_group"], rows["labels"], strict=True):
+    for group, found in zip(rows["group"], rows["labels"], strict=True):
         labels[group] = labels.get(group, frozenset()) | frozenset(found)
     return labels
 

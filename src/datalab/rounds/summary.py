@@ -55,7 +55,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
         yield from _advice(annotator, score)
     for name, figure in report["evaluation"].items():
         yield f"held-out {name}", interval(figure)
-    yield "held-out images", str(report["test_images"])
+    yield "held-out images", f"{report['test_images']}{_leaks(report.get('leaks'))}"
     yield from _comparison(report.get("comparison"))
     for sentence in report["worse_slices"]:
         yield "worse than elsewhere", sentence
@@ -90,6 +90,13 @@ def _set_aside(report: Report) -> Iterator[tuple[str, str]]:
     found = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
     folder = f"data/rounds/{report['round']:04d}"
     yield "annotations: set aside", f"{found} (see {folder}/quarantine.parquet)" if found else "none"
+
+
+def _leaks(found: dict[str, Any] | None) -> str:
+    """Reports of earlier versions know of no leaks."""
+    if found is None or not found["leaks"]:
+        return ""
+    return f"; {found['leaks']} of {found['judged']} held out look like training images: reports/plots/leaks.png"
 
 
 def _gate(facts: Report) -> str:

@@ -1,6 +1,7 @@
 """Labelled images as label maps, dealt to train, validation and test."""
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pandas as pd
 from datalab.adapters.files import fresh_folder, read_table, write_json, write_label_map, write_table
 from datalab.config import Guidelines, load_guidelines, load_params
 from datalab.errors import InputError, one_line_errors
-from datalab.learning.splits import assign_splits
+from datalab.learning.splits import assign_splits, split_groups
 from datalab.masks import IGNORE_ID, label_map
 from datalab.tables import ADJUDICATION, CATALOG, CONSENSUS, DATASET, FIRST_LABELS, RATINGS
 
@@ -25,6 +26,8 @@ class Params:
     """Share that decides when training stops."""
     test: float
     """Share that the reported figures come from; never trained on, never used to choose."""
+    group_by: str
+    """Regular expression on the path an image came from; what matches alike goes to one split."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +63,11 @@ def run(inputs: Inputs, out: Path, params: Params) -> None:
         raise InputError("no image has been labelled yet; label a round first (datalab round)")
     catalog = read_table(inputs.catalog, CATALOG)
     images = labelled_images(ratings, catalog)
-    dealt = first_seen(read_table(inputs.first_labels, FIRST_LABELS), catalog)
+    groups = split_groups(catalog, params.group_by)
+    dealt = first_seen(read_table(inputs.first_labels, FIRST_LABELS), groups)
     splits = assign_splits(dealt, (params.train, params.validation, params.test), params.seed)
-    index = images.assign(split=images["duplicate_group"].map(splits)).loc[:, list(DATASET)]
+    images = images.assign(group=images["image_id"].map(groups))
+    index = images.assign(split=images["group"].map(splits)).loc[:, list(DATASET)]
     objects = _by_image(read_table(inputs.consensus, CONSENSUS))
     doubts = read_table(inputs.adjudication, ADJUDICATION)
     disputed = _by_image(doubts[doubts["disputed"] != ""])
@@ -85,15 +90,14 @@ def labelled_images(ratings: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFram
     return rows.assign(raters=rows["image_id"].map(raters).astype("int64")).reset_index(drop=True)
 
 
-def first_seen(first_labels: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
-    """What the splits are dealt by: image_id, duplicate_group, round_id and `labels`, of every image ever labelled."""
-    groups = dict(zip(catalog["image_id"], catalog["duplicate_group"], strict=True))
+def first_seen(first_labels: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
+    """What the splits are dealt by: image_id, group, round_id and `labels`, of every image ever labelled."""
     rows = [
-        (image_id, groups[image_id], round_id, tuple(sorted(set(found["label"]) - {""})))
+        (image_id, groups[str(image_id)], round_id, tuple(sorted(set(found["label"]) - {""})))
         for (image_id, round_id), found in first_labels.groupby(["image_id", "round_id"], sort=True)
         if image_id in groups
     ]
-    return pd.DataFrame(rows, columns=["image_id", "duplicate_group", "round_id", "labels"])
+    return pd.DataFrame(rows, columns=["image_id", "group", "round_id", "labels"])
 
 
 def known_regions(objects: pd.DataFrame | None, guidelines: Guidelines) -> list[tuple[int, str]]:

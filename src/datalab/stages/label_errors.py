@@ -75,7 +75,7 @@ def run(inputs: Inputs, out: Path, params: Params, train: TrainParams, policy: P
         )
         for row in folder.index.itertuples()
     ]
-    folds = assign_folds(list(folder.index["duplicate_group"]), params.folds, np.random.default_rng(params.seed))
+    folds = assign_folds(list(folder.index["group"]), params.folds, np.random.default_rng(params.seed))
     changed = replace(train, seed=params.seed, steps=params.steps, imbalance=params.imbalance)
     recipe = recipe_of(changed, policy, samples[0].embedding.shape[0], len(folder.class_ids))
     backbone, _ = starting_weights(train.model, train.pretrained)

@@ -1,0 +1,91 @@
+"""Stage `leaks`: looks for images of test and validation that look like training images, and shows them."""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
+from datalab.adapters.files import read_rgb, write_json
+from datalab.adapters.plots import plot_pairs
+from datalab.adapters.segmenter_samples import read_embedding
+from datalab.config import load_params
+from datalab.errors import InputError, one_line_errors
+from datalab.learning.embeddings import image_vector
+from datalab.learning.leaks import find_leaks
+
+FEWEST = 10
+"""Images; of fewer nobody can tell what they share."""
+
+
+@dataclass(frozen=True)
+class Params:
+    """Section `leaks` of params.yaml."""
+
+    similarity: float
+    """Cosine of two images' vectors from which they are reported, in [-1, 1]."""
+    shown: int
+    """Pairs on the picture, and in the report."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Folders of the stage."""
+
+    dataset: Path
+    images: Path
+    embeddings: Path
+
+
+def run(inputs: Inputs, report: Path, picture: Path, params: Params) -> None:
+    """Write the report and the picture of the most similar pairs.
+
+    `leaks` counts the images of test and validation with a training image that is too similar, `judged` all of them,
+    and `pairs` has the most similar ones with their files. With fewer than ten images nothing is looked for: `reason`.
+    """
+    if params.shown < 1:
+        raise InputError(f"leaks.shown must be 1 or more, got {params.shown}")
+    folder = read_dataset(inputs.dataset)
+    found = folder.index.iloc[:0]
+    facts: dict[str, Any] = {"leaks": None, "judged": int((folder.index["split"] != "train").sum()), "pairs": []}
+    if len(folder.index) < FEWEST:
+        facts["reason"] = f"{len(folder.index)} labelled images; {FEWEST} are needed to tell what is unusually alike"
+    else:
+        found = find_leaks(folder.index, np.stack(list(_vectors(folder, inputs))), params.similarity)
+        facts |= {"leaks": len(found), "reason": None}
+    files = dict(zip(folder.index["image_id"], folder.index["file"], strict=True))
+    worst = found.head(params.shown)
+    for row in worst.to_dict("records"):
+        facts["pairs"].append({**row, "file": files[row["image_id"]], "other_file": files[row["other_id"]]})
+    write_json(report, facts)
+    plot_pairs(picture, [_pair(one, inputs.images) for one in facts["pairs"]])
+
+
+def _vectors(folder: DatasetFolder, inputs: Inputs) -> Iterator[npt.NDArray[np.float32]]:
+    for row in folder.index.itertuples():
+        height, width = read_rgb(inputs.images / str(row.file)).shape[:2]
+        yield image_vector(read_embedding(inputs.embeddings / f"{row.image_id}.npy"), height, width)
+
+
+def _pair(found: dict[str, Any], images: Path) -> tuple[str, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    title = f"{found['split']} {found['image_id'][:8]}, train {found['other_id'][:8]}: {found['similarity']:.2f}"
+    return title, read_rgb(images / found["file"]), read_rgb(images / found["other_file"])
+
+
+def main() -> None:
+    """Command line of the stage; the paths are given in dvc.yaml."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("dataset", "images", "embeddings", "report", "picture", "params"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    given = parser.parse_args()
+    inputs = Inputs(given.dataset, given.images, given.embeddings)
+    run(inputs, given.report, given.picture, load_params(given.params, "leaks", Params))
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()

@@ -1,0 +1,30 @@
+import numpy as np
+import pandas as pd
+
+from datalab.learning.leaks import LEAKS, find_leaks
+
+
+def index_of(*splits: str) -> pd.DataFrame:
+    return pd.DataFrame({"image_id": [f"i{place}" for place in range(len(splits))], "split": splits})
+
+
+def test_what_looks_like_a_training_image_is_found_most_similar_first() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(40, 16)) + 10
+    index = index_of(*["train"] * 30, *["validation"] * 5, *["test"] * 5)
+    vectors[32] = vectors[3] + rng.normal(0, 0.1, 16)
+    vectors[39] = vectors[7]
+    found = find_leaks(index, vectors, 0.9)
+    assert list(found.columns) == list(LEAKS)
+    pairs = found[["image_id", "split", "other_id", "other_split"]].to_numpy().tolist()
+    assert pairs == [["i39", "test", "i7", "train"], ["i32", "validation", "i3", "train"]]
+    assert found["similarity"].tolist()[0] == 1
+    assert 0.9 < found["similarity"].tolist()[1] < 1
+    # what all share is no likeness: as they are, all vectors point the same way
+    assert np.corrcoef(vectors).min() < 0.5
+    assert len(find_leaks(index, vectors, -1.0)) == 10
+
+
+def test_without_two_sides_there_is_no_leak() -> None:
+    for split in ("train", "test"):
+        assert find_leaks(index_of(split, split), np.eye(2), -1.0).empty
