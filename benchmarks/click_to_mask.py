@@ -1,7 +1,7 @@
 """A click on an image that was clicked on before, against the first click on it and against encoding at every click.
 
 The whole answer is timed, from Label Studio's request to ours, without the network. The peer is the official predictor
-used the plain way: set_image and predict for each click, and the mask of its choice as Label Studio's brush code.
+used the plain way: set_image and predict for each click, and its mask as Label Studio's brush code.
 
 An argument `vit_b`, `vit_l` or `vit_h` measures an official model with random weights instead of the small SAM, whose
 encoder takes no longer than ten clicks: speed does not depend on the weights.
@@ -30,6 +30,7 @@ from datalab.adapters.embedding_cache import EmbeddingCache
 from datalab.adapters.files import read_rgb
 from datalab.adapters.label_studio.brush import brush_to_mask, mask_to_brush
 from datalab.adapters.sam import load_sam
+from datalab.adapters.sam_zoom import zooms_in
 from datalab.services.click_server import answer
 from measure import print_result, seconds
 
@@ -134,8 +135,8 @@ def plainly(sam: Sam, file: Path, size: tuple[int, int], number: int) -> list[in
     point = np.array([place(number)]) * [size[1] / 100, size[0] / 100]
     predictor = SamPredictor(sam)
     predictor.set_image(read_rgb(file))
-    masks, quality, _ = predictor.predict(point, np.array([1]))
-    # ours prefers, of three masks, those that have the point inside
+    # of the small SAM ours takes the single mask, of the others, of three, one that has the point inside
+    masks, quality, _ = predictor.predict(point, np.array([1]), multimask_output=not zooms_in(sam))
     inside = masks[:, int(point[0, 1]), int(point[0, 0])]
     return mask_to_brush(masks[int(np.lexsort((quality, inside))[-1])])
 

@@ -2,7 +2,8 @@
 beside torchvision's reference loop.
 
 Trains what benchmarks/results/segmentation.jsonl does not have yet, two at a time, and adds a line for each; a run that
-was killed goes on. `--plot` draws the results. Minutes are of the training alone, in CPU time of one thread.
+was killed goes on. `--table` prints the results and
+draws them beside. Minutes are of the training alone, in CPU time of one thread.
 """
 
 import argparse
@@ -20,7 +21,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from segmenting.data import CLASSES, POLICY, SIDE, Split, read_splits
+from segmenting.data import CLASSES, POLICY, SAMPLING, SIDE, Split, read_splits
+from segmenting.picture import draw, grouped, table
 from segmenting.reference import BATCH, Reference
 
 from datalab.adapters.segmenter import Segmenter, predict
@@ -63,7 +65,7 @@ def train_ours(name: str, model: str, seed: int, splits: dict[str, Split], minut
     policy = load_policy(given, POLICY[name])
 
     def learn(steps: int, stopped_by: Any) -> Any:
-        chosen = replace(params, steps=steps, validate_every=max(1, steps // LOOKS))
+        chosen = replace(params, steps=steps, validate_every=max(1, steps // LOOKS), sampling=SAMPLING[name])
         recipe = recipe_of(chosen, policy, train[0].embedding.shape[0], len(CLASSES[name]))
         started = time.process_time()
         network, _ = train_segmenter(train, stopped_by, recipe)
@@ -151,11 +153,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "datalab-segmentation")
+    parser.add_argument("--table", action="store_true", help="train nothing")
     parser.add_argument("--one", nargs=4, metavar=("SET", "SIDE", "MODEL", "SEED"))
     given = parser.parse_args()
     if given.one:
         name, side, model, seed = given.one
         sys.stdout.write(json.dumps(one(name, side, model, int(seed), given.minutes, given.cache)) + "\n")
+        return
+    if given.table:
+        groups = grouped([json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()])
+        sys.stdout.write(table(groups) + "\n")
+        draw(RESULTS.with_suffix(".png"), groups)
         return
     for name in CLASSES:
         read_splits(name, SHARED, given.cache)

@@ -33,6 +33,8 @@ CLASSES = {
 SIDE = {"camvid": 240, "magnetic_tile": 256}
 """Longest side in pixels, at which the images are kept, learned from and judged."""
 POLICY = {"camvid": "road", "magnetic_tile": "inspection"}
+SAMPLING = {"camvid": "shuffled", "magnetic_tile": "balanced"}
+"""Seven of ten tiles are free of defects."""
 LAST_OF_TRAIN = 37
 """Frames of CamVid's training drives that stop the training; the drives' last, since neighbours look alike."""
 SPLITS = ("train", "validation", "test")

@@ -1,0 +1,70 @@
+"""The results of the trainings as a table and a picture: every seed a dot, the mean a bar."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+OURS, REFERENCE = "#d55e00", "#777777"
+Line = dict[str, Any]
+Key = tuple[str, str, str]
+"""Data set, side and model."""
+
+
+def grouped(lines: Sequence[Line]) -> dict[Key, list[Line]]:
+    """The lines of each training's seeds, in the order of the data sets, ours first and the best first."""
+    found: dict[Key, list[Line]] = defaultdict(list)
+    for line in lines:
+        found[line["set"], line["side"], line["model"]].append(line)
+    return dict(sorted(found.items(), key=lambda one: (one[0][0], one[0][1], -_mean(one[1], "miou"))))
+
+
+def table(groups: Mapping[Key, Sequence[Line]]) -> str:
+    """Markdown: mean (lowest to highest) over the seeds."""
+    rows = ["| data | loop | model | mIoU (lowest to highest seed) | seeds | steps | minutes | peak memory |"]
+    rows.append("|---|---|---|---|---|---|---|---|")
+    for (name, side, model), lines in groups.items():
+        values = [line["miou"] for line in lines]
+        cells = [
+            name,
+            side,
+            f"`{model}`",
+            f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})",
+            str(len(lines)),
+            f"{_mean(lines, 'steps'):.0f} of {lines[0]['batch']}",
+            f"{_mean(lines, 'minutes'):.1f}",
+            f"{_mean(lines, 'peak_memory_mb') / 1024:.1f} GB",
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def draw(path: Path, groups: Mapping[Key, Sequence[Line]]) -> None:
+    """A panel for each data set."""
+    names = list(dict.fromkeys(name for name, *_ in groups))
+    figure = Figure(figsize=(8, 0.8 + 0.33 * len(groups)), layout="constrained")
+    FigureCanvasAgg(figure)
+    heights = [sum(name == one for one, *_ in groups) for name in names]
+    panels = figure.subplots(len(names), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, name in zip(panels, names, strict=True):
+        rows = [(side, model, lines) for (one, side, model), lines in groups.items() if one == name]
+        for place, (side, _, lines) in enumerate(rows):
+            values = [line["miou"] for line in lines]
+            color = OURS if side == "ours" else REFERENCE
+            axes.barh(place, np.mean(values), color=color, alpha=0.45, height=0.7)
+            axes.plot(values, [place] * len(values), "o", color=color, markersize=4)
+            axes.text(max(values) + 0.005, place, f"{np.mean(values):.3f}", va="center", size=8)
+        axes.set_yticks(range(len(rows)), [f"{model}, {side}" for side, model, _ in rows], size=8)
+        axes.invert_yaxis()
+        axes.set_title(f"{name}: mIoU on test images, one dot a seed", size=9, loc="left")
+        axes.spines[["top", "right"]].set_visible(False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def _mean(lines: Sequence[Line], key: str) -> float:
+    return float(np.mean([line[key] for line in lines]))
