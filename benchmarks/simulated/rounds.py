@@ -38,7 +38,7 @@ TOLD = "random_told"
 PLAIN = "entropy_top"
 """What everybody means by active learning: the images with the highest mean entropy, and nothing else."""
 CONTROL = 0.1
-TASTE = Taste(candidates=4, stratified=0.66, cost_power=0.0)
+TASTE = Taste(candidates=2, stratified=0.66, cost_power=0.0)
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,7 @@ class Look:
     """What a committee says about the images of a pool; one row per image."""
 
     scores: npt.NDArray[np.float64]
+    wrong_shares: npt.NDArray[np.float64]
     margins: npt.NDArray[np.float64]
     class_scores: npt.NDArray[np.float64]
     residuals: npt.NDArray[np.float64]
@@ -136,7 +137,14 @@ def _look(images: Images, rows: Indices, committee: Committee) -> tuple[npt.NDAr
     weight = unsure / np.maximum(unsure.sum(axis=(1, 2), keepdims=True), 1e-9)
     residual = ((mean - gap) * weight[:, None]).sum(axis=(2, 3))
     by_class = np.stack([top_windows(mean[:, one] * unsure) for one in range(1, mean.shape[1])], axis=1)
-    return top_windows(unsure), -top_windows(1 - margin), by_class, np.asarray(residual, np.float64)
+    wrong = (1 - order[:, -1]).mean(axis=(1, 2))
+    return (
+        top_windows(unsure),
+        np.asarray(wrong, np.float64),
+        -top_windows(1 - margin),
+        by_class,
+        np.asarray(residual, np.float64),
+    )
 
 
 def mean_entropy(images: Images, rows: Indices, committee: Committee) -> npt.NDArray[np.float64]:
@@ -218,7 +226,15 @@ def pool_of(images: Images, rest: Indices, labelled: Indices, committee: Committ
     counts = images.shown()[labelled].sum(axis=0).astype(np.float64)
     vectors, known = images.vectors[rest], images.vectors[labelled]
     return Pool(
-        vectors, known, seen.scores, seen.margins, seen.class_scores, seen.residuals, counts, np.ones(len(rest))
+        vectors,
+        known,
+        seen.scores,
+        seen.wrong_shares,
+        seen.margins,
+        seen.class_scores,
+        seen.residuals,
+        counts,
+        np.ones(len(rest)),
     )
 
 

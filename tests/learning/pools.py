@@ -24,6 +24,7 @@ def pool_of(count: int, classes: int = 3, size: int = 3, seed: int = 0) -> Pool:
         vectors=unit_vectors(count, seed, size),
         labelled=np.zeros((0, size), dtype=np.float32),
         scores=np.asarray(np.linspace(0, 1, count), dtype=np.float64),
+        wrong_shares=np.asarray(np.linspace(0, 0.5, count), dtype=np.float64),
         margins=np.asarray(np.linspace(1, 0, count), dtype=np.float64),
         class_scores=class_scores.reshape(count, classes),
         residuals=residuals - residuals.mean(axis=1, keepdims=True),
@@ -33,4 +34,4 @@ def pool_of(count: int, classes: int = 3, size: int = 3, seed: int = 0) -> Pool:
 
 
 def without_model(pool: Pool) -> Pool:
-    return replace(pool, scores=None, margins=None, class_scores=None, residuals=None)
+    return replace(pool, scores=None, wrong_shares=None, margins=None, class_scores=None, residuals=None)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from datalab.errors import InputError
-from datalab.learning.default_strategy import class_quotas, default, relative_costs
+from datalab.learning.default_strategy import class_quotas, default, doubt, relative_costs
 from datalab.learning.selection import STRATEGIES
 from datalab.learning.strategies import Taste, badge, cluster_margin, random, typicality, uncertainty_top
 from tests.learning.pools import TASTE, pool_of, unit_vectors, without_model
@@ -141,3 +141,11 @@ def test_the_default_starts_with_typical_images_where_there_is_no_model() -> Non
 )
 def test_quotas_sum_up_and_favour_the_rare(counts: list[float], places: int, quotas: list[int]) -> None:
     assert class_quotas(np.array(counts, dtype=np.float64), places) == quotas
+
+
+def test_doubt_is_the_mean_rank_of_the_worst_places_and_of_the_whole_image() -> None:
+    pool = replace(pool_of(4), scores=np.array([0.1, 0.4, 0.4, 9.0]), wrong_shares=np.array([0.0, 0.3, 0.1, 0.2]))
+    assert doubt(pool).tolist() == [0.25, (2.5 + 4) / 8, (2.5 + 2) / 8, (4 + 3) / 8]
+    assert doubt(replace(pool, wrong_shares=None)).tolist() == [0.25, 0.625, 0.625, 1.0]
+    with pytest.raises(InputError):
+        doubt(replace(pool, wrong_shares=np.array([0.0, np.nan, 0.1, 0.2])))

@@ -144,6 +144,7 @@ def part_of(facts: Pool, rows: Indices, taken: Vectors) -> Pool:
         vectors=facts.vectors[rows],
         labelled=np.concatenate([facts.labelled, taken]) if len(facts.labelled) else taken,
         scores=of(facts.scores),
+        wrong_shares=of(facts.wrong_shares),
         margins=of(facts.margins),
         class_scores=of(facts.class_scores),
         residuals=of(facts.residuals),

@@ -31,6 +31,8 @@ class Pool:
     """(L, D) float32 of the images that have labels; (0, D) where none has."""
     scores: Floats | None
     """(N,) finite, larger = the model is less sure; None where there is no model."""
+    wrong_shares: Floats | None
+    """(N,) in [0, 1], the expected share of wrong pixels; None where there is no model."""
     margins: Floats | None
     """(N,) finite, smaller = the two best classes are closer; None where there is no model."""
     class_scores: Floats | None

@@ -119,6 +119,7 @@ def _facts(
         vectors=vectors,
         labelled=labelled,
         scores=pool["uncertainty"].to_numpy(dtype=np.float64),
+        wrong_shares=pool["wrong_pixels"].to_numpy(dtype=np.float64),
         margins=pool["margin"].to_numpy(dtype=np.float64),
         class_scores=_columns(wide, "score", objects),
         residuals=_columns(wide, "residual", names),
