@@ -38,10 +38,10 @@ RESULTS = ROOT / "benchmarks" / "results" / "segmentation.jsonl"
 FIRST = (
     ("ours", EMBEDDING_DECODER),
     ("ours", "lraspp_mobilenet_v3_large"),
-    ("ours", "unet_mobilenet_v2"),
     ("reference", "lraspp_mobilenet_v3_large"),
 )
 THEN = (
+    ("ours", "unet_mobilenet_v2"),
     ("ours", "deeplabv3_mobilenet_v3_large"),
     ("reference", "deeplabv3_mobilenet_v3_large"),
     ("ours", "unet_efficientnet_b0"),
