@@ -20,13 +20,18 @@ COLORS = {
     "typicality": "#9a6324",
 }
 DASHED = {"random_told"}
+PER_ROW = 3
 
 
 def draw_curves(path: Path, cells: list[Cell]) -> None:
     """Mean score over the seeds against labelled images, with one standard error where there are three seeds."""
-    figure = Figure(figsize=(5.2 * len(cells), 4.2), layout="constrained")
+    rows = -(-len(cells) // PER_ROW)
+    figure = Figure(figsize=(5.2 * PER_ROW, 4.2 * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, cell in zip(figure.subplots(1, len(cells), squeeze=False)[0], cells, strict=True):
+    panels = figure.subplots(rows, PER_ROW, squeeze=False).ravel()
+    for axes in panels[len(cells) :]:
+        axes.set_axis_off()
+    for axes, cell in zip(panels, cells, strict=False):
         for arm in (one for one in COLORS if one in cell.runs):
             runs = list(cell.runs[arm].values())
             scores, labels = np.stack([score for score, _ in runs]), runs[0][1]
