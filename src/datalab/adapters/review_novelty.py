@@ -42,6 +42,6 @@ def _learned_rows(inputs: ReviewInputs, vectors: ImageVectors) -> list[int]:
     """Rows of `vectors`."""
     if inputs.index is None:
         return []
-    train = inputs.index[inputs.index["split"] == "train"].drop_duplicates("duplicate_group")
+    train = inputs.index[inputs.index["split"] == "train"].drop_duplicates("group")
     wanted = set(train["image_id"])
     return [place for place, image_id in enumerate(vectors.image_ids) if image_id in wanted]
