@@ -39,9 +39,10 @@ def keep_digest(dataset: Any, digest: str) -> None:
 
 
 def _learned_rows(inputs: ReviewInputs, vectors: ImageVectors) -> list[int]:
-    """Rows of `vectors`."""
+    """Rows of `vectors`; of near duplicates one."""
     if inputs.index is None:
         return []
-    train = inputs.index[inputs.index["split"] == "train"].drop_duplicates("group")
-    wanted = set(train["image_id"])
+    same = dict(zip(inputs.catalog["image_id"], inputs.catalog["duplicate_group"], strict=True))
+    train = inputs.index.loc[inputs.index["split"] == "train", "image_id"]
+    wanted = set(train[~train.map(lambda image_id: same.get(image_id, image_id)).duplicated()])
     return [place for place, image_id in enumerate(vectors.image_ids) if image_id in wanted]
