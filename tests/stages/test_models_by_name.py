@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from datalab.adapters.files import read_json, read_table
@@ -38,7 +39,8 @@ def test_the_stages_run_with(blobs: Workspace, model: str) -> None:
     assert 0 <= read_json(blobs.reports / "metrics.json")["miou"]["value"] <= 1
     outputs = outputs_in(blobs.data)
     score.run(scored(blobs), outputs, SCORE)
-    assert read_table(outputs.scores, SCORES)["uncertainty"].nunique() > 1
+    # after two steps a network may say the same of every image
+    assert read_table(outputs.scores, SCORES)["uncertainty"].between(0, np.log(3)).all()
     inputs = agree_model.Inputs(blobs.ratings, blobs.regions, blobs.dataset, outputs.predictions, blobs.guidelines)
     agree_model.run(inputs, blobs.reports / "agree.json", agree_model.Params(1, 0.5, 0.001))
     assert read_json(blobs.reports / "agree.json")["unseen"]["images"] > 0
