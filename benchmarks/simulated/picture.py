@@ -25,10 +25,11 @@ PER_ROW = 3
 
 def draw_curves(path: Path, cells: list[Cell]) -> None:
     """Mean score over the seeds against labelled images, with one standard error where there are three seeds."""
-    rows = -(-len(cells) // PER_ROW)
-    figure = Figure(figsize=(5.2 * PER_ROW, 4.2 * rows), layout="constrained")
+    columns = min(PER_ROW, len(cells))
+    rows = -(-len(cells) // columns)
+    figure = Figure(figsize=(5.2 * columns, 4.2 * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(rows, PER_ROW, squeeze=False).ravel()
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in panels[len(cells) :]:
         axes.set_axis_off()
     for axes, cell in zip(panels, cells, strict=False):

@@ -59,6 +59,7 @@ def reference(sam: Sam, picture: Pixels, params: GeneratorParams) -> list[tuple[
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size", "params"),
     [

@@ -61,6 +61,7 @@ def test_a_plain_object_is_proposed(sam: Sam, size: tuple[int, int]) -> None:
     assert set(table["model_version"]) == {"v1"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(200, 256), (1300, 1100)])
 def test_a_models_region_comes_as_it_is_and_refined(sam: Sam, size: tuple[int, int]) -> None:
     picture, disk = disk_on_grey(*size)

@@ -67,6 +67,7 @@ def test_a_box_gives_the_object_inside(
     assert iou(mask, scene[1]) > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "prompt",
     [

@@ -33,5 +33,6 @@ def test_wrong_folders_are_one_line(arguments: tuple[str, ...], message: str) ->
     assert failed.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_help_has_an_example() -> None:
     assert "Example: python flows/demo.py --images" in demo("--help").stdout

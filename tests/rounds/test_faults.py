@@ -50,6 +50,7 @@ def seen_by_people(server: FakeLabelStudio) -> Any:
     return tasks, [sorted(one) for one in (server.projects, server.storages, server.webhooks)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True])
 def test_a_push_killed_anywhere_ends_with_the_same_tasks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool
@@ -72,6 +73,7 @@ def test_a_push_killed_anywhere_ends_with_the_same_tasks(
     raise AssertionError("the push never ended")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True])
 def test_a_pull_killed_anywhere_ends_with_the_same_annotations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool

@@ -80,6 +80,7 @@ def test_a_class_needs_images_with_and_without_it(tmp_path: Path) -> None:
     assert classes["coin"]["verdict"]["reason"] == "4 images with coin and 0 without; a verdict needs 2 of each"
 
 
+@pytest.mark.slow
 def test_the_verdict_needs_images_and_the_lower_end(tmp_path: Path) -> None:
     assert report(tmp_path, pair_of(COIN))["verdict"] == {"value": "reliable", "reason": None}
     assert report(tmp_path, pair_of(NARROW))["verdict"]["value"] == "not yet reliable"

@@ -63,6 +63,7 @@ def test_an_easy_world_scores_high_and_leaves_pictures(trained: Workspace, tmp_p
             assert min(picture.size) > 100
 
 
+@pytest.mark.slow
 def test_the_same_inputs_give_the_same_bytes(trained: Workspace, tmp_path: Path) -> None:
     contents = []
     for name in "ab":

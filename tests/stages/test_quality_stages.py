@@ -85,6 +85,7 @@ def test_everybody_saw_nothing(folder: Path) -> None:
     assert merged.empty
 
 
+@pytest.mark.slow
 def test_same_input_same_bytes(folder: Path) -> None:
     answers: list[Answer] = [(image, who, [COIN, CUP]) for image in "ab" for who in PEOPLE]
     answers += [("g", "ann", [COIN]), ("g", "bob", [NARROW]), ("g", "cat", [])]
