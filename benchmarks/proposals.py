@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
@@ -23,7 +22,7 @@ from datalab.adapters.sam import Asked, ProposalParams, load_sam, model_version,
 from datalab.adapters.sam_adapt import Course, Lesson, adapt, judge, lessons_of
 from datalab.config import load_params
 from datalab.learning.gate import GateParams
-from datalab.masks import BoolMask, iou_matrix, mask_to_rle
+from datalab.masks import BoolMask, connected_parts, iou_matrix, mask_to_rle
 from datalab.rounds.gating import gate_proposals
 from datalab.stages.adapt import Params as AdaptParams
 from datalab.stages.adapt import figures
@@ -38,7 +37,6 @@ MOST_OBJECTS = 8
 GOOD_IOU = 0.5
 SEED = 5
 Pair = tuple[Path, Path]
-Pixels = Any
 
 
 def camvid() -> tuple[list[Pair], list[Pair]]:
@@ -86,9 +84,9 @@ def objects_of(name: str, mask: Path) -> list[BoolMask]:
     for value in np.unique(labels):
         if name == "magnetic_tile" and value == 0:
             continue
-        count, numbered = cv2.connectedComponents((labels == value).astype(np.uint8))
-        parts += [numbered == number for number in range(1, count)]
-    return [part for part in parts if LEAST_SHARE * part.size <= part.sum() <= LARGEST_SHARE * part.size]
+        found = connected_parts(labels == value, LEAST_SHARE * labels.size)
+        parts += [part for area, part in found if area <= LARGEST_SHARE * labels.size]
+    return parts
 
 
 def gold_rows(image_id: str, objects: list[BoolMask]) -> Iterator[dict[str, object]]:

@@ -13,23 +13,9 @@ from datalab.adapters.files import read_json, read_label_map, read_rgb, write_js
 from datalab.adapters.sam import embed_image, load_sam, model_version
 from datalab.adapters.segmenter_samples import Sample, read_sample
 from datalab.masks import IGNORE_ID
+from simulated.data import CAMVID, TILE_KINDS
 
-CLASSES = {
-    "camvid": (
-        "sky",
-        "building",
-        "pole",
-        "road",
-        "pavement",
-        "tree",
-        "sign",
-        "fence",
-        "car",
-        "pedestrian",
-        "bicyclist",
-    ),
-    "magnetic_tile": ("background", "blowhole", "break", "crack", "fray", "uneven"),
-}
+CLASSES = {"camvid": CAMVID, "magnetic_tile": ("background", *TILE_KINDS[:-1])}
 SIDE = {"camvid": 240, "magnetic_tile": 256}
 """Longest side in pixels, at which the images are kept, learned from and judged."""
 POLICY = {"camvid": "road", "magnetic_tile": "inspection"}
@@ -103,13 +89,12 @@ def _camvid(folder: Path) -> Iterator[Row]:
 
 def _magnetic_tile(folder: Path) -> Iterator[Row]:
     """Thirteen twentieths of the tiles train, one validates, six test; exposures of one tile stay together."""
-    kinds = ("free", *CLASSES["magnetic_tile"][1:])
-    for kind in kinds:
+    for kind in TILE_KINDS:
         images = sorted((folder / "images" / kind).glob("*.jpg"))
         splits = _dealt([path.stem.split("_")[-1] for path in images])
         for path in images:
             mask = read_label_map(folder / "masks" / kind / f"{path.stem}.png") > 0
-            labels = np.where(mask, kinds.index(kind), 0).astype(np.uint8)
+            labels = np.where(mask, 1 + TILE_KINDS.index(kind), 0).astype(np.uint8)
             yield path, labels, splits[path.stem.split("_")[-1]]
 
 

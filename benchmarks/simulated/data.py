@@ -151,19 +151,7 @@ def _files(name: str, shared: Path, cache: Path) -> tuple[list[Row], tuple[str, 
             images = sorted((shared / name / part / "images").glob("*.jpg"))
             masks = shared / name / part / "masks"
             rows += [(image, masks / f"{image.stem}.png", None, _stretch(image.stem)) for image in images]
-        return rows, (
-            "sky",
-            "building",
-            "pole",
-            "road",
-            "pavement",
-            "tree",
-            "sign",
-            "fence",
-            "car",
-            "person",
-            "bicycle",
-        )
+        return rows, CAMVID
     return _sample_files(cache / "sample"), ("background", "coin", "cup", "person")
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from datalab.adapters.files import read_rgb
-from datalab.adapters.segmenter_samples import read_embedding, read_sample, with_pixels
+from datalab.adapters.image_vectors import read_embedding
+from datalab.adapters.segmenter_samples import read_sample, with_pixels
 from datalab.errors import InputError
 from tests.adapters.blobs import blob_samples, write_blob
 

@@ -17,7 +17,7 @@ PARAMS = Params(similarity=0.99, shown=3)
 
 
 def inputs_of(workspace: Workspace) -> Inputs:
-    return Inputs(workspace.dataset, workspace.images, workspace.embeddings)
+    return Inputs(workspace.dataset, workspace.catalog, workspace.images, workspace.embeddings)
 
 
 def test_a_copy_in_another_split_is_reported_and_shown(blobs: Workspace, tmp_path: Path) -> None:

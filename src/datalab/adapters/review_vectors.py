@@ -6,11 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from datalab.adapters.image_vectors import read_image_vectors
 from datalab.adapters.review_inputs import ReviewInputs
-from datalab.learning.embeddings import image_vector
+from datalab.learning.cover import Vectors
 
 
 @dataclass(frozen=True)
@@ -28,18 +26,14 @@ class ImageVectors:
         return [row["image_id"] for row in self.rows]
 
     @cached_property
-    def stacked(self) -> npt.NDArray[np.float32]:
+    def stacked(self) -> Vectors:
         """(N, D), rows of unit length."""
-        return np.stack([self._vector(row) for row in self.rows])
+        return read_image_vectors(self.rows, self.folder)
 
     def digest(self, *more: object) -> str:
         """12 hex digits that change when other images are there, embeddings of another size, or with `more`."""
         stats = [(row["image_id"], (self.folder / f"{row['image_id']}.npy").stat().st_size) for row in self.rows]
         return hashlib.sha256(repr([stats, *more]).encode()).hexdigest()[:12]
-
-    def _vector(self, row: dict[Any, Any]) -> npt.NDArray[np.float32]:
-        stored = np.load(self.folder / f"{row['image_id']}.npy", allow_pickle=False)
-        return image_vector(stored, int(row["height"]), int(row["width"]))
 
 
 def image_vectors(inputs: ReviewInputs) -> ImageVectors:

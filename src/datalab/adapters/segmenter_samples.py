@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from datalab.adapters.files import read_label_map, read_rgb
+from datalab.adapters.image_vectors import read_embedding
 from datalab.adapters.segmenter_network import OUTPUT_STRIDE, STRIDE
 from datalab.errors import InputError
 from datalab.learning.embeddings import crop_embedding
@@ -68,19 +69,6 @@ def with_pixels(sample: Sample, pixels: npt.NDArray[np.uint8], embedding: npt.ND
     cells = (sample.embedding.shape[1], sample.embedding.shape[2])
     grid = sample.embedding if embedding is None else _on_grid(embedding, pixels.shape[:2], cells)
     return replace(sample, image=_resized(pixels, cells), embedding=grid)
-
-
-def read_embedding(path: Path) -> npt.NDArray[np.float16]:
-    """The float16 (C, h, w) of data/embeddings/<image_id>.npy; InputError where it is missing, broken or not finite."""
-    try:
-        embedding: npt.NDArray[np.float16] = np.load(path, allow_pickle=False)
-    except FileNotFoundError as exc:
-        raise InputError(f"{path} does not exist; run dvc repro embed") from exc
-    except (OSError, ValueError) as exc:
-        raise InputError(f"{path} is no embedding ({exc}); delete it and run dvc repro embed") from exc
-    if embedding.ndim != 3 or not np.isfinite(embedding).all():
-        raise InputError(f"{path} holds no finite (C, h, w) embedding; delete it and run dvc repro embed")
-    return embedding
 
 
 def positions_of(label_map: npt.NDArray[np.uint8], ids: Sequence[int], path: Path) -> npt.NDArray[np.uint8]:

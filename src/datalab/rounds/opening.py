@@ -10,11 +10,11 @@ import pandas as pd
 
 from datalab.adapters.dvc import repro
 from datalab.adapters.files import read_table, write_table
+from datalab.adapters.image_vectors import read_image_vectors
 from datalab.adapters.images import IngestParams, ingest
 from datalab.adapters.mask_folder import read_classes, read_truth
 from datalab.config import load_params
 from datalab.errors import InputError, StateError
-from datalab.learning.embeddings import image_vector
 from datalab.learning.selection import cold_start
 from datalab.rounds.adjudicating import ensure_decisions
 from datalab.rounds.batch import BatchParams, choose_gold, compose_batch, rotate_gold
@@ -110,11 +110,8 @@ def _cold_start(workspace: Workspace, excluded: set[str], size: int, rng: np.ran
     pool = catalog[~catalog["image_id"].isin(excluded)]
     if pool.empty:
         return empty(NEXT_BATCH)
-    vectors = [
-        image_vector(np.load(workspace.embeddings / f"{row['image_id']}.npy"), row["height"], row["width"])
-        for row in pool.to_dict("records")
-    ]
-    return cold_start(np.stack(vectors), list(pool["image_id"]), list(pool["duplicate_group"]), size, rng)
+    vectors = read_image_vectors(pool.to_dict("records"), workspace.embeddings)
+    return cold_start(vectors, list(pool["image_id"]), list(pool["duplicate_group"]), size, rng)
 
 
 def _exposures(workspace: Workspace, before: int) -> Counter[str]:

@@ -178,8 +178,8 @@ def _judge(
         mask, embedding = folder.mask(image_id), inputs.embeddings / f"{image_id}.npy"
         sample = read_sample(path, embedding, segmenter.longest_side, mask, folder.class_ids)
         started = time.perf_counter()
-        prediction, truth = predict(segmenter, sample, params.flip), read_label_map(mask)
-        seconds = time.perf_counter() - started
+        prediction = predict(segmenter, sample, params.flip)
+        seconds, truth = time.perf_counter() - started, read_label_map(mask)
         positions = [positions_of(ids, folder.class_ids, mask) for ids in (truth, prediction.label_map)]
         least = max(1, round(params.min_area_share * truth.size))
         mean = tempered(prediction.members, segmenter.temperature).mean(axis=0)

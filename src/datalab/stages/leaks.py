@@ -1,22 +1,18 @@
 """Stage `leaks`: looks for images of test and validation that look like training images, and shows them."""
 
 import argparse
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
-from datalab.adapters.files import read_rgb, write_json
-from datalab.adapters.plots import plot_pairs
-from datalab.adapters.segmenter_samples import read_embedding
+from datalab.adapters.dataset_folder import read_dataset
+from datalab.adapters.files import read_rgb, read_table, write_json
+from datalab.adapters.image_vectors import read_image_vectors
+from datalab.adapters.plots import Pixels, plot_pairs
 from datalab.config import load_params
 from datalab.errors import InputError, one_line_errors
-from datalab.learning.embeddings import image_vector
 from datalab.learning.leaks import find_leaks
+from datalab.tables import CATALOG
 
 FEWEST = 10
 """Images; of fewer nobody can tell what they share."""
@@ -34,9 +30,11 @@ class Params:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Folders of the stage."""
+    """Files of the stage."""
 
     dataset: Path
+    catalog: Path
+    """Table CATALOG, for the images' sizes."""
     images: Path
     embeddings: Path
 
@@ -55,7 +53,9 @@ def run(inputs: Inputs, report: Path, picture: Path, params: Params) -> None:
     if len(folder.index) < FEWEST:
         facts["reason"] = f"{len(folder.index)} labelled images; {FEWEST} are needed to tell what is unusually alike"
     else:
-        found = find_leaks(folder.index, np.stack(list(_vectors(folder, inputs))), params.similarity)
+        catalog = read_table(inputs.catalog, CATALOG).set_index("image_id", drop=False)
+        rows = catalog.loc[folder.index["image_id"]].to_dict("records")
+        found = find_leaks(folder.index, read_image_vectors(rows, inputs.embeddings), params.similarity)
         facts |= {"leaks": len(found), "reason": None}
     files = dict(zip(folder.index["image_id"], folder.index["file"], strict=True))
     worst = found.head(params.shown)
@@ -65,13 +65,7 @@ def run(inputs: Inputs, report: Path, picture: Path, params: Params) -> None:
     plot_pairs(picture, [_pair(one, inputs.images) for one in facts["pairs"]])
 
 
-def _vectors(folder: DatasetFolder, inputs: Inputs) -> Iterator[npt.NDArray[np.float32]]:
-    for row in folder.index.itertuples():
-        height, width = read_rgb(inputs.images / str(row.file)).shape[:2]
-        yield image_vector(read_embedding(inputs.embeddings / f"{row.image_id}.npy"), height, width)
-
-
-def _pair(found: dict[str, Any], images: Path) -> tuple[str, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+def _pair(found: dict[str, Any], images: Path) -> tuple[str, Pixels, Pixels]:
     title = f"{found['split']} {found['image_id'][:8]}, train {found['other_id'][:8]}: {found['similarity']:.2f}"
     return title, read_rgb(images / found["file"]), read_rgb(images / found["other_file"])
 
@@ -79,10 +73,10 @@ def _pair(found: dict[str, Any], images: Path) -> tuple[str, npt.NDArray[np.uint
 def main() -> None:
     """Command line of the stage; the paths are given in dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("dataset", "images", "embeddings", "report", "picture", "params"):
+    for name in ("dataset", "catalog", "images", "embeddings", "report", "picture", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
-    inputs = Inputs(given.dataset, given.images, given.embeddings)
+    inputs = Inputs(given.dataset, given.catalog, given.images, given.embeddings)
     run(inputs, given.report, given.picture, load_params(given.params, "leaks", Params))
 
 

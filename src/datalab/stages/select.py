@@ -9,13 +9,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from datalab.adapters.files import read_table, write_table
-from datalab.adapters.segmenter_samples import read_embedding
+from datalab.adapters.image_vectors import read_image_vectors
 from datalab.config import load_params
 from datalab.errors import InputError, one_line_errors
 from datalab.learning.caution import Gain, gain, trust
 from datalab.learning.costs import fit_costs
 from datalab.learning.cover import Vectors
-from datalab.learning.embeddings import image_vector
 from datalab.learning.selection import STRATEGIES, Budget, Recipe, next_batch, strategy_named
 from datalab.learning.strategies import Pool, Taste
 from datalab.quality.reviews import images_judged
@@ -89,7 +88,10 @@ def run(inputs: Inputs, out: Path, params: Params) -> None:
     pool = pool[~pool["image_id"].isin(images_judged(read_table(inputs.reviews, REVIEWS), "exclude"))]
     pool = pool.assign(duplicate_group=pool["image_id"].map(catalog["duplicate_group"]))
     pool = pool[~pool["duplicate_group"].isin(known["duplicate_group"])].reset_index(drop=True)
-    vectors, labelled = (_vectors(catalog.loc[ids], inputs.embeddings) for ids in (pool["image_id"], known.index))
+    vectors, labelled = (
+        read_image_vectors(catalog.loc[ids].to_dict("records"), inputs.embeddings)
+        for ids in (pool["image_id"], known.index)
+    )
     if len(labelled) and len(vectors) and labelled.shape[1] != vectors.shape[1]:
         raise InputError(f"the embeddings of {inputs.embeddings} are of different models; run dvc repro embed")
     by_class = read_table(inputs.class_scores, CLASS_SCORES)
@@ -149,17 +151,6 @@ def _gains(inputs: Inputs, rng: np.random.Generator) -> list[Gain | None]:
         parts = [np.asarray(wrong[batch["image_id"][one]], dtype=np.float64) for one in (picked, drawn)]
         found.append(gain(parts[0], parts[1], rng))
     return found
-
-
-def _vectors(rows: pd.DataFrame, embeddings: Path) -> Vectors:
-    """(N, D) image vectors of catalog rows; (0, 0) for none. InputError where they are of different models."""
-    vectors = [
-        image_vector(read_embedding(embeddings / f"{image_id}.npy"), int(height), int(width))
-        for image_id, height, width in zip(rows["image_id"], rows["height"], rows["width"], strict=True)
-    ]
-    if len({len(vector) for vector in vectors}) > 1:
-        raise InputError(f"the embeddings of {embeddings} are of different models; run dvc repro embed")
-    return np.stack(vectors) if vectors else np.zeros((0, 0), dtype=np.float32)
 
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:
