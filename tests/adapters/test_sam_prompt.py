@@ -91,7 +91,12 @@ def test_it_is_one_of_the_masks_of_the_official_predictor(
     masks, qualities, _ = predictor.predict(points, labels, box, multimask_output=prompt.box is None and not is_small)
     mask, predicted = mask_at(sam, embedding, HEIGHT, WIDTH, prompt)
     place = next(place for place, quality in enumerate(qualities) if abs(np.clip(quality, 0, 1) - predicted) < 1e-6)
-    assert iou(mask, without_crumbs(masks[place])) > 0.99
+    clean = without_crumbs(masks[place])
+    # parts are told apart before the mask is enlarged, so that one may stay that touched a large one there
+    crumbs = masks[place] & ~clean
+    assert iou(mask & ~crumbs, clean) > 0.999
+    assert iou(mask | crumbs, masks[place]) > 0.999
+    assert (mask & crumbs).sum() <= 0.25 * crumbs.sum()
 
 
 def test_a_click_with_alt_tells_which_object_is_meant(

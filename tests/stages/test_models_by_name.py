@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from datalab.adapters.files import read_json, read_table
@@ -23,15 +22,17 @@ from tests.stages.test_score import inputs_of as scored
 from tests.stages.test_score import outputs_in
 
 pytestmark = pytest.mark.slow
+LONGER = {"deeplabv3_mobilenet_v3_large": 16}
+"""Before that the averages of its batch normalisation say nothing yet, and it says the same of every image. Steps."""
 OTHERS = [name for name in MODELS if name != EMBEDDING_DECODER]
 
 
 @pytest.mark.parametrize("model", OTHERS)
 def test_the_stages_run_with(blobs: Workspace, model: str) -> None:
     run_dataset(blobs)
-    train = replace(
-        TRAIN, model=model, pretrained=False, members=2, steps=2, validate_every=1, crop=32, learning_rate=0.0
-    )
+    short = replace(TRAIN, model=model, pretrained=False, members=2, steps=2, crop=32, learning_rate=0.0)
+    steps = LONGER.get(model, 2)
+    train = replace(short, steps=steps, validate_every=steps)
     report = read_json(run_train(blobs, train))
     assert (report["model"], report["start"]) == (model, "from scratch: train.pretrained is false")
     assert load_segmenter(blobs.model).network.size.model == model
@@ -39,11 +40,10 @@ def test_the_stages_run_with(blobs: Workspace, model: str) -> None:
     assert 0 <= read_json(blobs.reports / "metrics.json")["miou"]["value"] <= 1
     outputs = outputs_in(blobs.data)
     score.run(scored(blobs), outputs, SCORE)
-    # after two steps a network may say the same of every image
-    assert read_table(outputs.scores, SCORES)["uncertainty"].between(0, np.log(3)).all()
+    assert read_table(outputs.scores, SCORES)["uncertainty"].nunique() > 1
     inputs = agree_model.Inputs(blobs.ratings, blobs.regions, blobs.dataset, outputs.predictions, blobs.guidelines)
     agree_model.run(inputs, blobs.reports / "agree.json", agree_model.Params(1, 0.5, 0.001))
     assert read_json(blobs.reports / "agree.json")["unseen"]["images"] > 0
     brief = replace(ERRORS, steps=2)
-    label_errors.run(suspected(blobs), blobs.label_errors, brief, train, POLICY)
+    label_errors.run(suspected(blobs), blobs.label_errors, brief, short, POLICY)
     assert (read_table(blobs.label_errors, LABEL_ERRORS)["kind"] == "image").sum() == len(image_ids(12))
