@@ -89,3 +89,13 @@ def test_mixup_is_refused(tmp_path: Path) -> None:
     mixed = replace(RECIPE, augmentation=Augmentation(32, 1.0, replace(PLAIN, mixup=1.0)))
     with pytest.raises(InputError, match="learns objects, which mixup makes none of"):
         train_segmenter(blob_samples(tmp_path, [1, 2]), [], mixed)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_an_image_is_seen_as_it_comes(training: bool) -> None:
+    """Padded to multiples of 32, at which its deepest layer works, and not enlarged."""
+    made = new_network(SIZE, 0, [])
+    assert isinstance(made, InstanceSegmenter)
+    seen, _ = made.net.transform.train(training)([torch.rand(3, 48, 64)])
+    assert tuple(seen.tensors.shape) == (1, 3, 64, 64)
+    assert seen.image_sizes == [(48, 64)]

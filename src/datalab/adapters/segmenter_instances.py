@@ -5,7 +5,7 @@ that cover it: it is background as far as none of them is there.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -59,8 +59,9 @@ class InstanceSegmenter(SegmenterNetwork):
             num_classes=max(2, size.classes),
             rpn_anchor_generator=AnchorGenerator(anchors, ((0.5, 1.0, 2.0),) * 5),
             box_score_thresh=LEAST_SCORE,
-            _skip_resize=True,
         )
+        # torchvision enlarges to 800 pixels; its `_skip_resize` leaves that out in training alone
+        self.net.transform.resize = _as_it_comes
 
     def take_backbone(self, weights: Mapping[str, Tensor]) -> None:
         """Start from these weights of the classification network."""
@@ -98,6 +99,11 @@ class InstanceSegmenter(SegmenterNetwork):
         chances[0] = missing[1:].prod(dim=0)
         half = functional.avg_pool2d(chances[None], OUTPUT_STRIDE).clamp(min=SURELY)
         return (half / half.sum(dim=1, keepdim=True)).log()
+
+
+def _as_it_comes(image: Tensor, target: Any = None) -> tuple[Tensor, Any]:
+    """In place of GeneralizedRCNNTransform.resize."""
+    return image, target
 
 
 def _targets(labels: np.ndarray[tuple[int, ...], np.dtype[np.int64]], device: torch.device) -> dict[str, Tensor]:
