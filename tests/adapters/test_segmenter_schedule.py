@@ -19,6 +19,7 @@ from datalab.adapters.segmenter_schedule import (
     class_balanced,
     copy_weights,
     rate,
+    set_normalisation,
 )
 from datalab.errors import InputError
 from tests.adapters.blobs import SCHEDULE
@@ -108,3 +109,26 @@ def test_the_best_weights_come_back_and_patience_runs_out() -> None:
 def test_an_unknown_sampling_lists_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"train.sampling is .all.; known: shuffled, balanced"):
         check_sampling("all")
+
+
+def test_batch_normalisation_answers_with_the_mean_of_the_first_steps_and_then_the_newest() -> None:
+    layer = torch.nn.BatchNorm2d(1, momentum=0.01)
+    network = torch.nn.Sequential(layer)
+    for step, value in enumerate([1.0, 2.0, 6.0], start=1):
+        set_normalisation(network, step)
+        network(torch.full((2, 1, 4, 4), value))
+    assert layer.running_mean is not None
+    assert layer.running_mean.item() == pytest.approx(3.0)
+    set_normalisation(network, 50)
+    network(torch.full((2, 1, 4, 4), 13.0))
+    assert layer.running_mean.item() == pytest.approx(4.0)
+
+
+def test_after_one_step_a_network_answers_as_it_did_in_training() -> None:
+    network = new_network(replace(SIZE, model="lraspp_mobilenet_v3_large"), 0, [])
+    images = torch.rand(8, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    set_normalisation(network, 1)
+    with torch.no_grad():
+        in_training = network.train()(images, images)
+        asked = network.eval()(images, images)
+    assert (asked - in_training).abs().mean() < 0.15 * in_training.std()

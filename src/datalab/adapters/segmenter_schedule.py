@@ -21,6 +21,8 @@ from datalab.masks import IGNORE_ID
 SAMPLINGS = ("shuffled", "balanced")
 ORDER, CUTS = 1, 2
 """What a generator is for, beside its seed."""
+NEWEST = 0.1
+"""Share of the newest step in what batch normalisation answers with: torch's own."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,17 @@ class Optimiser:
         full = self.full * rate(step, self.schedule.steps)
         for group in self.adam.param_groups:
             group["lr"] = 0.0 if group["is_backbone"] and is_frozen else full * group["share"]
+
+
+def set_normalisation(network: nn.Module, step: int) -> None:
+    """Have batch normalisation answer, from step 1, 2, ... on, with means and deviations of the steps there were.
+
+    Some encoders take a hundredth of the newest step, for trainings of days: after a few hundred steps they still
+    answered with what they had started from (CamVid: a validation mIoU of 0.03 instead of 0.28).
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = max(NEWEST, 1 / step)
 
 
 class Average:

@@ -30,6 +30,7 @@ from datalab.adapters.segmenter_schedule import (
     Schedule,
     copy_weights,
     cut_generators,
+    set_normalisation,
 )
 from datalab.adapters.segmenter_state import Run, StateFile, run_key
 from datalab.adapters.torch_threads import single_thread
@@ -154,6 +155,7 @@ def train_step(module: nn.Module, optimiser: torch.optim.Optimizer, batch: Batch
     fewer images than the network can learn from.
     """
     fabric = needed.fabric
+    set_normalisation(module, step)
     loss = _loss(module, batch if fabric is None else _moved(batch, fabric), needed)
     value = float(loss.detach())
     optimiser.zero_grad(set_to_none=True)
