@@ -101,7 +101,7 @@ def _bar(on_progress: OnProgress | None) -> Iterator[OnProgress]:
     if on_progress is not None:
         yield on_progress
         return
-    with tqdm(total=100, desc="review", bar_format="{desc}{percentage:3.0f}%|{bar}| {elapsed}") as bar:
+    with tqdm(total=100, desc="review", bar_format="{desc}{percentage:3.0f}%|{bar}| {elapsed}", disable=None) as bar:
 
         def show(share: float, doing: str) -> None:
             bar.set_description(doing, refresh=False)

@@ -76,7 +76,7 @@ def adapt(sam: Sam, lessons: Sequence[Lesson], course: Course, rng: np.random.Ge
     decoder = sam.mask_decoder
     optimiser = torch.optim.AdamW(decoder.parameters(), course.learning_rate, weight_decay=0.01)
     with single_thread():
-        for step in tqdm(range(course.steps), "adapt SAM", unit="step", leave=False):
+        for step in tqdm(range(course.steps), "adapt SAM", unit="step", leave=False, disable=None):
             chosen = [lessons[place] for place in rng.integers(0, len(lessons), course.batch_size)]
             for group in optimiser.param_groups:
                 group["lr"] = course.learning_rate * min(1.0, (step + 1) / 20) * (1 - step / course.steps)

@@ -38,7 +38,7 @@ def check_learnable(train: Sequence[Sample], recipe: Recipe, backbone: Mapping[s
     with single_thread(), reproducible(seed):
         losses = [
             train_step(network, optimizer, batch, needed, step)
-            for step in tqdm(range(1, STEPS + 1), "one batch by heart", unit="step", leave=False)
+            for step in tqdm(range(1, STEPS + 1), "one batch by heart", unit="step", leave=False, disable=None)
         ]
     left = min(losses[-5:]) / max(losses[0], 1e-12)
     if left > MUST_FALL_TO:

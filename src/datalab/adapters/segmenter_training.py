@@ -121,9 +121,8 @@ def _learn(
     module, adam = fabric.setup(prepare(run.network, fabric), run.optimiser.adam)
     mine = share_of(fabric, schedule.batch_size)
     losses: list[float] = []
-    with tqdm(
-        total=schedule.steps, initial=run.step, desc="train", unit="step", disable=not fabric.is_global_zero
-    ) as bar:
+    hidden = None if fabric.is_global_zero else True  # None: shown on a terminal
+    with tqdm(total=schedule.steps, initial=run.step, desc="train", unit="step", disable=hidden) as bar:
         while run.step < schedule.steps and not run.is_enough:
             run.step += 1
             run.optimiser.prepare(run.step)

@@ -98,7 +98,7 @@ def _judge(
     champion: Segmenter, rows: pd.DataFrame, folder: DatasetFolder, inputs: Inputs, maps: Path, flip: bool
 ) -> Iterator[npt.NDArray[np.int64]]:
     """(K, K) of every test image; its label map goes to `maps`."""
-    for row in tqdm(list(rows.itertuples()), desc="compare", unit="image"):
+    for row in tqdm(list(rows.itertuples()), desc="compare", unit="image", disable=None):
         image_id = str(row.image_id)
         mask, embedding = folder.mask(image_id), inputs.embeddings / f"{image_id}.npy"
         sample = read_sample(inputs.images / str(row.file), embedding, champion.longest_side, mask, folder.class_ids)

@@ -173,7 +173,7 @@ def _judge(
 ) -> Iterator[Judged]:
     """Every test image in turn; its objects go to `judge`."""
     objects = dict(list(zip(folder.class_names, folder.class_ids, strict=True))[1:])
-    for row in tqdm(list(rows.itertuples()), desc="evaluate", unit="image"):
+    for row in tqdm(list(rows.itertuples()), desc="evaluate", unit="image", disable=None):
         path, image_id = inputs.images / str(row.file), str(row.image_id)
         mask, embedding = folder.mask(image_id), inputs.embeddings / f"{image_id}.npy"
         sample = read_sample(path, embedding, segmenter.longest_side, mask, folder.class_ids)

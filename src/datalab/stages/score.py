@@ -76,7 +76,8 @@ def run(inputs: Inputs, out: Outputs, params: Params) -> None:
     busy = {*read_table(inputs.ratings, RATINGS)["image_id"], *read_table(inputs.gold, GOLD)["image_id"]}
     rows: list[tuple[str, Evidence, float]] = []
     with fresh_folder(out.predictions) as folder, fresh_folder(out.maps) as maps:
-        for image_id, file in tqdm(list(zip(catalog["image_id"], catalog["file"], strict=True)), desc="score"):
+        files = list(zip(catalog["image_id"], catalog["file"], strict=True))
+        for image_id, file in tqdm(files, desc="score", unit="image", disable=None):
             sample = read_sample(inputs.images / file, inputs.embeddings / f"{image_id}.npy", segmenter.longest_side)
             prediction = predict(segmenter, sample, params.flip)
             write_label_map(folder / f"{image_id}.png", prediction.label_map)
