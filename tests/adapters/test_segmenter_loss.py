@@ -9,6 +9,7 @@ from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
 from datalab.adapters.segmenter_loss import LOSSES, check_loss, class_weights, segmentation_loss
+from datalab.adapters.segmenter_samples import Sample
 from datalab.errors import InputError
 from tests.adapters.blobs import blob_samples
 
@@ -106,3 +107,13 @@ def test_class_weights_raise_the_rare_and_average_to_one(tmp_path: Path) -> None
     share = np.maximum(counts, np.asarray(counts)[:3].min())
     assert float((weights * share).sum() / share.sum()) == pytest.approx(1, rel=1e-5)
     np.testing.assert_allclose(class_weights(samples, 3, imbalance=0.0), 1)
+
+
+def test_what_is_drawn_more_often_is_less_rare() -> None:
+    def flat(*counts: int) -> Sample:
+        labels = np.repeat(np.arange(len(counts), dtype=np.uint8), counts)[None]
+        return Sample(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1, 1), np.float16), labels, (1, 1))
+
+    samples, chances = [flat(100, 0), flat(0, 100), flat(100, 0)], np.array([0.25, 0.5, 0.25])
+    np.testing.assert_allclose(class_weights(samples, 2, 0.5, chances), 1)
+    assert class_weights(samples, 2, 0.5)[1] > class_weights(samples, 2, 0.5)[0]

@@ -29,11 +29,12 @@ def check_learnable(train: Sequence[Sample], recipe: Recipe, backbone: Mapping[s
     """
     schedule, size, seed = recipe.schedule, recipe.size, recipe.seed
     network = new_network(size, seed, [sample.embedding for sample in train], backbone)
-    places = Sampler(train, schedule, seed).places(1)[: len(train)]
+    sampler = Sampler(train, schedule, seed)
+    places = sampler.places(1)[: len(train)]
     rngs = cut_generators(seed, 0, len(places))
     batch = draw_batch(Pool(train), places, recipe.augmentation, rngs)
     trust = torch.ones((len(places), size.members))
-    needed = Step(class_weights(train, size.classes, schedule.imbalance), trust, schedule.loss)
+    needed = Step(class_weights(train, size.classes, schedule.imbalance, sampler.chances), trust, schedule.loss)
     optimizer = torch.optim.AdamW(network.parameters(), schedule.learning_rate or network.learning_rate)
     with single_thread(), reproducible(seed):
         losses = [

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -70,12 +71,18 @@ def segmentation_loss(
     return loss
 
 
-def class_weights(samples: Sequence[Sample], classes: int, imbalance: float) -> Tensor:
-    """(K,) with mean 1 over the pixels; a class without a pixel gets the weight of the rarest one."""
+def class_weights(
+    samples: Sequence[Sample], classes: int, imbalance: float, chances: npt.NDArray[np.float64] | None = None
+) -> Tensor:
+    """(K,) with mean 1 over the pixels; a class without a pixel gets the weight of the rarest one.
+
+    `chances` (N,) of the images to be drawn, where they are not alike: a class that is drawn more often is less rare,
+    and what sampling has made up for is not made up for again.
+    """
     counts = np.zeros(classes)
-    for sample in samples:
+    for sample, chance in zip(samples, np.ones(len(samples)) if chances is None else chances, strict=True):
         assert sample.labels is not None
-        counts += np.bincount(sample.labels.ravel(), minlength=256)[:classes]
+        counts += chance * np.bincount(sample.labels.ravel(), minlength=256)[:classes]
     floor = counts[counts > 0].min() if counts.any() else 1.0
     share = np.maximum(counts, floor)
     share = share / share.sum()

@@ -115,7 +115,7 @@ def _learn(
     """Step on from where the run is; gives every look when the run has taken it in."""
     schedule, pool = recipe.schedule, Pool(train)
     sampler = Sampler(train, schedule, recipe.seed)
-    weights = class_weights(train, recipe.size.classes, schedule.imbalance)
+    weights = class_weights(train, recipe.size.classes, schedule.imbalance, sampler.chances)
     trust = _trust(len(train), recipe)
     assert isinstance(run.network, SegmenterNetwork)
     module, adam = fabric.setup(prepare(run.network, fabric), run.optimiser.adam)
