@@ -11,12 +11,12 @@ from datalab.workspace import Workspace
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
-GROUND = {"config", "errors", "masks", "settings", "tables", "workspace"}
+GROUND = {"config", "errors", "figure", "masks", "settings", "tables", "workspace"}
 
 ALLOWED: dict[str, set[str]] = {
     **dict.fromkeys(GROUND, GROUND),
-    "quality": {"masks", "tables", "errors"},
-    "learning": {"masks", "tables", "errors"},
+    "quality": {"masks", "tables", "errors", "figure"},
+    "learning": {"masks", "tables", "errors", "figure"},
     "adapters": {*GROUND, "learning"},
     "sample": {*GROUND, "adapters"},
     "stages": {*GROUND, "adapters", "quality", "learning"},

@@ -3,8 +3,8 @@ import numpy.typing as npt
 import pytest
 from scipy.stats import ttest_ind
 
+from datalab.figure import Figure
 from datalab.learning.control import Part, difference, per_image, per_minute
-from datalab.learning.forecast import Estimate
 
 Floats = npt.NDArray[np.float64]
 RNG = np.random.default_rng(0)
@@ -12,7 +12,7 @@ CHOSEN = np.array([0.6, 0.5, 0.9, 0.4, 0.7])
 RANDOM = np.array([0.1, 0.3, 0.2])
 
 
-def ends(found: Estimate) -> tuple[float, float]:
+def ends(found: Figure) -> tuple[float, float]:
     assert found.low is not None
     assert found.high is not None
     return found.low, found.high

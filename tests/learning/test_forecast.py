@@ -2,11 +2,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from datalab.figure import Figure
 from datalab.learning.forecast import (
     CANNOT_TELL,
     GO_ON,
     STOP,
-    Estimate,
     forecast,
     hindsight,
     in_points,
@@ -92,30 +92,30 @@ def test_figures_without_an_interval_have_no_forecast() -> None:
 @pytest.mark.parametrize(
     ("gain", "batch", "said", "why"),
     [
-        (Estimate(0.02, 0.005, 0.04), 36, GO_ON, "bring 2.0 points (0.5 to 4.0), the price is 1.0"),
-        (Estimate(0.01, 0.0, 0.04), 36, GO_ON, "bring 1.0 points"),
-        (Estimate(0.004, 0.0, 0.009), 36, STOP, "all of it below the price of 1.0"),
-        (Estimate(0.004, 0.0, 0.01), 36, CANNOT_TELL, "less than the price of 1.0, but it may be more"),
-        (Estimate(None, reason="2 of 3 rounds"), 36, CANNOT_TELL, "2 of 3 rounds"),
-        (Estimate(0.02, 0.01, 0.04), 0, STOP, "no image is left"),
+        (Figure(0.02, low=0.005, high=0.04), 36, GO_ON, "bring 2.0 points (0.5 to 4.0), the price is 1.0"),
+        (Figure(0.01, low=0.0, high=0.04), 36, GO_ON, "bring 1.0 points"),
+        (Figure(0.004, low=0.0, high=0.009), 36, STOP, "all of it below the price of 1.0"),
+        (Figure(0.004, low=0.0, high=0.01), 36, CANNOT_TELL, "less than the price of 1.0, but it may be more"),
+        (Figure(None, reason="2 of 3 rounds"), 36, CANNOT_TELL, "2 of 3 rounds"),
+        (Figure(0.02, low=0.01, high=0.04), 0, STOP, "no image is left"),
     ],
 )
-def test_stopping_has_to_be_sure(gain: Estimate, batch: int, said: str, why: str) -> None:
+def test_stopping_has_to_be_sure(gain: Figure, batch: int, said: str, why: str) -> None:
     found = verdict(gain, 4, batch, 0.01)
     assert found.value == said
     assert why in found.reason
 
 
 def test_three_rounds_stop_nobody() -> None:
-    found = verdict(Estimate(0.004, 0.0, 0.009), 3, 36, 0.01)
+    found = verdict(Figure(0.004, low=0.0, high=0.009), 3, 36, 0.01)
     assert found.value == CANNOT_TELL
     assert found.reason.endswith("less than the price of 1.0, by a curve that fits any 3 rounds")
 
 
 def test_numbers_are_said_in_points() -> None:
-    assert in_points(Estimate(0.012, 0.003, 0.025)) == "1.2 points (0.3 to 2.5)"
-    assert in_points(Estimate(0.012, reason="one image")) == "1.2 points"
-    assert in_points(Estimate(None, reason="one round")) == "undefined: one round"
+    assert in_points(Figure(0.012, low=0.003, high=0.025)) == "1.2 points (0.3 to 2.5)"
+    assert in_points(Figure(0.012, reason="one image")) == "1.2 points"
+    assert in_points(Figure(None, reason="one round")) == "undefined: one round"
 
 
 def test_hindsight_uses_nothing_that_came_later() -> None:

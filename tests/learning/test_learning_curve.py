@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from datalab.learning.forecast import Estimate
+from datalab.figure import Figure
 from datalab.learning.learning_curve import LINKED, REPORTED, Judged, Point, learning_curve, linked_scores
 from datalab.learning.metrics import mean_iou
 
@@ -11,7 +11,7 @@ CLASSES = frozenset({"background", "coin"})
 
 
 def point(number: int, value: float | None = 0.5, low: float | None = 0.4, high: float | None = 0.6) -> Point:
-    return Point(number, 30 * number, 20.0 * number, Estimate(value, low, high), CLASSES)
+    return Point(number, 30 * number, 20.0 * number, Figure(value, low=low, high=high), CLASSES)
 
 
 def image(right: int, wrong: int) -> list[list[int]]:
@@ -88,7 +88,7 @@ def test_older_rounds_without_counts_give_way_to_enough_that_have_them() -> None
 
 
 def test_reported_figures_spread_as_their_intervals_say() -> None:
-    points = [point(1), replace(point(2), miou=Estimate(0.7, None, None))]
+    points = [point(1), replace(point(2), miou=Figure(0.7))]
     curve = learning_curve(points, unlinked(2), np.random.default_rng(0), 4000)
     assert curve.scores.tolist() == [0.5, 0.7]
     assert curve.draws[:, 0].std() == pytest.approx(0.2 / 3.92, rel=0.05)

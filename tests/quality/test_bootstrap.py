@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
+from datalab.figure import Figure, undefined
 from datalab.quality.bootstrap import bootstrap_ratio, bootstrap_statistic, sum_by_image
-from datalab.quality.figure import Figure, undefined
 from datalab.quality.kappa import cohen_kappa
 
 

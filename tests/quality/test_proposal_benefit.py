@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from datalab.quality.figure import Figure, undefined
+from datalab.figure import Figure, undefined
 from datalab.quality.proposal_benefit import Answer, measure_benefit, warning
 from tests.quality.images import HEIGHT, WIDTH, rle
 

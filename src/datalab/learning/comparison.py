@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from datalab.learning.forecast import Estimate
+from datalab.figure import Figure
 from datalab.learning.metrics import ABSENT, Counts, bootstrap_interval, iou_per_class, mean_iou, mean_over
 
 Floats = npt.NDArray[np.float64]
@@ -17,10 +17,10 @@ ONE_IMAGE = "no interval: one test image decides"
 class Duel:
     """What two models did on N images."""
 
-    champion: Estimate
+    champion: Figure
     """Pooled mean IoU over the classes in the truth, in [0, 1]."""
-    challenger: Estimate
-    difference: Estimate
+    challenger: Figure
+    difference: Figure
     """Challenger - champion, with the interval of the difference: both are drawn on the same images."""
     by_image: Floats
     """(N, 2): mean IoU of champion and challenger on each image, NaN where no pixel is judged."""
@@ -44,7 +44,7 @@ def duel(champion: Counts, challenger: Counts, rng: np.random.Generator, resampl
     value = statistic(both.sum(axis=0))
     low, high = bootstrap_interval(both, statistic, rng, resamples)
     ends = zip(value.tolist(), low.tolist(), high.tolist(), strict=True)
-    first, second, difference = (_estimate(*three) for three in ends)
+    first, second, difference = (_figure(*three) for three in ends)
     return Duel(first, second, difference, mean_iou(both))
 
 
@@ -60,9 +60,9 @@ def counts_of(confusions: pd.DataFrame, image_ids: list[str], names: tuple[str, 
     return counts
 
 
-def _estimate(value: float, low: float, high: float) -> Estimate:
+def _figure(value: float, low: float, high: float) -> Figure:
     if np.isnan(value):
-        return Estimate(None, None, None, ABSENT)
+        return Figure(None, reason=ABSENT)
     if np.isnan(low):
-        return Estimate(round(value, 6), None, None, ONE_IMAGE)
-    return Estimate(round(value, 6), round(low, 6), round(high, 6), None)
+        return Figure(round(value, 6), reason=ONE_IMAGE)
+    return Figure(round(value, 6), low=round(low, 6), high=round(high, 6))

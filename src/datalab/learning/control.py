@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as students_t
 
+from datalab.figure import Figure
 from datalab.learning.caution import LEAST_IMAGES
-from datalab.learning.forecast import Estimate
 from datalab.learning.metrics import Floats
 
 TOO_FEW = f"a part has fewer than {LEAST_IMAGES} images"
@@ -37,9 +37,9 @@ class Part:
 class Comparison:
     """One figure of both parts."""
 
-    chosen: Estimate
-    random: Estimate
-    difference: Estimate
+    chosen: Figure
+    random: Figure
+    difference: Figure
     """Chosen - random, batch by batch, with its 95% interval."""
 
 
@@ -68,15 +68,15 @@ def _compare(batches: Sequence[tuple[Floats, Floats]]) -> Comparison:
     """Batches with too small a part are left out: there is nothing to compare them with."""
     kept = [pair for pair in batches if min(map(len, pair)) >= LEAST_IMAGES]
     if not kept:
-        nothing = Estimate(None, reason=TOO_FEW)
+        nothing = Figure(None, reason=TOO_FEW)
         return Comparison(nothing, nothing, nothing)
     weights = _weights(kept)
     means = np.array([[values.mean() for values in pair] for pair in kept])
     chosen, random = weights @ means
-    return Comparison(Estimate(float(chosen)), Estimate(float(random)), difference(kept))
+    return Comparison(Figure(float(chosen)), Figure(float(random)), difference(kept))
 
 
-def difference(batches: Sequence[tuple[Floats, Floats]]) -> Estimate:
+def difference(batches: Sequence[tuple[Floats, Floats]]) -> Figure:
     """Mean of (first - second) over batches, weighted by their effective sizes, with a 95% interval.
 
     Student's t with unequal variances (Welch 1947, Satterthwaite 1946): the bootstrap of four random images is far too
@@ -85,7 +85,7 @@ def difference(batches: Sequence[tuple[Floats, Floats]]) -> Estimate:
     weights = _weights(batches)
     value = float(weights @ [first.mean() - second.mean() for first, second in batches])
     if all(np.ptp(values) == 0 for pair in batches for values in pair):
-        return Estimate(value, reason="no interval: all images of a part are alike")
+        return Figure(value, reason="no interval: all images of a part are alike")
     shares = [
         (weight**2 * values.var(ddof=1) / len(values), len(values) - 1)
         for weight, pair in zip(weights, batches, strict=True)
@@ -94,7 +94,7 @@ def difference(batches: Sequence[tuple[Floats, Floats]]) -> Estimate:
     variance = sum(share for share, _ in shares)
     freedom = variance**2 / sum(share**2 / left for share, left in shares)
     reach = float(students_t.ppf(0.975, freedom) * np.sqrt(variance))
-    return Estimate(value, value - reach, value + reach)
+    return Figure(value, low=value - reach, high=value + reach)
 
 
 def _weights(batches: Sequence[tuple[Floats, Floats]]) -> Floats:

@@ -5,21 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from datalab.figure import Figure
 from datalab.learning.power_law import LEAST_POINTS, Floats, PowerLaw, fit, fit_many
 
 GO_ON, STOP, CANNOT_TELL = "go on", "stop", "cannot tell yet"
 POINTS = 100
 """A score of 0.01 is one point."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95% interval; `value` is None where there is none, and `reason` says why."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -33,7 +24,7 @@ class Forecast:
     low: Floats
     """(S,) 95% interval."""
     high: Floats
-    gain: Estimate
+    gain: Figure
     """Of the first step, `score[1] - score[0]`."""
     curve: PowerLaw
 
@@ -75,7 +66,7 @@ def forecast(
     expected, drawn = curve.at(places)[0], fit_many(images, draws).at(places)
     low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
     gains = np.quantile(drawn[:, 1] - drawn[:, 0], (0.025, 0.975))
-    gain = Estimate(float(expected[1] - expected[0]), float(gains[0]), float(gains[1]))
+    gain = Figure(float(expected[1] - expected[0]), low=float(gains[0]), high=float(gains[1]))
     return Forecast(places, expected, low, high, gain, curve), None
 
 
@@ -92,7 +83,7 @@ def undefined(images: Floats, draws: Floats) -> str | None:
     return None
 
 
-def verdict(gain: Estimate, rounds: int, batch: int, least: float) -> Verdict:
+def verdict(gain: Figure, rounds: int, batch: int, least: float) -> Verdict:
     """Whether the next `batch` images are worth their price, at least `least` of score (0.01: one point).
 
     Going on is what happens anyway, so stopping needs to be sure: it is advised only where even the upper end of the
@@ -115,14 +106,14 @@ def verdict(gain: Estimate, rounds: int, batch: int, least: float) -> Verdict:
     return Verdict(CANNOT_TELL, f"{said}: less than the price of {price}, but it may be more")
 
 
-def in_points(estimate: Estimate) -> str:
+def in_points(figure: Figure) -> str:
     """`1.2 points (0.3 to 2.5)`; the reason where there is no value."""
-    if estimate.value is None:
-        return f"undefined: {estimate.reason}"
-    text = f"{POINTS * estimate.value:.1f} points"
-    if estimate.low is None or estimate.high is None:
+    if figure.value is None:
+        return f"undefined: {figure.reason}"
+    text = f"{POINTS * figure.value:.1f} points"
+    if figure.low is None or figure.high is None:
         return text
-    return f"{text} ({POINTS * estimate.low:.1f} to {POINTS * estimate.high:.1f})"
+    return f"{text} ({POINTS * figure.low:.1f} to {POINTS * figure.high:.1f})"
 
 
 @dataclass(frozen=True)
@@ -132,8 +123,8 @@ class Hindsight:
     place: int
     """Of the round among the points."""
     verdict: Verdict
-    expected: Estimate
-    came: Estimate
+    expected: Figure
+    came: Figure
 
 
 def hindsight(
@@ -147,14 +138,14 @@ def hindsight(
         if batch <= 0:  # labels were taken back: nothing was asked for
             continue
         seen, reason = forecast(images[now], scores[now], draws[:, now], ahead, rng)
-        expected = Estimate(None, reason=reason) if seen is None else seen.gain
+        expected = Figure(None, reason=reason) if seen is None else seen.gain
         came = _difference(scores[last + 1] - scores[last], draws[:, last + 1] - draws[:, last])
         found.append(Hindsight(last, verdict(expected, last + 1, batch, least), expected, came))
     return found
 
 
-def _difference(value: float, draws: Floats) -> Estimate:
+def _difference(value: float, draws: Floats) -> Figure:
     if not np.isfinite(draws).all():
-        return Estimate(float(value), reason="no interval: a round's figures have none")
+        return Figure(float(value), reason="no interval: a round's figures have none")
     low, high = np.quantile(draws, (0.025, 0.975))
-    return Estimate(float(value), float(low), float(high))
+    return Figure(float(value), low=float(low), high=float(high))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from datalab.learning.forecast import Estimate
+from datalab.figure import Figure
 from datalab.learning.metrics import Counts, Floats, iou_per_class
 from datalab.learning.power_law import LEAST_POINTS
 
@@ -32,7 +32,7 @@ class Point:
     """Labelled images, training, validation and test."""
     minutes: float | None
     """Annotators' time so far; None where no answer tells its time."""
-    miou: Estimate
+    miou: Figure
     classes: frozenset[str]
     """Whose mean `miou` is."""
 
@@ -128,7 +128,7 @@ def _comparable(points: Sequence[Point]) -> tuple[Point, ...]:
     return tuple(kept)
 
 
-def _standard_error(miou: Estimate) -> float:
+def _standard_error(miou: Figure) -> float:
     if miou.low is None or miou.high is None:
         return float("nan")
     return (miou.high - miou.low) / STANDARD_ERRORS

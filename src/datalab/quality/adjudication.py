@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from datalab.errors import InputError
+from datalab.figure import Figure
 from datalab.quality.consensus import Merged
-from datalab.quality.figure import Figure
 from datalab.quality.matching import match_regions
 from datalab.quality.proportion import wilson
 from datalab.quality.rated import RatedImage

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from datalab.figure import Figure, undefined
 from datalab.masks import iou_matrix, rle_areas
 from datalab.quality.bootstrap import bootstrap_ratio
-from datalab.quality.figure import Figure, undefined
 from datalab.quality.matching import match_overlap
 from datalab.quality.rated import RatedImage, RatedImages, pairs_of
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from datalab.figure import Figure
 from datalab.quality.agreement import class_confusions, object_agreement, object_table, of_class, pair_table
 from datalab.quality.bootstrap import bootstrap_statistic, sum_by_image
-from datalab.quality.figure import Figure
 from datalab.quality.kappa import both_ways, cohen_kappa
 from datalab.quality.object_figures import boundary_ious, mean_panoptic_quality, object_figures
 from datalab.quality.pixels import Confusion, pixel_disagreement, pixel_overlap, pixel_tables

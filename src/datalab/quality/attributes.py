@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from datalab.figure import Figure
 from datalab.quality.bootstrap import bootstrap_ratio, bootstrap_statistic, sum_by_image
-from datalab.quality.figure import Figure
 from datalab.quality.kappa import both_ways, cohen_kappa
 
 Questions = Mapping[tuple[str, str], Sequence[str]]

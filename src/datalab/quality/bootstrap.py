@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from datalab.quality.figure import Figure, undefined
+from datalab.figure import Figure, undefined
 
 REPLICATES = 2000
 MOST_UNDEFINED = 0.05

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from datalab.figure import Figure, undefined
 from datalab.quality.bootstrap import bootstrap_ratios, bootstrap_statistic
-from datalab.quality.figure import Figure, undefined
 from datalab.quality.gold import GoldImage
 from datalab.quality.kappa import cohen_kappa
 from datalab.quality.proportion import beta, newcombe, wilson, wilson_f1

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from datalab.figure import Figure
 from datalab.masks import connected_parts, mask_to_rle
 from datalab.quality.agreement import class_confusions, object_table, of_class
-from datalab.quality.figure import Figure
 from datalab.quality.object_figures import object_figures
 from datalab.quality.presence import presence_alpha
 from datalab.quality.rated import RatedImage, RatedImages

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from datalab.figure import Figure, undefined
 from datalab.masks import band_width
 from datalab.quality.agreement import object_agreement, of_class
 from datalab.quality.bootstrap import bootstrap_ratios, bootstrap_statistic
 from datalab.quality.boundary import Cut, band, cut_iou, cut_of
-from datalab.quality.figure import Figure, undefined
 from datalab.quality.rated import RatedImage, RatedImages
 
 THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())

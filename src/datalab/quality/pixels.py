@@ -6,9 +6,9 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from datalab.figure import Figure
 from datalab.masks import label_map
 from datalab.quality.bootstrap import bootstrap_ratios, sum_by_image
-from datalab.quality.figure import Figure
 from datalab.quality.rated import RatedImage, RatedImages
 
 Confusion = npt.NDArray[np.int64]

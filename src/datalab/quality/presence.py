@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from datalab.figure import Figure, undefined
 from datalab.quality.bootstrap import bootstrap_ratios, bootstrap_statistic
-from datalab.quality.figure import Figure, undefined
 from datalab.quality.kappa import alpha_of_coincidences, coincidences, fleiss_of_coincidences
 from datalab.quality.rated import RatedImages, pairs_of
 

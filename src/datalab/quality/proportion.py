@@ -4,7 +4,7 @@ from math import hypot, sqrt
 
 from scipy.special import betaincinv
 
-from datalab.quality.figure import Figure, undefined
+from datalab.figure import Figure, undefined
 
 Z = 1.959963984540054
 """Two-sided 95% of the normal distribution."""

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
+from datalab.figure import Figure, undefined
 from datalab.masks import iou_matrix, rle_area
 from datalab.quality.bootstrap import MOST_UNDEFINED, REPLICATES, bootstrap_ratio
-from datalab.quality.figure import Figure, undefined
 from datalab.quality.matching import match_regions
 
 Shape = tuple[str, str]
@@ -154,7 +154,7 @@ def _compare(arms: dict[str, _Arm], how: Callable[[Floats, Floats], Floats], rng
     if how is np.divide and unaided.figure.value == 0:
         return undefined("the tasks without proposals took no time", n)
     value = float(how(np.array(aided.figure.value), np.array(unaided.figure.value)))
-    if min(aided.figure.n, unaided.figure.n) < 2:
+    if min(arm.figure.n or 0 for arm in (aided, unaided)) < 2:
         return Figure(value, n, reason="no interval: one image only with or without proposals")
     with np.errstate(divide="ignore", invalid="ignore"):
         drawn = how(_replicates(aided, rng), _replicates(unaided, rng))

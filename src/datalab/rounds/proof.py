@@ -7,8 +7,9 @@ import numpy as np
 from datalab.adapters.files import read_table, write_table
 from datalab.config import load_params
 from datalab.errors import InputError
+from datalab.figure import Figure
 from datalab.learning.control import Comparison, Part, per_image, per_minute
-from datalab.learning.forecast import POINTS, Estimate, Forecast, forecast, hindsight, verdict
+from datalab.learning.forecast import POINTS, Forecast, forecast, hindsight, verdict
 from datalab.learning.learning_curve import LearningCurve, learning_curve
 from datalab.learning.power_law import Floats
 from datalab.rounds.batch import BatchParams
@@ -59,14 +60,14 @@ def prove(workspace: Workspace, state: Round) -> Row:
     batch, ahead = _planned(workspace, rows[-1]["labelled_images"], params.ahead)
     images = np.array([one.images for one in curve.points], dtype=np.float64)
     seen, reason = (None, None) if batch == 0 else forecast(images, curve.scores, curve.draws, ahead, rng)
-    gain = Estimate(None, reason=reason) if seen is None else seen.gain
+    gain = Figure(None, reason=reason) if seen is None else seen.gain
     least = params.stop_below_points / POINTS
     past = hindsight(images, curve.scores, curve.draws, least, rng)
     return {
         "point": rows[-1],
         "curve": {"basis": curve.basis, "rounds": _curve_rows(rows, curve)},
         "forecast": {"reason": reason, **_forecast_rows(seen, rows[-1])},
-        "next_batch": {"images": batch, "minutes": _minutes(rows[-1], batch), "gain": estimate(gain)},
+        "next_batch": {"images": batch, "minutes": _minutes(rows[-1], batch), "gain": gain.as_json()},
         "stop_below_points": params.stop_below_points,
         "verdict": asdict(verdict(gain, len(images), batch, least)),
         "hindsight": [
@@ -74,18 +75,13 @@ def prove(workspace: Workspace, state: Round) -> Row:
                 "round": curve.points[one.place].number,
                 "verdict": one.verdict.value,
                 "reason": one.verdict.reason,
-                "expected": estimate(one.expected),
-                "came": estimate(one.came),
+                "expected": one.expected.as_json(),
+                "came": one.came.as_json(),
             }
             for one in past
         ],
         "control": _control(batch_parts(workspace, state.number, params.longest_answer_s), state.number),
     }
-
-
-def estimate(one: Estimate) -> Row:
-    """value, low, high and reason; numbers to six digits."""
-    return {key: round(item, 6) if isinstance(item, float) else item for key, item in asdict(one).items()}
 
 
 def _planned(workspace: Workspace, labelled: int, rounds: int) -> tuple[int, Floats]:
@@ -108,7 +104,7 @@ def _curve_rows(rows: list[Row], curve: LearningCurve) -> list[Row]:
     """All rounds; `score` is None for those that cannot be compared with the newest."""
     low, high = np.quantile(curve.draws, (0.025, 0.975), axis=0)
     scores = {
-        one.number: estimate(Estimate(float(score), _known(start), _known(end)))
+        one.number: Figure(float(score), low=_known(start), high=_known(end)).as_json()
         for one, score, start, end in zip(curve.points, curve.scores, low, high, strict=True)
     }
     keys = ("round", "labelled_images", "annotator_minutes", "test_images", "miou")
@@ -133,7 +129,7 @@ def _forecast_rows(seen: Forecast | None, row: Row) -> Row:
                 "round": row["round"] + place,
                 "labelled_images": int(images),
                 "annotator_minutes": None if more is None else round(spent + more, 2),
-                "miou": estimate(Estimate(float(score), float(low), float(high))),
+                "miou": Figure(float(score), low=float(low), high=float(high)).as_json(),
             }
         )
     law = seen.curve
@@ -158,10 +154,10 @@ def _compared(batches: list[tuple[Part, Part]]) -> Row:
 
 
 def _figures(found: Comparison) -> Row:
-    return {name: estimate(getattr(found, name)) for name in ("chosen", "random", "difference")}
+    return {name: getattr(found, name).as_json() for name in ("chosen", "random", "difference")}
 
 
-def _says(found: Estimate) -> str:
+def _says(found: Figure) -> str:
     if found.value is None or found.low is None or found.high is None:
         return f"whether the choice beats chance cannot be told: {found.reason}"
     interval = f"{found.value:+.2f} ({found.low:+.2f} to {found.high:+.2f})"

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from datalab.adapters.files import read_json, read_table
+from datalab.figure import Figure
 from datalab.learning.control import Part
-from datalab.learning.forecast import Estimate
 from datalab.learning.learning_curve import Judged, Point
 from datalab.rounds.batch import SENT_BACK
 from datalab.rounds.state import Round, round_numbers
@@ -69,8 +69,8 @@ def spent(workspace: Workspace, upto: int, longest_s: float) -> Row:
 def point_of(row: Row) -> Point:
     """A kept row as a point of the curve."""
     miou = row["miou"]
-    estimate = Estimate(miou["value"], miou.get("low"), miou.get("high"), miou.get("reason"))
-    return Point(row["round"], row["labelled_images"], row["annotator_minutes"], estimate, frozenset(row["classes"]))
+    figure = Figure(miou["value"], low=miou.get("low"), high=miou.get("high"), reason=miou.get("reason"))
+    return Point(row["round"], row["labelled_images"], row["annotator_minutes"], figure, frozenset(row["classes"]))
 
 
 def kept_confusions(workspace: Workspace, number: int) -> Path:

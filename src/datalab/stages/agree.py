@@ -11,9 +11,9 @@ import pandas as pd
 from datalab.adapters.files import read_table, write_json, write_table
 from datalab.config import Guidelines, load_guidelines, load_params
 from datalab.errors import InputError, one_line_errors
+from datalab.figure import plain
 from datalab.quality.agreement_report import Limits, agreement_report, measure
 from datalab.quality.attributes import attribute_agreement, placed_answers
-from datalab.quality.figure import plain
 from datalab.quality.rated import rated_images
 from datalab.tables import ANNOTATED_REGIONS, ATTRIBUTES, CATALOG, RATINGS
 

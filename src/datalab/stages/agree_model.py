@@ -9,7 +9,7 @@ import numpy as np
 from datalab.adapters.files import read_label_map, read_table, write_json
 from datalab.config import load_guidelines, load_params
 from datalab.errors import InputError, one_line_errors
-from datalab.quality.figure import plain
+from datalab.figure import plain
 from datalab.quality.model_voter import Voter, model_report, predicted_regions, with_model
 from datalab.quality.rated import RatedImages, rated_images
 from datalab.tables import ANNOTATED_REGIONS, DATASET, RATINGS

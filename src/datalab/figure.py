@@ -6,10 +6,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Figure:
-    """`value` is None where it is undefined, and then `reason` says why; `n` is what it was counted over."""
+    """`value` is None where it is undefined, and then `reason` says why; the interval is one of 95%."""
 
     value: float | None
-    n: int
+    n: int | None = None
+    """What it was counted over, where that is a number of its own."""
     low: float | None = None
     high: float | None = None
     reason: str | None = None
@@ -29,6 +30,6 @@ def plain(content: Any) -> Any:
     return content.as_json() if isinstance(content, Figure) else content
 
 
-def undefined(reason: str, n: int = 0) -> Figure:
+def undefined(reason: str, n: int | None = 0) -> Figure:
     """No number, and why."""
     return Figure(None, n, reason=reason)
