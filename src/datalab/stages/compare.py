@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,7 @@ def _report(found: Duel) -> dict[str, Any]:
     return {
         "reason": None,
         "test_images": len(gain),
-        **{name: asdict(getattr(found, name)) for name in ("champion", "challenger", "difference")},
+        **{name: getattr(found, name).as_json() for name in ("champion", "challenger", "difference")},
         "better": int((gain > 0).sum()),
         "worse": int((gain < 0).sum()),
     }
