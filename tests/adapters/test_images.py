@@ -15,9 +15,9 @@ from datalab.adapters.images import IngestParams, IngestReport, ingest
 from datalab.errors import InputError
 from datalab.tables import CATALOG, REJECTED
 from datalab.workspace import Workspace
+from tests.shared_data import shared_data
 
 PARAMS = IngestParams(max_bytes=1_000_000, max_pixels=1_000_000, min_side=8, near_duplicate_distance=4)
-MAGNETIC_TILE = Path(__file__).parents[3] / "shared" / "data" / "magnetic_tile" / "images"
 
 
 def photo(seed: int) -> Image.Image:
@@ -196,9 +196,8 @@ def test_wrong_folders(tmp_path: Path, workspace: Workspace) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not MAGNETIC_TILE.is_dir(), reason="needs the magnetic tile photographs in ../shared/data")
 def test_near_uniform_textures_do_not_collapse(workspace: Workspace) -> None:
-    report = ingest(MAGNETIC_TILE, workspace, PARAMS)
+    report = ingest(shared_data("magnetic_tile") / "images", workspace, PARAMS)
     assert (report.found, report.added, report.quarantined) == (1344, 1344, 0)
     # every tile was photographed with six exposures, some twice: no group may be larger
     assert tables(workspace)[0]["duplicate_group"].value_counts().max() <= 12

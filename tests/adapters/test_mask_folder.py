@@ -13,11 +13,9 @@ from datalab.adapters.mask_folder import read_classes, read_truth
 from datalab.errors import InputError
 from datalab.masks import label_map, rle_area, rle_to_mask
 from datalab.tables import CATALOG
+from tests.shared_data import shared_data
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
-CAMVID = SHARED / "camvid" / "train" / "masks"
 CAMVID_CLASSES = Path(__file__).parents[2] / "docs" / "examples" / "camvid-classes.yaml"
-MAGNETIC_TILE = SHARED / "magnetic_tile" / "masks"
 SCENE = [
     "1100002",
     "1100002",
@@ -217,16 +215,16 @@ def real_catalog(images: Path, count: int) -> pd.DataFrame:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not MAGNETIC_TILE.is_dir(), reason="needs the magnetic tile masks in ../shared/data")
 def test_magnetic_tile() -> None:
-    classes = read_classes(MAGNETIC_TILE)
+    masks = shared_data("magnetic_tile") / "masks"
+    classes = read_classes(masks)
     assert [item.name for item in classes] == ["blowhole", "break", "crack", "fray", "uneven"]
-    table = real_catalog(MAGNETIC_TILE.parent / "images", 200)
-    truth = read_truth(MAGNETIC_TILE, table, classes)
+    table = real_catalog(masks.parent / "images", 200)
+    truth = read_truth(masks, table, classes)
     assert set(truth["image_id"]) == set(table["image_id"])
     assert {"", "crack", "uneven"} <= set(truth["label"])
     for row in table.to_dict("records"):
-        with Image.open(MAGNETIC_TILE / Path(row["source"]).with_suffix(".png")) as image:
+        with Image.open(masks / Path(row["source"]).with_suffix(".png")) as image:
             own = truth[(truth["image_id"] == row["image_id"]) & (truth["label"] != "")]
             union = np.zeros((row["height"], row["width"]), dtype=bool)
             for rle in own["rle"]:
@@ -235,15 +233,15 @@ def test_magnetic_tile() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not CAMVID.is_dir(), reason="needs the CamVid masks in ../shared/data")
 def test_camvid_with_sky_as_zero() -> None:
-    classes = read_classes(CAMVID, CAMVID_CLASSES)
+    masks = shared_data("camvid") / "train" / "masks"
+    classes = read_classes(masks, CAMVID_CLASSES)
     ids = {item.name: item.id for item in classes}
-    table = real_catalog(CAMVID.parent / "images", 10)
-    truth = read_truth(CAMVID, table, classes)
+    table = real_catalog(masks.parent / "images", 10)
+    truth = read_truth(masks, table, classes)
     for row in table.to_dict("records"):
         own = truth[truth["image_id"] == row["image_id"]]
         painted = label_map(zip(own["label"].map(ids), own["rle"], strict=True), 360, 480)
-        with Image.open(CAMVID / f"{row['image_id']}.png") as image:
+        with Image.open(masks / f"{row['image_id']}.png") as image:
             given = np.asarray(image)
         assert (painted == np.where(given == 0, ZERO_ID, np.where(given == 11, 0, given))).all()
