@@ -16,9 +16,9 @@ class Figure:
     reason: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Keys value, low, high, n, reason; numbers to six digits."""
+        """Keys value, low, high, reason, and n where it has one; numbers to six digits."""
         rounded = {key: round(item, 6) if isinstance(item, float) else item for key, item in asdict(self).items()}
-        return dict(rounded)
+        return {key: item for key, item in rounded.items() if key != "n" or item is not None}
 
 
 def plain(content: Any) -> Any:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from datalab.figure import Figure
-from datalab.learning.metrics import ABSENT, Counts, bootstrap_interval, iou_per_class, mean_iou, mean_over
+from datalab.learning.metrics import Counts, bootstrap_interval, figure_of, iou_per_class, mean_iou, mean_over
 
 Floats = npt.NDArray[np.float64]
 ONE_IMAGE = "no interval: one test image decides"
@@ -44,7 +44,7 @@ def duel(champion: Counts, challenger: Counts, rng: np.random.Generator, resampl
     value = statistic(both.sum(axis=0))
     low, high = bootstrap_interval(both, statistic, rng, resamples)
     ends = zip(value.tolist(), low.tolist(), high.tolist(), strict=True)
-    first, second, difference = (_figure(*three) for three in ends)
+    first, second, difference = (figure_of(*three, ONE_IMAGE) for three in ends)
     return Duel(first, second, difference, mean_iou(both))
 
 
@@ -58,11 +58,3 @@ def counts_of(confusions: pd.DataFrame, image_ids: list[str], names: tuple[str, 
     ]
     counts[places[0], places[1], places[2]] = rows["pixels"]
     return counts
-
-
-def _figure(value: float, low: float, high: float) -> Figure:
-    if np.isnan(value):
-        return Figure(None, reason=ABSENT)
-    if np.isnan(low):
-        return Figure(round(value, 6), reason=ONE_IMAGE)
-    return Figure(round(value, 6), low=round(low, 6), high=round(high, 6))

@@ -8,12 +8,12 @@ import numpy as np
 
 from datalab.learning.calibration import Reliability, calibration_error
 from datalab.learning.metrics import (
-    ABSENT,
     Counts,
     Floats,
     bootstrap_interval,
     boundary_iou_per_class,
     dice_per_class,
+    figure_of,
     iou_per_class,
     mean_over,
     pixel_accuracy,
@@ -21,7 +21,8 @@ from datalab.learning.metrics import (
     recall_per_class,
 )
 
-Figure = dict[str, Any]
+Row = dict[str, Any]
+"""A figure as it is written, or several by name."""
 ONE_IMAGE = "no interval: it hangs on a single test image"
 PER_CLASS = ("iou", "dice_per_class", "precision", "recall")
 
@@ -52,7 +53,7 @@ def figures(confusions: Counts, names: Sequence[str], rng: np.random.Generator, 
     }
 
 
-def boundary_figures(outlines: Counts, names: Sequence[str], rng: np.random.Generator, resamples: int) -> Figure:
+def boundary_figures(outlines: Counts, names: Sequence[str], rng: np.random.Generator, resamples: int) -> Row:
     """`boundary_iou`, the mean over the classes with an outline, and `boundary_iou_per_class`, of (N, K, 3) counts."""
     present = ~np.isnan(boundary_iou_per_class(outlines.sum(axis=0)))
 
@@ -66,7 +67,7 @@ def boundary_figures(outlines: Counts, names: Sequence[str], rng: np.random.Gene
     return {"boundary_iou": mean, "boundary_iou_per_class": dict(zip(names, found, strict=True))}
 
 
-def calibration(trusted: Reliability, rng: np.random.Generator, resamples: int) -> dict[str, Figure]:
+def calibration(trusted: Reliability, rng: np.random.Generator, resamples: int) -> dict[str, Row]:
     """`ece_before` and `ece` with intervals, from (N, 2, bins, 3): each image before and after the temperature."""
     value = calibration_error(trusted.sum(axis=0))
     low, high = bootstrap_interval(trusted, calibration_error, rng, resamples)
@@ -74,14 +75,10 @@ def calibration(trusted: Reliability, rng: np.random.Generator, resamples: int) 
     return dict(zip(("ece_before", "ece"), found, strict=True))
 
 
-def figure(value: float, low: float, high: float) -> Figure:
-    """Null where undefined, with the reason."""
-    found: Figure = plain({"value": value, "low": low, "high": high})
-    if found["value"] is None:
-        found["reason"] = ABSENT
-    elif found["low"] is None:
-        found["reason"] = ONE_IMAGE
-    return found
+def figure(value: float, low: float, high: float) -> Row:
+    """Null where undefined, and only then with a reason: these are DVC's metrics."""
+    found = figure_of(value, low, high, ONE_IMAGE).as_json()
+    return {key: item for key, item in found.items() if key != "reason" or item is not None}
 
 
 def plain(value: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from datalab.figure import Figure
 from datalab.masks import IGNORE_ID, band_width, outline_band
 
 Counts = npt.NDArray[np.int64]
@@ -113,6 +114,15 @@ def mean_over(values: Floats, classes: npt.NDArray[np.bool_]) -> Floats:
     """
     wanted = np.where(np.isnan(values[..., classes]).any(axis=-1, keepdims=True), np.nan, values[..., classes])
     return mean_defined(wanted)
+
+
+def figure_of(value: float, low: float, high: float, alone: str) -> Figure:
+    """NaN in words: no value for want of a pixel; no interval, and then the reason is `alone`."""
+    if np.isnan(value):
+        return Figure(None, reason=ABSENT)
+    if np.isnan(low):
+        return Figure(float(value), reason=alone)
+    return Figure(float(value), low=float(low), high=float(high))
 
 
 def bootstrap_interval(

@@ -23,7 +23,7 @@ from datalab.adapters.segmenter_samples import Sample, positions_of, read_sample
 from datalab.config import load_guidelines, load_params
 from datalab.errors import InputError, one_line_errors
 from datalab.learning.calibration import Reliability, reliability, reliability_table
-from datalab.learning.evaluation import Figure, boundary_figures, calibration, figures, plain
+from datalab.learning.evaluation import Row, boundary_figures, calibration, figures, plain
 from datalab.learning.metrics import Counts, boundary_counts, confusion_matrix, mean_defined, mean_iou
 from datalab.learning.objects import objects_of
 from datalab.learning.traits import image_traits
@@ -209,7 +209,7 @@ def _trust(prediction: Prediction, sample: Sample, temperature: float, bins: int
 def _plot(
     plots: Path, report: dict[str, Any], pooled: Counts, tiles: list[Tile], inputs: Inputs, params: Params
 ) -> None:
-    iou: dict[str, Figure] = report["iou"]
+    iou: dict[str, Row] = report["iou"]
     table = pd.DataFrame([{"class": name, "iou": figure["value"], "low": figure["low"], "high": figure["high"]}
                           for name, figure in iou.items()])  # fmt: skip
     write_text(plots / "iou.csv", table.to_csv(index=False))
@@ -220,7 +220,7 @@ def _plot(
     plot_contact_sheet(plots / "contact_sheet.png", worst, colors)
 
 
-def _plot_reliability(plots: Path, errors: dict[str, Figure], before: Reliability, after: Reliability) -> None:
+def _plot_reliability(plots: Path, errors: dict[str, Row], before: Reliability, after: Reliability) -> None:
     """The picture, and of the bins that have pixels a table for DVC."""
     was, now = reliability_table(before), reliability_table(after)
     both = now.join(was.add_suffix("_before"))
