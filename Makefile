@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 LS_VENV := .venv-label-studio
 export PATH := $(BIN):$(PATH)
-# the installer prints its own progress; a lock change reinstalls, nothing else does
+# the installer prints its own progress; a lock change reinstalls, nothing else does; bytecode is made here,
+# once and on every core: where Python may not write it (PYTHONDONTWRITEBYTECODE), each command would compile torch anew
 SETUP_DONE := $(VENV)/.setup-done
 
 .DEFAULT_GOAL := help
@@ -21,9 +22,9 @@ $(SETUP_DONE): requirements.txt requirements-label-studio.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(LS_VENV)/bin/python || $(PYTHON) -m venv $(LS_VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"
-	$(BIN)/uv pip sync --python $(BIN)/python requirements.txt
+	$(BIN)/uv pip sync --compile-bytecode --python $(BIN)/python requirements.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
-	$(BIN)/uv pip sync --python $(LS_VENV)/bin/python requirements-label-studio.txt
+	$(BIN)/uv pip sync --compile-bytecode --python $(LS_VENV)/bin/python requirements-label-studio.txt
 	@touch $@
 
 demo: setup ## one labeling round: make demo [IMAGES=folder MASKS=folder] [CLASSES=classes.yaml] [ANNOTATORS=people]
@@ -48,7 +49,7 @@ test: setup browser ## every test, with the real servers
 	pytest
 
 test-quick: setup ## under two minutes: no servers, nothing slow
-	pytest -q -m "not services and not slow"
+	OMP_NUM_THREADS=1 pytest -q -n auto --maxprocesses 4 -m "not services and not slow"
 
 bench: setup ## one benchmark, one JSON line: make bench NAME=brush_rle
 	@test -n "$(NAME)" || { echo "say which: make bench NAME=x; known: $$(cd benchmarks && ls *.py | grep -v measure | sed 's/\.py//' | xargs)"; exit 1; }

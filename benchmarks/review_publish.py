@@ -35,7 +35,7 @@ from datalab.settings import KEYS, Settings
 from datalab.tables import CATALOG, CONSENSUS, DATASET, RATINGS
 from measure import median_ratio, print_result, seconds
 
-IMAGES, OBJECTS, REPEATS = 5000, 10, 1
+IMAGES, OBJECTS, REPEATS = 5000, 10, 5
 HEIGHT, WIDTH = 240, 320
 HARDWARE = f"{os.cpu_count()} CPUs, {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB"
 GUIDELINES = Guidelines((LabelClass(1, "coin", "#e69f00"),), (), "v", "o")

@@ -1,4 +1,5 @@
 import threading
+import time
 
 import pytest
 import torch
@@ -31,6 +32,7 @@ def test_the_first_error_ends_it() -> None:
         begun.append(number)
         if number == 3:
             raise ValueError("number 3")
+        time.sleep(0.001)  # the one who hears of the error is given the time to stop the others
 
     with pytest.raises(ValueError, match="number 3"):
         list(side_by_side(work, range(10_000)))
