@@ -11,23 +11,23 @@ from matplotlib.figure import Figure
 
 OURS, REFERENCE = "#d55e00", "#777777"
 Line = dict[str, Any]
-Key = tuple[str, str, str]
-"""Data set, side and model."""
+Key = tuple[str, float, str, str]
+"""Data set, minutes to spend, side and model."""
 
 
 def grouped(lines: Sequence[Line]) -> dict[Key, list[Line]]:
-    """The lines of each training's seeds, in the order of the data sets, ours first and the best first."""
+    """The lines of each training's seeds, in the order of the data sets and minutes, ours first and the best first."""
     found: dict[Key, list[Line]] = defaultdict(list)
     for line in lines:
-        found[line["set"], line["side"], line["model"]].append(line)
-    return dict(sorted(found.items(), key=lambda one: (one[0][0], one[0][1], -_mean(one[1], "miou"))))
+        found[line["set"], line["budget_minutes"], line["side"], line["model"]].append(line)
+    return dict(sorted(found.items(), key=lambda one: (*one[0][:3], -_mean(one[1], "miou"))))
 
 
 def table(groups: Mapping[Key, Sequence[Line]]) -> str:
     """Markdown: mean (lowest to highest) over the seeds."""
     rows = ["| data | loop | model | mIoU (lowest to highest seed) | seeds | steps | minutes | peak memory |"]
     rows.append("|---|---|---|---|---|---|---|---|")
-    for (name, side, model), lines in groups.items():
+    for (name, _, side, model), lines in groups.items():
         values = [line["miou"] for line in lines]
         cells = [
             name,
@@ -44,14 +44,14 @@ def table(groups: Mapping[Key, Sequence[Line]]) -> str:
 
 
 def draw(path: Path, groups: Mapping[Key, Sequence[Line]]) -> None:
-    """A panel for each data set."""
-    names = list(dict.fromkeys(name for name, *_ in groups))
+    """A panel for each data set and budget."""
+    panels_of = list(dict.fromkeys(key[:2] for key in groups))
     figure = Figure(figsize=(8, 0.8 + 0.33 * len(groups)), layout="constrained")
     FigureCanvasAgg(figure)
-    heights = [sum(name == one for one, *_ in groups) for name in names]
-    panels = figure.subplots(len(names), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for axes, name in zip(panels, names, strict=True):
-        rows = [(side, model, lines) for (one, side, model), lines in groups.items() if one == name]
+    heights = [sum(key[:2] == one for key in groups) for one in panels_of]
+    panels = figure.subplots(len(panels_of), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, (name, minutes) in zip(panels, panels_of, strict=True):
+        rows = [(*key[2:], lines) for key, lines in groups.items() if key[:2] == (name, minutes)]
         for place, (side, _, lines) in enumerate(rows):
             values = [line["miou"] for line in lines]
             color = OURS if side == "ours" else REFERENCE
@@ -60,7 +60,7 @@ def draw(path: Path, groups: Mapping[Key, Sequence[Line]]) -> None:
             axes.text(max(values) + 0.005, place, f"{np.mean(values):.3f}", va="center", size=8)
         axes.set_yticks(range(len(rows)), [f"{model}, {side}" for side, model, _ in rows], size=8)
         axes.invert_yaxis()
-        axes.set_title(f"{name}: mIoU on test images, one dot a seed", size=9, loc="left")
+        axes.set_title(f"{name}, {minutes:g} minutes: mIoU on test images, one dot a seed", size=9, loc="left")
         axes.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": None})

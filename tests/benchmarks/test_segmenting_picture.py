@@ -1,0 +1,38 @@
+from pathlib import Path
+
+from segmenting.picture import Line, draw, grouped, table
+
+from datalab.adapters.files import read_rgb
+
+
+def line(model: str, seed: int, miou: float, minutes: float = 2.0, side: str = "ours") -> Line:
+    return {"set": "tiles", "side": side, "model": model, "seed": seed, "budget_minutes": minutes,
+            "minutes": minutes + 0.2 * seed, "steps": 100 * seed, "batch": 6, "miou": miou,
+            "peak_memory_mb": 2048}  # fmt: skip
+
+
+LINES = [
+    line("small", 1, 0.1), line("small", 2, 0.2),
+    line("large", 1, 0.3), line("large", 2, 0.5),
+    line("small", 1, 0.05, side="reference"),
+    line("small", 1, 0.9, minutes=10.0),
+]  # fmt: skip
+
+
+def test_the_best_comes_first_and_other_minutes_apart() -> None:
+    assert [(minutes, side, model) for _, minutes, side, model in grouped(LINES)] == [
+        (2.0, "ours", "large"), (2.0, "ours", "small"), (2.0, "reference", "small"), (10.0, "ours", "small"),
+    ]  # fmt: skip
+
+
+def test_a_row_is_the_mean_of_its_seeds() -> None:
+    rows = table(grouped(LINES)).splitlines()
+    assert rows[2] == "| tiles | ours | `large` | 0.400 (0.300 to 0.500) | 2 | 150 of 6 | 2.3 | 2.0 GB |"
+    assert len(rows) == 2 + 4
+
+
+def test_each_budget_has_its_panel(tmp_path: Path) -> None:
+    draw(tmp_path / "two.png", grouped(LINES))
+    draw(tmp_path / "one.png", grouped(LINES[:-1]))
+    two, one = read_rgb(tmp_path / "two.png"), read_rgb(tmp_path / "one.png")
+    assert two.shape[1] == one.shape[1] and two.shape[0] > one.shape[0]
