@@ -16,7 +16,7 @@ from prefect.artifacts import create_progress_artifact, create_table_artifact, u
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
-from datalab.adapters.files import read_json
+from datalab.adapters.files import read_json, remove_leftovers
 from datalab.config import load_guidelines
 from datalab.errors import ServiceError
 from datalab.rounds.closing import learn, publish
@@ -65,6 +65,8 @@ def label_round(
 
 def advance(place: Workspace, source: Source, wait: bool) -> int:
     """Do what is due until people have to work or the round is over; returns its number."""
+    for folder in (place.data, place.reports):
+        remove_leftovers(folder)
     state = current_round(place)
     artifact = create_progress_artifact(progress=0.0, key="label-round-progress", description=f"round {state.round_id}")
     assert isinstance(artifact, UUID)

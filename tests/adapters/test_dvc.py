@@ -1,9 +1,15 @@
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from datalab.adapters import dvc
 from datalab.adapters.dvc import add, initialise, repro
-from datalab.errors import StateError
+from datalab.errors import ServiceError, StateError
 from datalab.workspace import Workspace
 
 GRAPH = """\
@@ -17,6 +23,10 @@ stages:
       python -c "import sys; sys.exit('error: the cat sat on it')"
     deps: [out]
     outs: [never]
+  long:
+    cmd: python -c "import time; open('begun', 'w'); time.sleep(12); open('late', 'w')"
+    deps: [in]
+    outs: [late]
 """
 
 
@@ -38,8 +48,8 @@ def test_stages_run_once_and_say_so(workspace: Workspace) -> None:
 
 @pytest.mark.slow
 def test_a_failing_stage_is_one_line_with_its_own_words(workspace: Workspace) -> None:
-    with pytest.raises(StateError, match="dvc repro failed: error: the cat sat on it") as caught:
-        repro(workspace)
+    with pytest.raises(StateError, match="dvc repro broken failed: error: the cat sat on it") as caught:
+        repro(workspace, ["broken"])
     assert "\n" not in str(caught.value)
 
 
@@ -49,3 +59,45 @@ def test_raw_data_is_versioned(workspace: Workspace) -> None:
     assert "md5" in (workspace.root / "in.dvc").read_text()
     initialise(workspace.root)
     assert (workspace.root / "in.dvc").exists()
+
+
+@pytest.fixture
+def another(workspace: Workspace) -> Iterator["subprocess.Popen[bytes]"]:
+    """A dvc command that is at work for some seconds in the same workspace."""
+    binaries = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
+    command = [str(binaries / "dvc"), "repro", "--quiet", "long"]
+    with subprocess.Popen(command, cwd=workspace.root, env=environment) as process:
+        while not (workspace.root / "begun").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        yield process
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ours", ["add", "repro"])
+def test_another_command_at_work_is_waited_for(
+    workspace: Workspace, another: "subprocess.Popen[bytes]", ours: str
+) -> None:
+    waits: list[int | None] = []
+
+    def on_wait() -> None:
+        waits.append(another.poll())
+
+    if ours == "add":
+        add(workspace, [workspace.root / "in"], on_wait)
+        assert (workspace.root / "in.dvc").exists()
+    else:
+        assert repro(workspace, ["long"], on_wait=on_wait) == []
+    assert waits[0] is None
+    assert another.poll() == 0
+
+
+@pytest.mark.slow
+def test_but_not_for_ever(
+    workspace: Workspace, another: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dvc, "PATIENCE_S", 0.0)
+    with pytest.raises(ServiceError, match=r"another dvc command is at work .* wait for it, then run again"):
+        add(workspace, [workspace.root / "in"])
+    assert another.poll() is None

@@ -1,5 +1,6 @@
 import errno
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -69,3 +70,23 @@ def test_fresh_folder_replaces_only_when_the_block_ends_well(tmp_path: Path) -> 
         (folder / "b").write_text("2")
         raise RuntimeError("killed")
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "a"]
+
+
+def test_what_a_killed_writer_left_goes_when_it_is_old(tmp_path: Path) -> None:
+    killed = files.fresh_folder(tmp_path / "out")
+    left = killed.__enter__()  # and never left: a kill runs no `finally`
+    (left / "a").write_text("1")
+    (tmp_path / "deep").mkdir()
+    for kept in (tmp_path / "deep" / ".gitignore", tmp_path / "a.tmp"):
+        kept.write_text("mine")
+    files.remove_leftovers(tmp_path)
+    assert left.exists()
+    old = time.time() - 3601
+    os.utime(left, (old, old))
+    files.remove_leftovers(tmp_path)
+    assert left.exists()  # the file in it is new: somebody is at work
+    os.utime(left / "a", (old, old))
+    (tmp_path / "deep" / ".b.json.x1.tmp").write_text("half")
+    os.utime(tmp_path / "deep" / ".b.json.x1.tmp", (old, old))
+    files.remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [".gitignore", "a.tmp", "deep"]

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,17 @@ from datalab.settings import Settings
 from datalab.tables import ANNOTATIONS, BATCH, NEXT_BATCH
 from datalab.workspace import Workspace
 from tests.services.conftest import ROOT
+from tests.services.killed_flow import Flow, killed_in_every_step
 from tests.services.test_deployment import run_deployment
 
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(900)]
 IMAGES = 40
-SMALLER = {"batch": {"images": 14, "gold": 2}, "gold": {"at_least": 4}, "select": {"images": 6}}
+SMALLER = {"batch": {"images": 14, "gold": 2, "overlap_share": 1.0}, "gold": {"at_least": 4}, "select": {"images": 6}}
+
+OF_ITS_TIME = (
+    *("round.json", "tasks.parquet", "000001.parquet", "annotations.parquet", "ratings.parquet", "regions.parquet"),
+    *("rounds.dvc", "model_cost.json", "round-0001.json", "round-0001.html"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +49,20 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     return Source(folder / "images", folder / "masks")
 
 
-@pytest.fixture(scope="module")
-def workspace(source: Source, stack_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def small_workspace(root: Path, source: Source, env: Path) -> Workspace:
+    """Everybody labels every image, so that the labels do not hang on who was quicker."""
     assert source.masks is not None
-    root = tmp_path_factory.mktemp("rounds") / "tested-round"
-    made = create_workspace(ROOT, root, read_classes(source.masks), stack_folder / ".env")
+    made = create_workspace(ROOT, root, read_classes(source.masks), env)
     params = yaml.safe_load(made.params.read_text())
     for section, values in SMALLER.items():
         params[section].update(values)
     made.params.write_text(yaml.safe_dump(params))
     return made
+
+
+@pytest.fixture(scope="module")
+def workspace(source: Source, stack_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return small_workspace(tmp_path_factory.mktemp("rounds") / "tested-round", source, stack_folder / ".env")
 
 
 def run_round(folder: Path, workspace: Workspace, source: Source) -> "subprocess.CompletedProcess[str]":
@@ -94,6 +105,35 @@ def test_its_annotations_and_report_are_whole(workspace: Workspace) -> None:
     assert report["gold"]["careful@datalab.local"]["f1"]["value"] > 0.8
     assert 0 < report["evaluation"]["miou"]["value"] <= 1
     assert report["next_batch"] == len(read_table(workspace.next_batch, NEXT_BATCH)) == 6
+
+
+def test_one_killed_in_every_step_ends_with_the_same_files(
+    settings: Settings, stack_folder: Path, workspace: Workspace, source: Source, tmp_path: Path
+) -> None:
+    """Now the flow dies alone, and what it started goes on, now all of it dies."""
+    killed = small_workspace(tmp_path / "killed-round", source, stack_folder / ".env")
+    deaths = killed_in_every_step(
+        killed,
+        lambda: Flow(killed, source, settings.prefect_api_url, tmp_path / "flow.log"),
+        lambda: simulate(killed, load_round(killed, 1), read_source_truth(killed, source)),
+        load_round(workspace, 1).seconds,
+    )
+    assert len(deaths) >= 7, deaths
+    assert ("learn", True) in deaths and ("learn", False) in deaths
+    client, target = open_round(killed, load_round(killed, 1))
+    assert len(client.tasks(target.project_id)) == 16
+    assert what_the_labels_made(killed) == what_the_labels_made(workspace)
+    assert repro(killed) == []
+
+
+def what_the_labels_made(workspace: Workspace) -> dict[str, str]:
+    """Digest of every file in data/ and reports/ but of those with times, ids and addresses in them."""
+    files = [path for folder in (workspace.data, workspace.reports) for path in folder.rglob("*") if path.is_file()]
+    return {
+        str(path.relative_to(workspace.root)): sha256(path.read_bytes()).hexdigest()
+        for path in files
+        if not path.name.endswith((".tmp", ".lock", *OF_ITS_TIME))
+    }
 
 
 def test_dvc_has_nothing_left_to_do_and_one_number_reruns_what_depends_on_it(workspace: Workspace) -> None:

@@ -1,9 +1,13 @@
-"""DVC as a command: it is one process at a time, and its exit code tells."""
+"""DVC as a command: it is one process at a time, and its exit code tells.
+
+Where another one is at work in the workspace, ours waits: a person's, or one that outlived a killed flow.
+"""
 
 import os
 import re
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,14 +17,22 @@ from datalab.workspace import Workspace
 
 RUNNING = re.compile(r"^Running stage '([^']+)'")
 KEPT_LINES = 30
+PATIENCE_S = 1800.0
+"""How long another dvc command is waited for."""
+BETWEEN_TRIES_S = 5.0
+BUSY = ("is busy", "Unable to acquire lock")
 
 
 def repro(
-    workspace: Workspace, targets: Sequence[str] = (), on_stage: Callable[[str], None] | None = None
+    workspace: Workspace,
+    targets: Sequence[str] = (),
+    on_stage: Callable[[str], None] | None = None,
+    on_wait: Callable[[], None] | None = None,
 ) -> list[str]:
     """Run `dvc repro`; returns the stages that ran (none when everything was up to date).
 
-    `on_stage` is called with a stage's name as it starts. StateError carries DVC's own last error line.
+    `on_stage` is called with a stage's name as it starts, `on_wait` while another dvc command is waited for. StateError
+    carries DVC's own last error line; ServiceError where the other command takes longer than PATIENCE_S.
     """
     ran: list[str] = []
 
@@ -31,13 +43,13 @@ def repro(
             if on_stage is not None:
                 on_stage(match.group(1))
 
-    _run(workspace.root, ["repro", *targets], watch)
+    _run(workspace.root, ["repro", *targets], watch, on_wait)
     return ran
 
 
-def add(workspace: Workspace, paths: Sequence[Path]) -> None:
-    """Version files and folders that no stage makes; their .dvc files lie beside them."""
-    _run(workspace.root, ["add", "--quiet", *(str(path) for path in paths)], lambda line: None)
+def add(workspace: Workspace, paths: Sequence[Path], on_wait: Callable[[], None] | None = None) -> None:
+    """Version files and folders that no stage makes; their .dvc files lie beside them. Waits and fails as `repro`."""
+    _run(workspace.root, ["add", *(str(path) for path in paths)], on_wait=on_wait)
 
 
 def initialise(root: Path) -> None:
@@ -45,13 +57,38 @@ def initialise(root: Path) -> None:
     if not (root / ".git").exists():
         subprocess.run(["git", "init", "--quiet", str(root)], check=True)
     if not (root / ".dvc" / "config").exists():
-        _run(root, ["init", "--quiet"], lambda line: None)
+        _run(root, ["init"])
         for option in ("core.analytics", "core.check_update"):
-            _run(root, ["config", option, "false"], lambda line: None)
+            _run(root, ["config", option, "false"])
 
 
-def _run(root: Path, arguments: Sequence[str], on_line: Callable[[str], None]) -> None:
-    """Stages call `python`, so the environment that runs us has to come first on the PATH."""
+def _run(
+    root: Path,
+    arguments: Sequence[str],
+    on_line: Callable[[str], None] | None = None,
+    on_wait: Callable[[], None] | None = None,
+) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        code, lines = _once(root, arguments, on_line)
+        if code == 0:
+            return
+        if not any(words in line for line in lines for words in BUSY):
+            raise StateError(f"dvc {' '.join(arguments)} failed: {_why(lines)} (run it in {root} to see all of it)")
+        if time.monotonic() > until:
+            raise ServiceError(f"another dvc command is at work in {root}; wait for it, then run again")
+        if on_wait is not None:
+            on_wait()
+        time.sleep(BETWEEN_TRIES_S)
+
+
+def _why(lines: Sequence[str]) -> str:
+    errors = [line for line in lines if line.startswith(("error:", "ERROR:"))]
+    return (errors or lines[-1:] or ["it does not say why"])[0].strip()
+
+
+def _once(root: Path, arguments: Sequence[str], on_line: Callable[[str], None] | None) -> tuple[int, list[str]]:
+    """Exit code and last lines. Stages call `python`, so the environment that runs us has to come first on the PATH."""
     binaries = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}", "DVC_NO_ANALYTICS": "1"}
     last: deque[str] = deque(maxlen=KEPT_LINES)
@@ -62,14 +99,6 @@ def _run(root: Path, arguments: Sequence[str], on_line: Callable[[str], None]) -
         assert process.stdout is not None
         for line in process.stdout:
             last.append(line.rstrip())
-            on_line(line)
-    if process.returncode != 0:
-        _fail(root, arguments, list(last))
-
-
-def _fail(root: Path, arguments: Sequence[str], lines: list[str]) -> None:
-    text = "\n".join(lines)
-    if "is busy" in text or "Unable to acquire lock" in text:
-        raise ServiceError(f"another dvc command is at work in {root}; wait for it, then run again")
-    errors = [line for line in lines if line.startswith(("error:", "ERROR:"))] or lines[-1:]
-    raise StateError(f"dvc {' '.join(arguments)} failed: {errors[0].strip()} (run it in {root} to see all of it)")
+            if on_line is not None:
+                on_line(line)
+    return process.returncode, list(last)

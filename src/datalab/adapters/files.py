@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,12 +20,15 @@ from pyarrow import parquet
 from datalab.errors import InputError
 from datalab.tables import require
 
+LEFTOVER = ".tmp"
+"""How the name of what is being written ends; DVC ignores it (.dvcignore)."""
+
 
 def write_bytes(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Replace `path` by `content`; a kill at any point leaves the old file or the new one. `mode`: its permissions."""
     with _readable_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=LEFTOVER)
         temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -107,7 +111,7 @@ def fresh_folder(path: Path) -> Iterator[Path]:
     """A new folder that takes the place of `path` when the block ends well, and vanishes when it does not."""
     with _readable_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=LEFTOVER))
         temporary.chmod(0o755)
         try:
             yield temporary
@@ -116,6 +120,23 @@ def fresh_folder(path: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         _fsync_folder(path.parent)
+
+
+def remove_leftovers(folder: Path, untouched_s: float = 3600.0) -> None:
+    """Delete what killed writers left anywhere below `folder`, once nobody has touched it for so many seconds."""
+    for leftover in list(folder.rglob(f".*{LEFTOVER}")):
+        if time.time() - _touched(leftover) <= untouched_s:
+            continue
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def _touched(path: Path) -> float:
+    """When anything in it was last written, in seconds since the epoch."""
+    found = [one.stat().st_mtime for one in (path, *path.rglob("*")) if one.exists()]
+    return max(found, default=time.time())
 
 
 def _read(path: Path, load: Callable[[], Any]) -> Any:

@@ -28,15 +28,19 @@ def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, A
     read_events(workspace)
     ensure_reviews(workspace)
     keep_champion(workspace, state.number)
+
+    def on_wait() -> None:
+        progress(0.0, "waiting for another dvc command in this workspace")
+
     raw = ("catalog", "champion", "decisions", "gold", "gold_events", "images", "reviews", "rounds", "view_slices")
-    add(workspace, [getattr(workspace, name) for name in raw])
+    add(workspace, [getattr(workspace, name) for name in raw], on_wait)
     ran: list[str] = []
 
     def on_stage(stage: str) -> None:
         progress(min(1.0, len(ran) / STAGES), f"dvc stage {stage}")
         ran.append(stage)
 
-    return {"stages": repro(workspace, on_stage=on_stage)}
+    return {"stages": repro(workspace, on_stage=on_stage, on_wait=on_wait)}
 
 
 def keep_champion(workspace: Workspace, number: int) -> None:

@@ -93,7 +93,8 @@ def _collect_slices(workspace: Workspace, dataset: Any) -> None:
     catalog = set(read_table(workspace.catalog, CATALOG)["image_id"])
     rows = sorted(one for one in slice_members(dataset) if one[0] in catalog)
     table = pd.DataFrame(rows, columns=list(SLICES)).astype("str")
-    if not read_table(workspace.view_slices, SLICES).equals(table):
+    # a table without rows has lost its type on disk; written anew it would run every stage that reads it
+    if not read_table(workspace.view_slices, SLICES).astype("str").equals(table):
         write_table(workspace.view_slices, table)
 
 
