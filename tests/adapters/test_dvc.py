@@ -81,7 +81,7 @@ def test_another_command_at_work_is_waited_for(
 ) -> None:
     waits: list[int | None] = []
 
-    def on_wait() -> None:
+    def on_wait(_: str) -> None:
         waits.append(another.poll())
 
     if ours == "add":

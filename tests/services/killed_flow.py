@@ -78,9 +78,10 @@ def killed_in_every_step(
     rng = np.random.default_rng(0)
     left, deaths = dict(KILLS), list[tuple[str, bool]]()
     for _ in range(MOST_RUNS):
-        if _is_over(workspace):  # another run would open the next round
+        state = latest_round(workspace)
+        due = STEPS[0] if state is None else state.due
+        if due is None:  # another run would open the next round
             return deaths
-        due = _due(workspace)
         if due == "label":
             label()
         victim = next((step for step in STEPS[STEPS.index(due) :] if left[step]), None)
@@ -94,13 +95,3 @@ def killed_in_every_step(
                     continue
             flow.end()
     raise AssertionError(f"not over after {MOST_RUNS} runs: {deaths}")
-
-
-def _due(workspace: Workspace) -> str:
-    state = latest_round(workspace)
-    return STEPS[0] if state is None or state.due is None else state.due
-
-
-def _is_over(workspace: Workspace) -> bool:
-    state = latest_round(workspace)
-    return state is not None and state.due is None

@@ -10,7 +10,7 @@ import requests
 import yaml
 
 from datalab.adapters.dvc import repro
-from datalab.adapters.files import read_json, read_table
+from datalab.adapters.files import LEFTOVER, read_json, read_table
 from datalab.adapters.mask_folder import read_classes
 from datalab.adapters.workspaces import create_workspace
 from datalab.rounds.labeling import open_round, simulate
@@ -129,10 +129,13 @@ def test_one_killed_in_every_step_ends_with_the_same_files(
 def what_the_labels_made(workspace: Workspace) -> dict[str, str]:
     """Digest of every file in data/ and reports/ but of those with times, ids and addresses in them."""
     files = [path for folder in (workspace.data, workspace.reports) for path in folder.rglob("*") if path.is_file()]
+    inside = {
+        path.relative_to(workspace.root): path for path in files if not path.name.endswith((".lock", *OF_ITS_TIME))
+    }
     return {
-        str(path.relative_to(workspace.root)): sha256(path.read_bytes()).hexdigest()
-        for path in files
-        if not path.name.endswith((".tmp", ".lock", *OF_ITS_TIME))
+        str(place): sha256(path.read_bytes()).hexdigest()
+        for place, path in inside.items()
+        if not any(part.endswith(LEFTOVER) for part in place.parts)
     }
 
 

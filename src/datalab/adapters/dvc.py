@@ -20,19 +20,20 @@ KEPT_LINES = 30
 PATIENCE_S = 1800.0
 """How long another dvc command is waited for."""
 BETWEEN_TRIES_S = 5.0
-BUSY = ("is busy", "Unable to acquire lock")
+BUSY = ("is busy, it is being blocked by", "Unable to acquire lock. Most likely another DVC process")
+"""DVC's own words: a stage that calls something busy is no reason to wait."""
 
 
 def repro(
     workspace: Workspace,
     targets: Sequence[str] = (),
     on_stage: Callable[[str], None] | None = None,
-    on_wait: Callable[[], None] | None = None,
+    on_wait: Callable[[str], None] | None = None,
 ) -> list[str]:
     """Run `dvc repro`; returns the stages that ran (none when everything was up to date).
 
-    `on_stage` is called with a stage's name as it starts, `on_wait` while another dvc command is waited for. StateError
-    carries DVC's own last error line; ServiceError where the other command takes longer than PATIENCE_S.
+    `on_stage` is called with a stage's name as it starts, `on_wait` with words while another command is waited for.
+    StateError carries DVC's own last error line; ServiceError where the other command takes longer than PATIENCE_S.
     """
     ran: list[str] = []
 
@@ -47,7 +48,7 @@ def repro(
     return ran
 
 
-def add(workspace: Workspace, paths: Sequence[Path], on_wait: Callable[[], None] | None = None) -> None:
+def add(workspace: Workspace, paths: Sequence[Path], on_wait: Callable[[str], None] | None = None) -> None:
     """Version files and folders that no stage makes; their .dvc files lie beside them. Waits and fails as `repro`."""
     _run(workspace.root, ["add", *(str(path) for path in paths)], on_wait=on_wait)
 
@@ -66,7 +67,7 @@ def _run(
     root: Path,
     arguments: Sequence[str],
     on_line: Callable[[str], None] | None = None,
-    on_wait: Callable[[], None] | None = None,
+    on_wait: Callable[[str], None] | None = None,
 ) -> None:
     until = time.monotonic() + PATIENCE_S
     while True:
@@ -78,7 +79,7 @@ def _run(
         if time.monotonic() > until:
             raise ServiceError(f"another dvc command is at work in {root}; wait for it, then run again")
         if on_wait is not None:
-            on_wait()
+            on_wait("waiting for another dvc command in this workspace")
         time.sleep(BETWEEN_TRIES_S)
 
 

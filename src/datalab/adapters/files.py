@@ -124,8 +124,8 @@ def fresh_folder(path: Path) -> Iterator[Path]:
 
 def remove_leftovers(folder: Path, untouched_s: float = 3600.0) -> None:
     """Delete what killed writers left anywhere below `folder`, once nobody has touched it for so many seconds."""
-    for leftover in list(folder.rglob(f".*{LEFTOVER}")):
-        if time.time() - _touched(leftover) <= untouched_s:
+    for leftover in _below(folder):
+        if not leftover.match(f".*{LEFTOVER}") or time.time() - _touched(leftover) <= untouched_s:
             continue
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -133,10 +133,18 @@ def remove_leftovers(folder: Path, untouched_s: float = 3600.0) -> None:
             leftover.unlink(missing_ok=True)
 
 
+def _below(folder: Path) -> Iterator[Path]:
+    """Files and folders; unlike `rglob` at peace with those that vanish meanwhile."""
+    for root, folders, names in os.walk(folder):
+        yield from (Path(root, name) for name in (*folders, *names))
+
+
 def _touched(path: Path) -> float:
-    """When anything in it was last written, in seconds since the epoch."""
-    found = [one.stat().st_mtime for one in (path, *path.rglob("*")) if one.exists()]
-    return max(found, default=time.time())
+    """When anything in it was last written, in seconds since the epoch; now, where somebody moves it this moment."""
+    try:
+        return max(one.stat().st_mtime for one in (path, *_below(path)))
+    except FileNotFoundError:
+        return time.time()
 
 
 def _read(path: Path, load: Callable[[], Any]) -> Any:

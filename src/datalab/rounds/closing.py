@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from datalab.adapters.dvc import add, repro
@@ -28,10 +29,7 @@ def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, A
     read_events(workspace)
     ensure_reviews(workspace)
     keep_champion(workspace, state.number)
-
-    def on_wait() -> None:
-        progress(0.0, "waiting for another dvc command in this workspace")
-
+    on_wait = partial(progress, 0.0)
     raw = ("catalog", "champion", "decisions", "gold", "gold_events", "images", "reviews", "rounds", "view_slices")
     add(workspace, [getattr(workspace, name) for name in raw], on_wait)
     ran: list[str] = []

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +87,11 @@ def choose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, 
     busy = {*gold, *exposures, *excluded}
     progress(0.0, "embedding images")
     if workspace.model.exists():
-        repro(workspace, ["select"], lambda stage: progress(0.5, stage))
+        repro(workspace, ["select"], lambda stage: progress(0.5, stage), partial(progress, 0.0))
         chosen = read_table(workspace.next_batch, NEXT_BATCH)
         chosen = chosen[~chosen["image_id"].isin({*busy, *requests["image_id"]})]
     else:
-        repro(workspace, ["embed"], lambda stage: progress(0.1, stage))
+        repro(workspace, ["embed"], lambda stage: progress(0.1, stage), partial(progress, 0.0))
         chosen = _cold_start(workspace, {*busy, *requests["image_id"]}, params.images, rng)
     chosen = requested_first(requests, chosen)
     if chosen.empty:
