@@ -161,6 +161,21 @@ NEXT_BATCH = ("image_id", "rank", "reason", "uncertainty")
 """What people should look at next, best first. `reason`: the name of the strategy, or "random"; `uncertainty`: NaN
 where there is no model."""
 
+NUMBERS = dict.fromkeys(
+    (
+        "annotation_id", "class_id", "height", "line", "objects", "overlap", "pixels", "place", "rank", "raters",
+        "task_id", "votes", "width", "x", "y",
+    ),
+    "int64",
+) | dict.fromkeys(
+    (
+        "agreement", "expected_iou", "iou", "label_error", "lead_time_s", "margin", "model", "predicted_foreground",
+        "predicted_iou", "residual", "risk", "score", "skill", "stability", "uncertainty", "wrong_pixels",
+    ),
+    "float64",
+) | dict.fromkeys(("aided", "kept", "was_cancelled"), "bool")  # fmt: skip
+"""The dtype of every column above that is no text, the same in all tables."""
+
 
 def require(table: pd.DataFrame, columns: tuple[str, ...], name: str) -> pd.DataFrame:
     """The same table with just these columns, in this order; InputError that names the missing ones."""
@@ -174,4 +189,14 @@ def require(table: pd.DataFrame, columns: tuple[str, ...], name: str) -> pd.Data
 
 def empty(columns: tuple[str, ...]) -> pd.DataFrame:
     """A table with these columns and no rows."""
-    return pd.DataFrame({column: pd.Series(dtype=object) for column in columns})
+    return typed(pd.DataFrame(columns=list(columns)))
+
+
+def typed(table: pd.DataFrame) -> pd.DataFrame:
+    """The same table with the dtypes its columns have elsewhere: NUMBERS, and text for what has none of its own.
+
+    A table without rows has no values to tell a type from; untyped it would be other bytes, and columns of nothing to
+    whoever reads the file.
+    """
+    texts = {name: "str" for name, kind in table.dtypes.items() if pd.api.types.is_object_dtype(kind)}
+    return table.astype(texts | {name: kind for name, kind in NUMBERS.items() if name in table.columns})

@@ -18,7 +18,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from datalab.errors import InputError
-from datalab.tables import require
+from datalab.tables import require, typed
 
 LEFTOVER = ".tmp"
 """How the name of what is being written ends; DVC ignores it (.dvcignore)."""
@@ -58,10 +58,10 @@ def read_json(path: Path) -> Any:
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """A parquet file without the index."""
+    """A parquet file without the index; one without rows has its columns' types all the same."""
     with _readable_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, table.to_parquet(index=False))
+    write_bytes(path, (typed(table) if table.empty else table).to_parquet(index=False))
 
 
 def read_table(path: Path, columns: tuple[str, ...], others: bool = False) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from datalab.adapters.images_decode import NotUsableError, Picture, image_id_of,
 from datalab.adapters.images_files import SUFFIXES, FoundFiles, find_images
 from datalab.adapters.images_groups import duplicate_groups
 from datalab.errors import InputError
-from datalab.tables import CATALOG, REJECTED, empty
+from datalab.tables import CATALOG, REJECTED, empty, typed
 from datalab.workspace import Workspace
 
 
@@ -72,7 +72,7 @@ def ingest(folder: Path, workspace: Workspace, params: IngestParams) -> IngestRe
     files = _read_all(found.images, dict(zip(catalog["image_id"], catalog["file"], strict=True)), workspace, params)
     originals = _originals(files, dict(zip(catalog["image_id"], catalog["source"], strict=True)))
     known = set(catalog["image_id"])
-    rejections = pd.DataFrame([*_refusals(found), *_rejections(files, originals)], columns=list(REJECTED))
+    rejections = typed(pd.DataFrame([*_refusals(found), *_rejections(files, originals)], columns=list(REJECTED)))
     catalog = _catalog_with(catalog, [file for file in originals.values() if file.image_id not in known], params)
     write_table(workspace.catalog, catalog)
     write_table(workspace.rejected, _rejected_with(rejected, rejections, [source for source, _ in found.images]))
@@ -177,16 +177,13 @@ def _catalog_with(catalog: pd.DataFrame, new: Sequence[_File], params: IngestPar
         for file in new
         if (picture := file.picture)
     ]
-    parts = [catalog[list(CATALOG[:-1])], pd.DataFrame(rows, columns=list(CATALOG[:-1]))]
-    filled = [part for part in parts if len(part)] or parts[1:]
-    table = pd.concat(filled).sort_values("image_id", ignore_index=True)
-    table = table.astype({"width": "int64", "height": "int64"})
+    added = typed(pd.DataFrame(rows, columns=list(CATALOG[:-1])))
+    table = pd.concat([catalog[list(CATALOG[:-1])], added]).sort_values("image_id", ignore_index=True)
     groups = duplicate_groups(list(table["image_id"]), list(table["phash"]), params.near_duplicate_distance)
-    return table.assign(duplicate_group=pd.Series(groups, dtype=object))
+    return table.assign(duplicate_group=pd.Series(groups, dtype="str"))
 
 
 def _rejected_with(rejected: pd.DataFrame, new: pd.DataFrame, sources: Sequence[str]) -> pd.DataFrame:
     """Rows of files looked at now replace what was said of them before: a file put right is rejected no more."""
     old = rejected[~rejected["source"].isin({*sources, *new["source"]})]
-    filled = [part for part in (old, new) if len(part)] or [new]
-    return pd.concat(filled).astype(object).sort_values("source", ignore_index=True)
+    return pd.concat([old, new]).sort_values("source", ignore_index=True)

@@ -66,7 +66,7 @@ def pull_queue(workspace: Workspace) -> int:
     found = pull_decisions(client, target, read_table(workspace.catalog, CATALOG))
     before = read_table(workspace.decisions, DECISIONS)
     kept = before[~before["image_id"].isin(found["image_id"])]
-    table = pd.concat([kept, found]) if len(kept) and len(found) else kept if len(kept) else found
+    table = pd.concat([kept, found])
     write_table(workspace.decisions, table.sort_values(["image_id", "region_id"]).reset_index(drop=True))
     add(workspace, [workspace.decisions])
     return int(table["image_id"].nunique())

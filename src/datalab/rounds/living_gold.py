@@ -65,7 +65,7 @@ def record(workspace: Workspace, image_ids: Sequence[str], change: Change) -> No
     rows = [(image_id, change.action, change.reason, change.by, round_id, now) for image_id in image_ids]
     events = read_events(workspace)
     added = pd.DataFrame(rows, columns=list(GOLD_EVENTS))
-    write_table(workspace.gold_events, pd.concat([events, added]) if len(events) else added)
+    write_table(workspace.gold_events, pd.concat([events, added]))
 
 
 def decided_truth(workspace: Workspace) -> pd.DataFrame:
@@ -85,7 +85,7 @@ def decided_truth(workspace: Workspace) -> pd.DataFrame:
     rows = consensus.loc[consensus["image_id"].isin(sure), list(GOLD)]
     bare = decisions[decisions["image_id"].isin(sure - set(rows["image_id"]))].drop_duplicates("image_id")
     tables = (whole, rows, bare.assign(label="", rle="").loc[:, list(GOLD)])
-    return pd.concat([table for table in tables if len(table)] or [whole], ignore_index=True)
+    return pd.concat(tables, ignore_index=True)
 
 
 def add_gold(
@@ -104,7 +104,7 @@ def add_gold(
     rows = fresh[fresh["image_id"].isin(image_ids)] if image_ids else choose_gold(fresh, catalog, count, rng)
     if rows.empty:
         raise InputError("no further image has truth and no near duplicate; ingest or adjudicate more")
-    write_table(workspace.gold, pd.concat([gold, rows]) if len(gold) else rows)
+    write_table(workspace.gold, pd.concat([gold, rows]))
     added = sorted(rows["image_id"].unique())
     record(workspace, added, Change("added", reason, by))
     return added

@@ -8,7 +8,7 @@ import pandas as pd
 
 from datalab.adapters.files import read_table
 from datalab.masks import rle_box_xywh
-from datalab.tables import CONSENSUS, GATED_PROPOSALS, empty
+from datalab.tables import CONSENSUS, GATED_PROPOSALS, empty, typed
 from datalab.workspace import Workspace
 
 NEAR = 0.5
@@ -35,7 +35,7 @@ def regions_to_mend(workspace: Workspace, requests: pd.DataFrame) -> pd.DataFram
         if not opened or (asked["region_id"] == "").any():
             opened = set(range(len(objects)))
         rows += [_proposal(row, place in opened) for place, row in enumerate(objects)]
-    return pd.DataFrame(rows, columns=list(GATED_PROPOSALS)) if rows else empty(GATED_PROPOSALS)
+    return typed(pd.DataFrame(rows, columns=list(GATED_PROPOSALS)))
 
 
 def _proposal(row: dict[Hashable, Any], may_change: bool) -> dict[str, object]:

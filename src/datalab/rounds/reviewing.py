@@ -31,6 +31,7 @@ from datalab.tables import (
     ROUND_REVIEWS,
     SLICES,
     empty,
+    typed,
 )
 from datalab.workspace import Workspace
 
@@ -92,16 +93,15 @@ def _collect_slices(workspace: Workspace, dataset: Any) -> None:
     """Views that reviewers saved as slices, as they are now; written only where something has changed."""
     catalog = set(read_table(workspace.catalog, CATALOG)["image_id"])
     rows = sorted(one for one in slice_members(dataset) if one[0] in catalog)
-    table = pd.DataFrame(rows, columns=list(SLICES)).astype("str")
-    # a table without rows has lost its type on disk; written anew it would run every stage that reads it
-    if not read_table(workspace.view_slices, SLICES).astype("str").equals(table):
+    table = typed(pd.DataFrame(rows, columns=list(SLICES)))
+    if not read_table(workspace.view_slices, SLICES).equals(table):
         write_table(workspace.view_slices, table)
 
 
 def _joined(table: pd.DataFrame, rows: list[dict[str, str]]) -> pd.DataFrame:
     if not rows:
         return table
-    return pd.concat([table, pd.DataFrame(rows, columns=list(REVIEWS))], ignore_index=True).astype("str")
+    return pd.concat([table, pd.DataFrame(rows, columns=list(REVIEWS))], ignore_index=True)
 
 
 def _new_tags(table: pd.DataFrame, tagged: list[tuple[str, Subject]], sent: dict[str, str]) -> list[dict[str, str]]:

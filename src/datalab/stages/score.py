@@ -15,7 +15,7 @@ from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.learning.evidence import MEASURES, Evidence, Lens, check_lens, evidence_of
 from datalab.learning.uncertainty import tempered
-from datalab.tables import CATALOG, CLASS_SCORES, EVIDENCE, GOLD, RATINGS, SCORES
+from datalab.tables import CATALOG, CLASS_SCORES, EVIDENCE, GOLD, RATINGS, SCORES, typed
 
 BACKGROUND = "background"
 
@@ -92,14 +92,12 @@ def run(inputs: Inputs, out: Outputs, params: Params) -> None:
 
 
 def _scores(rows: list[tuple[str, Evidence, float]]) -> pd.DataFrame:
-    """SCORES with EVIDENCE, with their dtypes even where the pool is empty."""
+    """SCORES with EVIDENCE."""
     found = [
         (image_id, one.uncertainty, foreground, one.margin, one.wrong_pixels, one.objects)
         for image_id, one, foreground in rows
     ]
-    columns = (*SCORES, *EVIDENCE)
-    kinds = dict.fromkeys(columns, "float64") | {"image_id": "str", "objects": "int64"}
-    return pd.DataFrame(found, columns=list(columns)).astype(kinds)
+    return typed(pd.DataFrame(found, columns=[*SCORES, *EVIDENCE]))
 
 
 def _class_scores(rows: list[tuple[str, Evidence, float]], names: tuple[str, ...]) -> pd.DataFrame:
@@ -108,8 +106,7 @@ def _class_scores(rows: list[tuple[str, Evidence, float]], names: tuple[str, ...
         for image_id, one, _ in rows
         for name, score, residual in zip((BACKGROUND, *names[1:]), one.class_scores, one.residual, strict=True)
     ]
-    kinds = {"image_id": "str", "label": "str", "score": "float64", "residual": "float64"}
-    return pd.DataFrame(found, columns=list(CLASS_SCORES)).astype(kinds)
+    return typed(pd.DataFrame(found, columns=list(CLASS_SCORES)))
 
 
 def main() -> None:

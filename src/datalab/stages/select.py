@@ -25,10 +25,10 @@ from datalab.tables import (
     CLASS_SCORES,
     EVIDENCE,
     LABEL_ERRORS,
-    NEXT_BATCH,
     RATINGS,
     REVIEWS,
     SCORES,
+    typed,
 )
 
 BACKGROUND = "background"
@@ -99,7 +99,7 @@ def run(inputs: Inputs, out: Path, params: Params) -> None:
     taste = Taste(params.candidates, params.stratified, params.cost_power)
     rng = np.random.default_rng(params.seed)
     recipe = Recipe(params.strategy, params.random, trust(_gains(inputs, rng)), params.near_duplicate, taste)
-    write_table(out, _typed(next_batch(pool, facts, Budget(params.images, params.minutes), recipe, rng)))
+    write_table(out, typed(next_batch(pool, facts, Budget(params.images, params.minutes), recipe, rng)))
 
 
 def _facts(
@@ -151,11 +151,6 @@ def _gains(inputs: Inputs, rng: np.random.Generator) -> list[Gain | None]:
         parts = [np.asarray(wrong[batch["image_id"][one]], dtype=np.float64) for one in (picked, drawn)]
         found.append(gain(parts[0], parts[1], rng))
     return found
-
-
-def _typed(table: pd.DataFrame) -> pd.DataFrame:
-    kinds = dict(zip(NEXT_BATCH, ("str", "int64", "str", "float64"), strict=True))
-    return table.astype(kinds)
 
 
 def main() -> None:
