@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -181,8 +181,9 @@ def main() -> None:
     asked = [key for key in wanted() if given.set in (None, key[0]) and given.model in (None, key[2])]
     missing = [key for key in asked if key not in have]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for found in pool.map(lambda key: run_in_process(key, given.minutes, given.cache), missing):
-            if found is not None:
+        running = [pool.submit(run_in_process, key, given.minutes, given.cache) for key in missing]
+        for one_done in as_completed(running):  # a line is on disk as soon as its training is over
+            if found := one_done.result():
                 with RESULTS.open("a", encoding="utf-8") as out:
                     out.write(json.dumps(found) + "\n")
                 sys.stderr.write(f"{found['set']} {found['side']} {found['model']} {found['seed']}: {found['miou']}\n")
