@@ -1,6 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from torchmetrics.functional.classification import multiclass_calibration_error
 
 from datalab.learning.calibration import calibration_error, reliability, reliability_table
 
@@ -68,3 +70,15 @@ def test_calibrated_chances_have_little_error() -> None:
     good, bad = (float(calibration_error(reliability(one.T[:, None], truth[None], 15))) for one in (chances, surer))
     assert good < 0.02
     assert bad > 0.1
+
+
+@pytest.mark.parametrize("bins", [1, 7, 15])
+def test_the_error_equals_torchmetrics(bins: int) -> None:
+    rng = np.random.default_rng(2)
+    chances = rng.dirichlet([0.3, 1, 1], (12, 9)).transpose(2, 0, 1)
+    truth = rng.integers(0, 3, (12, 9)).astype(np.uint8)
+    ours = float(calibration_error(reliability(chances, truth, bins)))
+    theirs = multiclass_calibration_error(
+        torch.from_numpy(chances[None]), torch.from_numpy(truth[None].astype(np.int64)), 3, bins, "l1"
+    )
+    assert ours == pytest.approx(float(theirs))

@@ -1,12 +1,14 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.ndimage import binary_erosion
 from sklearn.metrics import accuracy_score, f1_score, jaccard_score, precision_score, recall_score
 from sklearn.metrics import confusion_matrix as sklearn_confusion
+from torchmetrics.functional import classification as functional
 
 from datalab.learning.metrics import (
     bootstrap_interval,
@@ -135,3 +137,17 @@ def test_what_nobody_judged_has_no_outline() -> None:
     # column 3 is the outline of class 1 in both, and its pixels above and below lie on the image's edge
     assert boundary_counts(truth, predicted, 2)[1].tolist() == [9, 9, 9]
     assert boundary_iou_per_class(boundary_counts(truth, 1 - predicted, 2))[1] == 0
+
+
+@given(maps())
+@settings(max_examples=40, deadline=None)
+def test_figures_equal_torchmetrics(pair: tuple[Map, Map]) -> None:
+    truth, predicted = pair
+    counts, present = confusion_matrix(truth, predicted, CLASSES), np.unique(truth)
+    for ours, theirs in (
+        (iou_per_class, functional.multiclass_jaccard_index),
+        (dice_per_class, functional.multiclass_f1_score),
+        (recall_per_class, functional.multiclass_recall),
+    ):
+        expected = theirs(torch.from_numpy(predicted), torch.from_numpy(truth), CLASSES, average="none").numpy()
+        np.testing.assert_allclose(ours(counts)[present], expected[present], rtol=1e-6)
