@@ -46,8 +46,7 @@ check: setup ## ruff and mypy
 	mypy
 
 test: setup browser ## every test, with the real servers
-	OMP_NUM_THREADS=1 pytest -n auto --maxprocesses 4 -m "not services"
-	pytest -m services
+	pytest
 
 test-quick: setup ## under two minutes: no servers, nothing slow
 	OMP_NUM_THREADS=1 pytest -q -n auto --maxprocesses 4 -m "not services and not slow"
