@@ -38,3 +38,8 @@ def test_rows_join_an_empty_table_without_a_change_of_type() -> None:
 
 def test_what_has_a_type_of_its_own_keeps_it() -> None:
     assert typed(pd.DataFrame({"sharpness": [0.5], "rank": ["3"]})).dtypes.tolist() == ["float64", "int64"]
+
+
+def test_a_file_whose_empty_columns_have_no_type_is_read_with_types() -> None:
+    old = pd.DataFrame({"image_id": pd.Series(dtype=object), "rank": pd.Series(dtype=object)})
+    assert require(old, ("image_id", "rank"), "t").dtypes.equals(empty(("image_id", "rank")).dtypes)

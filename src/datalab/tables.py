@@ -178,13 +178,14 @@ NUMBERS = dict.fromkeys(
 
 
 def require(table: pd.DataFrame, columns: tuple[str, ...], name: str) -> pd.DataFrame:
-    """The same table with just these columns, in this order; InputError that names the missing ones."""
+    """The same table with just these columns, in this order, typed where it is empty; InputError for missing ones."""
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise InputError(
             f"{name} lacks the column(s) {', '.join(missing)}; it has {', '.join(map(str, table.columns))}"
         )
-    return table.loc[:, list(columns)]
+    found = table.loc[:, list(columns)]
+    return typed(found) if found.empty else found
 
 
 def empty(columns: tuple[str, ...]) -> pd.DataFrame:

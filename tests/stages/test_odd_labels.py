@@ -1,7 +1,6 @@
 """Labels that are few, alike or wrong, through dataset, train and evaluate: an answer, or a refusal with the reason."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -14,10 +13,9 @@ from datalab.errors import InputError
 from datalab.stages import evaluate
 from datalab.tables import ANNOTATED_REGIONS, CONSENSUS
 from datalab.workspace import Workspace
-from tests.stages.blob_workspace import TRAIN, run_dataset, run_train
+from tests.stages.blob_workspace import run_dataset, run_train
 from tests.stages.test_evaluate import PARAMS, inputs_of, outputs_in
-
-SHORT = replace(TRAIN, steps=3, validate_every=2)
+from tests.stages.test_train import SHORT
 
 
 def keep(workspace: Workspace, which: Callable[[pd.DataFrame], "pd.Series[bool]"]) -> None:

@@ -154,9 +154,9 @@ def excluded_images(workspace: Workspace) -> set[str]:
 def requested_first(requests: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
     """`chosen` (image_id, rank, reason) behind the images of `requests`, whose reason is "review"."""
     asked = list(dict.fromkeys(requests["image_id"]))
-    first = pd.DataFrame({"image_id": asked, "rank": range(len(asked)), "reason": SENT_BACK})
+    first = typed(pd.DataFrame({"image_id": asked, "rank": range(len(asked)), "reason": SENT_BACK}))
     rest = chosen.loc[:, ["image_id", "rank", "reason"]].assign(rank=chosen["rank"] + len(asked))
-    return pd.concat([table for table in (first, rest) if len(table)] or [rest], ignore_index=True)
+    return pd.concat([first, rest], ignore_index=True)
 
 
 def round_requests(folder: Path) -> pd.DataFrame:
@@ -250,4 +250,4 @@ def _consensus_truth(workspace: Workspace) -> pd.DataFrame:
     rows = consensus.loc[consensus["image_id"].isin(sure["image_id"]), list(GOLD)]
     bare = sure[~sure["image_id"].isin(rows["image_id"])]
     nothing = bare.assign(region_id=bare["image_id"] + "-empty", label="", rle="").loc[:, list(GOLD)]
-    return pd.concat([table for table in (rows, nothing) if len(table)] or [rows], ignore_index=True)
+    return pd.concat([rows, nothing], ignore_index=True)

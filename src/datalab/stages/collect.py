@@ -26,6 +26,7 @@ from datalab.tables import (
     QUARANTINE,
     RATINGS,
     REVIEWS,
+    empty,
 )
 
 LOGGER = logging.getLogger(__name__)
@@ -123,7 +124,7 @@ def _all(rounds: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
     """The tables of this name of every round, with the round's `folder` in a further column."""
     paths = sorted(rounds.glob(f"*/{name}"))
     tables = [read_table(path, columns).assign(folder=path.parent.name) for path in paths]
-    return pd.concat([table for table in tables if len(table)] or [pd.DataFrame(columns=[*columns, "folder"])])
+    return pd.concat(tables) if tables else empty((*columns, "folder"))
 
 
 def _without(annotations: pd.DataFrame, quarantine: pd.DataFrame) -> pd.DataFrame:
