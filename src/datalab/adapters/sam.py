@@ -30,7 +30,7 @@ from datalab.adapters.sam_small import build_small_sam
 from datalab.adapters.sam_zoom import masks_in_enlarged_boxes, zooms_in
 from datalab.errors import InputError
 from datalab.masks import BoolMask, iou_matrix, mask_to_rle, rle_to_mask
-from datalab.tables import CANDIDATES
+from datalab.tables import CANDIDATES, require, typed
 
 LOGGER = logging.getLogger(__name__)
 LARGEST_SIDE = 1024
@@ -170,9 +170,7 @@ def propose_regions(sam: Sam, version: str, asked: Sequence[Asked], params: Prop
         _candidates(one, _kept(masks, pixels, params), pixels, known, params)
         for one, masks, pixels, known in zip(asked, found, small, encoded, strict=True)
     ]
-    filled = [table for table in tables if len(table)] or tables[:1]
-    table = pd.concat(filled, ignore_index=True).assign(model_version=version)
-    return table.loc[:, list(CANDIDATES)]
+    return require(pd.concat(tables, ignore_index=True).assign(model_version=version), CANDIDATES, "proposals")
 
 
 def _kept(found: list[FoundMask], pixels: Pixels, params: ProposalParams) -> list[FoundMask]:
@@ -199,13 +197,14 @@ def _candidates(
         if one.predicted_iou > params.min_predicted_iou and one.stability >= params.min_stability:
             rows.append((f"r{number}", draft.label, rle, one.predicted_iou, one.stability, "refined"))
     table = pd.DataFrame(rows, columns=["name", "label", "rle", "predicted_iou", "stability", "source"])
+    table = typed(table)
     return table.assign(
         image_id=asked.image_id,
-        region_id=[f"{asked.image_id}-{name}" for name in table["name"]],
+        region_id=f"{asked.image_id}-" + table["name"],
         height=size[0],
         width=size[1],
-        predicted_iou=table["predicted_iou"].astype(float).clip(0, 1),
-        stability=table["stability"].astype(float).clip(0, 1),
+        predicted_iou=table["predicted_iou"].clip(0, 1),
+        stability=table["stability"].clip(0, 1),
     )
 
 

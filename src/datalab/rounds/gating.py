@@ -39,7 +39,7 @@ def gate_proposals(
         sources[str(source)], part = _gate_source(asked, gold_examples(rows, gold), params)
         if sources[str(source)]["reason"] is None or source != "model":
             parts.append(part)
-    gated = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+    gated = pd.concat(parts, ignore_index=True)
     good = gated[gated["decision"] != "draw"]
     best = best_per_region(good, limit)
     gates = [facts["reason"] for facts in sources.values()]

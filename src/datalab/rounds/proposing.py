@@ -75,10 +75,10 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
         tables.append(table)
         done = min(size * len(tables), len(image_ids))
         progress(done / len(image_ids), f"proposing masks {done}/{len(image_ids)}")
-    found = pd.concat([table for table in tables if len(table)] or [empty(CANDIDATES)], ignore_index=True)
+    found = pd.concat([empty(CANDIDATES), *tables], ignore_index=True)
     labelled = label_proposals(workspace, found, guidelines, params.class_margin)
     shown, facts = gate_proposals(labelled, set(aided), gold, gate, params.max_regions)
-    shown = pd.concat([table for table in (shown, mended) if len(table)] or [shown], ignore_index=True)
+    shown = pd.concat([shown, mended], ignore_index=True)
     write_table(folder / "proposals.parquet", shown)
     return {"proposals": len(shown), "sam": version, "proposal_gate": facts}
 
