@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from small_sam.shapes import Mask, partition, random_shape
+from small_sam.shapes import Mask, Numbered, partition, random_shape
 from small_sam.surfaces import Colours, Picture, Rng, noise, ramp, shaded, surface
 
 SIDE = 256
@@ -30,7 +30,7 @@ def compose(photographs: Sequence[Picture], rng: Rng) -> tuple[Picture, list[Mas
     return camera(canvas, rng), [mask for mask in masks if mask.sum() >= MIN_AREA]
 
 
-def lay(photographs: Sequence[Picture], canvas: Colours, owner: Mask, rng: Rng) -> None:
+def lay(photographs: Sequence[Picture], canvas: Colours, owner: Numbered, rng: Rng) -> None:
     """Put one more object on the canvas, in place."""
     shape = random_shape(SIDE, rng)
     if not shape.any():
@@ -62,7 +62,7 @@ def cast_shadow(canvas: Colours, shape: Mask, rng: Rng) -> None:
     canvas *= 1 - np.float32(rng.uniform(0.2, 0.6)) * cv2.blur(moved, (int(rng.integers(5, 25)),) * 2)[..., None]
 
 
-def areas(photographs: Sequence[Picture], owner: Mask, rng: Rng) -> Colours:
+def areas(photographs: Sequence[Picture], owner: Numbered, rng: Rng) -> Colours:
     """A canvas shared out between areas, each an object in `owner`, with the first one left as ground."""
     shared = partition(SIDE, rng)
     canvas = surface(photographs, shared.shape, rng)
@@ -76,7 +76,7 @@ def areas(photographs: Sequence[Picture], owner: Mask, rng: Rng) -> Colours:
     return canvas
 
 
-def faults(photographs: Sequence[Picture], owner: Mask, rng: Rng) -> Colours:
+def faults(photographs: Sequence[Picture], owner: Numbered, rng: Rng) -> Colours:
     """A surface, mostly grey, with one to five faults that are a little darker or lighter than what they lie in."""
     canvas = surface(photographs, owner.shape, rng)
     if rng.random() < 0.7:
@@ -87,20 +87,20 @@ def faults(photographs: Sequence[Picture], owner: Mask, rng: Rng) -> Colours:
         alpha = cv2.GaussianBlur(shape.astype(np.float32), (0, 0), float(rng.uniform(0.5, 2.5)))
         depth = rng.choice([-1, -1, 1]) * rng.uniform(10, 90)
         uneven = 0.5 + 0.5 * (noise(owner.shape, rng) if rng.random() < 0.5 else ramp(owner.shape, rng))
-        canvas = canvas + (alpha * uneven * np.float32(depth))[..., None]
+        canvas += (alpha * uneven * np.float32(depth))[..., None]
         owner[alpha >= 0.5] = owner.max() + 1
-    return np.clip(canvas, 0, 255).astype(np.float32)
+    return np.asarray(np.clip(canvas, 0, 255), dtype=np.float32)
 
 
 def camera(canvas: Colours, rng: Rng) -> Picture:
     """What a camera adds: blur, light, grey, noise, JPEG."""
     if rng.random() < 0.5:
-        canvas = cv2.GaussianBlur(canvas, (0, 0), float(rng.uniform(0.3, 1.4)))
+        canvas = np.asarray(cv2.GaussianBlur(canvas, (0, 0), float(rng.uniform(0.3, 1.4))), dtype=np.float32)
     if rng.random() < 0.25:
         canvas = np.repeat(canvas.mean(2, keepdims=True), 3, axis=2)
     grain = rng.standard_normal(canvas.shape, dtype=np.float32) * np.float32(rng.uniform(0, 10))
     picture = np.clip(canvas * np.float32(rng.uniform(0.6, 1.2)) + grain, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
         _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 95))])
-        picture = cv2.imdecode(encoded, cv2.IMREAD_COLOR).astype(np.uint8)
+        picture = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), dtype=np.uint8)
     return picture

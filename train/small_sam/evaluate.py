@@ -3,7 +3,6 @@
 python -m small_sam.evaluate --out figures.json [--data folder] [--sample folder]        (in the folder train/)
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from segment_anything import SamPredictor
 from tqdm import tqdm
 
+from datalab.adapters.files import write_json
 from datalab.adapters.sam import load_sam, model_version
 from datalab.adapters.sam_zoom import part_round
 from small_sam.objects import READERS, Example, composites, sample_images
@@ -124,6 +124,16 @@ def summarise(rows: list[dict[str, float]], rng: np.random.Generator) -> dict[st
     return summary
 
 
+def read_sets(sample: Path | None, data: Path | None, count: int, seed: int) -> dict[str, list[Example]]:
+    """The objects of every set by its name, drawn with the same seed; FileNotFoundError where a set has no files."""
+    sets = {"composites": composites(count, np.random.default_rng(seed))}
+    if sample is not None:
+        sets["sample images"] = sample_images(sample, count, np.random.default_rng(seed))
+    if data is not None:
+        sets |= {name: read(data / name, count, np.random.default_rng(seed)) for name, read in READERS.items()}
+    return sets
+
+
 @click.command()
 @click.option("--checkpoint", default="small", show_default=True, help='"small" or an official .pth file.')
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="JSON file of the figures.")
@@ -133,17 +143,16 @@ def summarise(rows: list[dict[str, float]], rng: np.random.Generator) -> dict[st
 @click.option("--seed", default=3, show_default=True)
 def main(checkpoint: str, out: Path, sample: Path | None, data: Path | None, count: int, seed: int) -> None:
     """Example: python -m small_sam.evaluate --out figures.json."""
-    sets = {"composites": composites(count, np.random.default_rng(seed))}
-    if sample is not None:
-        sets["sample images"] = sample_images(sample, count, np.random.default_rng(seed))
-    if data is not None:
-        sets |= {name: read(data / name, count, np.random.default_rng(seed)) for name, read in READERS.items()}
+    try:
+        sets = read_sets(sample, data, count, seed)
+    except FileNotFoundError as exc:
+        raise click.ClickException(str(exc)) from exc
     predictor = SamPredictor(load_sam(checkpoint))
     figures = {}
     for name, examples in sets.items():
         rows = [measure(predictor, example) for example in tqdm(examples, name, unit="object", disable=None)]
         figures[name] = {"objects": len(rows), "iou": summarise(rows, np.random.default_rng(seed))}
-    out.write_text(json.dumps({"model_version": model_version(checkpoint), "sets": figures}, indent=2) + "\n")
+    write_json(out, {"model_version": model_version(checkpoint), "sets": figures})
 
 
 if __name__ == "__main__":

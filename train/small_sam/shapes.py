@@ -7,6 +7,8 @@ import numpy.typing as npt
 from small_sam.surfaces import Rng, noise
 
 Mask = npt.NDArray[np.bool_]
+Numbered = npt.NDArray[np.int32]
+"""(H, W): the number of the object or area that a pixel belongs to, 0 for none."""
 Points = npt.NDArray[np.float64]
 SMALLEST, LARGEST = 5.0, 110.0
 """Radius in pixels of the 256."""
@@ -52,7 +54,8 @@ def outline(centre: Points, radius: float, rng: Rng) -> Points:
         away = rng.uniform(0.5, 1.3, len(angle))
     flat = float(np.exp(rng.uniform(np.log(0.25), 0)))
     points = np.stack([np.cos(angle), np.sin(angle) * flat], axis=1) * away[:, None] * radius
-    return points @ np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) + centre
+    turned: Points = points @ np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    return turned + centre
 
 
 def stroke(side: int, centre: Points, radius: float, rng: Rng) -> Mask:
@@ -80,7 +83,7 @@ def ragged(side: int, centre: Points, radius: float, rng: Rng) -> Mask:
     return found
 
 
-def partition(side: int, rng: Rng) -> npt.NDArray[np.int32]:
+def partition(side: int, rng: Rng) -> Numbered:
     """A (side, side) map of 2 to 6 areas, 0 the first: land and sky, road and kerb, fields, walls."""
     y, x = np.mgrid[:side, :side].astype(np.float32) / side
     areas = np.zeros((side, side), dtype=np.int32)

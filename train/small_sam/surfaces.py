@@ -35,7 +35,7 @@ Colours = npt.NDArray[np.float32]
 """(H, W, 3), 0 to 255."""
 Weights = npt.NDArray[np.float32]
 """(H, W), 0 to 1."""
-Size = tuple[int, int]
+Size = tuple[int, ...]
 """Height and width."""
 Rng = np.random.Generator
 
@@ -63,7 +63,8 @@ def surface(photographs: Sequence[Picture], size: Size, rng: Rng) -> Colours:
     else:
         second = np.clip(first + rng.normal(0, 25, 3), 0, 255).astype(np.float32)
         weight = ramp(size, rng)
-    return first + (second - first) * weight[..., None]
+    mixed: Colours = first + (second - first) * weight[..., None]
+    return mixed
 
 
 def shaded(base: Colours, rng: Rng) -> Colours:
@@ -99,14 +100,15 @@ def noise(size: Size, rng: Rng, finest: float = 7.0) -> Weights:
     for _ in range(int(rng.integers(1, 3))):
         cells = int(2 ** rng.uniform(2, finest))
         rows, columns = (max(2, cells * length // max(size)) for length in size)
-        total += cv2.resize(rng.random((rows, columns), dtype=np.float32), size[::-1], interpolation=cv2.INTER_CUBIC)
+        coarse = rng.random((rows, columns), dtype=np.float32)
+        total += np.asarray(cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC), dtype=np.float32)
     return (total / max(float(total.max()), 1e-6)).clip(0, 1)
 
 
 def stripes(size: Size, rng: Rng) -> Weights:
     """Waves or hard stripes at a random angle."""
-    wave = 0.5 + 0.5 * np.sin(ramp(size, rng) * np.float32(rng.uniform(10, 120)))
-    return (wave > 0.5).astype(np.float32) if rng.random() < 0.5 else wave.astype(np.float32)
+    wave: Weights = 0.5 + 0.5 * np.sin(ramp(size, rng) * np.float32(rng.uniform(10, 120)))
+    return (wave > 0.5).astype(np.float32) if rng.random() < 0.5 else wave
 
 
 def ramp(size: Size, rng: Rng) -> Weights:

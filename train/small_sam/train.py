@@ -4,20 +4,21 @@ python -m small_sam.train --out run --steps 7000        (in the folder train/; a
 """
 
 import copy
-import csv
+import io
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import click
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from segment_anything.modeling import Sam
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from datalab.adapters.files import write_bytes, write_text
 from datalab.adapters.sam_small import build_small_sam
 from datalab.adapters.sam_training import BOX, CLICK, mask_loss, prompted_masks
 from small_sam.composites import compose
@@ -30,6 +31,9 @@ WARM_UP = 500
 EMA = 0.999
 LOG_EVERY, SAVE_EVERY = 100, 500
 Batch = dict[str, torch.Tensor]
+MEANS = ("loss", "box", "click")
+Means = tuple[float, float, float]
+"""Over the steps since the last ones: the loss, and the IoU of the best of three from a box and from one click."""
 
 
 class Composites(Dataset[Batch]):
@@ -71,15 +75,16 @@ class Run:
     average: Sam
     optimiser: torch.optim.Optimizer
     step: int = 0
+    curve: list[tuple[int, Means]] = field(default_factory=list)
 
     def save(self, folder: Path) -> None:
         """The averaged weights in half precision, and the state for going on; each replaced as a whole."""
         halves = {name: value.half().contiguous() for name, value in self.average.state_dict().items()}
-        save_file(halves, folder / "weights.tmp")
-        (folder / "weights.tmp").replace(folder / "small_sam.safetensors")
+        write_bytes(folder / "small_sam.safetensors", save(halves))
         models = {"sam": self.sam.state_dict(), "average": self.average.state_dict()}
-        torch.save({**models, "optimiser": self.optimiser.state_dict(), "step": self.step}, folder / "state.tmp")
-        (folder / "state.tmp").replace(folder / "state.pt")
+        kept = io.BytesIO()
+        torch.save({**models, "optimiser": self.optimiser.state_dict(), "step": self.step, "curve": self.curve}, kept)
+        write_bytes(folder / "state.pt", kept.getvalue())
 
     def load(self, folder: Path) -> None:
         """Go on from what `save` last wrote into this folder, if it did."""
@@ -88,7 +93,13 @@ class Run:
             self.sam.load_state_dict(state["sam"])
             self.average.load_state_dict(state["average"])
             self.optimiser.load_state_dict(state["optimiser"])
-            self.step = state["step"]
+            self.step, self.curve = state["step"], state["curve"]
+
+    def write_curve(self, folder: Path) -> None:
+        """The curve as a CSV file; whole, since a run that was killed has drawn more of it than it kept of itself."""
+        rows = [[str(step), *(f"{value:.4f}" for value in means)] for step, means in self.curve]
+        lines = [",".join(row) for row in [["step", *MEANS], *rows]]
+        write_text(folder / "curve.csv", "\n".join(lines) + "\n")
 
 
 def new_run(seed: int, peak: float, start: Path | None) -> Run:
@@ -116,7 +127,7 @@ def normalised(sam: Sam, pictures: torch.Tensor, sizes: torch.Tensor) -> torch.T
     return pixels * (rows & columns)[:, None]
 
 
-def train_step(run: Run, batch: Batch) -> tuple[float, float, float]:
+def train_step(run: Run, batch: Batch) -> Means:
     """One update; returns the loss and the mean IoU of the best of three, from a box and from one click."""
     pixels = normalised(run.sam, batch["pictures"], batch["sizes"])
     asked = [batch[name] for name in ("boxes", "points", "inside", "kinds")]
@@ -142,16 +153,19 @@ def _follow(run: Run) -> None:
     torch._foreach_lerp_(list(slow), list(fast), 1 - keep)
 
 
-def train(run: Run, batches: Iterator[Batch], steps: int, peak: float) -> Iterator[tuple[float, float, float]]:
-    """Update on every batch; every LOG_EVERY steps gives the means since: loss, IoU from boxes, from clicks."""
-    recent: list[tuple[float, float, float]] = []
+def train(run: Run, batches: Iterator[Batch], steps: int, peak: float) -> Iterator[Means]:
+    """Update on every batch; every LOG_EVERY steps gives the means since, and adds them to the curve."""
+    recent: list[Means] = []
     for batch in batches:
         for group in run.optimiser.param_groups:
             group["lr"] = learning_rate(run.step, steps, peak)
         recent.append(train_step(run, batch))
+        if not math.isfinite(recent[-1][0]):
+            raise click.ClickException(f"the loss of step {run.step} is {recent[-1][0]}; a lower --peak may help")
         if run.step % LOG_EVERY == 0 or run.step == steps:
             loss, box, click_ = (float(value) for value in np.nanmean(recent, axis=0))
             recent.clear()
+            run.curve.append((run.step, (loss, box, click_)))
             yield loss, box, click_
 
 
@@ -169,18 +183,11 @@ def main(out: Path, steps: int, batch: int, peak: float, seed: int, start: Path 
     run.load(out)
     pictures = Composites(run.step * batch, steps * batch, seed)
     loader = DataLoader(pictures, batch_size=batch, num_workers=1, prefetch_factor=8, collate_fn=joined)
-    fresh = run.step == 0
-    with (
-        (out / "curve.csv").open("w" if fresh else "a", newline="", buffering=1) as file,
-        tqdm(desc="train", total=steps, initial=run.step) as bar,
-    ):
-        curve = csv.writer(file)
-        if fresh:
-            curve.writerow(["step", "loss", "box", "click"])
+    with tqdm(desc="train", total=steps, initial=run.step) as bar:
         for means in train(run, iter(loader), steps, peak):
-            curve.writerow([run.step, *(f"{value:.4f}" for value in means)])
+            run.write_curve(out)
             bar.update(run.step - bar.n)
-            bar.set_postfix(zip(("loss", "box", "click"), (f"{value:.3f}" for value in means), strict=True))
+            bar.set_postfix({name: f"{value:.3f}" for name, value in zip(MEANS, means, strict=True)})
             if run.step % SAVE_EVERY == 0 or run.step == steps:
                 run.save(out)
 
