@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from segmenting.picture import Line, draw, grouped, table
+from segmenting.picture import Line, class_table, draw, grouped, table
 
 from datalab.adapters.files import read_rgb
 
@@ -8,7 +8,7 @@ from datalab.adapters.files import read_rgb
 def line(model: str, seed: int, miou: float, minutes: float = 2.0, side: str = "ours") -> Line:
     return {"set": "tiles", "side": side, "model": model, "seed": seed, "budget_minutes": minutes,
             "minutes": minutes + 0.2 * seed, "steps": 100 * seed, "batch": 6, "miou": miou,
-            "peak_memory_mb": 2048}  # fmt: skip
+            "iou": {"background": 0.9, "crack": miou}, "peak_memory_mb": 2048}  # fmt: skip
 
 
 LINES = [
@@ -29,6 +29,14 @@ def test_a_row_is_the_mean_of_its_seeds() -> None:
     rows = table(grouped(LINES)).splitlines()
     assert rows[2] == "| tiles | ours | `large` | 0.400 (0.300 to 0.500) | 2 | 150 of 6 | 2.3 | 2.0 GB |"
     assert len(rows) == 2 + 4
+
+
+def test_a_class_has_the_mean_of_its_seeds_in_the_table_of_its_data() -> None:
+    other = line("small", 1, 0.7) | {"set": "roads", "iou": {"car": 0.75}}
+    roads, tiles = class_table(grouped([*LINES, other])).split("\n\n")
+    assert roads.splitlines()[2:] == ["| ours `small` | 2 | 0.75 |"]
+    assert tiles.splitlines()[0] == "| tiles | minutes | background | crack |"
+    assert tiles.splitlines()[2] == "| ours `large` | 2 | 0.90 | 0.40 |"
 
 
 def test_each_budget_has_its_panel(tmp_path: Path) -> None:
