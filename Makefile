@@ -45,8 +45,8 @@ check: setup ## ruff and mypy
 	ruff format --check src flows tests benchmarks train
 	mypy
 
-test: setup browser ## every test, with the real servers
-	pytest
+test: setup browser ## every test, with the real servers: those in one process, which often waits, the others beside it
+	OMP_NUM_THREADS=1 pytest -n auto --maxprocesses 4 --dist loadgroup
 
 test-quick: setup ## under two minutes: no servers, nothing slow
 	OMP_NUM_THREADS=1 pytest -q -n auto --maxprocesses 4 -m "not services and not slow"
