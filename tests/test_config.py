@@ -87,6 +87,7 @@ def test_a_class_changes_the_ontology(guidelines: Path) -> None:
         ("classes: []", "names no class"),
         ("classes: [{id: 0, name: a, color: '#000000'}]", "use 1 to 254"),
         ("classes: [{id: 1, name: a, color: red}]", "rrggbb"),
+        ("classes: [{id: 1, name: Background, color: '#000000'}]", "what no class covers"),
         ("classes: [{id: 1, name: a, color: '#000000'}, {id: 1, name: b, color: '#000000'}]", "same id"),
         ("classes: [{id: 2, name: a, color: '#000000'}, {id: 1, name: a, color: '#000000'}]", "same name"),
         ("classes: [{id: 2, nam: a}]", "unknown key"),

@@ -13,6 +13,8 @@ from datalab.errors import InputError
 P = TypeVar("P")
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 """What a browser shows; an SVG can carry scripts."""
+BACKGROUND = "background"
+"""Name of the pixel value 0, which stands beside the classes wherever figures are by class; no class may bear it."""
 
 
 @dataclass(frozen=True)
@@ -126,10 +128,17 @@ def _check_classes(classes: tuple[LabelClass, ...], folder: Path) -> None:
         if len(set(values)) != len(values):
             raise InputError(f"{where}: two classes have the same {key}")
     for item in classes:
+        if is_background(item.name):
+            raise InputError(f"{where}: {item.name!r} is what no class covers (0 in masks); name the class otherwise")
         if not 1 <= item.id <= 254:
             raise InputError(f"{where}: id of {item.name!r} is {item.id}; use 1 to 254 (0 is background, 255 ignored)")
         if not re.fullmatch(r"#[0-9a-fA-F]{6}", item.color):
             raise InputError(f'{where}: color of {item.name!r} is {item.color!r}; write it as "#rrggbb"')
+
+
+def is_background(name: str) -> bool:
+    """Whether a class of this name would be taken for what no class covers."""
+    return name.strip().casefold() == BACKGROUND
 
 
 def _folder_digest(folder: Path) -> str:

@@ -33,6 +33,18 @@ def test_only_id_and_name_are_needed(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["background", "Background "])
+def test_a_background_listed_with_zero_is_no_class(tmp_path: Path, name: str) -> None:
+    file = written(tmp_path / "classes.yaml", {"classes": [{"id": 0, "name": name}, {"id": 1, "name": "cup"}]})
+    assert [(item.id, item.name) for item in read_classes_file(file)] == [(1, "cup")]
+
+
+def test_a_background_of_another_value_is_refused(tmp_path: Path) -> None:
+    file = written(tmp_path / "classes.yaml", {"classes": [{"id": 3, "name": "background"}, {"id": 1, "name": "cup"}]})
+    with pytest.raises(InputError, match="'background' has the value 3, but background is 0"):
+        read_classes_file(file)
+
+
 def test_everything_that_guidelines_have_is_kept(tmp_path: Path) -> None:
     entry = {"id": 1, "name": "cup", "color": "#0072B2", "rule": "With its saucer.", "hotkey": "2"}
     file = written(tmp_path / "classes.yaml", {"classes": [entry]})

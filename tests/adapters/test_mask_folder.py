@@ -120,6 +120,15 @@ def test_class_folders(tmp_path: Path) -> None:
     assert labels(truth) == {"id0": ["crack", "dent", "dent"], "id1": [""]}
 
 
+def test_a_folder_of_background_is_no_class(tmp_path: Path) -> None:
+    save(tmp_path / "cup" / "a.png", ["0011000"] * 5)
+    save(tmp_path / "background" / "a.png", ["1100111"] * 5)
+    save(tmp_path / "background" / "b.png", ["1111111"] * 5)
+    classes = read_classes(tmp_path)
+    assert [item.name for item in classes] == ["cup"]
+    assert labels(read_truth(tmp_path, catalog("a.png", "b.png"), classes)) == {"id0": ["cup"], "id1": [""]}
+
+
 def test_images_in_class_folders_too(tmp_path: Path) -> None:
     save(tmp_path / "dent" / "a.png", values(SCENE) == 1)
     save(tmp_path / "crack" / "a.png", values(SCENE) == 2)

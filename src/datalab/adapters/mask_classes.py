@@ -6,7 +6,8 @@
       - {id: 11, name: unlabelled, ignore: true}  # left out
 
 Only `id` (the pixel value, 0 to 255) and `name` must be there. An ontology cannot use 0, so a class listed with 0 gets
-the id ZERO_ID; all others keep their pixel value as id.
+the id ZERO_ID; all others keep their pixel value as id. `{id: 0, name: background}` is no class: it says what 0 means
+without being listed.
 """
 
 import colorsys
@@ -17,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from datalab.config import LabelClass
+from datalab.config import LabelClass, is_background
 from datalab.errors import InputError
 from datalab.masks import IGNORE_ID
 
@@ -60,11 +61,17 @@ def named_values(entries: list[dict[str, Any]], path: Path) -> tuple[LabelClass,
         values = [entry[key] for entry in entries]
         if len(set(values)) != len(values):
             raise InputError(f"{path}: two classes have the same {key}; give each its own")
-    used = sorted((entry for entry in entries if not entry.get("ignore")), key=lambda entry: int(entry["id"]))
+    used = sorted((entry for entry in entries if _is_class(entry)), key=lambda entry: int(entry["id"]))
     if not used:
         raise InputError(f"{path} names no class; add at least one below 'classes:'")
     if used[0]["id"] == 0 and used[-1]["id"] == ZERO_ID:
         raise InputError(f"{path} uses both 0 and {ZERO_ID}; change one of the two values")
+    for entry in used:
+        if is_background(entry["name"]):
+            raise InputError(
+                f"{path}: {entry['name']!r} has the value {entry['id']}, but background is 0; name it otherwise, or "
+                "leave it out with 'ignore: true'"
+            )
     classes = [
         LabelClass(
             id=entry["id"] or ZERO_ID,
@@ -76,6 +83,10 @@ def named_values(entries: list[dict[str, Any]], path: Path) -> tuple[LabelClass,
         for position, entry in enumerate(used)
     ]
     return tuple(sorted(classes, key=lambda item: item.id))
+
+
+def _is_class(entry: Mapping[str, Any]) -> bool:
+    return not entry.get("ignore") and not (entry["id"] == 0 and is_background(entry["name"]))
 
 
 def palette_color(position: int) -> str:

@@ -5,7 +5,7 @@ named by a classes.yaml, beside the masks or given apart. Without one they are c
 unless the file lists it; 255 and values marked `ignore` are left out.
 
 **Class folders.** One sub-folder per class, in it binary PNGs (not zero = inside) named like the images. A folder whose
-masks are all empty makes no class, but says of its images that nothing is in them.
+masks are all empty, or that is called "background", makes no class, but says of its images that nothing is in them.
 
 A folder without a PNG directly in it, whose classes are names of its sub-folders, has class folders; without a
 classes.yaml, that is taken to be so where no mask holds two values beside 0.
@@ -25,7 +25,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from datalab.adapters.mask_classes import automatic_classes, ignored_values, pixel_value, read_classes_file
-from datalab.config import LabelClass
+from datalab.config import LabelClass, is_background
 from datalab.errors import InputError
 from datalab.masks import IGNORE_ID, BoolMask, mask_to_rle
 from datalab.tables import CATALOG, GOLD, require
@@ -131,7 +131,9 @@ def _has_class_folders(masks: Path, paths: Sequence[Path], classes: Sequence[Lab
 def _guessed_classes(masks: Path, found: Mapping[Path, set[int]]) -> tuple[LabelClass, ...]:
     folders = {_top(path, masks) for path in found}
     if "" not in folders and all(len(values - {0}) <= 1 for values in found.values()):
-        full = sorted({_top(path, masks) for path, values in found.items() if values - {0}})
+        full = sorted(
+            {name for path, values in found.items() if values - {0} if not is_background(name := _top(path, masks))}
+        )
         if not full:
             raise InputError(f"every mask below {masks} is empty; there is no class in them")
         return automatic_classes(dict(enumerate(full, start=1)))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from datalab.adapters.files import fresh_folder, read_table, write_json, write_label_map, write_table
-from datalab.config import Guidelines, load_guidelines, load_params
+from datalab.config import BACKGROUND, Guidelines, load_guidelines, load_params
 from datalab.errors import InputError, one_line_errors
 from datalab.learning.splits import assign_splits, split_groups
 from datalab.masks import IGNORE_ID, label_map
@@ -118,7 +118,7 @@ def _by_image(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def class_list(guidelines: Guidelines) -> list[dict[str, int | str]]:
     """Classes as JSON, background first. Colours and rules are left out: they do not change what a model learns."""
-    named = [(0, "background"), *((item.id, item.name) for item in guidelines.classes)]
+    named = [(0, BACKGROUND), *((item.id, item.name) for item in guidelines.classes)]
     return [{"id": class_id, "name": name} for class_id, name in named]
 
 

@@ -11,13 +11,11 @@ from tqdm import tqdm
 from datalab.adapters.files import fresh_folder, read_table, write_label_map, write_table
 from datalab.adapters.segmenter import load_segmenter, predict
 from datalab.adapters.segmenter_samples import read_sample
-from datalab.config import load_params
+from datalab.config import BACKGROUND, load_params
 from datalab.errors import one_line_errors
 from datalab.learning.evidence import MEASURES, Evidence, Lens, check_lens, evidence_of
 from datalab.learning.uncertainty import tempered
 from datalab.tables import CATALOG, CLASS_SCORES, EVIDENCE, GOLD, RATINGS, SCORES, typed
-
-BACKGROUND = "background"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from datalab.adapters.files import read_table, write_table
 from datalab.adapters.image_vectors import read_image_vectors
-from datalab.config import load_params
+from datalab.config import BACKGROUND, load_params
 from datalab.errors import InputError, one_line_errors
 from datalab.learning.caution import Gain, gain, trust
 from datalab.learning.costs import fit_costs
@@ -30,8 +30,6 @@ from datalab.tables import (
     SCORES,
     typed,
 )
-
-BACKGROUND = "background"
 
 
 @dataclass(frozen=True)
