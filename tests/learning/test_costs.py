@@ -27,3 +27,9 @@ def test_where_little_is_known_all_images_cost_the_same(
     objects: list[float], seconds: list[float], costs: Costs
 ) -> None:
     assert fit_costs(np.array(objects, dtype=float), np.array(seconds, dtype=float)) == costs
+
+
+def test_of_many_ratings_the_line_is_that_of_some() -> None:
+    objects = np.tile(np.arange(5.0), 40_000)  # all pairs of them would take 600 GB
+    found = fit_costs(objects, 20 + 15 * objects)
+    assert (found.base, found.per_object) == pytest.approx((20, 15))
