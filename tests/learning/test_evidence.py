@@ -32,6 +32,13 @@ def test_disagreement_scores_higher_than_agreement_and_nan_is_refused() -> None:
         evidence_of(members_of(float("nan"), 0.5), LENS)
 
 
+@pytest.mark.parametrize("measure", ["mutual_information", "committee"])
+def test_one_member_cannot_disagree_with_itself(measure: str) -> None:
+    with pytest.raises(InputError, match=f"{measure} needs two members that can disagree"):
+        evidence_of(committee(1)[:1], replace(LENS, measure=measure))
+    assert evidence_of(committee(1)[:1], replace(LENS, measure="entropy")).uncertainty > 0
+
+
 @pytest.mark.parametrize("measure", MEASURES)
 @pytest.mark.parametrize("reduce", REDUCTIONS)
 def test_every_pair_stays_within_its_range(measure: str, reduce: str) -> None:

@@ -92,6 +92,10 @@ REDUCTIONS: dict[str, Reduction] = {
 """Uncertainty (H, W) and mean probabilities (K, H, W) to one number; "wrong_pixels" looks at the latter alone."""
 
 
+OF_A_COMMITTEE = ("mutual_information", "committee")
+"""Measures of how far members disagree, which one alone cannot."""
+
+
 def check_lens(lens: Lens) -> None:
     """InputError where a name is unknown or a number out of range."""
     for kind, name, known in (("measure", lens.measure, MEASURES), ("reduce", lens.reduce, REDUCTIONS)):
@@ -102,7 +106,15 @@ def check_lens(lens: Lens) -> None:
 
 
 def evidence_of(members: Map, lens: Lens) -> Evidence:
-    """What the committee's probabilities (M, K, H, W) say about an image; InputError where they are not finite."""
+    """What the committee's probabilities (M, K, H, W) say about an image.
+
+    InputError where they are not finite, or where one member is to disagree with itself.
+    """
+    if len(members) < 2 and lens.measure in OF_A_COMMITTEE:
+        raise InputError(
+            f"score.measure {lens.measure} needs two members that can disagree: set score.flip: true or train.members "
+            "to 2 or more (Mask R-CNN has but one); or take score.measure: entropy"
+        )
     if not np.isfinite(members).all():
         raise InputError("the model gives probabilities that are not finite; train again with a lower learning rate")
     mean = members.mean(axis=0)
