@@ -1,6 +1,7 @@
 """How good the segmenter is on images it has never seen: figures with intervals, and plots to look at."""
 
 import argparse
+import heapq
 import math
 import time
 from collections.abc import Iterator
@@ -72,7 +73,6 @@ class Judged:
     """(K, K) at the image's own size."""
     outlines: Counts
     """(K, 3) `boundary_counts` at the image's own size."""
-    tile: Tile
     row: dict[str, Any]
     """Of table JUDGED."""
     reliability: Reliability
@@ -111,7 +111,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     held = read_held_out(inputs.dataset, inputs.model)
     folder, rows, segmenter = held.folder, held.rows, held.segmenter
     judge = ObjectJudge(len(folder.class_ids))
-    judged = list(_judge(rows, folder, segmenter, inputs, params, judge))
+    judged, worst = _all_judged(_judge(rows, folder, segmenter, inputs, params, judge), params.sheet)
     confusions, outlines, trusted = (
         np.stack(parts)
         for parts in zip(*((one.confusion, one.outlines, one.reliability) for one in judged), strict=True)
@@ -126,7 +126,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     write_json(outputs.cost, model_cost(segmenter, inputs.model, [one.seconds for one in judged]))
     write_table(outputs.judged, pd.DataFrame([one.row for one in judged]))
     write_table(outputs.confusions, confusion_rows(list(rows["image_id"]), confusions, names))
-    _plot(outputs.plots, report, confusions.sum(axis=0), [one.tile for one in judged], inputs, params)
+    _plot(outputs.plots, report, confusions.sum(axis=0), worst, inputs)
     _plot_reliability(outputs.plots, errors, *trusted.sum(axis=0))
 
 
@@ -170,8 +170,8 @@ def _judge(
     inputs: Inputs,
     params: Params,
     judge: ObjectJudge,
-) -> Iterator[Judged]:
-    """Every test image in turn; its objects go to `judge`."""
+) -> Iterator[tuple[Judged, Tile]]:
+    """Every test image in turn, and the picture of it; its objects go to `judge`."""
     objects = dict(list(zip(folder.class_names, folder.class_ids, strict=True))[1:])
     for row in tqdm(list(rows.itertuples()), desc="evaluate", unit="image", disable=None):
         path, image_id = inputs.images / str(row.file), str(row.image_id)
@@ -196,7 +196,22 @@ def _judge(
         judged = {"image_id": image_id, "iou": iou, **image_traits(sample.image, truth, objects)}
         tile = Tile(image_id, read_rgb(path), truth, prediction.label_map, iou)
         trusted = _trust(prediction, sample, segmenter.temperature, params.bins)
-        yield Judged(confusion, outlines, tile, judged, trusted, seconds)
+        yield Judged(confusion, outlines, judged, trusted, seconds), tile
+
+
+def _all_judged(found: Iterator[tuple[Judged, Tile]], most: int) -> tuple[list[Judged], list[Tile]]:
+    """All that was judged, and the pictures of the `most` with the lowest IoU: more would not fit into memory."""
+    judged: list[Judged] = []
+    worst: list[Tile] = []
+    for one, tile in found:
+        judged.append(one)
+        worst = heapq.nsmallest(most, [*worst, tile], key=_badness)
+    return judged, worst
+
+
+def _badness(tile: Tile) -> tuple[bool, float, str]:
+    """What comes first on the sheet: the lowest IoU, and images without one last."""
+    return math.isnan(tile.iou), tile.iou, tile.image_id
 
 
 def _trust(prediction: Prediction, sample: Sample, temperature: float, bins: int) -> Reliability:
@@ -206,9 +221,7 @@ def _trust(prediction: Prediction, sample: Sample, temperature: float, bins: int
     return np.stack([reliability(mean, sample.labels, bins) for mean in means])
 
 
-def _plot(
-    plots: Path, report: dict[str, Any], pooled: Counts, tiles: list[Tile], inputs: Inputs, params: Params
-) -> None:
+def _plot(plots: Path, report: dict[str, Any], pooled: Counts, worst: list[Tile], inputs: Inputs) -> None:
     iou: dict[str, Row] = report["iou"]
     table = pd.DataFrame([{"class": name, "iou": figure["value"], "low": figure["low"], "high": figure["high"]}
                           for name, figure in iou.items()])  # fmt: skip
@@ -216,7 +229,6 @@ def _plot(
     plot_iou(plots / "iou.png", table)
     plot_confusion(plots / "confusion.png", list(iou), pooled)
     colors = {item.id: item.color for item in load_guidelines(inputs.guidelines).classes}
-    worst = sorted(tiles, key=lambda tile: (math.isnan(tile.iou), tile.iou, tile.image_id))[: params.sheet]
     plot_contact_sheet(plots / "contact_sheet.png", worst, colors)
 
 
