@@ -14,7 +14,7 @@ import torch
 
 from datalab.adapters.segmenter_network import NetworkSize
 from datalab.adapters.segmenter_schedule import Look
-from datalab.adapters.segmenter_state import run_key
+from datalab.adapters.segmenter_state import ABANDONED_S, run_key
 from datalab.adapters.segmenter_training import Recipe, train_segmenter
 from tests.adapters.blobs import AUGMENTATION, SCHEDULE, blob_samples
 
@@ -74,6 +74,18 @@ def test_a_damaged_state_is_no_state(tmp_path: Path) -> None:
     found, _ = train_segmenter(samples, samples[:2], RECIPE, states=folder)
     whole, _ = train_segmenter(samples, samples[:2], RECIPE)
     assert same(found, whole)
+
+
+def test_the_run_of_another_workspace_is_left_alone_until_it_is_abandoned(tmp_path: Path) -> None:
+    samples = blob_samples(tmp_path / "samples", range(4))
+    folder = tmp_path / "states"
+    folder.mkdir()
+    fresh, old = folder / "fresh.safetensors", folder / "old.safetensors"
+    for path, age in ((fresh, 60), (old, ABANDONED_S + 60)):
+        path.write_bytes(b"of another run")
+        os.utime(path, (time.time() - age,) * 2)
+    train_segmenter(samples, samples[:2], RECIPE, states=folder)
+    assert list(folder.iterdir()) == [fresh]
 
 
 PROGRAM = """

@@ -6,6 +6,7 @@ all that the run is made of, so that another run never takes it.
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from datalab.adapters.segmenter_samples import Sample
 from datalab.adapters.segmenter_schedule import Average, Best, Look, Optimiser
 
 PROGRESS = "progress"
+ABANDONED_S = 7 * 24 * 3600.0
 
 
 @dataclass
@@ -46,7 +48,7 @@ class StateFile:
         self.path = folder / f"{key}.safetensors"
 
     def keep(self, run: Run) -> None:
-        """Write the run, whole or not at all; those of other runs go."""
+        """Write the run, whole or not at all; what other runs left here goes after ABANDONED_S: one may be going on."""
         progress = {
             "step": run.step,
             "is_enough": run.is_enough,
@@ -56,8 +58,8 @@ class StateFile:
         }
         write_bytes(self.path, save(_tensors(run), metadata={PROGRESS: json.dumps(progress)}))
         for other in self.folder.glob("*.safetensors"):
-            if other != self.path:
-                other.unlink()
+            if other != self.path and time.time() - other.stat().st_mtime > ABANDONED_S:
+                other.unlink(missing_ok=True)
 
     def take(self, run: Run) -> bool:
         """Bring `run`, a new one of the same kind, to where it was when kept; False where there is no sound file."""
