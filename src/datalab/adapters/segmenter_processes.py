@@ -10,7 +10,8 @@ import os
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributed import broadcast
 from torch.distributed.nn.functional import all_reduce
 
 from datalab.adapters.segmenter_network import SegmenterNetwork
@@ -32,6 +33,11 @@ def start_processes() -> Fabric:
     return fabric
 
 
+def is_first_process() -> bool:
+    """Whether this process is the one of those that torchrun started which writes files."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 def share_of(fabric: Fabric, batch_size: int) -> slice:
     """Which images of a batch are this process's."""
     return slice(fabric.global_rank, batch_size, fabric.world_size)
@@ -43,6 +49,18 @@ def sum_together(fabric: Fabric, sums: Tensor) -> Tensor:
         return sums
     total: Tensor = all_reduce(sums)  # type: ignore[no-untyped-call]
     return total
+
+
+@torch.no_grad()
+def share_averages(fabric: Fabric, network: nn.Module) -> None:
+    """Give every process what batch normalisation has averaged in the first: each has seen other images."""
+    kept = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
+    if fabric.world_size == 1 or not kept:
+        return
+    together = torch.cat([buffer.flatten() for buffer in kept])
+    broadcast(together, src=0)
+    for buffer, values in zip(kept, torch.split(together, [buffer.numel() for buffer in kept]), strict=True):
+        buffer.copy_(values.view_as(buffer))
 
 
 def prepare(network: SegmenterNetwork, fabric: Fabric) -> SegmenterNetwork:

@@ -19,7 +19,13 @@ from datalab.adapters.segmenter_augment import Augmentation, Batch, Pool, draw_b
 from datalab.adapters.segmenter_loss import alone, class_weights, segmentation_loss
 from datalab.adapters.segmenter_models import new_network
 from datalab.adapters.segmenter_network import NetworkSize, SegmenterNetwork
-from datalab.adapters.segmenter_processes import prepare, share_of, start_processes, sum_together
+from datalab.adapters.segmenter_processes import (
+    prepare,
+    share_averages,
+    share_of,
+    start_processes,
+    sum_together,
+)
 from datalab.adapters.segmenter_samples import Sample
 from datalab.adapters.segmenter_schedule import (
     Average,
@@ -85,6 +91,8 @@ def train_segmenter(
         raise InputError("there is no training image; label more images")
     fabric = start_processes()
     run = _new_run(train, recipe, backbone)
+    # before the optimiser's state is taken, which goes to where the weights are
+    run.network.to(fabric.device)
     state = None if states is None else StateFile(states, run_key(recipe, train, validation, backbone or {}))
     if state is not None and state.take(run) and on_look is not None:
         for look in run.looks:
@@ -132,10 +140,12 @@ def _learn(
             torch.manual_seed(recipe.seed * schedule.steps + run.step)
             needed = Step(weights, trust[places], schedule.loss, fabric)
             losses.append(train_step(module, adam, batch, needed, run.step))
+            share_averages(fabric, run.network)
             run.average.follow(run.network, run.step)
             bar.update()
             if run.step % schedule.validate_every == 0 or run.step == schedule.steps:
                 look = _look(run, validation, float(np.mean(losses)), schedule.patience)
+                run.is_enough = fabric.broadcast(run.is_enough)
                 losses.clear()
                 bar.set_postfix(loss=f"{look.loss:.3f}", miou=look.validation_miou)
                 yield look

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from datalab.adapters.segmenter_check import check_learnable
 from datalab.adapters.segmenter_loss import check_loss
 from datalab.adapters.segmenter_models import check_model
 from datalab.adapters.segmenter_network import EMBEDDING_DECODER, STRIDE, NetworkSize
+from datalab.adapters.segmenter_processes import is_first_process
 from datalab.adapters.segmenter_samples import Sample, read_sample
 from datalab.adapters.segmenter_schedule import Look, Schedule, check_sampling
 from datalab.adapters.segmenter_temperature import temperature_of
@@ -94,21 +96,25 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, policy: Policy) -> Non
 
     Refused (StateError) where not even one batch can be learned by heart. The report holds the curve (step, loss,
     validation_miou), the best step, counts, and which weights the model started from; no timings, so that the same
-    inputs give the same bytes. A run that was killed goes on at its last look.
+    inputs give the same bytes. A run that was killed goes on at its last look. Of several processes one writes.
     """
     check(params)
     folder = read_dataset(inputs.dataset)
     if folder.split("train").empty:
         raise InputError("the dataset has no training image; label more images")
-    _draw_sheet(folder, inputs, outputs.sheet, params.sheet)
+    if is_first_process():
+        _draw_sheet(folder, inputs, outputs.sheet, params.sheet)
     train, validation = (_read_split(folder, split, inputs, params) for split in ("train", "validation"))
     recipe = recipe_of(params, policy, train[0].embedding.shape[0], len(folder.class_ids))
     backbone, start = starting_weights(params.model, params.pretrained)
     if backbone is None and params.model != EMBEDDING_DECODER:
         LOGGER.warning("%s starts %s", params.model, start)
     left = check_learnable(train, recipe, backbone)
-    with TrainingLog(outputs.log) as log:
-        network, looks = train_segmenter(train, validation, recipe, backbone, outputs.states, log.add)
+    with ExitStack() as stack:
+        on_look = stack.enter_context(TrainingLog(outputs.log)).add if is_first_process() else None
+        network, looks = train_segmenter(train, validation, recipe, backbone, outputs.states, on_look)
+    if not is_first_process():
+        return
     heat = temperature_of(network, validation)
     segmenter = Segmenter(network, folder.class_ids, folder.class_names, params.longest_side, heat)
     save_segmenter(outputs.model, segmenter)
