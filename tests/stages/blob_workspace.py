@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from datalab.adapters.embedding_cache import note_encoder
 from datalab.adapters.files import read_label_map, read_table, write_table
 from datalab.masks import mask_to_rle
 from datalab.stages import dataset, train
@@ -58,6 +59,7 @@ def blob_workspace(root: Path, images: int = 24, labelled: int = 12, gold: int =
     for name in ("params.yaml", "dvc.yaml"):
         (root / name).write_text("{}")
     workspace = Workspace.at(root)
+    note_encoder(workspace.embeddings, "sam-of-blobs")
     rows = [(image_id, f"{image_id}.png", "", 64, 48, "0" * 16, image_id) for image_id in ids]
     write_table(workspace.catalog, pd.DataFrame(rows, columns=list(CATALOG)))
     write_table(workspace.gold, regions_of(root, ids[images - gold :]).loc[:, list(GOLD)])

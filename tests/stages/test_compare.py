@@ -1,12 +1,14 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from datalab.adapters.dataset_folder import read_dataset
+from datalab.adapters.embedding_cache import embedded_by
 from datalab.adapters.files import read_json, read_label_map, write_json
-from datalab.adapters.segmenter import load_segmenter, save_segmenter
+from datalab.adapters.segmenter import Segmenter, load_segmenter, save_segmenter
 from datalab.rounds.closing import keep_champion
 from datalab.stages import evaluate
 from datalab.stages.compare import Inputs, Outputs, Params, run
@@ -54,13 +56,32 @@ def test_the_first_round_has_nothing_to_compare(trained: Workspace, tmp_path: Pa
     assert list((tmp_path / "maps").iterdir()) == []
 
 
-def test_a_champion_of_other_classes_is_not_asked(trained: Workspace, tmp_path: Path) -> None:
-    (tmp_path / "champion").mkdir()
-    other = replace(load_segmenter(trained.model), class_ids=(0, 5, 6))
-    save_segmenter(tmp_path / "champion" / "segmenter.safetensors", other)
-    files = Inputs(tmp_path / "champion", trained.dataset, trained.images, trained.embeddings, tmp_path / "none")
-    run(files, outputs(tmp_path), PARAMS)
-    assert read_json(tmp_path / "comparison.json")["reason"] == "the model before knows other classes"
+def reason_for(champion: Segmenter, trained: Workspace, folder: Path) -> str | None:
+    (folder / "champion").mkdir()
+    save_segmenter(folder / "champion" / "segmenter.safetensors", champion)
+    files = Inputs(folder / "champion", trained.dataset, trained.images, trained.embeddings, folder / "none")
+    run(files, outputs(folder), PARAMS)
+    reason: str | None = read_json(folder / "comparison.json")["reason"]
+    return reason
+
+
+@pytest.mark.parametrize("changed", [{"class_ids": (0, 5, 6)}, {"class_names": ("background", "disc", "bowl")}])
+def test_a_champion_of_other_classes_is_not_asked(trained: Workspace, tmp_path: Path, changed: dict[str, Any]) -> None:
+    other = replace(load_segmenter(trained.model), **changed)
+    assert reason_for(other, trained, tmp_path) == "the model before knows other classes"
+
+
+def test_a_champion_of_another_sam_is_not_asked(trained: Workspace, tmp_path: Path) -> None:
+    """Official SAMs of all sizes have as many channels, so that their embeddings look alike."""
+    champion = load_segmenter(trained.model)
+    assert champion.encoder == embedded_by(trained.embeddings) != ""
+    found = reason_for(replace(champion, encoder="vit_l-0b3195"), trained, tmp_path)
+    assert found == "the model before was trained on embeddings of another SAM checkpoint"
+
+
+def test_a_champion_from_before_this_was_kept_is_not_asked(trained: Workspace, tmp_path: Path) -> None:
+    found = reason_for(replace(load_segmenter(trained.model), encoder=""), trained, tmp_path)
+    assert found == "the model before was trained on embeddings of an unknown SAM checkpoint"
 
 
 def test_the_champion_is_the_model_from_before_the_round(tmp_path: Path) -> None:

@@ -17,11 +17,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from datalab.adapters.files import write_bytes
+from datalab.adapters.files import read_json, write_bytes, write_json
 from datalab.errors import InputError
 
 Embedding = npt.NDArray[np.float16]
 DIGEST_BYTES = 32
+NOTE = "index.json"
+"""In a workspace's folder of embeddings: which SAM made them."""
 AXES = 3
 
 
@@ -83,6 +85,17 @@ def read_embedding(path: Path) -> Embedding | None:
     except (OSError, ValueError):  # missing; empty, which cannot be mapped
         return None
     return found if found.dtype == np.float16 and found.ndim == AXES else None
+
+
+def embedded_by(folder: Path) -> str:
+    """Version of the SAM whose embeddings lie in a workspace's folder, as `note_encoder` left it; "" without a note."""
+    note = folder / NOTE
+    return str(read_json(note)["model_version"]) if note.exists() else ""
+
+
+def note_encoder(folder: Path, version: str) -> None:
+    """Say that the embeddings in this folder are of this SAM."""
+    write_json(folder / NOTE, {"model_version": version})
 
 
 def place_embedding(source: Path, target: Path) -> None:

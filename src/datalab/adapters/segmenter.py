@@ -35,6 +35,8 @@ class Segmenter:
     """Working size in pixels."""
     temperature: float = 1.0
     """Divides the logits, so that the committee is as sure as it is right; fitted on the validation images."""
+    encoder: str = ""
+    """Version of the SAM whose embeddings it learned from; "" where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def _at_size(found: Instance, size: tuple[int, int]) -> MapObject:
 def save_segmenter(path: Path, segmenter: Segmenter) -> None:
     """Write weights and meaning as safetensors, whole or not at all; the same segmenter gives the same bytes."""
     meaning = {
+        "encoder": segmenter.encoder,
         "classes": dict(zip(segmenter.class_names, segmenter.class_ids, strict=True)),
         "longest_side": segmenter.longest_side,
         "network": asdict(segmenter.network.size),
@@ -113,5 +116,6 @@ def load_segmenter(path: Path) -> Segmenter:
     network.load_state_dict(weights)
     classes: dict[str, int] = meaning["classes"]
     names, ids = tuple(classes), tuple(classes.values())
-    # models written before there was a temperature have none
-    return Segmenter(network.eval(), ids, names, meaning["longest_side"], meaning.get("temperature", 1.0))
+    # models written before these were kept have none
+    heat, encoder = meaning.get("temperature", 1.0), meaning.get("encoder", "")
+    return Segmenter(network.eval(), ids, names, meaning["longest_side"], heat, encoder)

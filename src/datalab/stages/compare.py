@@ -12,6 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
+from datalab.adapters.embedding_cache import embedded_by
 from datalab.adapters.files import fresh_folder, read_label_map, read_table, write_json, write_label_map
 from datalab.adapters.segmenter import Segmenter, load_segmenter, predict
 from datalab.adapters.segmenter_samples import positions_of, read_sample
@@ -85,12 +86,11 @@ def _why_not(champion: Segmenter | None, folder: DatasetFolder, rows: pd.DataFra
         return "there is no model of an earlier round"
     if rows.empty:
         return "the dataset has no test image"
-    if champion.class_ids != folder.class_ids:
+    if (champion.class_ids, champion.class_names) != (folder.class_ids, folder.class_names):
         return "the model before knows other classes"
-    size, first = champion.network.size, inputs.embeddings / f"{rows['image_id'].iloc[0]}.npy"
-    channels = np.load(first, mmap_mode="r", allow_pickle=False).shape[0]
-    if champion.network.uses_embedding and channels != size.channels:
-        return "the model before was trained on embeddings of another SAM checkpoint"
+    if champion.network.uses_embedding and champion.encoder != embedded_by(inputs.embeddings):
+        other = "another" if champion.encoder else "an unknown"
+        return f"the model before was trained on embeddings of {other} SAM checkpoint"
     return None
 
 

@@ -12,11 +12,13 @@ from tqdm import tqdm
 
 from datalab.adapters.embedding_cache import (
     EmbeddingCache,
+    embedded_by,
     image_hash,
+    note_encoder,
     place_embedding,
     read_embedding,
 )
-from datalab.adapters.files import read_json, read_rgb, read_table, write_json
+from datalab.adapters.files import read_rgb, read_table
 from datalab.adapters.sam import embed_images, encoded_at_once, load_sam, model_version
 from datalab.adapters.torch_threads import side_by_side
 from datalab.config import load_params
@@ -40,11 +42,10 @@ def run(catalog: Path, images: Path, embeddings: Path, out: Path, params: Params
     """
     version = model_version(params.checkpoint)
     files = read_table(catalog, CATALOG).set_index("image_id")["file"]
-    index = out / "index.json"
-    if not index.exists() or read_json(index) != {"model_version": version}:
+    if embedded_by(out) != version:
         for old in out.glob("*.npy"):
             old.unlink()
-        write_json(index, {"model_version": version})
+        note_encoder(out, version)
     for old in out.glob("*.npy"):
         if old.stem not in files.index:
             old.unlink()

@@ -11,6 +11,7 @@ import numpy as np
 
 from datalab.adapters.backbones import starting_weights
 from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
+from datalab.adapters.embedding_cache import embedded_by
 from datalab.adapters.files import read_label_map, read_rgb, write_json
 from datalab.adapters.plots import plot_labels
 from datalab.adapters.segmenter import Segmenter, save_segmenter
@@ -116,7 +117,8 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, policy: Policy) -> Non
     if not is_first_process():
         return
     heat = temperature_of(network, validation)
-    segmenter = Segmenter(network, folder.class_ids, folder.class_names, params.longest_side, heat)
+    classes, encoder = (folder.class_ids, folder.class_names), embedded_by(inputs.embeddings)
+    segmenter = Segmenter(network, *classes, params.longest_side, heat, encoder)
     save_segmenter(outputs.model, segmenter)
     found = {
         "one_batch_loss_left": round(left, 6),
