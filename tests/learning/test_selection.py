@@ -67,14 +67,15 @@ def test_small_pools_and_duplicates(pool: int, groups: int | None, size: int, ta
         assert len({groups_of[image_id] for image_id in chosen["image_id"]}) == taken
 
 
-def test_the_same_picture_is_asked_about_once_and_not_when_it_is_labelled() -> None:
-    facts = pool_of(12)
-    copies = np.repeat(facts.vectors[:4], 3, axis=0)
+@pytest.mark.parametrize("strategy", ["default", "uncertainty_top", "random"])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_same_picture_is_asked_about_once_and_not_when_it_is_labelled(strategy: str, seed: int) -> None:
+    facts = pool_of(30)
+    copies = np.repeat(facts.vectors[:10], 3, axis=0)
     facts = replace(facts, vectors=copies, labelled=copies[:1])
-    batch = next_batch(table_of(12), facts, Budget(12, 0.0), replace(RECIPE, random=0.1), np.random.default_rng(0))
-    rows = [int(name[1:]) for name in batch[batch["reason"] == "default"]["image_id"]]
-    assert not {0, 1, 2} & set(rows)
-    assert len({row // 3 for row in rows}) == len(rows)
+    recipe = replace(RECIPE, strategy=strategy, random=0.4)
+    batch = next_batch(table_of(30), facts, Budget(30, 0.0), recipe, np.random.default_rng(seed))
+    assert sorted(int(name[1:]) // 3 for name in batch["image_id"]) == list(range(1, 10))
 
 
 def test_minutes_cut_the_batch_by_expected_seconds() -> None:

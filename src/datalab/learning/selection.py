@@ -79,7 +79,7 @@ def strategy_named(name: str) -> Strategy:
 def next_batch(
     pool: pd.DataFrame, facts: Pool, budget: Budget, recipe: Recipe, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Table NEXT_BATCH: at most one image per duplicate group, none that looks the same as a labelled one.
+    """Table NEXT_BATCH: at most one image per duplicate group, none that looks the same as a labelled or another one.
 
     Args:
         pool: image_id, duplicate_group, one row per row of `facts`.
@@ -102,8 +102,9 @@ def next_batch(
     wanted = min(budget.images, len(kept))
     if wanted == 0:
         return empty(NEXT_BATCH)
-    control = rng.permutation(kept)[: min(wanted, _ceil(_random_share(recipe) * wanted))]
+    control = _drawn(facts.vectors, kept, min(wanted, _ceil(_random_share(recipe) * wanted)), recipe, rng)
     rest = np.setdiff1d(kept, control)
+    rest = rest[_unlike(facts.vectors[rest], facts.vectors[control], recipe.near_duplicate)]
     chosen = _chosen(facts, control, rest, wanted - len(control), recipe, choose, rng)
     parts = {"random": control} if recipe.strategy == "random" else {recipe.strategy: chosen, "random": control}
     order = _within(_interleave(parts), facts.costs, budget.minutes)
@@ -150,6 +151,17 @@ def part_of(facts: Pool, rows: Indices, taken: Vectors) -> Pool:
         residuals=of(facts.residuals),
         costs=facts.costs[rows],
     )
+
+
+def _drawn(vectors: Vectors, rows: Indices, count: int, recipe: Recipe, rng: np.random.Generator) -> Indices:
+    """`count` of the rows at random, none that looks the same as another; fewer where there are no more."""
+    order = rng.permutation(rows)
+    drawn = order[:0]
+    while len(drawn) < count and len(order):
+        fresh, order = np.split(order, [count - len(drawn)])
+        both = np.concatenate([drawn, fresh])
+        drawn = both[_different(vectors[both], recipe.near_duplicate)]
+    return drawn
 
 
 def _chosen(
