@@ -18,12 +18,18 @@ def row(name: str, iou: float, elsewhere: float = 0.8, images: int = 9) -> dict[
         ("sharpness from -3.1", "highest third of sharpness"),
         ("megapixels from 1.2e+03", "highest third of megapixels"),
         ("folder: shots up to 3 m", "folder: shots up to 3 m"),
+        ("folder: photos from 2019", "folder: photos from 2019"),
         ("coin there", "coin there"),
         ("dark", "dark"),
     ],
 )
 def test_the_border_of_a_third_is_not_part_of_its_name(name: str, lasting: str) -> None:
     assert lasting_name(name) == lasting
+
+
+def test_a_slice_that_somebody_named_keeps_its_name() -> None:
+    table = trends({1: [row("shots from 2019", 0.5), row("shots from 2020", 0.6)]}, ["shots from 2019"])
+    assert table["slice"].tolist() == ["highest third of shots", "shots from 2019"]
 
 
 def test_a_slice_is_followed_from_round_to_round() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 TREND = ("round", "slice", "images", "iou", "low", "high", "elsewhere")
-END = re.compile(r"^(?P<trait>.+) (?P<end>up to|from) -?[\d.]+(e[+-]?\d+)?$")
+END = re.compile(r"^(?P<trait>[^:]+) (?P<end>up to|from) -?[\d.]+(e[+-]?\d+)?$")
+"""Of a number's name: a colon is in the name of a value, as in "folder: photos from 2019"."""
 ENDS = {"up to": "lowest", "from": "highest"}
 
 
@@ -17,16 +18,22 @@ def lasting_name(name: str) -> str:
     return name if found is None else f"{ENDS[found['end']]} third of {found['trait']}"
 
 
-def trends(rounds: Mapping[int, Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
+def trends(rounds: Mapping[int, Sequence[Mapping[str, Any]]], named: Collection[str] = ()) -> pd.DataFrame:
     """Table TREND by slice and round, ascending, of what every round's evaluation said of its slices.
+
+    `named` slices keep their names, whatever those look like.
 
     `images`: how many test images were in it then; `iou` in [0, 1] with its 95% interval `low` to `high`; `elsewhere`:
     the mean of all others.
     """
     rows = [
-        {**{key: row[key] for key in TREND[2:]}, "round": number, "slice": lasting_name(str(row["slice"]))}
+        {
+            **{key: row[key] for key in TREND[2:]},
+            "round": number,
+            "slice": name if name in named else lasting_name(name),
+        }
         for number, slices in rounds.items()
-        for row in slices
+        for row, name in ((row, str(row["slice"])) for row in slices)
     ]
     return pd.DataFrame(rows, columns=list(TREND)).sort_values(["slice", "round"], ignore_index=True)
 

@@ -18,8 +18,8 @@ def write_trends(workspace: Workspace) -> None:
     """
     paths = [workspace.reports / f"round-{number:04d}.json" for number in round_numbers(workspace)]
     reports = [read_json(path) for path in paths if path.exists()]
-    table = trends({report["round"]: report["slices"] for report in reports if "slices" in report})
     named = reports[-1].get("named_slices", []) if reports else []
+    table = trends({report["round"]: report["slices"] for report in reports if "slices" in report}, named)
     if shown := worth_showing(table, named, MOST_SLICES):
         plot_trends(workspace.reports / PICTURE, table, shown)
 
