@@ -95,6 +95,17 @@ def test_what_a_reviewer_left_out_is_not_asked_about(inputs: Inputs, tmp_path: P
     assert sorted(chosen(inputs, tmp_path / "next.parquet")["image_id"]) == image_ids(22)[20:]
 
 
+def test_what_brought_no_answer_twice_leaves_its_place_to_others(inputs: Inputs, tmp_path: Path) -> None:
+    top = chosen(inputs, tmp_path / "before.parquet")["image_id"].tolist()
+    batch = pd.DataFrame([(image_id, "batch", 1, 0, "random") for image_id in top[:2]], columns=list(BATCH))
+    write_table(inputs.rounds / "0001" / "batch.parquet", batch)
+    assert chosen(inputs, tmp_path / "once.parquet")["image_id"].tolist() == top
+    write_table(inputs.rounds / "0002" / "batch.parquet", batch)
+    after = chosen(inputs, tmp_path / "twice.parquet")["image_id"].tolist()
+    assert len(after) == len(top)
+    assert not set(top[:2]) & set(after)
+
+
 def test_an_empty_pool_gives_an_empty_table_with_its_types(inputs: Inputs, tmp_path: Path) -> None:
     write_table(inputs.scores, empty((*SCORES, *EVIDENCE)))
     write_table(inputs.class_scores, empty(CLASS_SCORES))

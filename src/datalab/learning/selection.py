@@ -5,7 +5,7 @@ among the labelled images, and a protection where the model is sure and wrong. I
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,6 +43,8 @@ STRATEGIES: dict[str, Strategy] = {
 LEAST_RANDOM = 0.1
 """Fewer cannot show whether choosing pays."""
 COLD_START_RANDOM = 0.2
+MOST_ASKED = 2
+"""Rounds in which an image is asked about without an answer that counts."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,12 @@ def next_batch(
     scores = np.full(len(pool), np.nan) if facts.scores is None else facts.scores
     rows = [(pool["image_id"].iloc[place], rank, why, scores[place]) for rank, (place, why) in enumerate(order)]
     return pd.DataFrame(rows, columns=list(NEXT_BATCH))
+
+
+def given_up(asked: Mapping[str, int], rated: Collection[str]) -> set[str]:
+    """Images that MOST_ASKED rounds or more (`asked`: by image) brought no rating of: skipped, or set aside."""
+    answered = set(rated)
+    return {image_id for image_id, rounds in asked.items() if rounds >= MOST_ASKED and image_id not in answered}
 
 
 def cold_start(

@@ -16,14 +16,14 @@ from datalab.adapters.images import IngestParams, ingest
 from datalab.adapters.mask_folder import read_classes, read_truth
 from datalab.config import load_params
 from datalab.errors import InputError, StateError
-from datalab.learning.selection import cold_start
+from datalab.learning.selection import MOST_ASKED, cold_start, given_up
 from datalab.rounds.adjudicating import ensure_decisions
 from datalab.rounds.batch import BatchParams, choose_gold, compose_batch, rotate_gold
 from datalab.rounds.living_gold import GoldParams, gold_in_use, needs_overlap, read_events, retire_leaked
 from datalab.rounds.progress import Progress
 from datalab.rounds.reviewing import collect_reviews, ensure_reviews, excluded_images, requested_first, requests_for
 from datalab.rounds.state import Round, round_numbers
-from datalab.tables import BATCH, CATALOG, GOLD, NEXT_BATCH, ROUND_REVIEWS, empty
+from datalab.tables import BATCH, CATALOG, GOLD, NEXT_BATCH, RATINGS, ROUND_REVIEWS, empty
 from datalab.workspace import Workspace
 
 
@@ -84,7 +84,10 @@ def choose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, 
     gold = set(read_table(workspace.gold, GOLD)["image_id"])
     exposures = _exposures(workspace, state.number)
     requests, excluded = requests_for(workspace, state.number), excluded_images(workspace)
-    busy = {*gold, *exposures, *excluded}
+    ratings = read_table(workspace.ratings, RATINGS) if workspace.ratings.exists() else empty(RATINGS)
+    rated = set(ratings["image_id"])
+    silent = given_up(exposures, rated) - gold - excluded
+    busy = {*gold, *rated, *silent, *excluded}
     progress(0.0, "embedding images")
     if workspace.model.exists():
         repro(workspace, ["select"], lambda stage: progress(0.5, stage), partial(progress, 0.0))
@@ -95,7 +98,10 @@ def choose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, 
         chosen = _cold_start(workspace, {*busy, *requests["image_id"]}, params.images, rng)
     chosen = requested_first(requests, chosen)
     if chosen.empty:
-        raise StateError("every image has been labelled; ingest new ones (datalab ingest FOLDER) to open a round")
+        rest = f" but {len(silent)} that {MOST_ASKED} rounds brought no usable answer about" if silent else ""
+        raise StateError(
+            f"every image has been labelled{rest}; ingest new ones (datalab ingest FOLDER) to open a round"
+        )
     usable = [image_id for image_id in gold_in_use(workspace) if image_id not in excluded]
     batch = compose_batch(chosen, rotate_gold(usable, exposures, params.gold, rng), params, rng)
     folder = workspace.round_folder(state.number)

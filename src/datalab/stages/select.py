@@ -1,6 +1,7 @@
 """Choose the images that people should look at next."""
 
 import argparse
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from datalab.errors import InputError, one_line_errors
 from datalab.learning.caution import Gain, gain, trust
 from datalab.learning.costs import fit_costs
 from datalab.learning.cover import Vectors
-from datalab.learning.selection import STRATEGIES, Budget, Recipe, next_batch, strategy_named
+from datalab.learning.selection import STRATEGIES, Budget, Recipe, given_up, next_batch, strategy_named
 from datalab.learning.strategies import Pool, Taste
 from datalab.quality.reviews import images_judged
 from datalab.tables import (
@@ -67,7 +68,7 @@ class Inputs:
     """Table REVIEWS: what reviewers left out."""
     regions: Path
     rounds: Path
-    """data/rounds: what each batch was chosen for."""
+    """data/rounds: what was in each batch, and what for."""
     label_errors: Path
     """How wrong a model is about labelled images that it has not seen."""
 
@@ -76,14 +77,17 @@ def run(inputs: Inputs, out: Path, params: Params) -> None:
     """Write table NEXT_BATCH: at most `images` pool images, one per duplicate group; no rows where the pool is empty.
 
     Near duplicates of labelled images are left out: they would cost people's time and teach nothing. So is what a
-    reviewer excluded.
+    reviewer excluded, and what was asked in several rounds without an answer that could be used.
     """
     strategy_named(params.strategy)
     catalog = read_table(inputs.catalog, CATALOG).set_index("image_id", drop=False)
     ratings, regions = read_table(inputs.ratings, RATINGS), read_table(inputs.regions, ANNOTATED_REGIONS)
     known = catalog[catalog["image_id"].isin(ratings["image_id"])]
     pool = read_table(inputs.scores, (*SCORES, *EVIDENCE))
-    pool = pool[~pool["image_id"].isin(images_judged(read_table(inputs.reviews, REVIEWS), "exclude"))]
+    batches = [read_table(path, BATCH) for path in sorted(inputs.rounds.glob("[0-9]*/batch.parquet"))]
+    asked = Counter(image_id for batch in batches for image_id in batch["image_id"])
+    left_out = {*images_judged(read_table(inputs.reviews, REVIEWS), "exclude"), *given_up(asked, ratings["image_id"])}
+    pool = pool[~pool["image_id"].isin(left_out)]
     pool = pool.assign(duplicate_group=pool["image_id"].map(catalog["duplicate_group"]))
     pool = pool[~pool["duplicate_group"].isin(known["duplicate_group"])].reset_index(drop=True)
     vectors, labelled = (
@@ -96,7 +100,9 @@ def run(inputs: Inputs, out: Path, params: Params) -> None:
     facts = _facts(pool, by_class, vectors, labelled if len(labelled) else vectors[:0], ratings, regions)
     taste = Taste(params.candidates, params.stratified, params.cost_power)
     rng = np.random.default_rng(params.seed)
-    recipe = Recipe(params.strategy, params.random, trust(_gains(inputs, rng)), params.near_duplicate, taste)
+    recipe = Recipe(
+        params.strategy, params.random, trust(_gains(batches, inputs.label_errors, rng)), params.near_duplicate, taste
+    )
     write_table(out, typed(next_batch(pool, facts, Budget(params.images, params.minutes), recipe, rng)))
 
 
@@ -136,14 +142,13 @@ def _columns(wide: pd.DataFrame, kind: str, names: list[str]) -> npt.NDArray[np.
     return np.asarray(wide.reindex(columns=wanted), dtype=np.float64)
 
 
-def _gains(inputs: Inputs, rng: np.random.Generator) -> list[Gain | None]:
-    """What choosing found in each round so far, oldest first."""
-    errors = read_table(inputs.label_errors, LABEL_ERRORS)
+def _gains(batches: list[pd.DataFrame], label_errors: Path, rng: np.random.Generator) -> list[Gain | None]:
+    """What choosing found in each round so far, oldest first. `batches`: table BATCH of each."""
+    errors = read_table(label_errors, LABEL_ERRORS)
     wrong = errors[errors["kind"] == "model"].set_index("image_id")["score"]
     found: list[Gain | None] = []
-    for path in sorted(inputs.rounds.glob("[0-9]*/batch.parquet")):
-        batch = read_table(path, BATCH)
-        batch = batch[(batch["role"] == "batch") & batch["image_id"].isin(wrong.index)]
+    for whole in batches:
+        batch = whole[(whole["role"] == "batch") & whole["image_id"].isin(wrong.index)]
         drawn = batch["reason"] == "random"
         picked = batch["reason"].isin(STRATEGIES) & ~drawn
         parts = [np.asarray(wrong[batch["image_id"][one]], dtype=np.float64) for one in (picked, drawn)]

@@ -1,0 +1,70 @@
+"""What a round asks about, by the files that earlier rounds left; DVC is not asked here."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from datalab.adapters.files import read_table, write_bytes, write_table
+from datalab.errors import StateError
+from datalab.rounds import opening
+from datalab.rounds.opening import choose
+from datalab.rounds.state import Round
+from datalab.tables import BATCH, CATALOG, GOLD, NEXT_BATCH, RATINGS, REVIEWS, ROUND_BATCH, empty
+from datalab.workspace import Workspace
+
+ROOT = Path(__file__).parents[2]
+IDS = [f"img{number}" for number in range(6)]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """Six images and a model; nobody was asked about anything yet."""
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "guidelines", tmp_path / "guidelines")
+    made = Workspace.at(tmp_path)
+    rows = [(name, f"{name}.png", f"{name}.png", 8, 8, "0" * 16, name) for name in IDS]
+    write_table(made.catalog, pd.DataFrame(rows, columns=list(CATALOG)))
+    write_table(made.gold, empty(GOLD))
+    write_table(made.reviews, empty(REVIEWS))
+    write_bytes(made.model, b"a model")
+    monkeypatch.setattr(opening, "repro", lambda *_: [])
+    monkeypatch.setattr(opening, "collect_reviews", lambda _: {})
+    return made
+
+
+def asked(workspace: Workspace, number: int, ids: list[str], rated: list[str]) -> None:
+    """A round that is over."""
+    folder = workspace.round_folder(number)
+    write_bytes(folder / "round.json", b"{}")
+    rows = [(image_id, "batch", 1, rank, "default", True) for rank, image_id in enumerate(ids)]
+    write_table(folder / "batch.parquet", pd.DataFrame(rows, columns=list(ROUND_BATCH)))
+    before = read_table(workspace.ratings, RATINGS) if workspace.ratings.exists() else empty(RATINGS)
+    new = [(f"{number}-{name}", f"{number:04d}", name, "a@b.c", 9.0, "batch", 8, 8) for name in rated]
+    write_table(workspace.ratings, pd.concat([before, pd.DataFrame(new, columns=list(RATINGS))]))
+
+
+def next_round(workspace: Workspace, number: int, wanted: list[str]) -> list[str]:
+    rows = [(image_id, rank, "default", 0.5) for rank, image_id in enumerate(wanted)]
+    write_table(workspace.next_batch, pd.DataFrame(rows, columns=list(NEXT_BATCH)))
+    choose(workspace, Round(number, "g", "o"), lambda *_: None)
+    return sorted(read_table(workspace.round_folder(number) / "batch.parquet", BATCH)["image_id"])
+
+
+def test_what_was_skipped_or_set_aside_is_asked_once_more(workspace: Workspace) -> None:
+    asked(workspace, 1, IDS[:4], rated=IDS[:2])
+    assert next_round(workspace, 2, ["img2", "img3", "img4"]) == ["img2", "img3", "img4"]
+
+
+def test_what_two_rounds_brought_no_answer_about_is_left_and_told(workspace: Workspace) -> None:
+    asked(workspace, 1, IDS, rated=IDS[:4])
+    asked(workspace, 2, ["img4", "img5"], rated=["img4"])
+    with pytest.raises(StateError, match="every image has been labelled but 1 that 2 rounds brought no usable answer"):
+        next_round(workspace, 3, ["img5"])
+
+
+def test_a_rated_image_is_not_asked_again(workspace: Workspace) -> None:
+    asked(workspace, 1, IDS[:4], rated=IDS[:4])
+    assert next_round(workspace, 2, IDS[2:]) == ["img4", "img5"]
