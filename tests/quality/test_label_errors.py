@@ -118,6 +118,19 @@ def test_calibration_knows_what_the_model_is_usually_wrong_about() -> None:
     assert max(usual) < 0.75
 
 
+def test_what_the_other_folds_say_nothing_about_stays() -> None:
+    """One object of another class: its fold has nothing to learn from, and the others do not know its class."""
+    mask = np.ones((2, 2), dtype=bool)
+    spurious = Suspect("spurious", 1, 0, 0.45, mask, np.array([0.55, 0.45]))
+    images = [[spurious] for _ in range(40)]
+    images[0].append(Suspect("dropped", 0, 1, 0.6, mask, np.array([0.4, 0.6])))
+    found = calibrate(images)
+    of_its_fold = {round(found[place][-1].score, 6) for place in range(0, 40, 5)}
+    assert of_its_fold == {0.45}
+    assert next(one.score for one in found[0] if one.kind == "dropped") == 0.6
+    assert max(found[place][0].score for place in range(40) if place % 5) < 0.2
+
+
 def test_too_few_objects_or_one_class_stay_as_they_are() -> None:
     found = [find_suspects(scene(), seen(scene()), least_area=4)]
     assert calibrate(found) == found

@@ -4,6 +4,7 @@ A label map is (h, w) of class positions, 0 background, 255 not judged. `probabi
 trained without this image (out of fold); K counts background. Objects are connected pixels of one class.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -86,8 +87,8 @@ def calibrate(suspects: Sequence[Sequence[Suspect]]) -> list[list[Suspect]]:
 
     A model sees many a pole as a building. So a logistic regression learns, over all objects, which label goes with
     what the model sees on an object (`seen`), leaving the object's own image out; the score of a doubt about the class
-    is 1 - the probability of the given label. Doubts about outlines stay as they are. With fewer than LEAST_OBJECTS
-    objects, or one label alone, there is nothing to learn and everything stays.
+    is 1 - the probability of the given label. Doubts about outlines stay as they are, and so does what the images
+    outside of a fold say nothing about. With fewer than LEAST_OBJECTS objects, or one label alone, everything stays.
     """
     flat = [(place, one) for place, found in enumerate(suspects) for one in found]
     given = np.array([one.given for _, one in flat])
@@ -97,18 +98,22 @@ def calibrate(suspects: Sequence[Sequence[Suspect]]) -> list[list[Suspect]]:
     chances = _label_given_seen(np.stack([one.seen for _, one in flat]), given, images)
     scored: list[list[Suspect]] = [[] for _ in suspects]
     for (place, one), chance in zip(flat, chances.tolist(), strict=True):
-        scored[place].append(one if one.kind == "outline" else replace(one, score=1 - chance))
+        stays = one.kind == "outline" or math.isnan(chance)
+        scored[place].append(one if stays else replace(one, score=1 - chance))
     return [sorted(found, key=lambda one: -one.score) for found in scored]
 
 
 def _label_given_seen(seen: Floats, given: npt.NDArray[np.int64], images: npt.NDArray[np.int64]) -> Floats:
-    """(objects,): the probability of each object's own label, by regressions that have not seen its image."""
+    """(objects,): the probability of each object's own label, by regressions that have not seen its image.
+
+    NaN where they have seen no object of that label, or no other label.
+    """
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  (a second)
     from sklearn.pipeline import make_pipeline  # noqa: PLC0415
     from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
 
     features = np.log(seen + LEAST_CHANCE)
-    own = np.zeros(len(given))
+    own = np.full(len(given), np.nan)
     folds = images % CALIBRATION_FOLDS
     for fold in range(CALIBRATION_FOLDS):
         inside, others = folds == fold, folds != fold
@@ -118,7 +123,7 @@ def _label_given_seen(seen: Floats, given: npt.NDArray[np.int64], images: npt.ND
         columns = {int(label): column for column, label in enumerate(model[-1].classes_)}
         found = model.predict_proba(features[inside])
         own[inside] = [
-            row[columns[int(label)]] if int(label) in columns else 0.0
+            row[columns[int(label)]] if int(label) in columns else np.nan
             for row, label in zip(found, given[inside], strict=True)
         ]
     return own
