@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from datalab.adapters.files import read_table
-from datalab.adapters.label_studio.results import region_to_result
+from datalab.adapters.label_studio.results import mask_to_result, region_to_result
 from datalab.rounds import labeling
 from datalab.rounds.history import FOLDER, read_versions
 from datalab.rounds.progress import silent
@@ -18,6 +19,8 @@ from tests.simulate.people import SIDE
 
 COIN = region_to_result("r", "coin", TRUE, SIDE, SIDE)
 CUP = region_to_result("s", "cup", OTHER, SIDE, SIDE)
+ERASED = mask_to_result("e", "coin", np.zeros((SIDE, SIDE), dtype=bool))
+"""A brush region of which nothing is left."""
 
 
 class Labeling:
@@ -106,13 +109,16 @@ def test_what_somebody_deleted_at_the_server_is_still_here(work: Labeling) -> No
     assert [kind for kind, _, _ in work.versions] == ["annotation", "deleted"]
 
 
-def test_an_empty_answer_after_long_work_counts_once_it_was_submitted_again(work: Labeling) -> None:
-    answer = work.server.answer(work.tasks[0], 1, [], lead_time=900.0)
+@pytest.mark.parametrize("nothing", [[], [ERASED]])
+def test_an_empty_answer_after_long_work_counts_once_it_was_submitted_again(
+    work: Labeling, nothing: list[dict[str, Any]]
+) -> None:
+    answer = work.server.answer(work.tasks[0], 1, nothing, lead_time=900.0)
     work.pull()
     assert work.reasons == ["empty after long work"]
     work.pull()
     assert work.reasons == ["empty after long work"]
-    work.server.change(answer, [])
+    work.server.change(answer, nothing)
     work.pull()
     assert work.reasons == []
 

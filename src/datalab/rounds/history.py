@@ -12,6 +12,7 @@ from datalab.adapters.files import read_table, write_table
 from datalab.adapters.label_studio.client import Client
 from datalab.adapters.label_studio.pull import pull_changes
 from datalab.adapters.label_studio.push import PushedRound
+from datalab.adapters.label_studio.reconcile import is_empty
 from datalab.tables import ANNOTATION_VERSIONS, ANNOTATIONS, empty
 
 FOLDER = "versions"
@@ -55,9 +56,15 @@ def newest_versions(versions: pd.DataFrame) -> tuple[pd.DataFrame, set[int]]:
 
 def confirmed_empty(versions: pd.DataFrame) -> set[int]:
     """Ids of answers that were submitted empty more than once: a second look said so, too."""
-    empties = versions[(versions["kind"] == "annotation") & (versions["result_json"] == "[]")]
-    times = empties.groupby("annotation_id")["updated_at"].nunique()
-    return {int(one) for one in times[times > 1].index}
+    answers = versions[versions["kind"] == "annotation"]
+    often = answers[answers.groupby("annotation_id")["updated_at"].transform("nunique") > 1]
+    return {int(str(one)) for one, rows in often.groupby("annotation_id") if _is_twice_empty(rows)}
+
+
+def _is_twice_empty(rows: pd.DataFrame) -> bool:
+    """Of the versions of one answer, oldest first; the newest is looked at first, since most are not empty."""
+    found = rows.to_dict("records")
+    return is_empty(found[-1]) and len({row["updated_at"] for row in found if is_empty(row)}) > 1
 
 
 def _files(round_folder: Path) -> list[Path]:

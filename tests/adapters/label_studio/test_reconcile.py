@@ -3,10 +3,12 @@
 import json
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from datalab.adapters.label_studio.reconcile import REASONS, PullParams, reconcile
+from datalab.adapters.label_studio.brush import mask_to_brush
+from datalab.adapters.label_studio.reconcile import REASONS, PullParams, is_empty, reconcile
 from datalab.adapters.label_studio.results import region_to_result
 from datalab.tables import ANNOTATIONS, QUARANTINE
 from tests.quality.images import HEIGHT, WIDTH, rle
@@ -49,6 +51,8 @@ def test_good_answers_pass() -> None:
         ([{**COIN, "value": {**COIN["value"], "rle": COIN["value"]["rle"][:20]}}], "undecodable"),
         ([{**COIN, "value": {**COIN["value"], "rle": ["x"]}}], "undecodable"),
         ([{**COIN, "type": "keypoint"}], "undecodable"),
+        ([{**COIN, "value": {**COIN["value"], "brushlabels": [["coin"]]}}], "undecodable"),
+        ([{**COIN, "type": "polygonlabels", "value": {"points": [[0, 0], [float("inf"), 0], [9, 9]]}}], "undecodable"),
         ([{**COIN, "value": {**COIN["value"], "brushlabels": ["spoon"]}}], "unknown class"),
         ([{**COIN, "value": {**COIN["value"], "brushlabels": []}}], "unknown class"),
     ],
@@ -64,6 +68,30 @@ def test_a_click_whose_mask_nobody_kept_sets_the_annotation_aside() -> None:
     }  # fmt: skip
     kept = {**click, "value": {**click["value"], "x": 1, "y": 1}}  # type: ignore[dict-item]
     assert found(answers([COIN, kept], [COIN, click])) == [[1, "annotation", 1, "click without a region"]]
+
+
+def test_a_mask_of_an_absurd_size_is_not_made_to_look_for_a_click_in_it() -> None:
+    click = {
+        "id": "k", "type": "keypointlabels", "from_name": "click", "original_width": WIDTH, "original_height": HEIGHT,
+        "value": {"x": 99, "y": 99, "keypointlabels": ["coin"]}, "is_positive": True,
+    }  # fmt: skip
+    huge = {"id": "e", "type": "ellipselabels", "original_width": 10**6, "original_height": 10**6,
+            "value": {"x": 50, "y": 50, "radiusX": 9, "radiusY": 9, "ellipselabels": ["coin"]}}  # fmt: skip
+    assert found(answers([huge, click])) == [
+        [0, "annotation", 0, "size mismatch"], [0, "annotation", 1, "click without a region"],
+    ]  # fmt: skip
+
+
+ERASED = {**COIN, "value": {**COIN["value"], "rle": mask_to_brush(np.zeros((HEIGHT, WIDTH), dtype=bool))}}
+
+
+@pytest.mark.parametrize(
+    ("result", "empty"),
+    [([], True), ([ERASED], True), ([CHOICE], True), ([ERASED, COIN], False), (["text"], False), ({"a": 1}, False),
+     ([{**COIN, "original_width": 99}], False)],
+)  # fmt: skip
+def test_an_answer_of_erased_brushes_and_notices_is_empty(result: Any, empty: bool) -> None:
+    assert is_empty(answers(result).to_dict("records")[0]) == empty
 
 
 @pytest.mark.parametrize("result", [None, {"a": 1}, ["text"], 3])

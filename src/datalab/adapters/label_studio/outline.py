@@ -21,8 +21,11 @@ DECIMALS = 5
 
 
 def polygon_to_mask(value: dict[str, Any], height: int, width: int) -> BoolMask:
-    """(height, width) mask by the even-odd rule. `points`: corners (x, y) in percent of the image."""
+    """(height, width) mask by the even-odd rule. `points`: corners (x, y) in percent of the image, ValueError where
+    one is not finite."""
     corners = np.array(value["points"], dtype=np.float64) * [width / 100, height / 100]
+    if not np.isfinite(corners).all():
+        raise ValueError("a corner is not finite")
     following = np.roll(corners, -1, axis=0)
     centres = np.arange(height) + 0.5
     edge, row = np.nonzero((corners[:, 1:] <= centres) != (following[:, 1:] <= centres))

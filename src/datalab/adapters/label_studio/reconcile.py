@@ -1,7 +1,7 @@
 """Answers that cannot be right, told before anything is computed from them: kept, set aside, with a reason."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -79,10 +79,10 @@ def _about_result(
     if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
         yield Finding(DAMAGED, "the result is no list of regions")
         return
-    regions = 0
+    regions, size = 0, (int(annotation["width"]), int(annotation["height"]))
     seen: set[tuple[str, str]] = set()
     for place, result in enumerate(results):
-        found = _region(result, (int(annotation["width"]), int(annotation["height"])), classes)
+        found = _region(result, size, classes)
         if isinstance(found, tuple):
             regions += 1
             if found in seen:
@@ -93,7 +93,7 @@ def _about_result(
             regions += 1
             yield replace(found, place=place, region_id=str(result.get("id")))
     yield from _about_attributes(results)
-    yield from _about_clicks(results)
+    yield from _about_clicks(results, size)
     seconds = annotation["lead_time_s"]
     if not regions and seconds > params.empty_after_s and annotation["annotation_id"] not in confirmed:
         yield Finding(EMPTY, f"{seconds:.0f} s, and nothing was saved; submit it again if nothing is there")
@@ -108,10 +108,10 @@ def _about_attributes(results: list[dict[str, Any]]) -> Iterator[Finding]:
             yield Finding(DAMAGED, str(exc), "region", place, str(result.get("id")))
 
 
-def _about_clicks(results: list[dict[str, Any]]) -> Iterator[Finding]:
+def _about_clicks(results: list[dict[str, Any]], size: tuple[int, int]) -> Iterator[Finding]:
     """Where somebody pointed for SAM, kept no mask and drew nothing: an object is probably missing."""
     try:
-        names = unanswered_prompts(results)
+        names = unanswered_prompts([result for result in results if _given_size(result) in (None, size)])
     except (InputError, AttributeError, KeyError, TypeError, ValueError):
         return  # of a damaged region, which is told by itself
     for place, result in enumerate(results):
@@ -120,10 +120,24 @@ def _about_clicks(results: list[dict[str, Any]]) -> Iterator[Finding]:
             yield Finding(CLICKED, detail, "annotation", place, str(result["id"]))
 
 
+def is_empty(annotation: Mapping[Any, Any]) -> bool:
+    """Whether no entry of the answer is a region, sound or not: it is [], or of erased brushes and notices alone."""
+    results = json.loads(annotation["result_json"])
+    size = (int(annotation["width"]), int(annotation["height"]))
+    return isinstance(results, list) and all(
+        isinstance(result, dict) and _region(result, size, set()) is None for result in results
+    )
+
+
+def _given_size(result: dict[str, Any]) -> tuple[Any, Any] | None:
+    """Width and height of the image, as the region has them; None where it has none."""
+    return (result["original_width"], result.get("original_height")) if "original_width" in result else None
+
+
 def _region(result: dict[str, Any], size: tuple[int, int], classes: set[str]) -> Finding | tuple[str, str] | None:
     """Class and mask of a region; None for an entry that is none; what is wrong with it."""
-    given = (result.get("original_width"), result.get("original_height"))
-    if "original_width" in result and given != size:
+    given = _given_size(result)
+    if given not in (None, size):
         return Finding(SIZE, f"a mask of {given[0]} x {given[1]} pixels on an image of {size[0]} x {size[1]}")
     try:
         rows = results_to_regions([result])

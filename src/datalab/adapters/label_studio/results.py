@@ -96,12 +96,15 @@ def _rows(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
         value = result["value"]
         height, width = int(result["original_height"]), int(result["original_width"])
         mask = READERS[shape](value, height, width)
-    except (InputError, KeyError, TypeError, ValueError, IndexError) as exc:
+    except (InputError, KeyError, TypeError, ValueError, IndexError, OverflowError) as exc:
         raise InputError(f"region {result.get('id')} is damaged: {exc!r}") from exc
     if mask.any():
+        label = next(iter(value.get(kind) or [""]))
+        if not isinstance(label, str):
+            raise InputError(f"region {result.get('id')} is damaged: its class is {label!r}")
         yield {
             "region_id": str(result.get("id")),
-            "label": next(iter(value.get(kind) or [""])),
+            "label": label,
             "rle": mask_to_rle(mask),
             "height": height,
             "width": width,
