@@ -40,7 +40,11 @@ PAGE = Page(
     letters=(("A", "#0072b2"), ("B", "#e69f00")),
     heats=(Heat("a.jpg", "existence of coin", "data:image/jpeg;base64,AA==", "data:image/jpeg;base64,AA=="),),
     consensus={"contested_images": 4, "decided_contested_images": 1, "audited_images": 5},
-    left={"value": 2.4, "low": 0.2, "high": 7.0, "reason": None},
+    left={
+        "unseen_images": 9,
+        "risky_images": 3,
+        "wrong_images_left": {"value": 2.4, "low": 0.2, "high": 7.0, "n": 5, "reason": None},
+    },
     audits=2,
     queue=(
         {
@@ -85,12 +89,20 @@ def test_what_is_undefined_says_why_and_numbers_have_their_interval(tmp_path: Pa
     assert '<b>warn</b>, drifting <span class="soft">skill<br>misses small objects</span>' in text
     assert "0.80 <small>0.70 to 0.90</small>" in text
     assert "No verdict on agreement: 12 double-labelled images; a verdict needs 50." in text
-    assert "Of the images nobody contested 2 (0 to 7) still have an error, by an audit of 5." in text
+    told = "Of 9 images that nobody contested or looked at 2 (0 to 7) have an error, by an audit of 5; 3 more are risky"
+    assert told in text
     assert "The first 1 of 3." in text
 
 
 def test_a_quiet_round(tmp_path: Path) -> None:
-    nothing: dict[str, Any] = {"matrix": (), "heats": (), "queue": (), "suspects": (), "left": UNKNOWN, "queued": 0}
+    nothing: dict[str, Any] = {
+        "matrix": (),
+        "heats": (),
+        "queue": (),
+        "suspects": (),
+        "left": {"wrong_images_left": UNKNOWN},
+        "queued": 0,
+    }
     text = " ".join(written(tmp_path, replace(PAGE, **nothing)).split())
     for said in (
         "No image was labelled by two people.",

@@ -46,7 +46,7 @@ def test_a_decision_at_another_size_is_one_line() -> None:
 
 
 def test_errors_left_are_scaled_to_the_unseen_images() -> None:
-    left = errors_left([Audit("a", 3, 1), Audit("b", 2, 0), Audit("c", 1, 0), Audit("d", 1, 0)], unseen=200)
+    left = errors_left(1, 4, unseen=200)
     assert left["wrong_share"].value == 0.25
     assert left["wrong_images_left"].value == 50
     # Wilson's interval of 1 in 4
@@ -55,7 +55,7 @@ def test_errors_left_are_scaled_to_the_unseen_images() -> None:
 
 
 def test_without_an_audit_nothing_is_known() -> None:
-    assert [figure.value for figure in errors_left([], unseen=10).values()] == [None, None]
+    assert [figure.value for figure in errors_left(0, 0, unseen=10).values()] == [None, None]
     assert read_decisions(empty(DECISIONS)) == {}
 
 

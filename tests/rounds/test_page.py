@@ -51,6 +51,9 @@ def run_stages(workspace: Workspace) -> None:
         workspace.consensus, workspace.adjudication, workspace.disagreement, reports / "consensus.json"
     )
     write_json(reports / "gold.json", {"annotators": {}})
+    unknown = {"value": None, "low": None, "high": None, "n": 0, "reason": "no image has been audited"}
+    left = {"unseen_images": 2, "risky_images": 0, "wrong_share": unknown, "wrong_images_left": unknown}
+    write_json(reports / "errors_left.json", left)
     consensus.run(inputs, outputs, consensus.Params(0.5, 0.8, "majority", "majority"))
     figure = {"value": 0.5, "low": None, "high": None, "n": 3, "reason": None}
     presence = {"alpha": figure, "prevalence": figure}

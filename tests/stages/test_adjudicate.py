@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from datalab.adapters.files import read_table, write_json, write_table
+from datalab.adapters.files import read_json, read_table, write_json, write_table
 from datalab.errors import InputError
 from datalab.masks import rle_area
 from datalab.stages.adjudicate import Inputs, Params, run
@@ -37,8 +37,10 @@ def queue(
     write_table(folder / "decisions.parquet", pd.DataFrame(rows, columns=list(DECISIONS)) if rows else empty(DECISIONS))
     found = [(one, kind, "cup", "coin", 0, 0, 4, 4, score) for one, kind, score in errors]
     write_table(folder / "errors.parquet", pd.DataFrame(found, columns=list(LABEL_ERRORS)))
+    write_json(folder / "consensus.json", {"audited_images": 12, "wrong_images": 3})
     names = ("ratings.parquet", "agreement.parquet", "gold.json", "adjudication.parquet", "decisions.parquet")
-    run(Inputs(*(folder / name for name in (*names, "errors.parquet"))), folder / "queue.parquet", params)
+    inputs = Inputs(*(folder / name for name in (*names, "errors.parquet", "consensus.json")))
+    run(inputs, folder / "queue.parquet", folder / "left.json", params)
     return read_table(folder / "queue.parquet", QUEUE)
 
 
@@ -95,6 +97,17 @@ def test_the_audit_is_drawn_among_what_nobody_contested(tmp_path: Path) -> None:
     assert not set(audit["image_id"]) & {"a", "b", "c"}
     assert table.loc[table["reason"] == "contested", "image_id"].tolist() == ["b", "a", "c"]
     assert table["rank"].tolist() == list(range(len(table)))
+
+
+def test_the_audit_speaks_of_what_it_is_drawn_from_alone(tmp_path: Path) -> None:
+    """20 images: two are contested, two decided, and two of the others risky, which the audit never draws."""
+    errors = (("d", "dropped", 0.95), ("e", "dropped", 0.9))
+    params = Params(**{**vars(PARAMS), "risk": 0.5})
+    queue(tmp_path, contested=("a", "b"), decided=("f", "g"), errors=errors, params=params)
+    left = read_json(tmp_path / "left.json")
+    assert (left["unseen_images"], left["risky_images"]) == (14, 2)
+    assert left["wrong_share"]["value"] == 0.25
+    assert left["wrong_images_left"]["value"] == 14 / 4
 
 
 def test_nothing_to_ask(tmp_path: Path) -> None:

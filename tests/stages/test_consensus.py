@@ -84,19 +84,15 @@ def test_a_decision_replaces_what_people_said(tmp_path: Path) -> None:
     assert table["agreement"].tolist() == [0.75, 0]
     report = read_json(tmp_path / "report.json")
     assert (report["contested_images"], report["decided_contested_images"], report["audited_images"]) == (1, 1, 0)
-    assert report["errors_left"]["wrong_share"]["reason"] == "no image has been audited"
 
 
-def test_the_audit_estimates_what_is_left(tmp_path: Path) -> None:
+def test_what_the_audit_found_is_counted(tmp_path: Path) -> None:
     answers: dict[tuple[str, str], list[Box]] = {(image, "x"): [COIN] for image in "abcdefghij"}
     decisions = decided("audit", {"a": [COIN], "b": [("cup", 0, 0, 4, 4)], "c": [COIN], "d": [COIN]})
     merged(tmp_path, answers, decisions=decisions)
     report = read_json(tmp_path / "report.json")
     assert (report["audited_images"], report["audited_objects"], report["wrong_objects"]) == (4, 4, 1)
-    left = report["errors_left"]
-    assert left["wrong_share"]["value"] == 0.25
-    assert left["wrong_images_left"]["value"] == 1.5
-    assert left["wrong_images_left"]["low"] < 1.5 < left["wrong_images_left"]["high"] < 6
+    assert report["wrong_images"] == 1
 
 
 def test_the_disagreement_is_drawn_where_two_rated(tmp_path: Path) -> None:

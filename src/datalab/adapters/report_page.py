@@ -62,7 +62,7 @@ class Page:
     consensus: Mapping[str, Any]
     """Of reports/consensus.json."""
     left: Mapping[str, Any]
-    """The figure of wrong images left."""
+    """Of reports/errors_left.json."""
     audits: int
     queue: Sequence[Mapping[str, Any]]
     queued: int

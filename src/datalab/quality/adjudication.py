@@ -97,12 +97,13 @@ def audit(
     return Audit(image_id, matching.objects, matching.objects - right)
 
 
-def errors_left(audits: Sequence[Audit], unseen: int) -> Mapping[str, Figure]:
+def errors_left(found: int, audited: int, unseen: int) -> Mapping[str, Figure]:
     """What the audit says: share of wrong images (Wilson's interval), and how many of `unseen` images are wrong.
 
-    `unseen`: images of which the audited ones are a random sample and that no reviewer has looked at.
+    `found` of the `audited` images were wrong. `unseen`: images of which those are a random sample and that no reviewer
+    has looked at.
     """
-    wrong = wilson(sum(one.errors > 0 for one in audits), len(audits))
+    wrong = wilson(found, audited)
     wrong = wrong if wrong.value is not None else Figure(None, 0, reason="no image has been audited")
     value, low, high = (None if end is None else end * unseen for end in (wrong.value, wrong.low, wrong.high))
     return {"wrong_share": wrong, "wrong_images_left": Figure(value, wrong.n, low, high, wrong.reason)}

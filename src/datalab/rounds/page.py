@@ -46,7 +46,7 @@ def write_quality_page(workspace: Workspace, state: Round, parts: Sequence[Marku
         letters=list(zip(ascii_uppercase[:most], COLORS, strict=False)),
         heats=heats,
         consensus=consensus,
-        left=consensus["errors_left"]["wrong_images_left"],
+        left=read_json(workspace.reports / "errors_left.json"),
         audits=int((queue["reason"] == "audit").sum()),
         queue=[_queued(row, names) for row in contested.head(MOST_QUEUED).to_dict("records")],
         queued=len(contested),
@@ -79,8 +79,8 @@ def _heats(workspace: Workspace, queue: pd.DataFrame, names: Mapping[str, str]) 
     regions = read_table(workspace.regions, ANNOTATED_REGIONS)
     files = read_table(workspace.catalog, CATALOG).set_index("image_id")["file"]
     why = dict(zip(queue["image_id"], queue["why"], strict=True))
-    maps = {path.stem: read_label_map(path) for path in sorted(workspace.disagreement.glob("*.png"))}
-    worst = sorted((one for one in maps if maps[one].any()), key=lambda one: (-float(maps[one].mean()), one))
+    means = {path.stem: float(read_label_map(path).mean()) for path in workspace.disagreement.glob("*.png")}
+    worst = sorted((one for one, mean in means.items() if mean), key=lambda one: (-means[one], one))
     heats, most = [], 0
     for image_id in worst[:MOST_IMAGES]:
         pixels = read_rgb(workspace.images / str(files[image_id]))
@@ -94,7 +94,7 @@ def _heats(workspace: Workspace, queue: pd.DataFrame, names: Mapping[str, str]) 
             ]
             for who in people
         ]
-        shares = maps[image_id].astype(np.float32) / 255
+        shares = read_label_map(workspace.disagreement / f"{image_id}.png").astype(np.float32) / 255
         note = str(why.get(image_id, ""))
         heats.append(Heat(names[image_id], note, outline_picture(pixels, masks), heat_picture(pixels, shares)))
     return heats, most

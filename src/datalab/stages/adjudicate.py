@@ -5,14 +5,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from datalab.adapters.files import read_json, read_table, write_table
+from datalab.adapters.files import read_json, read_table, write_json, write_table
 from datalab.config import load_params
 from datalab.errors import InputError, one_line_errors
 from datalab.masks import rle_union
+from datalab.quality.adjudication import errors_left
 from datalab.quality.risk import PARTS, audit_sample, mix, risk_of
 from datalab.tables import ADJUDICATION, DECISIONS, LABEL_ERRORS, QUEUE, RATINGS, SUSPECTED
 
@@ -48,10 +50,15 @@ class Inputs:
     adjudication: Path
     decisions: Path
     label_errors: Path
+    consensus_report: Path
+    """With the outcome of the audit so far."""
 
 
-def run(inputs: Inputs, out: Path, params: Params) -> None:
+def run(inputs: Inputs, out: Path, report: Path, params: Params) -> None:
     """Write `out` (table QUEUE): contested and risky images by risk, the audit at random places among them.
+
+    `report` has what the audit says of the images that it is drawn from and nobody has looked at (`unseen_images`); of
+    the risky ones that wait (`risky_images`) it says nothing.
 
     Gold images are left out, and those that are decided, but for objects that were contested after a decision about
     others. InputError for an `ask` that is none.
@@ -79,6 +86,17 @@ def run(inputs: Inputs, out: Path, params: Params) -> None:
     table["why"] = [why.get(image_id, "") for image_id in table["image_id"]]
     queued = table[contested | table["image_id"].isin(drawn)]
     write_table(out, _ordered(queued, params.seed))
+    risky = contested & ~table["image_id"].isin(doubts["image_id"])
+    write_json(report, _left(read_json(inputs.consensus_report), int((~contested).sum()), int(risky.sum())))
+
+
+def _left(consensus: Mapping[str, int], unseen: int, risky: int) -> dict[str, Any]:
+    figures = errors_left(consensus["wrong_images"], consensus["audited_images"], unseen)
+    return {
+        "unseen_images": unseen,
+        "risky_images": risky,
+        **{name: figure.as_json() for name, figure in figures.items()},
+    }
 
 
 def _parts(ratings: pd.DataFrame, inputs: Inputs, errors: pd.DataFrame) -> dict[str, Mapping[object, float]]:
@@ -138,13 +156,12 @@ def _nan(value: float | None) -> float:
 def main() -> None:
     """Paths come from dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("ratings", "agreement", "gold-report", "adjudication", "decisions", "label-errors", "out", "params"):
+    reads = ("ratings", "agreement", "gold-report", "adjudication", "decisions", "label-errors", "consensus-report")
+    for name in (*reads, "out", "report", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     paths = parser.parse_args()
-    inputs = Inputs(
-        paths.ratings, paths.agreement, paths.gold_report, paths.adjudication, paths.decisions, paths.label_errors
-    )
-    run(inputs, paths.out, load_params(paths.params, "adjudicate", Params))
+    inputs = Inputs(*(getattr(paths, name.replace("-", "_")) for name in reads))
+    run(inputs, paths.out, paths.report, load_params(paths.params, "adjudicate", Params))
 
 
 if __name__ == "__main__":
