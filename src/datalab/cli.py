@@ -272,12 +272,19 @@ def list_gold(workspace: Path) -> None:
 @gold.command("add")
 @click.argument("image_ids", nargs=-1, metavar="[IMAGE]...")
 @click.option("--masks", type=click.Path(path_type=Path), help="Exact masks; without them what a reviewer decided.")
+@click.option("--classes", type=click.Path(path_type=Path), help="classes.yaml of the masks, if not beside them.")
 @click.option("--count", default=8, show_default=True, help="How many, where no IMAGE is named.")
 @REASON
 @BY
 @WORKSPACE
 def add_to_gold(
-    image_ids: tuple[str, ...], masks: Path | None, count: int, reason: str, by: str, workspace: Path
+    image_ids: tuple[str, ...],
+    masks: Path | None,
+    classes: Path | None,
+    count: int,
+    reason: str,
+    by: str,
+    workspace: Path,
 ) -> None:
     """Make images gold, from exact masks or from what a reviewer decided; they leave the training data.
 
@@ -287,7 +294,7 @@ def add_to_gold(
     from datalab.rounds.opening import Source, read_source_truth  # noqa: PLC0415
 
     place = Workspace.at(workspace)
-    truth = decided_truth(place) if masks is None else read_source_truth(place, Source(masks=masks))
+    truth = decided_truth(place) if masks is None else read_source_truth(place, Source(masks=masks, classes=classes))
     click.echo("\n".join(add_gold(place, truth, image_ids, count, by, reason)))
 
 

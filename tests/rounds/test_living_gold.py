@@ -1,5 +1,6 @@
 """Gold in a running project, on a workspace typed by hand."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ from datalab.adapters.files import read_table, write_json, write_table
 from datalab.cli import main
 from datalab.config import load_params
 from datalab.errors import InputError
+from datalab.rounds import living_gold
 from datalab.rounds.living_gold import (
     Change,
     GoldParams,
@@ -38,6 +40,17 @@ def truth(*image_ids: str) -> pd.DataFrame:
     )
 
 
+def killed_at(path: Path) -> Callable[[Path, pd.DataFrame], None]:
+    """Writes tables until it comes to this one."""
+
+    def write(place: Path, table: pd.DataFrame) -> None:
+        if place == path:
+            raise KeyboardInterrupt
+        write_table(place, table)
+
+    return write
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     """Images a to f; f is a near duplicate of e; g1 and g2 are gold; three people labelled all gold in two rounds."""
@@ -58,6 +71,28 @@ def workspace(tmp_path: Path) -> Workspace:
         write_round(folder, f"{number:04d}", answers, gold=("g1", "g2"), first_id=10 * number)
         (folder / f"{number:04d}" / "round.json").write_text("{}")
     return Workspace.at(root)
+
+
+def test_truth_of_a_class_nobody_knows_is_refused(workspace: Workspace) -> None:
+    before = read_table(workspace.gold, GOLD)
+    with pytest.raises(
+        InputError, match=r"the masks hold 'class_1', which guidelines/classes.yaml does not name .coin, cup"
+    ):
+        add_gold(workspace, truth("a").assign(label="class_1"), ["a"], 1, "ann", "r")
+    assert read_table(workspace.gold, GOLD).equals(before)
+    assert read_events(workspace).empty
+
+
+def test_gold_is_never_without_a_word_of_who_added_it(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill between the two files; afterwards the image can be added as if nothing had happened."""
+    with monkeypatch.context() as patched:
+        patched.setattr(living_gold, "write_table", killed_at(workspace.gold))
+        with pytest.raises(KeyboardInterrupt):
+            add_gold(workspace, truth("a"), ["a"], 1, "ann", "r")
+    assert read_events(workspace)["image_id"].tolist() == ["a"]
+    assert "a" not in set(read_table(workspace.gold, GOLD)["image_id"])
+    assert add_gold(workspace, truth("a"), ["a"], 1, "ann", "r") == ["a"]
+    assert "a" in gold_in_use(workspace)
 
 
 def test_added_gold_is_recorded_and_in_use(workspace: Workspace) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from datalab.adapters.files import read_json, read_table, write_table
-from datalab.config import load_params
+from datalab.config import load_guidelines, load_params
 from datalab.errors import InputError
 from datalab.quality.gold_ledger import ACTIONS, IN_USE, leaked, states
 from datalab.rounds.batch import choose_gold
@@ -60,6 +60,10 @@ def record(workspace: Workspace, image_ids: Sequence[str], change: Change) -> No
     unknown = sorted(set(image_ids) - set(_gold(workspace)["image_id"]))
     if unknown:
         raise InputError(f"image {unknown[0]} is no gold; see datalab gold list")
+    _append(workspace, image_ids, change)
+
+
+def _append(workspace: Workspace, image_ids: Sequence[str], change: Change) -> None:
     numbers = round_numbers(workspace)
     round_id, now = f"{max(numbers, default=0):04d}", datetime.now(UTC).isoformat(timespec="seconds")
     rows = [(image_id, change.action, change.reason, change.by, round_id, now) for image_id in image_ids]
@@ -94,8 +98,10 @@ def add_gold(
     """Take images of `truth` (table GOLD) among the gold, and say which.
 
     `image_ids`: these; where there are none, `count` of the others, stratified by class and slice. InputError for an
-    image without truth, one that is gold already, or one with a near duplicate: a model or a person could know that.
+    image without truth, one that is gold already, or one with a near duplicate: a model or a person could know that;
+    or for truth of a class that the guidelines do not name.
     """
+    check_classes(workspace, truth)
     gold, catalog = _gold(workspace), read_table(workspace.catalog, CATALOG)
     _check(image_ids, truth, gold, catalog)
     fresh = truth[~truth["image_id"].isin(gold["image_id"])]
@@ -104,10 +110,21 @@ def add_gold(
     rows = fresh[fresh["image_id"].isin(image_ids)] if image_ids else choose_gold(fresh, catalog, count, rng)
     if rows.empty:
         raise InputError("no further image has truth and no near duplicate; ingest or adjudicate more")
-    write_table(workspace.gold, pd.concat([gold, rows]))
     added = sorted(rows["image_id"].unique())
-    record(workspace, added, Change("added", reason, by))
+    # first, since by gold that nobody is said to have added everybody would be judged who labelled it before
+    _append(workspace, added, Change("added", reason, by))
+    write_table(workspace.gold, pd.concat([gold, rows]))
     return added
+
+
+def check_classes(workspace: Workspace, truth: pd.DataFrame) -> None:
+    """InputError where table GOLD has a class that the guidelines do not name: everybody would be wrong about it."""
+    known = load_guidelines(workspace.guidelines).names
+    if unknown := sorted(set(truth["label"]) - {"", *known}):
+        raise InputError(
+            f"the masks hold {unknown[0]!r}, which guidelines/classes.yaml does not name ({', '.join(known)}); name "
+            "their values by a classes.yaml beside them or with CLASSES or --classes"
+        )
 
 
 def retire_leaked(workspace: Workspace, params: GoldParams) -> list[str]:

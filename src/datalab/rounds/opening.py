@@ -19,7 +19,7 @@ from datalab.errors import InputError, StateError
 from datalab.learning.selection import MOST_ASKED, cold_start, given_up
 from datalab.rounds.adjudicating import ensure_decisions
 from datalab.rounds.batch import BatchParams, choose_gold, compose_batch, rotate_gold
-from datalab.rounds.living_gold import GoldParams, gold_in_use, needs_overlap, read_events, retire_leaked
+from datalab.rounds.living_gold import GoldParams, check_classes, gold_in_use, needs_overlap, read_events, retire_leaked
 from datalab.rounds.progress import Progress
 from datalab.rounds.reviewing import collect_reviews, ensure_reviews, excluded_images, requested_first, requests_for
 from datalab.rounds.state import Round, round_numbers
@@ -66,7 +66,9 @@ def _new_gold(workspace: Workspace, source: Source) -> pd.DataFrame:
     params = load_params(workspace.params, "gold", GoldParams)
     catalog = read_table(workspace.catalog, CATALOG)
     count = int(np.clip(round(params.share * len(catalog)), params.at_least, params.at_most))
-    return choose_gold(read_source_truth(workspace, source), catalog, count, np.random.default_rng(params.seed))
+    truth = read_source_truth(workspace, source)
+    check_classes(workspace, truth)
+    return choose_gold(truth, catalog, count, np.random.default_rng(params.seed))
 
 
 def choose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
