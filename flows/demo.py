@@ -15,7 +15,7 @@ from datalab.adapters.files import read_json
 from datalab.adapters.images import search_images
 from datalab.adapters.mask_classes import read_classes_file
 from datalab.adapters.mask_folder import read_classes
-from datalab.adapters.workspaces import create_workspace, workspace_name
+from datalab.adapters.workspaces import claim_folder, create_workspace, workspace_name
 from datalab.config import LabelClass
 from datalab.errors import DatalabError, InputError
 from datalab.rounds.labeling import simulate, where_to_label
@@ -88,6 +88,8 @@ def check_folders(images: Path | None, masks: Path | None, classes: Path | None)
             raise InputError(f"{name}={path} is no folder; check the path")
     if images is not None:
         search_images(images, Workspace.at(REPOSITORY))
+        if (root := workspace_root(images)).exists():
+            claim_folder(root, images.resolve())
     if classes is not None and not classes.is_file():
         raise InputError(f"CLASSES={classes} is no file; check the path")
 
@@ -100,8 +102,15 @@ def prepare(images: Path | None, masks: Path | None, classes: Path | None) -> tu
             write_sample(sample, SAMPLE_IMAGES, SAMPLE_SEED)
         return Workspace.at(REPOSITORY), Source(sample / "images", sample / "masks")
     known = read_classes(masks, classes) if masks is not None else guessed_classes(classes)
-    root = REPOSITORY / "workspaces" / workspace_name(images.resolve())
-    return create_workspace(REPOSITORY, root, known, REPOSITORY / ".env"), Source(images, masks, classes)
+    workspace = create_workspace(REPOSITORY, workspace_root(images), known, REPOSITORY / ".env")
+    claim_folder(workspace.root, images.resolve())
+    return workspace, Source(images, masks, classes)
+
+
+def workspace_root(images: Path) -> Path:
+    """Where the workspace of a folder lies; with the repository's name it would share its project and dataset."""
+    name = workspace_name(images.resolve())
+    return REPOSITORY / "workspaces" / (f"{name}-images" if name == REPOSITORY.name else name)
 
 
 def guessed_classes(classes_file: Path | None) -> tuple[LabelClass, ...]:

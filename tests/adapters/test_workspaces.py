@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from datalab.adapters.workspaces import create_workspace, workspace_name
+from datalab.adapters.workspaces import claim_folder, create_workspace, workspace_name
 from datalab.config import LabelClass, load_guidelines
 from datalab.errors import InputError
 
@@ -45,6 +45,19 @@ def test_a_folder_in_the_way_of_the_link_is_told(tmp_path: Path) -> None:
     (tmp_path / "tiles" / "src").mkdir(parents=True)
     with pytest.raises(InputError, match="is in the way"):
         create_workspace(ROOT, tmp_path / "tiles", CLASSES, tmp_path / "env")
+
+
+def test_two_folders_of_one_name_do_not_share_a_workspace(tmp_path: Path) -> None:
+    cats, dogs, root = tmp_path / "cats" / "photos", tmp_path / "dogs" / "photos", tmp_path / "workspaces" / "photos"
+    for folder in (cats, dogs):
+        folder.mkdir(parents=True)
+    claim_folder(root, cats)
+    claim_folder(root, cats)
+    with pytest.raises(InputError, match=f"{root} is the workspace of {cats}, and {dogs} would get the same name"):
+        claim_folder(root, dogs)
+    cats.rename(tmp_path / "cats" / "pictures")  # a folder that was moved leaves its workspace to the new place
+    claim_folder(root, dogs)
+    assert (root / ".made-for").read_text() == f"{dogs}\n"
 
 
 @pytest.mark.parametrize(

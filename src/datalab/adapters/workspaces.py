@@ -17,7 +17,8 @@ from datalab.workspace import Workspace
 GRAPH = "dvc.yaml"
 OWN = ("params.yaml", ".dvcignore")
 GENERIC_FOLDERS = {"images", "train", "val", "test", "img", "data"}
-IGNORED = "/src\n/.env\n/.datalab\n/data/*\n!/data/*.dvc\n"
+MADE_FOR = ".made-for"
+IGNORED = "/src\n/.made-for\n/.env\n/.datalab\n/data/*\n!/data/*.dvc\n"
 
 
 def create_workspace(repository: Path, root: Path, classes: Sequence[LabelClass], env: Path) -> Workspace:
@@ -46,6 +47,22 @@ def create_workspace(repository: Path, root: Path, classes: Sequence[LabelClass]
         write_text(root / ".gitignore", IGNORED)
     initialise(root)
     return Workspace.at(root)
+
+
+def claim_folder(root: Path, images: Path) -> None:
+    """Keep in the workspace at `root` which folder of images it is for; InputError where that is another one.
+
+    A folder that is gone may have been moved or renamed: the new one takes its place.
+    """
+    note = root / MADE_FOR
+    known = Path(note.read_text(encoding="utf-8").strip()) if note.exists() else images
+    if known != images and known.is_dir():
+        raise InputError(
+            f"{root} is the workspace of {known}, and {images} would get the same name; rename the folder, or add its "
+            f"images to that workspace: datalab ingest {images} --workspace {root}"
+        )
+    if known != images or not note.exists():
+        write_text(note, f"{images}\n")
 
 
 def _write_guidelines(folder: Path, classes: Sequence[LabelClass]) -> None:
