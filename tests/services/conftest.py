@@ -26,14 +26,6 @@ DATABASE = Path(".datalab") / "label-studio" / "label_studio.sqlite3"
 SECRETS = (Path(".env"), Path(".datalab") / "label-studio" / ".env")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes test, those that need the servers stay in one: they share one stack."""
-    for item in items:
-        if item.get_closest_marker("services") is not None:
-            item.add_marker(pytest.mark.xdist_group("services"))
-
-
 @pytest.fixture(scope="session")
 def stack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Stands in for the repository: the servers keep everything in its .datalab, the settings are its .env."""
