@@ -93,6 +93,43 @@ def test_16_bit_colour_is_stretched_by_one_range(suffix: str) -> None:
     assert plain[9, 9].tolist() == [0, 0, 0]
 
 
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_16_bit_colour_is_turned_as_8_bit_colour_is(turn: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    shallow = pixels(encoded(Image.fromarray(CORNERS), "TIFF", exif=exif))
+    deep = pixels(sixteen_bit_tiff(CORNERS.astype(np.uint16) * 257, turn))
+    assert deep.shape == shallow.shape
+    assert np.abs(deep.astype(int) - _full_range(shallow)).max() <= 1
+
+
+def _full_range(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    low, high = int(values.min()), int(values.max())
+    return np.round((values.astype(np.float64) - low) * 255 / (high - low)).astype(np.int64)
+
+
+def sixteen_bit_tiff(values: npt.NDArray[np.uint16], turn: int) -> bytes:
+    """A TIFF as OpenCV writes it, with the tag "orientation" added at the end of its directory."""
+    content = bytearray(cv2.imencode(".tiff", values[..., ::-1], [cv2.IMWRITE_TIFF_COMPRESSION, 1])[1].tobytes())
+    assert content[:4] == b"II*\0"
+    at = int.from_bytes(content[4:8], "little")
+    count = int.from_bytes(content[at : at + 2], "little")
+    entries = [bytes(content[at + 2 + 12 * n : at + 14 + 12 * n]) for n in range(count)]
+    entries = [one for one in entries if one[:2] != b"\x12\x01"]
+    entries.append(b"\x12\x01\x03\0\x01\0\0\0" + turn.to_bytes(4, "little"))
+    entries.sort(key=lambda one: int.from_bytes(one[:2], "little"))
+    content[4:8] = len(content).to_bytes(4, "little")
+    return bytes(content) + len(entries).to_bytes(2, "little") + b"".join(entries) + bytes(4)
+
+
+def test_compressed_8_bit_colour_is_kept_whatever_numbers_its_file_holds() -> None:
+    """Of 60 such files some have their directory at a place whose number holds "16"."""
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        values = rng.integers(100, 140, (40, 60, 3), dtype=np.uint8)
+        assert np.array_equal(pixels(encoded(Image.fromarray(values), "TIFF", compression="tiff_lzw")), values)
+
+
 def test_floating_point_with_a_hole() -> None:
     values = np.zeros((10, 10), dtype=np.float32)
     values[0, 0], values[0, 1], values[0, 2] = 0.5, np.nan, 0.25

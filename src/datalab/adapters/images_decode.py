@@ -108,12 +108,11 @@ def _is_plain(image: Image.Image) -> bool:
 
 
 def _plain(image: Image.Image, content: bytes, deep: bool) -> Image.Image:
-    orientation = _orientation(image)
+    # a TIFF is turned while it is loaded, by Pillow as by OpenCV
+    orientation = 1 if image.format == "TIFF" else _orientation(image)
     image.load()
     if deep and image.mode[0] not in "IF":
         return _turned(_stretched(_deep_colour(content)), orientation)
-    if image.format == "TIFF":
-        orientation = 1  # Pillow has turned it while loading
     if deep:
         image = _stretched(np.asarray(image, dtype=np.float64))
     elif "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "La", "RGBa"):
@@ -144,14 +143,14 @@ def _is_deep(image: Image.Image) -> bool:
     with transparency, that is accepted.
     """
     tiles: list[Any] = getattr(image, "tile", [])
-    deep_colour = (
-        image.mode == "RGB" and image.format in ("PNG", "TIFF") and any("16" in str(tile[3]) for tile in tiles)
-    )
+    # of compressed TIFFs the arguments are the raw mode and others, numbers among them
+    raw_modes = [tile[3] if isinstance(tile[3], str) else tile[3][0] for tile in tiles if tile[3]]
+    deep_colour = image.mode == "RGB" and image.format in ("PNG", "TIFF") and any("16" in mode for mode in raw_modes)
     return image.mode[0] in "IF" or deep_colour
 
 
 def _deep_colour(content: bytes) -> npt.NDArray[np.float64]:
-    """The (H, W, 3) RGB values of a 16-bit colour file, unscaled and not turned."""
+    """The (H, W, 3) RGB values of a 16-bit colour file, unscaled; a TIFF upright, a PNG not turned."""
     values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.ndim != 3 or values.shape[2] != 3:
         raise NotUsableError("16-bit colour of a kind that cannot be read; save it as a 16-bit RGB PNG")
