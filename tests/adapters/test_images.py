@@ -102,7 +102,7 @@ def test_a_kill_is_made_good(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(images, dying, dies_at_the_second)
         ingest(folder, workspace, PARAMS)
-    (workspace.images / ".half.png.x1").write_bytes(b"half")
+    (workspace.images / ".half.png.x1.tmp").write_bytes(b"half")
     ingest(folder, workspace, PARAMS)
     whole = Workspace(tmp_path / "whole")
     ingest(folder, whole, PARAMS)

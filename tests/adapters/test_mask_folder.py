@@ -129,6 +129,29 @@ def test_a_folder_of_background_is_no_class(tmp_path: Path) -> None:
     assert labels(read_truth(tmp_path, catalog("a.png", "b.png"), classes)) == {"id0": ["cup"], "id1": [""]}
 
 
+def test_a_name_that_a_refused_image_has_too_is_not_unique(tmp_path: Path) -> None:
+    """100/a.png is the mask of 100/a.jpg, which was cut off and is in no catalog."""
+    save(tmp_path / "100" / "a.png", SCENE)
+    save(tmp_path / "101" / "b.png", SCENE)
+    classes = read_classes(tmp_path)
+    assert set(read_truth(tmp_path, catalog("101/a.jpg", "b.jpg"), classes)["image_id"]) == {"id0", "id1"}
+    truth = read_truth(tmp_path, catalog("101/a.jpg", "b.jpg"), classes, refused=["100/a.jpg"])
+    assert set(truth["image_id"]) == {"id1"}
+
+
+def test_hidden_folders_hold_no_masks(tmp_path: Path) -> None:
+    save(tmp_path / "car" / "a.png", values(SCENE) == 1)
+    save(tmp_path / ".ipynb_checkpoints" / "a-checkpoint.png", values(SCENE) == 1)
+    assert [item.name for item in read_classes(tmp_path)] == ["car"]
+
+
+def test_the_value_254_is_refused(tmp_path: Path) -> None:
+    """As an id it stands for the value 0."""
+    save(tmp_path / "a.png", np.where(values(SCENE) == 1, 254, 0).astype(np.uint8))
+    with pytest.raises(InputError, match="'class_254' has the value 254, the id that a class of value 0 gets"):
+        read_classes(tmp_path)
+
+
 def test_images_in_class_folders_too(tmp_path: Path) -> None:
     save(tmp_path / "dent" / "a.png", values(SCENE) == 1)
     save(tmp_path / "crack" / "a.png", values(SCENE) == 2)

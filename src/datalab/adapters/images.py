@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from datalab.adapters.files import read_table, write_bytes, write_table
+from datalab.adapters.files import LEFTOVER, read_table, write_bytes, write_table
 from datalab.adapters.images_decode import NotUsableError, Picture, image_id_of, own_limits, read_picture
 from datalab.adapters.images_files import SUFFIXES, FoundFiles, find_images
 from datalab.adapters.images_groups import duplicate_groups
@@ -105,7 +105,7 @@ def search_images(folder: Path, workspace: Workspace) -> FoundFiles:
 
 def _remove_leftovers(images: Path) -> None:
     """Half-written files of a run that was killed; `write_bytes` begins their names with a dot."""
-    for path in images.glob(".*"):
+    for path in images.glob(f".*{LEFTOVER}"):
         path.unlink()
 
 

@@ -64,8 +64,11 @@ def named_values(entries: list[dict[str, Any]], path: Path) -> tuple[LabelClass,
     used = sorted((entry for entry in entries if _is_class(entry)), key=lambda entry: int(entry["id"]))
     if not used:
         raise InputError(f"{path} names no class; add at least one below 'classes:'")
-    if used[0]["id"] == 0 and used[-1]["id"] == ZERO_ID:
-        raise InputError(f"{path} uses both 0 and {ZERO_ID}; change one of the two values")
+    if used[-1]["id"] == ZERO_ID:
+        raise InputError(
+            f"{path}: {used[-1]['name']!r} has the value {ZERO_ID}, the id that a class of value 0 gets; use 0 to "
+            f"{ZERO_ID - 1}"
+        )
     for entry in used:
         if is_background(entry["name"]):
             raise InputError(
@@ -117,7 +120,7 @@ def _check(entry: Any, path: Path) -> None:
         raise InputError(f"{path}: {entry!r} needs at least id and name")
     if unknown := sorted(map(str, set(entry) - KEYS)):
         raise InputError(f"{path}: unknown key(s) {', '.join(unknown)}; known: {', '.join(sorted(KEYS))}")
-    highest = IGNORE_ID if entry.get("ignore") else ZERO_ID
+    highest = IGNORE_ID if entry.get("ignore") else ZERO_ID - 1
     if type(entry["id"]) is not int or not 0 <= entry["id"] <= highest:
         raise InputError(f"{path}: id {entry['id']!r} of {entry['name']!r} is no pixel value; use 0 to {highest}")
     if not isinstance(entry["name"], str) or not entry["name"].strip():

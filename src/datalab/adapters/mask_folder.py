@@ -56,15 +56,18 @@ def read_classes(masks: Path, classes_file: Path | None = None) -> tuple[LabelCl
     return _guessed_classes(masks, found)
 
 
-def read_truth(masks: Path, catalog: pd.DataFrame, classes: Sequence[LabelClass]) -> pd.DataFrame:
+def read_truth(
+    masks: Path, catalog: pd.DataFrame, classes: Sequence[LabelClass], refused: Sequence[str] = ()
+) -> pd.DataFrame:
     """Table GOLD of every image of `catalog` that has a mask; an image without a mask file is absent.
 
+    `refused`: sources of images that are not in the catalog; a mask may be theirs where it has their name.
     Each connected component (8 neighbours) of a class is an object; specks under SMALLEST_SHARE join the class's
     largest object. InputError where a mask differs in size from its image, or no image has a mask at all.
     """
     table = require(catalog, CATALOG, "catalog")
     paths = _mask_paths(masks)
-    names = _MaskNames.of(masks, paths, _has_class_folders(masks, paths, classes), list(table["source"]))
+    names = _MaskNames.of(masks, paths, _has_class_folders(masks, paths, classes), [*table["source"], *refused])
     jobs = [(row, found) for row in _images(table) if (found := names.masks_of(row.source))]
     if not jobs:
         raise InputError(f"no mask in {masks} has the name of an image, such as {table['source'].iloc[0]}; rename them")
@@ -117,10 +120,15 @@ class _MaskNames:
 def _mask_paths(masks: Path) -> list[Path]:
     if not masks.is_dir():
         raise InputError(f"mask folder {masks} does not exist or is no folder; check the path")
-    paths = sorted(path for path in masks.rglob("*") if path.suffix.lower() == ".png" and not path.name.startswith("."))
+    paths = sorted(path for path in masks.rglob("*") if path.suffix.lower() == ".png" and not _is_hidden(path, masks))
     if not paths:
         raise InputError(f"no PNG in {masks}; masks are PNGs named like their images")
     return paths
+
+
+def _is_hidden(path: Path, masks: Path) -> bool:
+    """Whether its name or that of a folder on the way begins with a dot, as Jupyter's copies do."""
+    return any(part.startswith(".") for part in path.relative_to(masks).parts)
 
 
 def _has_class_folders(masks: Path, paths: Sequence[Path], classes: Sequence[LabelClass]) -> bool:

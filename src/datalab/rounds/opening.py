@@ -23,7 +23,7 @@ from datalab.rounds.living_gold import GoldParams, check_classes, gold_in_use, n
 from datalab.rounds.progress import Progress
 from datalab.rounds.reviewing import collect_reviews, ensure_reviews, excluded_images, requested_first, requests_for
 from datalab.rounds.state import Round, round_numbers
-from datalab.tables import BATCH, CATALOG, GOLD, NEXT_BATCH, RATINGS, ROUND_REVIEWS, empty
+from datalab.tables import BATCH, CATALOG, GOLD, NEXT_BATCH, RATINGS, REJECTED, ROUND_REVIEWS, empty
 from datalab.workspace import Workspace
 
 
@@ -59,7 +59,9 @@ def read_source_truth(workspace: Workspace, source: Source) -> pd.DataFrame:
     if source.masks is None:
         raise InputError("there are no masks of these images; pass MASKS=folder")
     classes = read_classes(source.masks, source.classes)
-    return read_truth(source.masks, read_table(workspace.catalog, CATALOG), classes)
+    rejected = read_table(workspace.rejected, REJECTED) if workspace.rejected.exists() else empty(REJECTED)
+    refused = rejected.loc[rejected["kind"] == "quarantined", "source"]
+    return read_truth(source.masks, read_table(workspace.catalog, CATALOG), classes, list(refused))
 
 
 def _new_gold(workspace: Workspace, source: Source) -> pd.DataFrame:
@@ -101,9 +103,8 @@ def choose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, 
     chosen = requested_first(requests, chosen)
     if chosen.empty:
         rest = f" but {len(silent)} that {MOST_ASKED} rounds brought no usable answer about" if silent else ""
-        raise StateError(
-            f"every image has been labelled{rest}; ingest new ones (datalab ingest FOLDER) to open a round"
-        )
+        how = f"datalab ingest FOLDER --workspace {workspace.root}"
+        raise StateError(f"every image has been labelled{rest}; ingest new ones ({how}) to open a round")
     usable = [image_id for image_id in gold_in_use(workspace) if image_id not in excluded]
     batch = compose_batch(chosen, rotate_gold(usable, exposures, params.gold, rng), params, rng)
     folder = workspace.round_folder(state.number)
