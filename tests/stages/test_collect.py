@@ -199,3 +199,16 @@ def test_answers_about_regions_that_count_are_kept(tmp_path: Path) -> None:
     broken(tmp_path, result_json=json.dumps([*results, {**of_cup, "value": {}}]))
     with pytest.raises(InputError, match="annotation 1 of ann: the answer to 'attribute_2_state' is damaged"):
         collected(tmp_path)
+
+
+def test_ids_that_begin_anew_are_kept_apart(tmp_path: Path) -> None:
+    """Label Studio's database was made anew between the rounds."""
+    write_round(tmp_path, "0001", [("a", "ann", [COIN])])
+    write_round(tmp_path, "0002", [("b", "ann", [CUP]), ("c", "ann", [COIN])])
+    ratings, regions = collected(tmp_path)
+    assert ratings["annotation_id"].is_unique and regions["region_id"].is_unique
+    drawn = regions.merge(ratings[["annotation_id", "image_id"]], on="annotation_id", suffixes=("", "_rated"))
+    assert drawn[["image_id", "image_id_rated", "label"]].to_numpy().tolist() == [
+        ["a", "a", "coin"], ["c", "c", "coin"], ["b", "b", "cup"],
+    ]  # fmt: skip
+    assert ratings["annotation_id"].min() == 1

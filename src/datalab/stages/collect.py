@@ -31,6 +31,9 @@ from datalab.tables import (
 
 LOGGER = logging.getLogger(__name__)
 
+ROUND_STEP = 10**9
+"""More annotations than a database has."""
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -67,7 +70,7 @@ def run(inputs: Inputs, outputs: Outputs) -> None:
     batches = _all(inputs.rounds, "batch.parquet", BATCH)
     if annotations.empty:
         raise InputError(f"{inputs.rounds} holds no annotation yet; label a round first")
-    annotations = _without(annotations, _all(inputs.rounds, "quarantine.parquet", QUARANTINE))
+    annotations = _apart(_without(annotations, _all(inputs.rounds, "quarantine.parquet", QUARANTINE)))
     # rounds after rounds: an image that was gold once is gold
     roles = batches.sort_values("role").drop_duplicates("image_id", keep="last").set_index("image_id")["role"]
     # what became gold later is gold too: nobody may learn from it any more
@@ -87,6 +90,17 @@ def run(inputs: Inputs, outputs: Outputs) -> None:
     write_table(outputs.regions, pd.DataFrame(rows, columns=list(ANNOTATED_REGIONS)))
     write_table(outputs.attributes, pd.DataFrame(answers, columns=list(ATTRIBUTES)))
     write_table(outputs.first_labels, _first_labels(first, by_annotation))
+
+
+def _apart(annotations: pd.DataFrame) -> pd.DataFrame:
+    """With ids that are one annotation's: a Label Studio whose database was made anew counts from 1 again.
+
+    The first round keeps its ids; one of a later round that repeats another gets ROUND_STEP times its round added.
+    """
+    first = annotations.groupby("annotation_id")["round_id"].transform("min")
+    again = annotations["round_id"] != first
+    step = annotations["round_id"].astype("int64").where(again, 0) * ROUND_STEP
+    return annotations.assign(annotation_id=annotations["annotation_id"] + step)
 
 
 def _newest(submitted: pd.DataFrame, excluded: list[str]) -> pd.DataFrame:
