@@ -72,6 +72,21 @@ def test_strangers_cannot_sign_up(settings: Settings) -> None:
     assert answer.status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("host", "may"), [("127.0.0.1:{port}", True), ("localhost:{port}", True), ("evil.example", False)]
+)
+def test_pages_from_elsewhere_start_nothing_in_prefect(settings: Settings, host: str, may: bool) -> None:
+    """A browser asks the server first, and sends what a page wants only where the server names that page."""
+    page = f"http://{host.format(port=settings.prefect_api_url.split(':')[2].split('/')[0])}"
+    asked = {
+        "Origin": page,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
+    answer = requests.options(f"{settings.prefect_api_url}/flow_runs/", headers=asked, timeout=30)
+    assert answer.headers.get("access-control-allow-origin") == (page if may else None)
+
+
 def test_secrets_are_in_no_log_and_on_no_command_line(settings: Settings, stack_folder: Path) -> None:
     secrets = {settings.label_studio_token, settings.label_studio_password, settings.annotator_password}
     written = [path.read_text(errors="replace") for path in (stack_folder / ".datalab" / "logs").iterdir()]

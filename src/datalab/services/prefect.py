@@ -34,6 +34,8 @@ def prefect_server(state: Path, settings: Settings) -> Service:
             # without it the page looks for the server on Prefect's own default port
             "PREFECT_SERVER_UI_API_URL": settings.prefect_api_url,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            # by default any page that a browser has open may start flow runs here, with commands of its own
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{LOOPBACK}:{port},http://localhost:{port}",
             "HOME": str(state / "home"),
         },
         folder=state / "prefect",
