@@ -85,6 +85,19 @@ def test_a_slice_that_is_no_more_takes_its_view_along(uri: str, tmp_path: Path) 
     assert by_image(dataset, "tags")["b2"] == ["gold", "round-0001", "test"]
 
 
+def test_a_persons_own_field_stays_though_its_name_begins_as_an_annotators_does(uri: str, tmp_path: Path) -> None:
+    inputs = after_round(tmp_path)
+    assert inputs.ratings is not None and inputs.regions is not None
+    publish(uri, NAME, inputs, silent)
+    with opened(uri) as fiftyone:
+        dataset = fiftyone.load_dataset(NAME, reload=True)
+        dataset.add_sample_field("by_weather", fiftyone.StringField)
+        dataset.set_values("by_weather", ["rain", "sun", "fog"])
+    again = published(uri, replace(inputs, ratings=inputs.ratings.head(1), regions=inputs.regions.head(1)))
+    assert sorted(by_image(again, "by_weather").values()) == ["fog", "rain", "sun"]
+    assert "by_ben" not in again.get_field_schema()
+
+
 def test_images_lie_in_a_plane_by_their_embeddings(uri: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for image_id in ("a1", "b2", "c3"):

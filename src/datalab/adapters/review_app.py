@@ -126,7 +126,7 @@ def review_path(dataset: str, view: str | None = None) -> str:
 def declare_fields(fiftyone: Any, dataset: Any, wanted: dict[str, FieldKind]) -> None:
     """Give the dataset these fields and no other annotators'; those that people have added stay as they are."""
     schema = dataset.get_field_schema(flat=True)
-    people = [name for name in schema if name.startswith(ANNOTATOR_FIELD) and "." not in name]
+    people = [name for name in schema if name.startswith(ANNOTATOR_FIELD) and f"{name}.digest" in schema]
     stale = [name for name in people if name not in wanted]
     if stale:
         dataset.delete_sample_fields(stale)
