@@ -25,7 +25,7 @@ from datalab.rounds.opening import Source, choose, take_in
 from datalab.rounds.progress import Progress, terminal_bar
 from datalab.rounds.proposing import propose
 from datalab.rounds.report import write_report
-from datalab.rounds.state import STEPS, Round, latest_round, save_round
+from datalab.rounds.state import STEPS, Round, latest_round, save_round, taking_in_again
 from datalab.rounds.summary import summary_rows
 from datalab.workspace import Workspace
 
@@ -68,6 +68,8 @@ def advance(place: Workspace, source: Source, wait: bool) -> int:
     for folder in (place.data, place.reports):
         remove_leftovers(folder)
     state = current_round(place)
+    if source.images is not None:
+        state = taking_in_again(state)
     artifact = create_progress_artifact(progress=0.0, key="label-round-progress", description=f"round {state.round_id}")
     assert isinstance(artifact, UUID)
     while state.due is not None:

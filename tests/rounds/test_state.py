@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from datalab.errors import InputError, StateError
-from datalab.rounds.state import STEPS, Round, latest_round, load_round, save_round
+from datalab.rounds.state import STEPS, Round, latest_round, load_round, save_round, taking_in_again
 from datalab.workspace import Workspace
 
 NEW = Round(number=1, guideline_version="g", ontology_hash="o")
@@ -23,6 +23,14 @@ def test_steps_follow_in_order_and_facts_add_up() -> None:
 def test_a_step_out_of_order_is_refused() -> None:
     with pytest.raises(StateError, match="round 0001: 'push' cannot follow, 'ingest' is due"):
         NEW.finished("push", 0.0, {})
+
+
+def test_images_are_taken_in_again_until_something_comes_of_them() -> None:
+    taken = NEW.finished("ingest", 2.0, {"n": 3})
+    assert taking_in_again(taken).due == "ingest"
+    chosen = taken.finished("choose", 1.0, {})
+    assert taking_in_again(chosen) == chosen
+    assert taking_in_again(NEW) == NEW
 
 
 def test_state_survives_on_disk(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ A round is a folder data/rounds/0001 with `round.json`. Its steps happen in one 
 are complete, so whoever comes next, after a kill too, reads what is due and does that.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,11 @@ class Round:
             seconds={**self.seconds, step: round(seconds, 2)},
             facts={**self.facts, **facts},
         )
+
+
+def taking_in_again(state: Round) -> Round:
+    """The round before it took images in, where nothing has come of them yet: there may be more by now."""
+    return replace(state, seconds={}) if state.due == "choose" else state
 
 
 def save_round(workspace: Workspace, state: Round) -> None:
