@@ -7,6 +7,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from datalab.figure import Figure
 from datalab.masks import band_width, mask_to_rle, rle_to_mask
 from datalab.quality.agreement import OBJECTS, object_table, of_class
 from datalab.quality.boundary import band, cut_iou, cut_of
@@ -84,6 +85,22 @@ def test_panoptic_quality_is_a_mean_over_the_classes_drawn() -> None:
     objects = object_table(rated_images(*tables(answers)), 0.5)
     assert mean_panoptic_quality(objects, ["coin", "cup", "plate"], rng()).value == pytest.approx((0.75 + 0) / 2)
     assert mean_panoptic_quality(objects.iloc[:0], ["coin"], rng()).value is None
+
+
+def test_draws_without_a_hard_class_show_no_better_agreement() -> None:
+    """Coins agree on all images; the cup of some was seen by one person alone."""
+
+    def quality(images: int, cups: int) -> Figure:
+        answers: dict[tuple[str, str], list[Box]] = {}
+        for number in range(images):
+            answers[f"i{number}", "ann"] = [COIN, CUP] if number < cups else [COIN]
+            answers[f"i{number}", "bob"] = [COIN]
+        return mean_panoptic_quality(object_table(rated_images(*tables(answers)), 0.5), ["coin", "cup"], rng())
+
+    few, many = quality(30, cups=2), quality(30, cups=12)
+    assert few.value == many.value == 0.5
+    assert few.low is few.high is None
+    assert (many.low, many.high) == (0.5, 0.5)
 
 
 def test_the_average_over_thresholds_is_cocos() -> None:

@@ -53,7 +53,11 @@ def object_figures(objects: pd.DataFrame, rng: np.random.Generator) -> dict[str,
 
 
 def mean_panoptic_quality(objects: pd.DataFrame, classes: Sequence[str], rng: np.random.Generator) -> Figure:
-    """Mean over the classes somebody drew of their panoptic quality, as Kirillov et al. (2019) report it."""
+    """Mean over the classes somebody drew of their panoptic quality, as Kirillov et al. (2019) report it.
+
+    Over the same classes in every draw of the bootstrap: one without a hard class shows no better agreement. Where many
+    draws lack a class there is no interval.
+    """
     if objects.empty:
         return undefined("nothing to count")
     places = {image_id: place for place, image_id in enumerate(objects["image_id"].unique())}
@@ -63,7 +67,8 @@ def mean_panoptic_quality(objects: pd.DataFrame, classes: Sequence[str], rng: np
         counts = _counts(rows)
         at = [places[image_id] for image_id in counts["iou"].index]
         tables[at, number, 0], tables[at, number, 1] = counts["iou"], (counts["a"] + counts["b"]) / 2
-    return bootstrap_statistic(tables, _mean_over_classes, rng)
+    drawn = tables[..., 1].sum(axis=0) > 0
+    return bootstrap_statistic(tables[:, drawn], _mean_over_classes, rng)
 
 
 def boundary_ious(images: RatedImages, objects: pd.DataFrame) -> npt.NDArray[np.float64]:
@@ -110,5 +115,4 @@ def _counts(objects: pd.DataFrame) -> dict[str, pd.Series[float]]:
 
 
 def _mean_over_classes(table: npt.NDArray[np.floating]) -> float | None:
-    drawn = table[:, 1] > 0
-    return float((table[drawn, 0] / table[drawn, 1]).mean()) if drawn.any() else None
+    return float((table[:, 0] / table[:, 1]).mean()) if table.size and table[:, 1].all() else None
