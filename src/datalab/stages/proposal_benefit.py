@@ -13,7 +13,7 @@ from datalab.adapters.files import has_columns, read_table, write_json
 from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.quality.proposal_benefit import Answer, Shape, measure_benefit
-from datalab.tables import ANNOTATED_REGIONS, GOLD, RATINGS, REGIONS, ROUND_BATCH
+from datalab.tables import ANNOTATED_REGIONS, GOLD, RATINGS, REGIONS, ROUND_BATCH, empty
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Params:
     iou_threshold: float
     least_tasks: int
     """Images with and without proposals; with fewer the warning says that nothing can be told."""
+    longest_answer_s: float
+    """A longer answer counts as this: people leave tasks open over lunch, and one of them would decide a mean."""
 
 
 def run(rounds: Path, ratings: Path, regions: Path, gold: Path, report: Path, params: Params) -> None:
@@ -35,13 +37,16 @@ def run(rounds: Path, ratings: Path, regions: Path, gold: Path, report: Path, pa
     truth = _by(read_table(gold, GOLD), "image_id")
     drawn = _by(read_table(regions, ANNOTATED_REGIONS), "annotation_id")
     rated = _by(read_table(ratings, RATINGS), "round_id")
-    rng = np.random.default_rng(params.seed)
+    rng, longest = np.random.default_rng(params.seed), params.longest_answer_s
     answers: list[Answer] = []
     figures = {}
     for folder in sorted(path.parent for path in rounds.glob("*/batch.parquet")):
         if not has_columns(folder / "batch.parquet", ROUND_BATCH):
             continue
-        found = list(_answers(folder, rated.get(folder.name, pd.DataFrame(columns=list(RATINGS))), drawn, truth))
+        counted = rated.get(folder.name, empty(RATINGS))
+        found = list(
+            _answers(folder, counted.assign(lead_time_s=counted["lead_time_s"].clip(upper=longest)), drawn, truth)
+        )
         figures[folder.name] = measure_benefit(found, params.iou_threshold, params.least_tasks, rng)
         answers += found
     pooled = measure_benefit(answers, params.iou_threshold, params.least_tasks, rng)
