@@ -85,6 +85,28 @@ def test_a_slice_that_is_no_more_takes_its_view_along(uri: str, tmp_path: Path) 
     assert by_image(dataset, "tags")["b2"] == ["gold", "round-0001", "test"]
 
 
+@pytest.mark.parametrize("declared", [3, 9, 15, 20])
+def test_a_kill_while_fields_are_declared_is_made_good(
+    uri: str, tmp_path: Path, declared: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = replace(after_round(tmp_path), champion=tmp_path / "predictions")
+    with opened(uri) as fiftyone, monkeypatch.context() as patch:
+        calls: list[object] = []
+        add = fiftyone.Dataset.add_sample_field
+
+        def dies(self: Any, *given: Any, **named: Any) -> None:
+            calls.append(given)
+            if len(calls) > declared:
+                raise KilledError
+            add(self, *given, **named)
+
+        patch.setattr(fiftyone.Dataset, "add_sample_field", dies)
+        with pytest.raises(KilledError):
+            publish(uri, NAME, inputs, silent)
+    whole = published(uri, inputs)
+    assert by_image(whole, "iou") == {"a1": pytest.approx(17 / 24), "b2": 1.0, "c3": None}
+
+
 def test_a_persons_own_field_stays_though_its_name_begins_as_an_annotators_does(uri: str, tmp_path: Path) -> None:
     inputs = after_round(tmp_path)
     assert inputs.ratings is not None and inputs.regions is not None

@@ -15,11 +15,14 @@ BATCH = 100
 
 
 def known_comparisons(dataset: Any) -> dict[str, dict[str, Known]]:
-    """What the dataset says of predictions beside consensus, by SIDES and image_id; of an older dataset nothing."""
+    """What the dataset says of predictions beside consensus, by SIDES and image_id.
+
+    Nothing where a field is missing: the dataset is older, or was left while its fields were declared.
+    """
     found = {}
     for side in SIDES:
-        if dataset.has_field(side.compared):
-            paths = ["image_id", side.compared, side.iou, f"{side.objects}.digest"]
+        paths = ["image_id", side.compared, side.iou, f"{side.objects}.digest"]
+        if all(map(dataset.has_field, paths)):
             rows = list(zip(*dataset.values(paths), strict=True))
             found[side.compared] = {key: Known(*held) for key, *held in rows if held[0] and held[2]}
     return found
