@@ -47,10 +47,10 @@ def class_table(groups: Mapping[Key, Sequence[Line]]) -> str:
     """Markdown: a table for each data set, of the mean IoU of every class over the seeds."""
     tables = []
     for name in dict.fromkeys(key[0] for key in groups):
-        ours = {key: lines for key, lines in groups.items() if key[0] == name}
-        classes = list(next(iter(ours.values()))[0]["iou"])
+        of_it = {key: lines for key, lines in groups.items() if key[0] == name}
+        classes = list(next(iter(of_it.values()))[0]["iou"])
         rows = [f"| {name} | minutes | {' | '.join(classes)} |", f"|{'---|' * (len(classes) + 2)}"]
-        for (_, minutes, side, model), lines in ours.items():
+        for (_, minutes, side, model), lines in of_it.items():
             means = [f"{np.mean([line['iou'][label] for line in lines]):.2f}" for label in classes]
             rows.append(f"| {side} `{model}` | {minutes:g} | {' | '.join(means)} |")
         tables.append("\n".join(rows))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from datalab.adapters.files import LEFTOVER, read_table, write_bytes, write_table
+from datalab.adapters.files import read_table, remove_leftovers, write_bytes, write_table
 from datalab.adapters.images_decode import NotUsableError, Picture, image_id_of, own_limits, read_picture
 from datalab.adapters.images_files import SUFFIXES, FoundFiles, find_images
 from datalab.adapters.images_groups import duplicate_groups
@@ -68,7 +68,7 @@ def ingest(folder: Path, workspace: Workspace, params: IngestParams) -> IngestRe
     found = search_images(folder, workspace)
     catalog = read_table(workspace.catalog, CATALOG) if workspace.catalog.exists() else empty(CATALOG)
     rejected = read_table(workspace.rejected, REJECTED) if workspace.rejected.exists() else empty(REJECTED)
-    _remove_leftovers(workspace.images)
+    remove_leftovers(workspace.images, untouched_s=0.0)
     files = _read_all(found.images, dict(zip(catalog["image_id"], catalog["file"], strict=True)), workspace, params)
     originals = _originals(files, dict(zip(catalog["image_id"], catalog["source"], strict=True)))
     known = set(catalog["image_id"])
@@ -101,12 +101,6 @@ def search_images(folder: Path, workspace: Workspace) -> FoundFiles:
         known = " ".join(sorted(suffix.lstrip(".") for suffix in SUFFIXES))
         raise InputError(f"no image in {folder} ({found.ignored} other files); images end in {known}")
     return found
-
-
-def _remove_leftovers(images: Path) -> None:
-    """Half-written files of a run that was killed; `write_bytes` begins their names with a dot."""
-    for path in images.glob(f".*{LEFTOVER}"):
-        path.unlink()
 
 
 def _read_all(

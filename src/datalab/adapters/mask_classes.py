@@ -46,7 +46,12 @@ def ignored_values(path: Path) -> frozenset[int]:
 
 
 def automatic_classes(values: Mapping[int, str]) -> tuple[LabelClass, ...]:
-    """Classes with palette colours from pixel value -> name."""
+    """Classes with palette colours from pixel value -> name; InputError for the value ZERO_ID."""
+    if ZERO_ID in values:
+        raise InputError(
+            f"masks: {values[ZERO_ID]!r} has the value {ZERO_ID}, the id that a class of value 0 gets; use 0 to "
+            f"{ZERO_ID - 1}"
+        )
     return named_values([{"id": value, "name": name} for value, name in values.items()], Path("masks"))
 
 
@@ -64,11 +69,6 @@ def named_values(entries: list[dict[str, Any]], path: Path) -> tuple[LabelClass,
     used = sorted((entry for entry in entries if _is_class(entry)), key=lambda entry: int(entry["id"]))
     if not used:
         raise InputError(f"{path} names no class; add at least one below 'classes:'")
-    if used[-1]["id"] == ZERO_ID:
-        raise InputError(
-            f"{path}: {used[-1]['name']!r} has the value {ZERO_ID}, the id that a class of value 0 gets; use 0 to "
-            f"{ZERO_ID - 1}"
-        )
     for entry in used:
         if is_background(entry["name"]):
             raise InputError(

@@ -54,8 +54,10 @@ def sum_together(fabric: Fabric, sums: Tensor) -> Tensor:
 @torch.no_grad()
 def share_averages(fabric: Fabric, network: nn.Module) -> None:
     """Give every process what batch normalisation has averaged in the first: each has seen other images."""
+    if fabric.world_size == 1:
+        return
     kept = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
-    if fabric.world_size == 1 or not kept:
+    if not kept:
         return
     together = torch.cat([buffer.flatten() for buffer in kept])
     broadcast(together, src=0)

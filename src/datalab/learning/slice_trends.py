@@ -12,28 +12,25 @@ END = re.compile(r"^(?P<trait>[^:]+) (?P<end>up to|from) -?[\d.]+(e[+-]?\d+)?$")
 ENDS = {"up to": "lowest", "from": "highest"}
 
 
-def lasting_name(name: str) -> str:
-    """The name under which a slice is found in other rounds: a third of a number has other borders in each."""
-    found = END.match(name)
+def lasting_name(name: str, named: Collection[str] = ()) -> str:
+    """The name under which a slice is found in other rounds: a third of a number has other borders in each.
+
+    `named` slices keep their names, whatever those look like.
+    """
+    found = None if name in named else END.match(name)
     return name if found is None else f"{ENDS[found['end']]} third of {found['trait']}"
 
 
 def trends(rounds: Mapping[int, Sequence[Mapping[str, Any]]], named: Collection[str] = ()) -> pd.DataFrame:
     """Table TREND by slice and round, ascending, of what every round's evaluation said of its slices.
 
-    `named` slices keep their names, whatever those look like.
-
-    `images`: how many test images were in it then; `iou` in [0, 1] with its 95% interval `low` to `high`; `elsewhere`:
-    the mean of all others.
+    `named`: as `lasting_name` takes them. `images`: how many test images were in it then; `iou` in [0, 1] with its 95%
+    interval `low` to `high`; `elsewhere`: the mean of all others.
     """
     rows = [
-        {
-            **{key: row[key] for key in TREND[2:]},
-            "round": number,
-            "slice": name if name in named else lasting_name(name),
-        }
+        {**{key: row[key] for key in TREND[2:]}, "round": number, "slice": lasting_name(str(row["slice"]), named)}
         for number, slices in rounds.items()
-        for row, name in ((row, str(row["slice"])) for row in slices)
+        for row in slices
     ]
     return pd.DataFrame(rows, columns=list(TREND)).sort_values(["slice", "round"], ignore_index=True)
 

@@ -36,17 +36,15 @@ def run(rounds: Path, ratings: Path, regions: Path, gold: Path, report: Path, pa
     """
     truth = _by(read_table(gold, GOLD), "image_id")
     drawn = _by(read_table(regions, ANNOTATED_REGIONS), "annotation_id")
-    rated = _by(read_table(ratings, RATINGS), "round_id")
-    rng, longest = np.random.default_rng(params.seed), params.longest_answer_s
+    answered = read_table(ratings, RATINGS)
+    rated = _by(answered.assign(lead_time_s=answered["lead_time_s"].clip(upper=params.longest_answer_s)), "round_id")
+    rng = np.random.default_rng(params.seed)
     answers: list[Answer] = []
     figures = {}
     for folder in sorted(path.parent for path in rounds.glob("*/batch.parquet")):
         if not has_columns(folder / "batch.parquet", ROUND_BATCH):
             continue
-        counted = rated.get(folder.name, empty(RATINGS))
-        found = list(
-            _answers(folder, counted.assign(lead_time_s=counted["lead_time_s"].clip(upper=longest)), drawn, truth)
-        )
+        found = list(_answers(folder, rated.get(folder.name, empty(RATINGS)), drawn, truth))
         figures[folder.name] = measure_benefit(found, params.iou_threshold, params.least_tasks, rng)
         answers += found
     pooled = measure_benefit(answers, params.iou_threshold, params.least_tasks, rng)

@@ -117,8 +117,8 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, policy: Policy) -> Non
     if not is_first_process():
         return
     heat = temperature_of(network, validation)
-    classes, encoder = (folder.class_ids, folder.class_names), embedded_by(inputs.embeddings)
-    segmenter = Segmenter(network, *classes, params.longest_side, heat, encoder)
+    encoder = embedded_by(inputs.embeddings)
+    segmenter = Segmenter(network, folder.class_ids, folder.class_names, params.longest_side, heat, encoder)
     save_segmenter(outputs.model, segmenter)
     found = {
         "one_batch_loss_left": round(left, 6),
