@@ -1,6 +1,7 @@
 """Two models on the same images: the model of this round, the challenger, against the one before, the champion."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -35,14 +36,15 @@ def duel(champion: Counts, challenger: Counts, rng: np.random.Generator, resampl
     if champion.shape != challenger.shape:
         raise ValueError(f"champion has shape {champion.shape}, challenger {challenger.shape}")
     both = np.stack([champion, challenger], axis=1)
-    present = ~np.isnan(iou_per_class(both[:, 0].sum(axis=0)))
+    total = both.sum(axis=0)
+    present = ~np.isnan(iou_per_class(total[0]))
 
-    def statistic(counts: npt.NDArray[np.int64]) -> Floats:
-        means = mean_over(iou_per_class(counts), present)
+    def statistic(counts: Counts, whole: Counts | None = None) -> Floats:
+        means = mean_over(iou_per_class, counts, present, whole)
         return np.concatenate([means, means[..., 1:] - means[..., :1]], axis=-1)
 
-    value = statistic(both.sum(axis=0))
-    low, high = bootstrap_interval(both, statistic, rng, resamples)
+    value = statistic(total)
+    low, high = bootstrap_interval(both, statistic, rng, resamples, in_draws=partial(statistic, whole=total))
     ends = zip(value.tolist(), low.tolist(), high.tolist(), strict=True)
     first, second, difference = (figure_of(*three, ONE_IMAGE) for three in ends)
     return Duel(first, second, difference, mean_iou(both))

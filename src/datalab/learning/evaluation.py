@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,20 +31,21 @@ PER_CLASS = ("iou", "dice_per_class", "precision", "recall")
 def figures(confusions: Counts, names: Sequence[str], rng: np.random.Generator, resamples: int) -> dict[str, Any]:
     """The content of metrics.json from one (K, K) confusion matrix per image, shape (N, K, K).
 
-    A mean is over the same classes in every draw of the bootstrap: a draw without a hard class is no better model.
+    A mean is over the same classes in every draw of the bootstrap: one that a draw lacks has its value of all images.
     Dice is F1 of the pixels.
     """
-    present = ~np.isnan(iou_per_class(confusions.sum(axis=0)))
+    total = confusions.sum(axis=0)
+    present = ~np.isnan(iou_per_class(total))
     objects = present & (np.arange(len(names)) > 0)
 
-    def statistic(counts: Counts) -> Floats:
-        iou, dice = iou_per_class(counts), dice_per_class(counts)
-        means = (mean_over(iou, present), mean_over(iou, objects), mean_over(dice, present), pixel_accuracy(counts))
-        per_class = (iou, dice, precision_per_class(counts), recall_per_class(counts))
+    def statistic(counts: Counts, whole: Counts | None = None) -> Floats:
+        wanted = ((iou_per_class, present), (iou_per_class, objects), (dice_per_class, present))
+        means = [*(mean_over(each, counts, classes, whole) for each, classes in wanted), pixel_accuracy(counts)]
+        per_class = (each(counts) for each in (iou_per_class, dice_per_class, precision_per_class, recall_per_class))
         return np.concatenate([np.stack(means, axis=-1), *per_class], axis=-1)
 
-    value = statistic(confusions.sum(axis=0))
-    low, high = bootstrap_interval(confusions, statistic, rng, resamples)
+    value = statistic(total)
+    low, high = bootstrap_interval(confusions, statistic, rng, resamples, in_draws=partial(statistic, whole=total))
     found = [figure(*triple) for triple in zip(value, low, high, strict=True)]
     classes = [found[start : start + len(names)] for start in range(4, len(found), len(names))]
     return {
@@ -55,14 +57,15 @@ def figures(confusions: Counts, names: Sequence[str], rng: np.random.Generator, 
 
 def boundary_figures(outlines: Counts, names: Sequence[str], rng: np.random.Generator, resamples: int) -> Row:
     """`boundary_iou`, the mean over the classes with an outline, and `boundary_iou_per_class`, of (N, K, 3) counts."""
-    present = ~np.isnan(boundary_iou_per_class(outlines.sum(axis=0)))
+    total = outlines.sum(axis=0)
+    present = ~np.isnan(boundary_iou_per_class(total))
 
-    def statistic(counts: Counts) -> Floats:
-        values = boundary_iou_per_class(counts)
-        return np.concatenate([mean_over(values, present)[..., None], values], axis=-1)
+    def statistic(counts: Counts, whole: Counts | None = None) -> Floats:
+        mean = mean_over(boundary_iou_per_class, counts, present, whole)
+        return np.concatenate([mean[..., None], boundary_iou_per_class(counts)], axis=-1)
 
-    value = statistic(outlines.sum(axis=0))
-    low, high = bootstrap_interval(outlines, statistic, rng, resamples)
+    value = statistic(total)
+    low, high = bootstrap_interval(outlines, statistic, rng, resamples, in_draws=partial(statistic, whole=total))
     mean, *found = [figure(*triple) for triple in zip(value, low, high, strict=True)]
     return {"boundary_iou": mean, "boundary_iou_per_class": dict(zip(names, found, strict=True))}
 

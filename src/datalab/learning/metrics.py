@@ -107,11 +107,21 @@ def mean_iou(confusion: npt.NDArray[Any]) -> Floats:
     return mean_defined(iou_per_class(confusion))
 
 
-def mean_over(values: Floats, classes: npt.NDArray[np.bool_]) -> Floats:
-    """Mean of (..., K) over these classes (K,), shape (...); NaN where one of them is undefined or there is none.
+def mean_over(
+    per_class: Statistic,
+    counts: npt.NDArray[Any],
+    classes: npt.NDArray[np.bool_],
+    whole: npt.NDArray[Any] | None = None,
+) -> Floats:
+    """Mean of `per_class(counts)` (..., K) over these classes (K,), shape (...).
 
-    In draws of a bootstrap this keeps the mean over the same classes: a draw without a hard class is no better model.
+    NaN where a class is undefined or there is none. With `whole`, the counts of all images, a class that is undefined
+    has its value there: draws of a bootstrap keep the same mean (one without a hard class is no better model), and
+    none is lost, which with many rare classes nearly all would be.
     """
+    values = per_class(counts)
+    if whole is not None:
+        values = np.where(np.isnan(values), per_class(whole), values)
     wanted = np.where(np.isnan(values[..., classes]).any(axis=-1, keepdims=True), np.nan, values[..., classes])
     return mean_defined(wanted)
 
@@ -126,7 +136,12 @@ def figure_of(value: float, low: float, high: float, alone: str) -> Figure:
 
 
 def bootstrap_interval(
-    counts: npt.NDArray[Any], statistic: Statistic, rng: np.random.Generator, resamples: int, level: float = 0.95
+    counts: npt.NDArray[Any],
+    statistic: Statistic,
+    rng: np.random.Generator,
+    resamples: int,
+    level: float = 0.95,
+    in_draws: Statistic | None = None,
 ) -> tuple[Floats, Floats]:
     """Percentile bootstrap interval of `statistic` of pooled counts, drawing images with replacement.
 
@@ -136,6 +151,7 @@ def bootstrap_interval(
         rng: Where the draws come from.
         resamples: R, how many draws.
         level: Coverage, in (0, 1).
+        in_draws: `statistic` as it is of a draw, in which a rare class may be missing; None for the same.
 
     Returns:
         (low, high), each of the statistic's shape (...). NaN where leaving out an image leaves a figure undefined: what
@@ -145,7 +161,7 @@ def bootstrap_interval(
     without_one = statistic(counts.sum(axis=0) - counts)
     weights = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
     pooled = (weights @ counts.reshape(images, -1)).reshape(resamples, *counts.shape[1:])
-    values = statistic(pooled)
+    values = (in_draws or statistic)(pooled)
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
     enough = ~np.isnan(without_one).any(axis=0)
     known = np.where(enough, values, 0.0)

@@ -5,6 +5,7 @@ The last part of stage `evaluate`, in the same process: loading torch and SAM on
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +90,13 @@ def figures(counts: Counts, rng: np.random.Generator, resamples: int) -> dict[st
     pooled = counts.sum(axis=0)
     present = ~np.isnan(iou_per_class(pooled[0]))
 
-    def drops(sums: npt.NDArray[Any]) -> Floats:
-        miou = mean_over(iou_per_class(sums), present)
+    def drops(sums: npt.NDArray[Any], whole: Counts | None = None) -> Floats:
+        miou = mean_over(iou_per_class, sums, present, whole)
         each = miou[..., :1] - miou[..., 1:]
         return np.concatenate([each, each.mean(axis=-1, keepdims=True)], axis=-1)
 
-    miou, value = mean_over(iou_per_class(pooled), present), drops(pooled)
-    low, high = bootstrap_interval(counts, drops, rng, resamples)
+    miou, value = mean_over(iou_per_class, pooled, present), drops(pooled)
+    low, high = bootstrap_interval(counts, drops, rng, resamples, in_draws=partial(drops, whole=pooled))
     found = [
         {"drop": _number(one), "low": _number(least), "high": _number(most)}
         for one, least, most in zip(value, low, high, strict=True)
