@@ -24,7 +24,7 @@ def images_of(answers: dict[str, list[Box]]) -> list[GoldImage]:
 
 
 def score(answers: dict[str, list[Box]]) -> GoldScore:
-    return score_gold(images_of(answers), LIMITS, np.random.default_rng(0))
+    return score_gold(images_of(answers), [], LIMITS, np.random.default_rng(0))
 
 
 def values(answers: dict[str, list[Box]]) -> dict[str, Any]:
@@ -99,6 +99,6 @@ def test_who_saw_no_gold_has_no_score() -> None:
 def test_seconds_that_were_not_measured_do_not_count() -> None:
     ratings, regions = tables({("i", "ann"): [("coin", 0, 0, 4, 4)], ("j", "ann"): []}, role="gold")
     images = score_images(ratings.assign(lead_time_s=[float("nan"), 8.0]), regions, AGAINST)
-    one = score_gold(images, LIMITS, np.random.default_rng(0))
+    one = score_gold(images, [], LIMITS, np.random.default_rng(0))
     assert one.median_seconds == 8
     assert one.figures["seconds_per_object"].value is None

@@ -30,7 +30,7 @@ def image(hits: int, drawn: int, true: int, round_id: str = "0001", offset_px: f
 
 
 def scored(images: list[GoldImage]) -> GoldScore:
-    return score_gold(images, LIMITS, np.random.default_rng(0))
+    return score_gold(images, [], LIMITS, np.random.default_rng(0))
 
 
 def advised(images: list[GoldImage]) -> list[str]:
@@ -49,6 +49,16 @@ def advised(images: list[GoldImage]) -> list[str]:
 )
 def test_what_follows_from_a_skill(images: list[GoldImage], expected: str, reason: str) -> None:
     assert action(scored(images), LIMITS) == {"value": expected, "reason": reason}
+
+
+def test_a_gold_image_asked_again_still_counts_in_the_round_before() -> None:
+    """Forty objects found then, 24 of the same found now: newest answers alone have nothing to compare with."""
+    earlier, images = [image(10, 10, 10, "0001")] * 4, [image(6, 10, 10, "0002")] * 4
+    one = score_gold(images, earlier, LIMITS, np.random.default_rng(0))
+    assert {name: figure.value for name, figure in one.rounds.items()} == {"0001": 1, "0002": 0.6}
+    assert one.drifting
+    assert (one.images, one.figures["recall"].value) == (4, 0.6)
+    assert scored(images).change.reason == "fewer than 20 gold objects in the recent rounds or before"
 
 
 def test_somebody_who_gets_worse_is_warned_though_still_good() -> None:

@@ -93,7 +93,9 @@ def collect_all(workspace: Workspace) -> None:
     """The stage, as DVC runs it."""
     if not workspace.reviews.exists():
         write_table(workspace.reviews, empty(REVIEWS))
-    outputs = collect.Outputs(workspace.ratings, workspace.regions, workspace.attributes, workspace.first_labels)
+    earlier = workspace.data / "earlier_ratings.parquet", workspace.data / "earlier_regions.parquet"
+    newest = workspace.ratings, workspace.regions, workspace.attributes, workspace.first_labels
+    outputs = collect.Outputs(*newest, *earlier)
     collect.run(collect.Inputs(workspace.rounds, workspace.gold, workspace.reviews), outputs)
 
 

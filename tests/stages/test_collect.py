@@ -32,9 +32,8 @@ def collected(
     truth = pd.DataFrame([(one, "t", "", "", 6, 8) for one in gold], columns=list(GOLD))
     write_table(folder / "gold.parquet", truth)
     write_table(folder / "reviews.parquet", empty(REVIEWS) if reviews is None else reviews)
-    outputs = Outputs(
-        folder / "ratings.parquet", folder / "regions.parquet", folder / "attributes.parquet", folder / "first.parquet"
-    )
+    names = ("ratings", "regions", "attributes", "first", "earlier_ratings", "earlier_regions")
+    outputs = Outputs(*(folder / f"{name}.parquet" for name in names))
     run(Inputs(folder, folder / "gold.parquet", folder / "reviews.parquet"), outputs)
     ratings = read_table(folder / "ratings.parquet", RATINGS)
     return ratings, read_table(folder / "regions.parquet", ANNOTATED_REGIONS)
@@ -87,6 +86,21 @@ def test_of_gold_everybodys_newest_counts(tmp_path: Path) -> None:
     ratings, _ = collected(tmp_path, gold=("a",))
     assert ratings.query("image_id == 'a'")["annotator"].tolist() == ["ann", "cat"]
     assert first_labels(tmp_path) == [["b", "0001", ""]]
+
+
+def test_what_was_said_about_gold_in_earlier_rounds_is_kept_apart(tmp_path: Path) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", [CUP]), ("a", "ann", [COIN]), ("b", "ann", [COIN])], gold=("a",))
+    write_round(tmp_path, "0002", [("a", "ann", []), ("b", "ann", []), ("a", "bob", [COIN])], gold=("a",), first_id=10)
+    ratings, _ = collected(tmp_path, gold=("a",))
+    assert ratings["annotation_id"].tolist() == [10, 11, 12]
+    earlier = read_table(tmp_path / "earlier_ratings.parquet", RATINGS)
+    assert earlier[["annotation_id", "round_id", "annotator", "role"]].to_numpy().tolist() == [
+        [2, "0001", "ann", "gold"]
+    ]
+    drawn = read_table(tmp_path / "earlier_regions.parquet", ANNOTATED_REGIONS)
+    assert drawn[["annotation_id", "label"]].to_numpy().tolist() == [[2, "coin"]]
+    collected(tmp_path, gold=("a",), reviews=said(("a", "exclude")))
+    assert read_table(tmp_path / "earlier_ratings.parquet", RATINGS).empty
 
 
 def test_what_a_reviewer_left_out_counts_for_nothing_but_the_splits(tmp_path: Path) -> None:

@@ -36,13 +36,15 @@ def run_stages(folder: Path, answers: list[Answer], gold: pd.DataFrame) -> tuple
     ratings, regions = folder / "ratings.parquet", folder / "regions.parquet"
     write_table(folder / "reviews.parquet", empty(REVIEWS))
     taken = collect.Inputs(folder / "rounds", folder / "gold.parquet", folder / "reviews.parquet")
-    collect.run(taken, collect.Outputs(ratings, regions, folder / "attributes.parquet", folder / "first.parquet"))
+    earlier = folder / "earlier_ratings.parquet", folder / "earlier_regions.parquet"
+    others = folder / "attributes.parquet", folder / "first.parquet"
+    collect.run(taken, collect.Outputs(ratings, regions, *others, *earlier))
     rated = agree.Inputs(
         ratings, regions, folder / "attributes.parquet", write_catalog(folder, {}), folder / "guidelines"
     )
     agree.run(rated, folder / "pairs.parquet", folder / "agreement.json", AGREE)
     write_table(folder / "events.parquet", empty(GOLD_EVENTS))
-    on_gold = score_gold.Inputs(ratings, regions, folder / "gold.parquet", folder / "events.parquet")
+    on_gold = score_gold.Inputs(ratings, regions, *earlier, folder / "gold.parquet", folder / "events.parquet")
     score_gold.run(on_gold, folder / "gold.json", SCORE)
     write_table(folder / "decisions.parquet", empty(DECISIONS))
     inputs = consensus.Inputs(ratings, regions, folder / "gold.json", folder / "decisions.parquet")

@@ -8,7 +8,7 @@ from datalab.adapters.files import read_json, write_table
 from datalab.errors import InputError
 from datalab.stages.score_gold import Inputs, Params, run
 from datalab.tables import GOLD, GOLD_EVENTS, empty
-from tests.quality.images import HEIGHT, WIDTH, Box, rle
+from tests.quality.images import HEIGHT, WIDTH, Box, rle, tables
 from tests.stages.rated_folder import write_rated
 
 COIN: Box = ("coin", 0, 0, 4, 4)
@@ -21,14 +21,29 @@ TRUTH = pd.DataFrame([("g", "t", "coin", rle(0, 0, 4, 4), HEIGHT, WIDTH)], colum
 Answers = dict[tuple[str, str], list[Box]]
 
 
-def whole_report(folder: Path, answers: Answers, gold: pd.DataFrame = TRUTH, events: tuple[str, ...] = ()) -> Any:
-    """`events`: what happened to image g, all in the round of the ratings."""
+def whole_report(
+    folder: Path,
+    answers: Answers,
+    gold: pd.DataFrame = TRUTH,
+    events: tuple[str, ...] = (),
+    earlier: Answers | None = None,
+) -> Any:
+    """`events`: what happened to image g, all in the round of the ratings; `earlier`: answers of the round before."""
     ratings, regions = write_rated(folder, answers)
     write_table(folder / "gold.parquet", gold)
     rows = [("g", action, "because", "ann", "0001", "2026-01-01") for action in events]
     write_table(folder / "events.parquet", pd.DataFrame(rows, columns=list(GOLD_EVENTS)))
-    run(Inputs(ratings, regions, folder / "gold.parquet", folder / "events.parquet"), folder / "gold.json", PARAMS)
+    before = write_earlier(folder, {} if earlier is None else earlier)
+    inputs = Inputs(ratings, regions, *before, folder / "gold.parquet", folder / "events.parquet")
+    run(inputs, folder / "gold.json", PARAMS)
     return read_json(folder / "gold.json")
+
+
+def write_earlier(folder: Path, answers: Answers) -> tuple[Path, Path]:
+    paths = folder / "earlier_ratings.parquet", folder / "earlier_regions.parquet"
+    for path, table in zip(paths, tables(answers, "gold"), strict=True):
+        write_table(path, table.assign(round_id="0000"))
+    return paths
 
 
 def report(folder: Path, answers: Answers, gold: pd.DataFrame = TRUTH) -> Any:
@@ -46,6 +61,14 @@ def test_everybody_is_scored_on_gold_only(tmp_path: Path) -> None:
     assert found["bob"]["per_round"]["0001"]["value"] == 0
     assert found["bob"]["action"] == {"value": "none", "reason": "1 gold objects; people are judged from 20 on"}
     assert found["bob"]["advice"] == []
+
+
+def test_an_answer_that_was_replaced_counts_in_its_own_round_alone(tmp_path: Path) -> None:
+    found = whole_report(tmp_path, {("g", "ann"): []}, earlier={("g", "ann"): [COIN], ("g", "bob"): [COIN]})
+    ((name, ann),) = found["annotators"].items()
+    assert name == "ann"
+    assert {name: one["value"] for name, one in ann["per_round"].items()} == {"0000": 1, "0001": 0}
+    assert (ann["images"], ann["f1"]["value"]) == (1, 0)
 
 
 def test_nobody_is_judged_by_gold_that_is_contested_or_came_after_the_labels(tmp_path: Path) -> None:

@@ -61,8 +61,14 @@ class GoldScore:
         return self.change.high is not None and self.change.high < 0
 
 
-def score_gold(images: Sequence[GoldImage], limits: GoldLimits, rng: np.random.Generator) -> GoldScore:
-    """The score of one person from `gold.score_images`."""
+def score_gold(
+    images: Sequence[GoldImage], earlier: Sequence[GoldImage], limits: GoldLimits, rng: np.random.Generator
+) -> GoldScore:
+    """The score of one person from `gold.score_images` of their newest answer on each gold image.
+
+    `earlier`: what they said about the same images in rounds before; only `rounds` and `change` count it too, or the
+    earlier rounds would be what was not asked again.
+    """
     hits, drawn, true = _sums(images, "hits", "drawn", "true")
     confusions = [pair for one in images for pair in one.confusions]
     confused = len(confusions)
@@ -89,8 +95,8 @@ def score_gold(images: Sequence[GoldImage], limits: GoldLimits, rng: np.random.G
             sorted(Counter(f"{true} as {said}" for one in images for true, said in one.confusions).items())
         ),
         skill=skill_of(hits, drawn, true),
-        rounds={name: _f1(rows) for name, rows in by_round(images).items()},
-        change=change_of(images, limits),
+        rounds={name: _f1(rows) for name, rows in by_round([*earlier, *images]).items()},
+        change=change_of([*earlier, *images], limits),
         median_seconds=None if np.isnan(seconds).all() else float(np.nanmedian(seconds)),
         images=len(images),
     )

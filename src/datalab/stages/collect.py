@@ -53,15 +53,19 @@ class Outputs:
     regions: Path
     attributes: Path
     first_labels: Path
+    earlier_ratings: Path
+    """Table RATINGS of gold that its annotator has answered in a later round again: how people change."""
+    earlier_regions: Path
 
 
 def run(inputs: Inputs, outputs: Outputs) -> None:
-    """Write tables RATINGS, ANNOTATED_REGIONS, ATTRIBUTES and FIRST_LABELS from every round below `inputs.rounds`.
+    """Write tables RATINGS, ANNOTATED_REGIONS (both twice), ATTRIBUTES and FIRST_LABELS from every round in `inputs`.
 
     Skipped annotations are left out, and so is what the round's quarantine.parquet sets aside. Of several by one person
     on one image the newest counts. An image that was sent out again is what people said in its newest round: earlier
     answers, of others too, no longer count. Gold is asked again and again to judge people, so there everybody's newest
-    counts. Images that a reviewer left out are in no table but FIRST_LABELS, so that the splits of the others stay.
+    counts, and the newest of each earlier round goes to the earlier tables. Images that a reviewer left out are in no
+    table but FIRST_LABELS, so that the splits of the others stay.
     InputError, with the annotation's id, for one that is in no quarantine and cannot be decoded, has another size than
     its image or a region without a class. But a proposal without a class that somebody left as it was is no answer: it
     is left out, and a warning says so.
@@ -77,7 +81,9 @@ def run(inputs: Inputs, outputs: Outputs) -> None:
     roles[roles.index.isin(read_table(inputs.gold, GOLD)["image_id"])] = "gold"
     submitted = annotations[~annotations["was_cancelled"].astype(bool)].sort_values(["updated_at", "annotation_id"])
     submitted = submitted.assign(role=submitted["image_id"].map(roles))
-    newest = _newest(submitted, images_judged(read_table(inputs.reviews, REVIEWS), "exclude"))
+    counting = submitted[~submitted["image_id"].isin(images_judged(read_table(inputs.reviews, REVIEWS), "exclude"))]
+    newest = _newest(counting)
+    _write_earlier(counting, newest, outputs)
     first = _first(submitted, batches)
     by_annotation = {row["annotation_id"]: list(_regions(row)) for row in newest.to_dict("records")}
     rows = [row for found in by_annotation.values() for row in found]
@@ -103,12 +109,22 @@ def _apart(annotations: pd.DataFrame) -> pd.DataFrame:
     return annotations.assign(annotation_id=annotations["annotation_id"] + step)
 
 
-def _newest(submitted: pd.DataFrame, excluded: list[str]) -> pd.DataFrame:
+def _newest(submitted: pd.DataFrame) -> pd.DataFrame:
     """Of each person the newest answer; of an image that is no gold those of its newest round alone."""
     rounds = submitted.groupby("image_id")["round_id"].transform("max")
     counting = submitted[(submitted["role"] == "gold") | (submitted["round_id"] == rounds)]
-    counting = counting[~counting["image_id"].isin(excluded)]
     return counting.drop_duplicates(["image_id", "annotator"], keep="last").sort_values("annotation_id")
+
+
+def _write_earlier(submitted: pd.DataFrame, newest: pd.DataFrame, outputs: Outputs) -> None:
+    """Of each person and gold image the newest answer of every round but that of the newest answer of all."""
+    counted = newest[["image_id", "annotator", "round_id"]]
+    gold = submitted[submitted["role"] == "gold"].drop_duplicates(list(counted), keep="last")
+    places = pd.MultiIndex.from_frame(gold[list(counted)])
+    earlier = gold[~places.isin(pd.MultiIndex.from_frame(counted))].sort_values("annotation_id")
+    rows = [region for row in earlier.to_dict("records") for region in _regions(row)]
+    write_table(outputs.earlier_ratings, earlier.loc[:, list(RATINGS)].reset_index(drop=True))
+    write_table(outputs.earlier_regions, pd.DataFrame(rows, columns=list(ANNOTATED_REGIONS)))
 
 
 def _first(submitted: pd.DataFrame, batches: pd.DataFrame) -> pd.DataFrame:
@@ -205,11 +221,12 @@ def _attributes(annotation: dict[Any, Any], regions: list[dict[str, Any]]) -> It
 def main() -> None:
     """Paths come from dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("rounds", "gold", "reviews", "ratings", "regions", "attributes", "first-labels"):
+    written = ("ratings", "regions", "attributes", "first-labels", "earlier-ratings", "earlier-regions")
+    for name in ("rounds", "gold", "reviews", *written):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    paths = parser.parse_args()
-    inputs = Inputs(paths.rounds, paths.gold, paths.reviews)
-    run(inputs, Outputs(paths.ratings, paths.regions, paths.attributes, paths.first_labels))
+    paths = vars(parser.parse_args())
+    outputs = Outputs(*(paths[name.replace("-", "_")] for name in written))
+    run(Inputs(paths["rounds"], paths["gold"], paths["reviews"]), outputs)
 
 
 if __name__ == "__main__":

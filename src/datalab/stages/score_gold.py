@@ -53,6 +53,10 @@ class Inputs:
 
     ratings: Path
     regions: Path
+    earlier_ratings: Path
+    """Table RATINGS of answers on gold that later ones replaced: for `per_round` and `change` alone."""
+    earlier_regions: Path
+    """Table ANNOTATED_REGIONS of them."""
     gold: Path
     events: Path
     """Table GOLD_EVENTS."""
@@ -65,16 +69,22 @@ def run(inputs: Inputs, report: Path, params: Params) -> None:
     with the reason and the skill is one half. InputError where a gold mask has another size than its image.
     """
     rated, drawn = read_table(inputs.ratings, RATINGS), read_table(inputs.regions, ANNOTATED_REGIONS)
-    truth = read_table(inputs.gold, GOLD)
+    replaced = read_table(inputs.earlier_ratings, RATINGS)
+    drawn_before = read_table(inputs.earlier_regions, ANNOTATED_REGIONS)
+    truth, events = read_table(inputs.gold, GOLD), read_table(inputs.events, GOLD_EVENTS)
     classes = sorted({*truth["label"], *drawn["label"]} - {""})
     against = Against(truth, classes, params.iou_threshold, params.small_share)
-    on_gold = judging_ratings(rated, truth["image_id"], read_table(inputs.events, GOLD_EVENTS))
+    on_gold, before = (judging_ratings(one, truth["image_id"], events) for one in (rated, replaced))
     rng = np.random.default_rng(params.seed)
     scores, seen = {}, []
     for annotator in sorted(rated["annotator"].unique()):
-        theirs = on_gold[on_gold["annotator"] == annotator]
-        images = score_images(theirs, drawn[drawn["annotator"] == annotator], against)
-        score = score_gold(images, params.limits, rng)
+        images, earlier = (
+            score_images(
+                ratings[ratings["annotator"] == annotator], regions[regions["annotator"] == annotator], against
+            )
+            for ratings, regions in ((on_gold, drawn), (before, drawn_before))
+        )
+        score = score_gold(images, earlier, params.limits, rng)
         scores[annotator] = as_json(score, params.limits, advice(images, score, params.limits))
         seen += images
     among = among_people(rated_images(on_gold, drawn, at_least=3), params.iou_threshold)
@@ -100,11 +110,12 @@ def with_gold(seen: Sequence[GoldImage]) -> dict[str, float]:
 def main() -> None:
     """Paths come from dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("ratings", "regions", "gold", "events", "report", "params"):
+    read = ("ratings", "regions", "earlier-ratings", "earlier-regions", "gold", "events")
+    for name in (*read, "report", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    paths = parser.parse_args()
-    params = load_params(paths.params, "score_gold", Params)
-    run(Inputs(paths.ratings, paths.regions, paths.gold, paths.events), paths.report, params)
+    paths = vars(parser.parse_args())
+    params = load_params(paths["params"], "score_gold", Params)
+    run(Inputs(*(paths[name.replace("-", "_")] for name in read)), paths["report"], params)
 
 
 if __name__ == "__main__":
