@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.stats import ttest_ind
 
 from datalab.learning.caution import Gain, gain, trust
 
@@ -8,13 +9,21 @@ BETTER, EQUAL = Gain(0.3, 0.1, 0.1), Gain(0.1, 0.1, -0.05)
 
 def test_a_clear_gain_has_a_lower_end_above_zero_and_none_has_not() -> None:
     rng = np.random.default_rng(0)
-    wide = gain(rng.normal(0.4, 0.05, 30), rng.normal(0.1, 0.05, 8), rng)
+    chosen, random = rng.normal(0.4, 0.05, 30), rng.normal(0.1, 0.05, 8)
+    wide = gain(chosen, random)
     assert wide is not None
-    assert wide.low == pytest.approx(0.28, abs=0.03)
-    nothing = gain(np.full(10, 0.2), np.full(5, 0.2), rng)
+    peer = ttest_ind(chosen, random, equal_var=False, alternative="greater").confidence_interval(0.9)
+    assert wide.low == pytest.approx(peer.low)
+    nothing = gain(np.full(10, 0.2), np.full(5, 0.2))
     assert nothing is not None
     assert (nothing.chosen, nothing.random, nothing.low) == pytest.approx((0.2, 0.2, 0))
-    assert gain(np.full(10, 0.2), np.full(2, 0.2), rng) is None
+    assert gain(np.full(10, 0.2), np.full(2, 0.2)) is None
+
+
+def test_four_random_images_of_equal_worth_are_rarely_taken_for_a_gain() -> None:
+    rng = np.random.default_rng(1)
+    found = [gain(rng.normal(0.3, 0.1, 32), rng.normal(0.3, 0.1, 4)) for _ in range(2000)]
+    assert np.mean([one is not None and one.low > 0 for one in found]) == pytest.approx(0.1, abs=0.02)
 
 
 @pytest.mark.parametrize(

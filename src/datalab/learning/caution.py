@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
+from datalab.learning.control import LEAST_IMAGES, difference
+from datalab.learning.metrics import Floats
 
-Floats = npt.NDArray[np.float64]
-LEAST_IMAGES = 3
-"""Of each part; fewer say nothing about a batch."""
 ROUNDS = 2
 """So many rounds in a row without a gain halve the trust once more."""
 
@@ -22,10 +19,10 @@ class Gain:
     random: float
     """The same over the random ones."""
     low: float
-    """Lower end of the one-sided 90% bootstrap interval of the difference."""
+    """Lower end of the one-sided 90% interval of the difference."""
 
 
-def gain(chosen: Floats, random: Floats, rng: np.random.Generator, resamples: int = 1000) -> Gain | None:
+def gain(chosen: Floats, random: Floats) -> Gain | None:
     """Compare the errors (C,) of a batch's chosen images with those (R,) of its random ones; None where too few.
 
     An error is what the labels taught the model that it did not know: the share of pixels (or 1 - IoU) it had wrong
@@ -33,8 +30,11 @@ def gain(chosen: Floats, random: Floats, rng: np.random.Generator, resamples: in
     """
     if min(len(chosen), len(random)) < LEAST_IMAGES:
         return None
-    means = [values[rng.integers(0, len(values), (resamples, len(values)))].mean(axis=1) for values in (chosen, random)]
-    return Gain(float(chosen.mean()), float(random.mean()), float(np.quantile(means[0] - means[1], 0.1)))
+    found = difference([(chosen, random)], level=0.8)
+    # where all images of a part are alike there is no interval, and nothing to be unsure about
+    low = found.value if found.low is None else found.low
+    assert low is not None
+    return Gain(float(chosen.mean()), float(random.mean()), low)
 
 
 def trust(gains: Sequence[Gain | None]) -> float:

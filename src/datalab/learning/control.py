@@ -12,9 +12,10 @@ import numpy as np
 from scipy.stats import t as students_t
 
 from datalab.figure import Figure
-from datalab.learning.caution import LEAST_IMAGES
 from datalab.learning.metrics import Floats
 
+LEAST_IMAGES = 3
+"""Of each part; fewer say nothing about a batch."""
 TOO_FEW = f"a part has fewer than {LEAST_IMAGES} images"
 
 
@@ -76,8 +77,8 @@ def _compare(batches: Sequence[tuple[Floats, Floats]]) -> Comparison:
     return Comparison(Figure(float(chosen)), Figure(float(random)), difference(kept))
 
 
-def difference(batches: Sequence[tuple[Floats, Floats]]) -> Figure:
-    """Mean of (first - second) over batches, weighted by their effective sizes, with a 95% interval.
+def difference(batches: Sequence[tuple[Floats, Floats]], level: float = 0.95) -> Figure:
+    """Mean of (first - second) over batches, weighted by their effective sizes, with an interval of this level.
 
     Student's t with unequal variances (Welch 1947, Satterthwaite 1946): the bootstrap of four random images is far too
     sure. Each part has two values or more; there is no interval where all of them are equal.
@@ -93,7 +94,7 @@ def difference(batches: Sequence[tuple[Floats, Floats]]) -> Figure:
     ]
     variance = sum(share for share, _ in shares)
     freedom = variance**2 / sum(share**2 / left for share, left in shares)
-    reach = float(students_t.ppf(0.975, freedom) * np.sqrt(variance))
+    reach = float(students_t.ppf((1 + level) / 2, freedom) * np.sqrt(variance))
     return Figure(value, low=value - reach, high=value + reach)
 
 

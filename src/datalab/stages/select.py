@@ -101,7 +101,7 @@ def run(inputs: Inputs, out: Path, params: Params) -> None:
     taste = Taste(params.candidates, params.stratified, params.cost_power)
     rng = np.random.default_rng(params.seed)
     recipe = Recipe(
-        params.strategy, params.random, trust(_gains(batches, inputs.label_errors, rng)), params.near_duplicate, taste
+        params.strategy, params.random, trust(_gains(batches, inputs.label_errors)), params.near_duplicate, taste
     )
     write_table(out, typed(next_batch(pool, facts, Budget(params.images, params.minutes), recipe, rng)))
 
@@ -142,7 +142,7 @@ def _columns(wide: pd.DataFrame, kind: str, names: list[str]) -> npt.NDArray[np.
     return np.asarray(wide.reindex(columns=wanted), dtype=np.float64)
 
 
-def _gains(batches: list[pd.DataFrame], label_errors: Path, rng: np.random.Generator) -> list[Gain | None]:
+def _gains(batches: list[pd.DataFrame], label_errors: Path) -> list[Gain | None]:
     """What choosing found in each round so far, oldest first. `batches`: table BATCH of each."""
     errors = read_table(label_errors, LABEL_ERRORS)
     wrong = errors[errors["kind"] == "model"].set_index("image_id")["score"]
@@ -152,7 +152,7 @@ def _gains(batches: list[pd.DataFrame], label_errors: Path, rng: np.random.Gener
         drawn = batch["reason"] == "random"
         picked = batch["reason"].isin(STRATEGIES) & ~drawn
         parts = [np.asarray(wrong[batch["image_id"][one]], dtype=np.float64) for one in (picked, drawn)]
-        found.append(gain(parts[0], parts[1], rng))
+        found.append(gain(parts[0], parts[1]))
     return found
 
 
