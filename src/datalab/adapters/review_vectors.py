@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from datalab.adapters.embedding_cache import embedded_by
 from datalab.adapters.image_vectors import read_image_vectors
 from datalab.adapters.review_inputs import ReviewInputs
 from datalab.learning.cover import Vectors
@@ -31,9 +32,8 @@ class ImageVectors:
         return read_image_vectors(self.rows, self.folder)
 
     def digest(self, *more: object) -> str:
-        """12 hex digits that change when other images are there, embeddings of another size, or with `more`."""
-        stats = [(row["image_id"], (self.folder / f"{row['image_id']}.npy").stat().st_size) for row in self.rows]
-        return hashlib.sha256(repr([stats, *more]).encode()).hexdigest()[:12]
+        """12 hex digits that change when other images are there, the embeddings of another SAM, or with `more`."""
+        return hashlib.sha256(repr([embedded_by(self.folder), self.image_ids, *more]).encode()).hexdigest()[:12]
 
 
 def image_vectors(inputs: ReviewInputs) -> ImageVectors:
