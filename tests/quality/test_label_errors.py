@@ -47,6 +47,17 @@ def test_a_swapped_class() -> None:
     assert found.score == pytest.approx((1 + 0.9 - 0.05) / 2)
 
 
+def test_a_swapped_object_is_told_once_and_one_that_covers_another_is_told_too() -> None:
+    labels = scene()
+    labels[2:8, 2:8] = 2
+    found = find_suspects(labels, seen(scene()), least_area=4)
+    assert [(one.kind, one.given) for one in found] == [("swapped", 2), ("outline", 2)]
+    covered = scene()
+    covered[1:22, 1:22] = 2
+    found = find_suspects(covered, seen(scene()), least_area=4)
+    assert ("swapped", 2, 1) in [(one.kind, one.given, one.suggested) for one in found]
+
+
 def test_a_dropped_object() -> None:
     labels = scene()
     labels[14:20, 14:20] = 0

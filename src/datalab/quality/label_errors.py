@@ -23,6 +23,8 @@ LEAST_CHANCE = 1e-3
 """Added before the logarithm: what the model is surer about than this is the same to us."""
 SEEN = 0.25
 """Share of an object that the model has to see as what it is called; then at most its outline is wrong."""
+MOSTLY = 0.5
+"""Share of an object."""
 NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 
@@ -76,10 +78,13 @@ def object_disagreement(labels: Labels, probabilities: npt.NDArray[np.floating])
 def find_suspects(labels: Labels, probabilities: npt.NDArray[np.floating], least_area: int) -> list[Suspect]:
     """Every object of `labels` with how wrong it looks, and every object the model sees that `labels` lacks.
 
-    Objects of fewer than `least_area` pixels are left out: at the model's resolution they are noise.
+    Objects of fewer than `least_area` pixels are left out: at the model's resolution they are noise. What the model
+    sees mostly where an object is suspected to be just that is the same doubt, and not told twice.
     """
-    found = [*_given(labels, probabilities, least_area), *_lacking(labels, probabilities, least_area)]
-    return sorted(found, key=lambda suspect: -suspect.score)
+    given = list(_given(labels, probabilities, least_area))
+    swapped = [one for one in given if one.kind == "swapped"]
+    lacking = [one for one in _lacking(labels, probabilities, least_area) if not _told(one, swapped)]
+    return sorted([*given, *lacking], key=lambda suspect: -suspect.score)
 
 
 def calibrate(suspects: Sequence[Sequence[Suspect]]) -> list[list[Suspect]]:
@@ -161,6 +166,12 @@ def _lacking(labels: Labels, probabilities: npt.NDArray[np.floating], least_area
             mean = np.asarray(probabilities[:, mask].mean(axis=1), dtype=np.float64)
             score = (1 + mean[suggested] - mean[given]) / 2
             yield Suspect("swapped" if given else "dropped", given, suggested, float(score), mask, mean)
+
+
+def _told(lacking: Suspect, swapped: Sequence[Suspect]) -> bool:
+    doubt = lacking.given, lacking.suggested
+    same = [one.mask for one in swapped if (one.given, one.suggested) == doubt]
+    return bool(same) and bool(np.any(same, axis=0)[lacking.mask].mean() > MOSTLY)
 
 
 def _objects(inside: BoolMask, least_area: int) -> Iterator[BoolMask]:
