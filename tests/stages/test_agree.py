@@ -7,7 +7,7 @@ import pytest
 from datalab.adapters.files import read_json, read_table, write_table
 from datalab.errors import InputError
 from datalab.quality.agreement import PAIRS
-from datalab.stages.agree import Inputs, Params, run
+from datalab.stages.agree import Inputs, Params, run, slices
 from datalab.tables import ATTRIBUTES, empty
 from tests.quality.images import Box
 from tests.stages.rated_folder import CLASSES, write_catalog, write_rated
@@ -53,6 +53,15 @@ def test_all_figures_are_there(tmp_path: Path) -> None:
     assert found["per_origin"]["both kept the proposal"]["value"] is None
     assert found["per_origin"]["somebody drew it"]["value"] == pytest.approx((0.75 + 0.875) / 2)
     assert len(read_table(tmp_path / "pairs.parquet", PAIRS)) == 4
+
+
+def test_of_many_folders_those_with_the_most_shared_images_are_slices() -> None:
+    catalog = pd.DataFrame([(f"{n}", f"clip{n // 2:03d}/{n}.png") for n in range(120)], columns=["image_id", "source"])
+    rated = pd.DataFrame({"image_id": [f"{n}" for n in range(100, 120) for _ in range(2)] + ["1", "3"]})
+    found = slices(catalog, rated)
+    assert len(set(found.values())) == 50
+    assert {found[f"{n}"] for n in range(100, 120)} <= set(found.values())
+    assert found["119"] == "clip059"
 
 
 def test_figures_per_size_round_and_slice(tmp_path: Path) -> None:

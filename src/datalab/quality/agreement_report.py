@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,11 @@ class Measured:
     pixels: Confusion
     """(pairs, K, K): background and classes."""
 
+    @cached_property
+    def pixels_by_image(self) -> npt.NDArray[np.float64]:
+        """(images, K, K)."""
+        return sum_by_image(self.pixels, self.pairs["image_id"].tolist())
+
 
 def measure(images: RatedImages, classes: Sequence[str], iou_threshold: float) -> Measured:
     """Count everything once; all figures are sums over choices of these rows."""
@@ -91,7 +97,7 @@ def agreement_report(
 def headline(measured: Measured, rng: np.random.Generator) -> dict[str, Figure]:
     """Over all pairs. They have no order, so the kappas pool what the two of a pair chose."""
     ids = measured.pairs["image_id"].tolist()
-    presence, pixels = (both_ways(sum_by_image(tables, ids)) for tables in (measured.presence, measured.pixels))
+    presence, pixels = map(both_ways, (sum_by_image(measured.presence, ids), measured.pixels_by_image))
     differing = pixel_disagreement(measured.pixels, ids, rng)
     found = object_figures(measured.objects, rng)
     return {
@@ -135,7 +141,7 @@ def _class_figures(measured: Measured, name: str, limits: Limits, rng: np.random
         **{key: figure for key, figure in _symmetric(found).items() if key != "agreement"},
         "presence": class_presence(measured.images, name, rng),
         "pixels": {
-            **pixel_overlap(sum_by_image(measured.pixels, ids), class_id, rng),
+            **pixel_overlap(measured.pixels_by_image, class_id, rng),
             **pixel_disagreement(measured.pixels, ids, rng, class_id),
         },
         "verdict": _class_verdict(measured, name, found["agreement"], limits),

@@ -77,11 +77,13 @@ def pixel_disagreement(
     Summing tables first would let what one image has too much hide what another has too little. With `class_id` of that
     class alone: how much of it differs, and how much lies elsewhere, as shares of the image.
     """
-    shares = tables / np.maximum(tables.sum(axis=(1, 2), keepdims=True), 1)
-    rows, columns, same = shares.sum(axis=2), shares.sum(axis=1), np.diagonal(shares, axis1=1, axis2=2)
+    own = slice(None) if class_id is None else slice(class_id, class_id + 1)
+    counts = tables[:, own].sum(axis=2), tables[:, :, own].sum(axis=1), np.diagonal(tables, axis1=1, axis2=2)[:, own]
+    whole = np.maximum(tables.sum(axis=(1, 2)), 1)[:, None]
+    rows, columns, same = (count / whole for count in counts)
     quantity, allocation = np.abs(rows - columns), 2 * np.minimum(rows, columns) - 2 * same
     # over all classes every wrong pixel is counted twice, in the class that has it and in the one that lacks it
-    parts = [part.sum(axis=1) / 2 if class_id is None else part[:, class_id] for part in (quantity, allocation)]
+    parts = [part.sum(axis=1) / (2 if class_id is None else 1) for part in (quantity, allocation)]
     sums = sum_by_image(np.stack([*parts, np.ones(len(tables))], axis=1), image_ids)
     return bootstrap_ratios({"quantity": (sums[:, 0], sums[:, 2]), "allocation": (sums[:, 1], sums[:, 2])}, rng)
 

@@ -17,6 +17,8 @@ from datalab.quality.attributes import attribute_agreement, placed_answers
 from datalab.quality.rated import rated_images
 from datalab.tables import ANNOTATED_REGIONS, ATTRIBUTES, CATALOG, RATINGS
 
+MOST_SLICES = 50
+
 
 @dataclass(frozen=True)
 class Params:
@@ -61,7 +63,7 @@ def run(inputs: Inputs, out: Path, report: Path, params: Params) -> None:
         "per_round": {
             str(image_id): str(last) for image_id, last in rated.groupby("image_id")["round_id"].max().items()
         },
-        "per_slice": slices(read_table(inputs.catalog, CATALOG)),
+        "per_slice": slices(read_table(inputs.catalog, CATALOG), rated),
     }
     measured = measure(rated_images(rated, drawn), names, params.iou_threshold)
     content = agreement_report(measured, groups, params.limits, np.random.default_rng(params.seed))
@@ -86,9 +88,14 @@ def answers_to(guidelines: Guidelines, attributes: pd.DataFrame) -> pd.DataFrame
     return attributes[attributes["class_id"] == attributes["label"].map(ids)]
 
 
-def slices(catalog: pd.DataFrame) -> dict[str, str]:
-    """image_id to the folder of its source, "." for the top one."""
-    return {row["image_id"]: PurePosixPath(row["source"]).parent.as_posix() for row in catalog.to_dict("records")}
+def slices(catalog: pd.DataFrame, rated: pd.DataFrame) -> dict[str, str]:
+    """image_id to the folder of its source, "." for the top one, of the MOST_SLICES with the most images of two or more
+    people: one folder for each patient or clip would take hours and be read by nobody.
+    """
+    folders = catalog["source"].map(lambda source: PurePosixPath(source).parent.as_posix())
+    shared = (catalog["image_id"].map(rated["image_id"].value_counts()) >= 2).groupby(folders).sum()
+    kept = set(shared.sort_values(ascending=False, kind="stable").index[:MOST_SLICES])
+    return {image_id: folder for image_id, folder in zip(catalog["image_id"], folders, strict=True) if folder in kept}
 
 
 def check_classes(drawn: pd.DataFrame, names: Sequence[str], guidelines: Path) -> None:
