@@ -14,7 +14,8 @@ from datalab.adapters.review import publish
 from datalab.adapters.review_app import PREDICTED, TRUTH
 from datalab.adapters.review_connection import opened
 from datalab.adapters.review_inputs import ReviewInputs
-from datalab.adapters.review_tags import clear_tags, picked_subjects, tagged_subjects
+from datalab.adapters.review_journal import Subject
+from datalab.adapters.review_tags import clear_tags, find_tags, picked_subjects
 from datalab.rounds.progress import silent
 from datalab.tables import CONSENSUS
 from tests.adapters.review_example import HEIGHT, WIDTH, KilledError, after_round, box_mask
@@ -155,6 +156,13 @@ def test_a_wrong_object_can_be_sent_back(uri: str, tmp_path: Path) -> None:
     (picked,) = picked_subjects(dataset, [sample_id], [label_id])
     assert (picked.image_id, picked.label, picked.box) == ("b2", "cup", "0 0 0.5 1")
     wrong.match({"image_id": "b2"}).tag_labels("relabel", label_fields="predicted_objects")
-    assert tagged_subjects(dataset) == [("relabel", picked)]
-    clear_tags(dataset)
-    assert tagged_subjects(dataset) == []
+    tags = find_tags(dataset)
+    assert [(tag.verdict, tag.subject) for tag in tags] == [("relabel", picked)]
+    dataset.match({"image_id": "b2"}).tag_samples(["accept", "mine"])
+    clear_tags(dataset, tags)
+    later = find_tags(dataset)
+    assert [(tag.verdict, tag.subject) for tag in later] == [("accept", Subject("b2"))]
+    clear_tags(dataset, later)
+    assert find_tags(dataset) == []
+    (tags_left,) = dataset.match({"image_id": "b2"}).values("tags")
+    assert "mine" in tags_left

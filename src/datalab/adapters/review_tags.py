@@ -1,6 +1,7 @@
 """What reviewers picked or tagged in the app, as images and objects of the workspace. Works on FiftyOne's datasets."""
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from datalab.adapters.review_app import PREDICTED, TRUTH
@@ -8,38 +9,51 @@ from datalab.adapters.review_journal import WHOLE_IMAGE, Subject
 from datalab.adapters.review_labels import ANNOTATOR_FIELD
 from datalab.tables import VERDICTS
 
-Tagged = tuple[str, Subject]
-"""(verdict, what it is about)."""
+
+@dataclass(frozen=True)
+class Tag:
+    """A verdict that somebody tagged in the app."""
+
+    verdict: str
+    subject: Subject
+    """What it is about."""
+    bearer: str
+    """Id of the sample or label that bears it."""
+    field: str
+    """That the label is in; "" for a sample."""
 
 
 def picked_subjects(dataset: Any, sample_ids: Collection[str], label_ids: Collection[str]) -> list[Subject]:
     """Images of these samples, and objects of these labels; a sample with a picked object is not meant as a whole."""
     subjects: list[Subject] = []
     for sample in dataset.select(list(sample_ids)).iter_samples():
-        objects = [subject for label, subject in _objects(sample) if str(label.id) in label_ids]
+        objects = [subject for _, label, subject in _objects(sample) if str(label.id) in label_ids]
         subjects += objects or [Subject(sample["image_id"])]
     return subjects
 
 
-def tagged_subjects(dataset: Any) -> list[Tagged]:
-    """What bears a tag that is a verdict, image by image."""
-    found: list[Tagged] = []
+def find_tags(dataset: Any) -> list[Tag]:
+    """Every tag that is a verdict, image by image."""
+    found: list[Tag] = []
     for sample in dataset.select(_tagged_samples(dataset)).iter_samples():
         image = Subject(sample["image_id"])
-        found += [(tag, image) for tag in VERDICTS if tag in sample.tags]
-        for label, subject in _objects(sample):
-            found += [(tag, image if tag in WHOLE_IMAGE else subject) for tag in VERDICTS if tag in label.tags]
-    return list(dict.fromkeys(found))
+        found += [Tag(tag, image, str(sample.id), "") for tag in VERDICTS if tag in sample.tags]
+        for field, label, subject in _objects(sample):
+            about = {tag: image if tag in WHOLE_IMAGE else subject for tag in VERDICTS if tag in label.tags}
+            found += [Tag(tag, one, str(label.id), field) for tag, one in about.items()]
+    return found
 
 
-def clear_tags(dataset: Any) -> None:
-    """Take the verdicts' tags off samples and labels: they have been collected."""
-    tags = list(VERDICTS)
-    dataset.match_tags(tags).untag_samples(tags)
-    for field in object_fields(dataset):
-        labels = dataset.select_labels(tags=tags, fields=field)
-        if len(labels):
-            labels.untag_labels(tags, label_fields=field)
+def clear_tags(dataset: Any, tags: Collection[Tag]) -> None:
+    """Take these off, for they have been collected; what somebody has tagged since then stays."""
+    bearers: dict[tuple[str, str], list[str]] = {}
+    for tag in tags:
+        bearers.setdefault((tag.verdict, tag.field), []).append(tag.bearer)
+    for (verdict, field), ids in bearers.items():
+        if field:
+            dataset.select_labels(ids=ids, fields=field).untag_labels(verdict, label_fields=field)
+        else:
+            dataset.select(ids).untag_samples(verdict)
 
 
 def object_fields(dataset: Any) -> list[str]:
@@ -59,7 +73,8 @@ def _tagged_samples(dataset: Any) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _objects(sample: Any) -> Iterator[tuple[Any, Subject]]:
+def _objects(sample: Any) -> Iterator[tuple[str, Any, Subject]]:
+    """Field, label and what it stands for of each."""
     for field in sample.field_names:
         if not _is_judged(field):
             continue
@@ -67,4 +82,4 @@ def _objects(sample: Any) -> Iterator[tuple[Any, Subject]]:
             box = " ".join(f"{part:.6g}" for part in label.bounding_box)
             # an object whose id is not stored yet is told from others by its box
             region_id = (label["region_id"] if label.has_field("region_id") else None) or f"{field}:{box}"
-            yield label, Subject(sample["image_id"], str(region_id), label.label, box)
+            yield field, label, Subject(sample["image_id"], str(region_id), label.label, box)

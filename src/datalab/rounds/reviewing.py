@@ -10,7 +10,7 @@ import pandas as pd
 from datalab.adapters.files import read_table, write_table
 from datalab.adapters.review_connection import opened
 from datalab.adapters.review_journal import WAITS, Subject, held, read
-from datalab.adapters.review_tags import clear_tags, tagged_subjects
+from datalab.adapters.review_tags import clear_tags, find_tags
 from datalab.adapters.review_views import slice_members
 from datalab.errors import InputError, ServiceError
 from datalab.quality.reviews import ASKS_AGAIN, images_judged, open_requests, standing
@@ -78,14 +78,15 @@ def _collect(workspace: Workspace, dataset: Any) -> dict[str, Any]:
         known = set(old["review_id"])
         fresh = [row for row in rows if row["review_id"] not in known]
         table = _joined(old, fresh)
-        tagged = [] if dataset is None else tagged_subjects(dataset)
-        tags = _new_tags(table, [one for one in tagged if one[1].image_id in catalog], sent_reviews(workspace))
+        tagged = [] if dataset is None else find_tags(dataset)
+        said = dict.fromkeys((tag.verdict, tag.subject) for tag in tagged if tag.subject.image_id in catalog)
+        tags = _new_tags(table, list(said), sent_reviews(workspace))
         if fresh or tags:
             write_table(workspace.reviews, _joined(table, tags))
         if rejected or workspace.rejected_reviews.exists():
             write_table(workspace.rejected_reviews, pd.DataFrame(rejected, columns=list(REJECTED_REVIEWS)))
         if tagged:
-            clear_tags(dataset)
+            clear_tags(dataset, tagged)
     return {"collected": len(fresh) + len(tags), "rejected": len(rejected)}
 
 
