@@ -31,7 +31,7 @@ demo: setup ## one labeling round: make demo [IMAGES=folder MASKS=folder] [CLASS
 	@$(BIN)/python flows/demo.py $(if $(IMAGES),--images "$(IMAGES)") $(if $(MASKS),--masks "$(MASKS)") \
 	  $(if $(CLASSES),--classes "$(CLASSES)") $(if $(ANNOTATORS),--annotators "$(ANNOTATORS)")
 
-up: setup ## start Label Studio, Prefect, MongoDB and FiftyOne on this machine
+up: setup ## start Label Studio, Prefect, MongoDB, FiftyOne, click-to-mask and the webhook receiver on this machine
 	@datalab up
 
 down: setup ## stop what `make up` or `make demo` started

@@ -43,7 +43,7 @@ def main() -> None:
 @main.command()
 @click.argument("repository", type=click.Path(path_type=Path), default=Path())
 def up(repository: Path) -> None:
-    """Start Label Studio, Prefect, MongoDB, the FiftyOne app and click-to-mask on this machine.
+    """Start Label Studio, Prefect, MongoDB, the FiftyOne app, click-to-mask and the webhook receiver on this machine.
 
     Example: datalab up
     """

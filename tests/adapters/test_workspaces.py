@@ -22,6 +22,11 @@ def test_a_workspace_has_its_own_classes_and_the_code(tmp_path: Path) -> None:
     # all workspaces keep their embeddings in one place
     assert (made.root / ".datalab").resolve() == tmp_path / ".datalab"
     assert (tmp_path / ".datalab").stat().st_mode & 0o777 == 0o700
+    ignored = (made.root / ".gitignore").read_text()
+    assert "/.env.annotators\n" in ignored
+    (made.root / ".gitignore").write_text("/mine\n/data/*")
+    create_workspace(ROOT, tmp_path / "tiles", CLASSES, env)
+    assert (made.root / ".gitignore").read_text().startswith("/mine\n/data/*\n/src\n")
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from datalab.adapters import backbones, checkpoints, encoders
 
-STARTS = "the models on {} start from it: dvc repro --force train"
+STARTS = "the models on {} start from it: dvc repro --force --single-item train label_errors && dvc repro"
 
 
 def pull_model(name: str, show: Callable[[int, int], None]) -> tuple[Path, str]:
@@ -19,7 +19,7 @@ def pull_model(name: str, show: Callable[[int, int], None]) -> tuple[Path, str]:
         return encoders.pull_encoder(name), STARTS.format(name)
     official = checkpoints.official_of(name, [*backbones.FILES, *encoders.known_encoders()])
     path = checkpoints.pull(official, checkpoints.cache_folder(), show, checkpoints.SOURCE)
-    return path, f"set checkpoint: {name} in the sections proposals and embed of params.yaml to use it"
+    return path, f"set checkpoint: {name} in the sections proposals, embed and click of params.yaml to use it"
 
 
 def models_here() -> Iterator[tuple[str, str]]:

@@ -101,7 +101,7 @@ def _save_object_views(fiftyone: Any, dataset: Any) -> list[str]:
 
 
 def _save_duel_views(fiftyone: Any, dataset: Any) -> list[str]:
-    """Those of DUEL_VIEWS that show an image: predictions of both models, without the objects that hide them."""
+    """Those of DUEL_VIEWS that show an image: predictions of both models, and all objects."""
     shown = []
     for name, sign, description, color in DUEL_VIEWS:
         gain = fiftyone.ViewField(GAIN)

@@ -18,7 +18,7 @@ GRAPH = "dvc.yaml"
 OWN = ("params.yaml", ".dvcignore")
 GENERIC_FOLDERS = {"images", "train", "val", "test", "img", "data"}
 MADE_FOR = ".made-for"
-IGNORED = "/src\n/.made-for\n/.env\n/.datalab\n/data/*\n!/data/*.dvc\n"
+IGNORED = ("/src", "/.made-for", "/.env", "/.env.annotators", "/.datalab", "/data/*", "!/data/*.dvc")
 
 
 def create_workspace(repository: Path, root: Path, classes: Sequence[LabelClass], env: Path) -> Workspace:
@@ -43,8 +43,7 @@ def create_workspace(repository: Path, root: Path, classes: Sequence[LabelClass]
     shared.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (root / ".datalab").exists():
         _link(root / ".datalab", shared)
-    if not (root / ".gitignore").exists():
-        write_text(root / ".gitignore", IGNORED)
+    _ignore(root / ".gitignore")
     initialise(root)
     return Workspace.at(root)
 
@@ -72,6 +71,14 @@ def _write_guidelines(folder: Path, classes: Sequence[LabelClass]) -> None:
     write_text(folder / "classes.yaml", listing)
     lines = "\n".join(f"- **{item.name}** {item.rule}".rstrip() for item in classes)
     write_text(folder / "README.md", f"# What to mark\n\nMark every object of these classes:\n\n{lines}\n")
+
+
+def _ignore(path: Path) -> None:
+    """Have every line of IGNORED in the file; what a person wrote there stays."""
+    known = path.read_text(encoding="utf-8") if path.exists() else ""
+    lines = known.splitlines()
+    if missing := [line for line in IGNORED if line not in lines]:
+        write_text(path, "\n".join([*lines, *missing, ""]))
 
 
 def _link(link: Path, target: Path) -> None:

@@ -128,9 +128,10 @@ def where_to_label(workspace: Workspace, state: Round) -> str:
     """What a person needs to start labeling. The passwords stay in .env."""
     settings = Settings.load(workspace.env)
     client, target = open_round(workspace, state)
+    elsewhere = "" if (workspace.root / "prefect.yaml").exists() else f" -p workspace={workspace.root}"
     return (
         f"Label at {labeling_url(client, target.project_id)}\n"
         f"log in as {settings.label_studio_username}, password: LABEL_STUDIO_PASSWORD in {workspace.env}; "
         "one account per annotator: datalab annotators people.txt, one e-mail address per line\n"
-        "When all tasks are done, run the same command again (or: prefect deployment run label-round)."
+        f"When all tasks are done, run the same command again (or: prefect deployment run label-round{elsewhere})."
     )

@@ -60,7 +60,7 @@ def run(inputs: Inputs, out: Path, params: Params) -> None:
     ratings = read_table(inputs.ratings, RATINGS)
     ratings = ratings[ratings["role"] != "gold"]
     if ratings.empty:
-        raise InputError("no image has been labelled yet; label a round first (datalab round)")
+        raise InputError("no image has been labelled yet; label a round first (prefect deployment run label-round)")
     catalog = read_table(inputs.catalog, CATALOG)
     images = labelled_images(ratings, catalog)
     groups = split_groups(catalog, params.group_by)
