@@ -72,6 +72,15 @@ def load_params(path: Path, section: str, kind: type[P]) -> P:
     return _build(kind, content[section] or {}, f"{path}: {section}")
 
 
+def load_number(path: Path, section: str, name: str) -> int:
+    """One whole number of another part's section of params.yaml; InputError where it is missing or none."""
+    values = _read_yaml(path).get(section)
+    value = values.get(name) if isinstance(values, dict) else None
+    if type(value) is not int:
+        raise InputError(f"{path}: {section}.{name} has to be a whole number, got {value!r}")
+    return value
+
+
 def load_named(path: Path, section: str, kind: type[P]) -> dict[str, P]:
     """`section` of params.yaml as a dataclass `kind` for each name in it, with the same errors."""
     content = _read_yaml(path).get(section)

@@ -8,14 +8,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datalab.errors import InputError
-from datalab.learning.splits import assign_splits, split_groups
+from datalab.learning.splits import assign_splits, names_of
 
 SHARES = (0.6, 0.2, 0.2)
 Row = tuple[str, str, str, tuple[str, ...]]
+"""image_id, a name that its path has in common with others, round_id, labels."""
 
 
-def table(rows: Sequence[Row]) -> pd.DataFrame:
-    return pd.DataFrame(list(rows), columns=["image_id", "group", "round_id", "labels"])
+def far_apart(count: int) -> list[str]:
+    """Hashes of which any two differ in some thirty bits."""
+    return [f"{random.Random(place).getrandbits(64):016x}" for place in range(count)]
+
+
+def table(rows: Sequence[Row], hashes: Sequence[str] | None = None) -> pd.DataFrame:
+    images = pd.DataFrame(list(rows), columns=["image_id", "name", "round_id", "labels"])
+    sources = images["name"] + "/" + images["image_id"] + ".png"
+    return images.assign(source=sources, phash=list(hashes or far_apart(len(rows))))
+
+
+def dealt(rows: Sequence[Row], seed: int = 0, hashes: Sequence[str] | None = None) -> dict[str, str]:
+    """image_id -> split; images of one name and near duplicates lie together."""
+    found = assign_splits(table(rows, hashes), SHARES, seed, distance=4, group_by="^[^/]+")
+    assert found.groupby("group")["split"].nunique().max() == 1
+    return dict(zip(found["image_id"], found["split"], strict=True))
 
 
 def one_per_group(count: int, round_id: str = "0001", labels: tuple[str, ...] = ("leaf",)) -> list[Row]:
@@ -42,18 +57,17 @@ def test_later_rounds_never_move_an_image_and_order_does_not_matter(rows: list[R
     early = first_round(rows)
     if len({row[1] for row in early}) < 3:
         return
-    before = assign_splits(table(early), SHARES, seed)
-    shuffled = random.Random(seed).sample(rows, len(rows))
-    after = assign_splits(table(shuffled), SHARES, seed)
-    assert {group: after[group] for group in before} == before
-    assert set(after) == {row[1] for row in rows}
+    before = dealt(early, seed)
+    after = dealt(random.Random(seed).sample(rows, len(rows)), seed)
+    assert {image_id: after[image_id] for image_id in before} == before
+    assert set(after) == {row[0] for row in rows}
     assert set(after.values()) == {"train", "validation", "test"}
 
 
 @given(st.integers(3, 80), st.integers(0, 5))
 @settings(max_examples=40, deadline=None)
 def test_shares_are_met_to_within_one_image(count: int, seed: int) -> None:
-    splits = Counter(assign_splits(table(one_per_group(count)), SHARES, seed).values())
+    splits = Counter(dealt(one_per_group(count), seed).values())
     for share, name in zip(SHARES, ("train", "validation", "test"), strict=True):
         assert splits[name] >= 1
         assert abs(splits[name] - share * count) <= 1.2
@@ -61,52 +75,79 @@ def test_shares_are_met_to_within_one_image(count: int, seed: int) -> None:
 
 def test_rare_classes_reach_every_split() -> None:
     rows = one_per_group(40) + [(f"r{n}", f"r{n}", "0001", ("leaf", "rust")) for n in range(10)]
-    splits = assign_splits(table(rows), SHARES, seed=0)
+    splits = dealt(rows)
     assert Counter(splits[f"r{n}"] for n in range(10)) == {"train": 6, "validation": 2, "test": 2}
 
 
 def test_many_classes_with_one_image_each_do_not_all_go_to_train() -> None:
     rows = [(f"i{n}", f"i{n}", "0001", (f"class{n}",)) for n in range(20)]
-    assert Counter(assign_splits(table(rows), SHARES, seed=0).values()) == {"train": 12, "validation": 4, "test": 4}
+    assert Counter(dealt(rows).values()) == {"train": 12, "validation": 4, "test": 4}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_shares_are_of_images_where_groups_are_large_and_small(seed: int) -> None:
+    patients = [(f"{who}-{n}", f"p{who}", "0001", ("leaf",)) for who in range(13) for n in range(60 if who < 1 else 10)]
+    found = Counter(dealt(patients, seed).values())
+    assert all(abs(found[name] - share * 180) <= 30 for name, share in zip(found, SHARES, strict=False))
+    assert 80 <= found["train"] <= 130
 
 
 def test_a_group_stays_together_across_rounds() -> None:
     rows = [*one_per_group(6), ("copy", "g0001-2", "0002", ("leaf",)), *one_per_group(5, "0002")]
-    before = assign_splits(table(one_per_group(6)), SHARES, seed=3)
-    assert assign_splits(table(rows), SHARES, seed=3)["g0001-2"] == before["g0001-2"]
+    assert dealt(rows, 3)["copy"] == dealt(one_per_group(6), 3)["0001-2"]
+
+
+def test_near_duplicates_are_one_group_by_whatever_they_are_joined() -> None:
+    """A clip of three frames, of which the last is nearly another image, which has a copy itself."""
+    rows: list[Row] = [("f1", "clip", "0001", ()), ("f2", "clip", "0001", ()), ("f3", "clip", "0001", ())]
+    rows += [("x", "x", "0001", ()), ("y", "y", "0001", ())]
+    hashes = far_apart(3) + [f"{int(far_apart(3)[2], 16) ^ mask:016x}" for mask in (0b1111, 0b11110000)]
+    rows += one_per_group(12)
+    hashes += [f"{random.Random(100 + place).getrandbits(64):016x}" for place in range(12)]
+    splits = dealt(rows, 0, hashes)
+    assert len({splits[name] for name in ("f1", "f2", "f3", "x", "y")}) == 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_an_image_that_joins_two_groups_moves_them_alone_and_out_of_the_tests(seed: int) -> None:
+    rows, hashes = one_per_group(20), far_apart(20)
+    before = dealt(rows, seed, hashes)
+    first = next(place for place, row in enumerate(rows) if before[row[0]] == "train")
+    other = next(place for place, row in enumerate(rows) if before[row[0]] == "test")
+    both = int(hashes[first], 16)
+    hashes[other] = f"{both ^ 0b11111111:016x}"
+    assert dealt(rows, seed, hashes) == before
+    later = [*rows, ("between", "between", "0002", ("leaf",)), *one_per_group(5, "0003")]
+    more = [f"{both ^ 0b1111:016x}", *(f"{random.Random(99 + n).getrandbits(64):016x}" for n in range(5))]
+    after = dealt(later, seed, [*hashes, *more])
+    assert after["between"] == after[rows[other][0]] == "train"
+    assert {name: split for name, split in before.items() if after[name] != split} == {rows[other][0]: "test"}
 
 
 def test_another_seed_deals_another_way() -> None:
-    rows = table(one_per_group(30))
-    assert assign_splits(rows, SHARES, seed=0) != assign_splits(rows, SHARES, seed=1)
+    assert dealt(one_per_group(30), 0) != dealt(one_per_group(30), 1)
 
 
 def test_too_few_images_is_one_clear_line() -> None:
     with pytest.raises(InputError, match=r"2 labelled image.*test would be empty.*at least 3"):
-        assign_splits(table(one_per_group(2)), SHARES, seed=0)
+        dealt(one_per_group(2))
 
 
 def test_a_round_too_small_fills_the_empty_split_later() -> None:
     rows = [*one_per_group(2), *one_per_group(1, "0002")]
-    assert set(assign_splits(table(rows), SHARES, seed=0).values()) == {"train", "validation", "test"}
+    assert set(dealt(rows).values()) == {"train", "validation", "test"}
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.8, 0.2, 0.0), (0.5, 0.2, 0.2)])
 def test_shares_are_checked(shares: tuple[float, ...]) -> None:
     with pytest.raises(InputError, match="three positive numbers"):
-        assign_splits(table(one_per_group(5)), shares, seed=0)
+        assign_splits(table(one_per_group(5)), shares, 0, 4)
 
 
-def test_a_name_in_the_path_makes_a_group_and_duplicates_stay_together() -> None:
-    sources = ["a/clip1_001.jpg", "a/clip1_002.jpg", "b/clip2_001.jpg", "b/copy.jpg", "c/lone.jpg"]
-    ids = ["v", "w", "x", "y", "z"]
-    catalog = pd.DataFrame({"image_id": ids, "source": sources, "duplicate_group": ["v", "w", "x", "v", "z"]})
-    assert split_groups(catalog, "") == dict(zip(ids, ["v", "w", "x", "v", "z"], strict=True))
-    clips = split_groups(catalog, r"(clip\d+)_")
-    assert clips["v"] == clips["w"] == clips["y"] != clips["x"]
-    assert clips["z"] == "z"
-    folders = split_groups(catalog, "^[^/]+/")
-    assert folders["v"] == folders["w"] == folders["y"]
-    assert len({folders[name] for name in "vxz"}) == 3
+def test_a_part_of_the_path_is_a_name() -> None:
+    sources = ["a/clip1_001.jpg", "a/clip1_002.jpg", "b/clip2_001.jpg", "c/lone.jpg"]
+    assert names_of(sources, "") == [None] * 4
+    assert names_of(sources, r"(clip\d+)_") == ["clip1", "clip1", "clip2", None]
+    assert names_of(sources, "^[^/]+/") == ["a/", "a/", "b/", "c/"]
     with pytest.raises(InputError, match=r"dataset\.group_by is no regular expression"):
-        split_groups(catalog, "(")
+        names_of(sources, "(")

@@ -1,5 +1,6 @@
 """A workspace of blobs, labelled by their exact masks, on which the learning stages run in seconds."""
 
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,7 +61,8 @@ def blob_workspace(root: Path, images: int = 24, labelled: int = 12, gold: int =
         (root / name).write_text("{}")
     workspace = Workspace.at(root)
     note_encoder(workspace.embeddings, "sam-of-blobs")
-    rows = [(image_id, f"{image_id}.png", "", 64, 48, "0" * 16, image_id) for image_id in ids]
+    hashes = [f"{random.Random(place).getrandbits(64):016x}" for place in range(images)]
+    rows = [(one, f"{one}.png", "", 64, 48, phash, one) for one, phash in zip(ids, hashes, strict=True)]
     write_table(workspace.catalog, pd.DataFrame(rows, columns=list(CATALOG)))
     write_table(workspace.gold, regions_of(root, ids[images - gold :]).loc[:, list(GOLD)])
     label(workspace, ids[:labelled])
@@ -116,7 +118,7 @@ def run_dataset(workspace: Workspace, group_by: str = "") -> None:
         workspace.catalog,
         workspace.guidelines,
     )
-    dataset.run(inputs, workspace.dataset, replace(DATASET, group_by=group_by))
+    dataset.run(inputs, workspace.dataset, replace(DATASET, group_by=group_by), distance=4)
 
 
 def run_train(workspace: Workspace, params: train.Params = TRAIN) -> Path:

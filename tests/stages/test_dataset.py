@@ -61,8 +61,8 @@ def test_later_labels_leave_the_splits_alone(blobs: Workspace) -> None:
 
 def test_copies_go_to_one_split(blobs: Workspace) -> None:
     catalog = read_table(blobs.catalog, CATALOG)
-    group = [image_ids(1)[0] if place < 5 else image_id for place, image_id in enumerate(catalog["image_id"])]
-    write_table(blobs.catalog, catalog.assign(duplicate_group=group))
+    hashes = [f"{1 << place:016x}" if place < 5 else phash for place, phash in enumerate(catalog["phash"])]
+    write_table(blobs.catalog, catalog.assign(phash=hashes))
     run_dataset(blobs)
     assert len({splits(blobs)[image_id] for image_id in image_ids(5)}) == 1
 

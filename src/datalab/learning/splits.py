@@ -8,72 +8,109 @@ the round is closed. Within a round, groups are dealt rare class first (then by 
 
 import hashlib
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from datalab.errors import InputError
 
 SPLITS = ("train", "validation", "test")
 BACKGROUND = ""
+Dealt = Mapping[str, Counter[str]]
+"""Split -> rarest class of a group -> images."""
 
 
-def assign_splits(images: pd.DataFrame, shares: Sequence[float], seed: int) -> dict[str, str]:
-    """Which split every group belongs to.
+def assign_splits(
+    images: pd.DataFrame, shares: Sequence[float], seed: int, distance: int, group_by: str = ""
+) -> pd.DataFrame:
+    """Which group and which split every image belongs to.
+
+    Images belong together whose `phash` differs in at most `distance` bits (near duplicates), whose path has the same
+    part (`names_of`), or that hang together by others that have been labelled. Images nobody has labelled join nothing:
+    what is taken in later must not move what has been dealt.
 
     Args:
-        images: One row per labelled image, in any order: `image_id`, `group`, `round_id` (the first round
-            it was labelled in; sorted to find the order of the rounds) and `labels` (tuple of str, the classes seen in
-            that round; empty for background only).
-        shares: Wanted shares of train, validation and test; positive, summing to 1.
+        images: One row per labelled image, in any order: `image_id`, `source` (its path), `phash` (16 hex digits),
+            `round_id` (the first round it was labelled in; sorted to find the order of the rounds) and `labels` (tuple
+            of str, the classes seen in that round; empty for background only).
+        shares: Wanted shares of the images of train, validation and test; positive, summing to 1.
         seed: Another seed deals another way.
+        distance: In bits of 64.
+        group_by: Regular expression on `source`.
 
     Returns:
-        group -> "train", "validation" or "test". A group is dealt in the first round it appears in, by the
-        labels its images had then. Images of later rounds change nothing of what was dealt before.
+        One row per image: `image_id`, `group` (the first labelled image of its group), `split` ("train", "validation"
+        or "test"). A group is dealt in the first round it appears in, by the labels its images had then. Images of
+        later rounds change nothing of what was dealt before, except for one that joins groups of two splits: all of
+        them go to the training side then, and out of the tests.
 
     Raises:
-        InputError: a share is not positive, they do not sum to 1, or there are fewer than three groups, so that a split
-            would be empty.
+        InputError: a share is not positive, they do not sum to 1, `group_by` is no regular expression, or there are
+            fewer than three groups, so that a split would be empty.
     """
     _check_shares(shares)
-    splits: dict[str, str] = {}
-    dealt: dict[str, Counter[str]] = defaultdict(Counter)
-    for _, rows in images.groupby("round_id", sort=True):
-        fresh = {group: labels for group, labels in _labels_of_groups(rows).items() if group not in splits}
-        order = _rare_first(fresh, seed)
-        for place, (group, rarest) in enumerate(order):
-            splits[group] = _neediest(dealt, rarest, shares, left=len(order) - place)
-            dealt[splits[group]].update({rarest: 1})
-    missing = [name for name in SPLITS if name not in splits.values()]
-    if missing:
-        raise InputError(
-            f"{len(splits)} labelled image(s) that are no copies of each other cannot fill train, validation and test "
-            f"({', '.join(missing)} would be empty); label at least {len(SPLITS)}"
-        )
-    return splits
+    table = images.sort_values(["round_id", "image_id"], ignore_index=True)
+    ids = [str(image_id) for image_id in table["image_id"]]
+    hashes = np.array([int(text, 16) for text in table["phash"]], dtype=np.uint64)
+    names = pd.factorize(pd.Series(names_of(list(table["source"]), group_by), dtype="object"))[0]
+    groups: npt.NDArray[np.int64] = np.arange(len(table), dtype=np.int64)
+    splits: dict[int, str] = {}
+    rarest: dict[int, str] = {}
+    for _, rows in table.groupby("round_id", sort=True):
+        for row in rows.index:
+            _join(groups[: row + 1], splits, _alike(hashes[: row + 1], names[: row + 1], distance))
+        fresh = _labels_of_groups(groups[rows.index], list(rows["labels"]), splits)
+        order = _rare_first(fresh, {group: _digest(ids[group], seed) for group in fresh})
+        sizes = Counter(groups[: int(rows.index[-1]) + 1].tolist())
+        dealt = _counted(sizes, splits, rarest)
+        for place, (group, label) in enumerate(order):
+            splits[group] = _neediest(dealt, label, sizes[group], shares, left=len(order) - place)
+            rarest[group] = label
+            dealt[splits[group]].update({label: sizes[group]})
+    found = groups.tolist()
+    _check_filled(splits, len(set(found)))
+    return pd.DataFrame(
+        {"image_id": ids, "group": [ids[group] for group in found], "split": [splits[group] for group in found]}
+    )
 
 
-def split_groups(catalog: pd.DataFrame, group_by: str) -> dict[str, str]:
-    """Which group every image of table CATALOG belongs to, by image_id.
+def names_of(sources: Sequence[str], group_by: str) -> list[str | None]:
+    """Of each path what the first parenthesis of the regular expression holds, or all that it matches; None: no match.
 
-    Near duplicates are one group. `group_by` is a regular expression on the path an image came from: what its first
-    parenthesis holds, or all that it matches, names the group (clip, patient, folder), and a near duplicate goes where
-    the image goes that it is a duplicate of. "" makes no such groups; an image that does not match stays by itself.
-    InputError for no regular expression.
+    All None where `group_by` is "". InputError for no regular expression.
     """
     try:
         pattern = re.compile(group_by)
     except re.error as exc:
         raise InputError(f"dataset.group_by is no regular expression ({exc}): {group_by}") from exc
-    sources = dict(zip(catalog["image_id"], catalog["source"], strict=True))
-    groups = {}
-    for image_id, first in zip(catalog["image_id"], catalog["duplicate_group"], strict=True):
-        found = pattern.search(str(sources.get(first, ""))) if group_by else None
-        named = None if found is None else found.group(1 if pattern.groups else 0)
-        groups[str(image_id)] = f"{group_by}: {named}" if named else str(first)
-    return groups
+    found = [pattern.search(str(source)) if group_by else None for source in sources]
+    return [None if one is None else one.group(1 if pattern.groups else 0) or None for one in found]
+
+
+def _alike(hashes: npt.NDArray[np.uint64], names: npt.NDArray[np.int64], distance: int) -> npt.NDArray[np.bool_]:
+    """(N,): which images are near duplicates of the last one or have its name."""
+    near: npt.NDArray[np.bool_] = np.bitwise_count(hashes ^ hashes[-1]) <= distance
+    named: npt.NDArray[np.bool_] = (names == names[-1]) & (names[-1] >= 0)
+    return near | named
+
+
+def _join(groups: npt.NDArray[np.int64], splits: dict[int, str], alike: npt.NDArray[np.bool_]) -> None:
+    """Make one group, in place, of all groups with a member among `alike`; it is named by its first image."""
+    joined = np.unique(groups[alike])
+    groups[np.isin(groups, joined)] = joined[0]
+    known = [splits.pop(group) for group in joined.tolist() if group in splits]
+    if known:
+        splits[int(joined[0])] = min(known, key=SPLITS.index)
+
+
+def _counted(sizes: Mapping[int, int], splits: Mapping[int, str], rarest: Mapping[int, str]) -> Dealt:
+    dealt: Dealt = {name: Counter() for name in SPLITS}
+    for group, split in splits.items():
+        dealt[split].update({rarest[group]: sizes[group]})
+    return dealt
 
 
 def _check_shares(shares: Sequence[float]) -> None:
@@ -81,28 +118,40 @@ def _check_shares(shares: Sequence[float]) -> None:
         raise InputError(f"dataset shares must be three positive numbers that sum to 1, got {list(shares)}")
 
 
-def _labels_of_groups(rows: pd.DataFrame) -> dict[str, frozenset[str]]:
-    labels: dict[str, frozenset[str]] = {}
-    for group, found in zip(rows["group"], rows["labels"], strict=True):
-        labels[group] = labels.get(group, frozenset()) | frozenset(found)
-    return labels
+def _check_filled(splits: Mapping[int, str], groups: int) -> None:
+    missing = [name for name in SPLITS if name not in splits.values()]
+    if missing:
+        raise InputError(
+            f"{groups} labelled image(s) that are no copies of each other cannot fill train, validation and test "
+            f"({', '.join(missing)} would be empty); label at least {len(SPLITS)}"
+        )
 
 
-def _rare_first(groups: Mapping[str, frozenset[str]], seed: int) -> list[tuple[str, str]]:
+def _labels_of_groups(
+    groups: npt.NDArray[np.int64], labels: Sequence[tuple[str, ...]], known: Mapping[int, str]
+) -> dict[int, frozenset[str]]:
+    found: dict[int, frozenset[str]] = {}
+    for group, seen in zip(groups.tolist(), labels, strict=True):
+        if group not in known:
+            found[group] = found.get(group, frozenset()) | frozenset(seen)
+    return found
+
+
+def _rare_first(groups: Mapping[int, frozenset[str]], digests: Mapping[int, str]) -> list[tuple[int, str]]:
     """(group, its rarest class) with the rarest classes of this round first, equals in the order of their hash."""
     counts = Counter(label for labels in groups.values() for label in labels)
     rarest = {group: min(labels, key=lambda name: (counts[name], name), default=BACKGROUND)
               for group, labels in groups.items()}  # fmt: skip
     sizes = Counter(rarest.values())
-    return sorted(rarest.items(), key=lambda pair: (sizes[pair[1]], pair[1], _digest(pair[0], seed)))
+    return sorted(rarest.items(), key=lambda pair: (sizes[pair[1]], pair[1], digests[pair[0]]))
 
 
-def _neediest(dealt: Mapping[str, Counter[str]], label: str, shares: Sequence[float], left: int) -> str:
+def _neediest(dealt: Dealt, label: str, size: int, shares: Sequence[float], left: int) -> str:
     """The split that lacks this class and images at all most, among the empty ones where few groups are left."""
     empty = [name for name in SPLITS if not dealt[name].total()]
     open_to = empty if len(empty) >= left and empty else SPLITS
     have = {name: (dealt[name][label], dealt[name].total()) for name in SPLITS}
-    of_label, of_all = (sum(values) + 1 for values in zip(*have.values(), strict=True))
+    of_label, of_all = (sum(values) + size for values in zip(*have.values(), strict=True))
 
     def lack(name: str) -> float:
         share = shares[SPLITS.index(name)]
@@ -111,5 +160,5 @@ def _neediest(dealt: Mapping[str, Counter[str]], label: str, shares: Sequence[fl
     return max(open_to, key=lack)
 
 
-def _digest(group: str, seed: int) -> str:
-    return hashlib.sha256(f"{seed}:{group}".encode()).hexdigest()
+def _digest(image_id: str, seed: int) -> str:
+    return hashlib.sha256(f"{seed}:{image_id}".encode()).hexdigest()

@@ -1,16 +1,15 @@
 """Labelled images as label maps, dealt to train, validation and test."""
 
 import argparse
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from datalab.adapters.files import fresh_folder, read_table, write_json, write_label_map, write_table
-from datalab.config import BACKGROUND, Guidelines, load_guidelines, load_params
+from datalab.config import BACKGROUND, Guidelines, load_guidelines, load_number, load_params
 from datalab.errors import InputError, one_line_errors
-from datalab.learning.splits import assign_splits, split_groups
+from datalab.learning.splits import assign_splits
 from datalab.masks import IGNORE_ID, label_map
 from datalab.tables import ADJUDICATION, CATALOG, CONSENSUS, DATASET, FIRST_LABELS, RATINGS
 
@@ -49,12 +48,13 @@ class Inputs:
     """Folder with classes.yaml."""
 
 
-def run(inputs: Inputs, out: Path, params: Params) -> None:
+def run(inputs: Inputs, out: Path, params: Params, distance: int) -> None:
     """Write `out`: index.parquet (table DATASET), classes.json and masks/<image_id>.png.
 
     classes.json is a list of {"id", "name"}, background (0) first. Disputed pixels are 255: not judged, nothing is
-    learned from them. Gold images are left out: they are there to judge people, and stay unseen. InputError
-    where nothing is labelled or a split would be empty.
+    learned from them. Gold images are left out: they are there to judge people, and stay unseen. `distance`: bits of
+    the perceptual hashes in which near duplicates differ at most. InputError where nothing is labelled or a split would
+    be empty.
     """
     guidelines = load_guidelines(inputs.guidelines)
     ratings = read_table(inputs.ratings, RATINGS)
@@ -63,11 +63,10 @@ def run(inputs: Inputs, out: Path, params: Params) -> None:
         raise InputError("no image has been labelled yet; label a round first (prefect deployment run label-round)")
     catalog = read_table(inputs.catalog, CATALOG)
     images = labelled_images(ratings, catalog)
-    groups = split_groups(catalog, params.group_by)
-    dealt = first_seen(read_table(inputs.first_labels, FIRST_LABELS), groups)
-    splits = assign_splits(dealt, (params.train, params.validation, params.test), params.seed)
-    images = images.assign(group=images["image_id"].map(groups))
-    index = images.assign(split=images["group"].map(splits)).loc[:, list(DATASET)]
+    shares = (params.train, params.validation, params.test)
+    seen = first_seen(read_table(inputs.first_labels, FIRST_LABELS), catalog)
+    dealt = assign_splits(seen, shares, params.seed, distance, params.group_by)
+    index = images.merge(dealt, on="image_id").loc[:, list(DATASET)]
     objects = _by_image(read_table(inputs.consensus, CONSENSUS))
     doubts = read_table(inputs.adjudication, ADJUDICATION)
     disputed = _by_image(doubts[doubts["disputed"] != ""])
@@ -90,14 +89,13 @@ def labelled_images(ratings: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFram
     return rows.assign(raters=rows["image_id"].map(raters).astype("int64")).reset_index(drop=True)
 
 
-def first_seen(first_labels: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
-    """What the splits are dealt by: image_id, group, round_id and `labels`, of every image ever labelled."""
+def first_seen(first_labels: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
+    """What the splits are dealt by, of every image ever labelled: its row of the catalog, `round_id` and `labels`."""
     rows = [
-        (image_id, groups[str(image_id)], round_id, tuple(sorted(set(found["label"]) - {""})))
+        (image_id, round_id, tuple(sorted(set(found["label"]) - {""})))
         for (image_id, round_id), found in first_labels.groupby(["image_id", "round_id"], sort=True)
-        if image_id in groups
     ]
-    return pd.DataFrame(rows, columns=["image_id", "group", "round_id", "labels"])
+    return catalog.merge(pd.DataFrame(rows, columns=["image_id", "round_id", "labels"]), on="image_id")
 
 
 def known_regions(objects: pd.DataFrame | None, guidelines: Guidelines) -> list[tuple[int, str]]:
@@ -132,7 +130,8 @@ def main() -> None:
     given = parser.parse_args()
     labels = (given.ratings, given.first_labels)
     inputs = Inputs(given.consensus, given.adjudication, *labels, given.catalog, given.guidelines)
-    run(inputs, given.out, load_params(given.params, "dataset", Params))
+    distance = load_number(given.params, "ingest", "near_duplicate_distance")
+    run(inputs, given.out, load_params(given.params, "dataset", Params), distance)
 
 
 if __name__ == "__main__":
