@@ -80,6 +80,25 @@ def test_all_that_was_found_counts_however_unsure() -> None:
     np.testing.assert_array_equal(judged((truth[:1], []), classes=3).hits, [[0] * 3, [0, 0, 1], [0] * 3])
 
 
+def test_a_rim_that_nobody_judged_costs_no_object() -> None:
+    """A square of 18 in a doubtful rim of 6: the model's square of 30 is right wherever somebody judged."""
+    truth, wide = square(1, 11, 11, side=18), square(1, 5, 5, side=30)
+    for found in (wide, square(1, 9, 9, side=22), square(1, 24, 5, side=11)):
+        judge = ObjectJudge(2)
+        judge.add([truth], [square(1, 11, 11, 0.5, side=18), found], wide.mask & ~truth.mask)
+        assert judge.average_precision().per_class[1] == pytest.approx(1)
+    judge = ObjectJudge(2)
+    judge.add([truth], [wide], wide.mask & ~truth.mask)
+    assert judge.average_precision().hits[1].tolist() == [1, 0, 0]
+
+
+def test_more_than_a_hundred_objects_of_a_class_count() -> None:
+    cells = [square(1, top, left, side=2) for top in range(0, 39, 3) for left in range(0, 39, 3)]
+    result = judged((cells, cells))
+    assert result.hits[1].tolist() == [169, 0, 0]
+    assert result.per_class[1] == pytest.approx(1)
+
+
 def test_where_nobody_judged_there_is_neither_hit_nor_miss() -> None:
     judge = ObjectJudge(2)
     judge.add([square(1, 0, 0)], [square(1, 0, 0), square(1, 20, 20)], square(1, 18, 18, side=16).mask)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch.nn import functional
 
-from datalab.adapters.segmenter import Segmenter, load_segmenter, predict, save_segmenter
+from datalab.adapters.segmenter import Segmenter, _most_likely, load_segmenter, predict, save_segmenter
 from datalab.adapters.segmenter_models import new_network
 from datalab.adapters.segmenter_network import NetworkSize
 from datalab.adapters.segmenter_samples import Sample
@@ -44,6 +45,14 @@ def test_a_prediction_has_the_size_of_the_image_and_ids_of_classes(sample: Sampl
     assert twice.label_map.shape == (48, 64)
     assert twice.label_map.dtype == np.uint8
     assert set(np.unique(twice.label_map)) <= {0, 7, 9}
+
+
+@pytest.mark.parametrize("size", [(48, 64), (7, 5), (24, 32)])
+def test_the_label_map_is_that_of_all_classes_grown_at_once(size: tuple[int, int]) -> None:
+    chances = torch.rand(5, 24, 32, generator=torch.Generator().manual_seed(0)).softmax(dim=0)
+    chances[:, :4] = 0.2  # where all are alike the first one is taken
+    whole = functional.interpolate(chances[None], size=size, mode="bilinear", align_corners=False)[0].argmax(dim=0)
+    np.testing.assert_array_equal(_most_likely(chances, size), whole.numpy())
 
 
 def test_the_mirrored_image_gives_the_mirrored_prediction(sample: Sample) -> None:

@@ -28,6 +28,19 @@ def test_labels_that_are_noise_are_refused(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_images_that_nobody_judged_are_refused_and_left_out_of_the_batch(tmp_path: Path) -> None:
+    samples = blob_samples(tmp_path, range(4))
+    unknown = [replace(one, labels=np.full_like(one.labels, 255)) for one in samples]
+    with pytest.raises(StateError, match="no pixel of the training images is judged"):
+        check_learnable(unknown, RECIPE)
+    assert 0 < check_learnable([*unknown[:3], samples[3]], RECIPE) < MUST_FALL_TO
+
+
+def test_one_image_is_enough_for_a_model_that_wants_two_of_a_batch(tmp_path: Path) -> None:
+    light = replace(RECIPE, size=replace(RECIPE.size, model="lraspp_mobilenet_v3_large"))
+    assert check_learnable(blob_samples(tmp_path, range(1)), light) < MUST_FALL_TO
+
+
 def test_a_step_too_short_to_learn_anything_is_refused(tmp_path: Path) -> None:
     slow = replace(SCHEDULE, learning_rate=1e-9)
     with pytest.raises(StateError, match=r"change train\.learning_rate"):

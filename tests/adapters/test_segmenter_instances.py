@@ -9,7 +9,7 @@ import torch
 
 from datalab.adapters.segmenter import Segmenter, predict
 from datalab.adapters.segmenter_augment import Augmentation
-from datalab.adapters.segmenter_instances import MASK_RCNN, Instance, InstanceSegmenter, _targets
+from datalab.adapters.segmenter_instances import MASK_RCNN, Instance, InstanceSegmenter, _targets, _unjudged, _without
 from datalab.adapters.segmenter_models import new_network
 from datalab.adapters.segmenter_network import NetworkSize
 from datalab.adapters.segmenter_training import Recipe, train_segmenter
@@ -28,7 +28,7 @@ def network() -> InstanceSegmenter:
 
 
 def test_targets_are_the_connected_pieces_at_twice_the_size() -> None:
-    labels = np.zeros((6, 8), dtype=np.int64)
+    labels = np.zeros((6, 8), dtype=np.uint8)
     labels[1:3, 1:4] = 1
     labels[4:6, 5:8] = 1
     labels[0, 7] = 2  # a single pixel is no object
@@ -38,6 +38,20 @@ def test_targets_are_the_connected_pieces_at_twice_the_size() -> None:
     assert found["boxes"].tolist() == [[2, 2, 8, 6], [10, 8, 16, 12]]
     assert found["masks"].shape == (2, 12, 16)
     assert found["masks"].sum(dim=(1, 2)).tolist() == [24, 24]
+
+
+def test_what_nobody_judged_is_painted_over_and_a_rim_is_not() -> None:
+    labels = np.zeros((8, 8), dtype=np.uint8)
+    labels[0:3, 0:3] = 255
+    labels[0:2, 0:2] = 1  # an object with its rim
+    labels[5:7, 5:7] = 255  # something of which nobody knows whether it is there
+    image = torch.rand(3, 16, 16)
+    shown = _without(image, _unjudged(labels))
+    changed = (shown != image).all(dim=0).numpy()
+    assert changed[10:14, 10:14].all()
+    assert changed.sum() == 16
+    torch.testing.assert_close(shown[:, 11, 11], image.mean(dim=(1, 2)))
+    assert _without(image, np.zeros((8, 8), dtype=np.bool_)) is image
 
 
 @pytest.mark.slow
@@ -72,8 +86,9 @@ def test_what_is_found_comes_at_the_images_size(
     found = predict(Segmenter(network, (0, 7, 9), ("a", "b", "c"), 32), sample, flip=True)
     assert found.members.shape == (2, 3, 12, 16)
     assert found.objects is not None
-    assert found.objects[0].mask.shape == (48, 64)
-    assert (found.objects[0].position, found.objects[0].score) == (2, 0.95)
+    (one,) = found.objects
+    assert one.mask.shape == (48, 64)
+    assert (one.position, one.score) == (2, 0.95)
     assert set(np.unique(found.label_map)) == {0, 9}
 
 

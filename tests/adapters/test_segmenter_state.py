@@ -15,7 +15,7 @@ import torch
 from datalab.adapters.segmenter_network import NetworkSize
 from datalab.adapters.segmenter_schedule import Look
 from datalab.adapters.segmenter_state import ABANDONED_S, run_key
-from datalab.adapters.segmenter_training import Recipe, train_segmenter
+from datalab.adapters.segmenter_training import Recipe, forget_run, train_segmenter
 from tests.adapters.blobs import AUGMENTATION, SCHEDULE, blob_samples
 
 SIZE = NetworkSize(channels=6, classes=3, width=16, members=2)
@@ -47,6 +47,11 @@ def test_a_run_goes_on_where_it_was_and_gives_the_same(tmp_path: Path, at: int) 
     again, found = train_segmenter(samples, samples[:2], RECIPE, states=tmp_path / "states", on_look=heard.append)
     assert same(again, whole)
     assert found == looks == heard
+    # until its model is saved a run that is done is kept too, and is there at once
+    known, same_looks = train_segmenter(samples, samples[:2], RECIPE, states=tmp_path / "states")
+    assert same(known, whole)
+    assert same_looks == looks
+    forget_run(samples, samples[:2], RECIPE, None, tmp_path / "states")
     assert not list((tmp_path / "states").glob("*"))
 
 
@@ -85,6 +90,7 @@ def test_the_run_of_another_workspace_is_left_alone_until_it_is_abandoned(tmp_pa
         path.write_bytes(b"of another run")
         os.utime(path, (time.time() - age,) * 2)
     train_segmenter(samples, samples[:2], RECIPE, states=folder)
+    forget_run(samples, samples[:2], RECIPE, None, folder)
     assert list(folder.iterdir()) == [fresh]
 
 

@@ -2,11 +2,14 @@ from dataclasses import replace
 
 import pytest
 
+from datalab.adapters import segmenter_training
 from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.files import read_json
 from datalab.adapters.segmenter import load_segmenter
 from datalab.errors import InputError
+from datalab.stages import train
 from datalab.workspace import Workspace
+from tests.stages import blob_workspace
 from tests.stages.blob_workspace import TRAIN, run_dataset, run_train
 
 SHORT = replace(TRAIN, steps=3, validate_every=2)
@@ -52,6 +55,33 @@ def test_the_same_seed_gives_the_same_bytes(blobs: Workspace) -> None:
 def test_wrong_numbers_are_one_line(blobs: Workspace, wrong: dict[str, int | float | str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         run_train(blobs, replace(SHORT, **wrong))  # type: ignore[arg-type]
+
+
+def test_a_kill_after_the_training_costs_no_training(blobs: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_dataset(blobs)
+    states = blobs.root / ".datalab" / "training"
+
+    def killed(*_: object) -> float:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(train, "temperature_of", killed)
+        run_train(blobs)
+    assert len(list(states.iterdir())) == 1
+    asked: list[int] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(segmenter_training, "train_step", lambda *_: asked.append(1))
+        run_train(blobs)
+    assert asked == []
+    assert blobs.model.exists()
+    assert not list(states.iterdir())
+
+
+def test_mixup_and_objects_do_not_go_together() -> None:
+    policy = replace(blob_workspace.POLICY, mixup=0.1)
+    with pytest.raises(InputError, match="mixup makes none of"):
+        train.check(replace(TRAIN, model="maskrcnn_resnet50_fpn"), policy)
+    train.check(TRAIN, policy)
 
 
 def test_a_missing_embedding_is_one_line_and_leaves_no_model(blobs: Workspace) -> None:

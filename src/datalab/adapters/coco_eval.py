@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,11 @@ from pycocotools.cocoeval import COCOeval
 
 from datalab.learning.objects import MapObject
 from datalab.masks import BoolMask
+
+LEAST_IOU = 0.5
+"""From which a found object may be one of the truth's."""
+MOST_FOUND = 100
+"""COCO's, of a class in an image; raised where more are found."""
 
 
 @dataclass(frozen=True)
@@ -39,27 +45,38 @@ class ObjectJudge:
         self.found: list[dict[str, Any]] = []
 
     def add(self, truth: Iterable[MapObject], found: Iterable[MapObject], unknown: BoolMask) -> None:
-        """One image, all masks (H, W); what is found mostly where it is `unknown` is neither right nor wrong."""
+        """One image, all masks (H, W). Pixels that are `unknown` count for nobody: found objects are cut to the others,
+        and what lies mostly there and is none of the truth's is neither right nor wrong. (COCO's crowd regions would
+        still ask an object's IoU of the pixels that nobody judged.)
+        """
+        there = list(truth)
         number = len(self.images) + 1
         self.images.append({"id": number, "height": unknown.shape[0], "width": unknown.shape[1]})
-        self.truth += [_annotation(number, one.position, one.mask) for one in truth]
-        if unknown.any():
-            # a crowd region, in COCO's words: one for every class
-            crowds = [_annotation(number, position, unknown) for position in range(1, self.classes)]
-            self.truth += [{**one, "iscrowd": 1} for one in crowds]
-        self.found += [{**_annotation(number, one.position, one.mask), "score": one.score} for one in found]
+        self.truth += [_annotation(number, one.position, one.mask) for one in there]
+        for one in found:
+            judged = one.mask & ~unknown
+            same = [other.mask for other in there if other.position == one.position]
+            if 2 * judged.sum() > one.mask.sum() or any(_iou(judged, mask) >= LEAST_IOU for mask in same):
+                self.found.append({**_annotation(number, one.position, judged), "score": one.score})
 
     def average_precision(self) -> AveragePrecision:
-        """COCO's AP over all sizes and up to 100 objects of a class per image (Lin et al. 2014)."""
+        """COCO's AP over all sizes (Lin et al. 2014), of all that was found: COCO stops at 100 of a class in an image.
+
+        Where an image has 225 cells, 100 of them would be a recall of 0.44.
+        """
         per_threshold, hits = np.full((10, self.classes), np.nan), np.zeros((self.classes, 3), dtype=np.int64)
         if self.classes > 1:
             categories = [{"id": position} for position in range(1, self.classes)]
             dataset = {"info": {}, "images": self.images, "categories": categories}
-            per_threshold[:, 1:], hits[1:] = _evaluated(dataset, _numbered(self.truth), _numbered(self.found))
+            of_class = Counter((one["image_id"], one["category_id"]) for one in self.found)
+            most = max(MOST_FOUND, *of_class.values(), 0)
+            per_threshold[:, 1:], hits[1:] = _evaluated(dataset, _numbered(self.truth), _numbered(self.found), most)
         return AveragePrecision(per_threshold.mean(axis=0), per_threshold[0], hits)
 
 
-def _evaluated(dataset: dict[str, Any], truth: list[dict[str, Any]], found: list[dict[str, Any]]) -> tuple[Any, Any]:
+def _evaluated(
+    dataset: dict[str, Any], truth: list[dict[str, Any]], found: list[dict[str, Any]], most: int
+) -> tuple[Any, Any]:
     """AP (10 thresholds, classes without background), NaN where there is no truth; and `hits` of these classes."""
     with contextlib.redirect_stdout(io.StringIO()):  # it tells how far it is, on stdout
         sides = []
@@ -69,6 +86,7 @@ def _evaluated(dataset: dict[str, Any], truth: list[dict[str, Any]], found: list
             side.createIndex()
             sides.append(side)
         judge = COCOeval(*sides, iouType="segm")
+        judge.params.maxDets = [most]
         judge.evaluate()
         judge.accumulate()
     precision = judge.eval["precision"][:, :, :, 0, -1].mean(axis=1)
@@ -86,6 +104,10 @@ def _hits(judge: COCOeval) -> npt.NDArray[np.int64]:
             hit = int((right & counted).sum())
             counts[judge.params.catIds.index(one["category_id"])] += hit, int((~right & counted).sum()), objects - hit
     return counts
+
+
+def _iou(one: BoolMask, other: BoolMask) -> float:
+    return float((one & other).sum() / max(1, (one | other).sum()))
 
 
 def _annotation(image: int, position: int, mask: BoolMask) -> dict[str, Any]:

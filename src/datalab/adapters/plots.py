@@ -59,13 +59,16 @@ def plot_iou(path: Path, table: pd.DataFrame) -> None:
     save_figure(figure, path)
 
 
-def plot_slices(path: Path, table: pd.DataFrame) -> None:
-    """Mean IoU of each slice with its interval, and a mark where the other images are; columns of learning.slices."""
+def plot_slices(path: Path, table: pd.DataFrame, q: float) -> None:
+    """Mean IoU of each slice with its interval, and a mark where the other images are; columns of learning.slices.
+
+    Those are orange whose own q is below `q`.
+    """
     figure = Figure(figsize=(7, 1.4 + 0.32 * max(1, len(table))), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(table))
     values = table[["iou", "low", "high"]].to_numpy(dtype=np.float64)
-    axes.barh(places, values[:, 0], color=[ORANGE if q < 0.05 else BLUE for q in table["q"]], height=0.6)
+    axes.barh(places, values[:, 0], color=[ORANGE if own < q else BLUE for own in table["q"]], height=0.6)
     axes.plot(table["elsewhere"], places, "D", color="white", markeredgecolor="black", markersize=5, label="elsewhere")
     axes.hlines(places, values[:, 1], values[:, 2], color="black", linewidth=1.5, label="95% interval")
     for place, value in enumerate(values[:, 0].tolist()):

@@ -1,6 +1,7 @@
 """The trained segmenter: load and save it, and predict label maps with a committee's probabilities."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 from torch.nn import functional
 
 from datalab.adapters.files import write_bytes
@@ -47,12 +49,32 @@ class Prediction:
     """(M, K, h/2, w/2) probabilities, h and w the working size; one member per head and flip."""
     label_map: npt.NDArray[np.uint8]
     """(height, width) class ids at the image's own size."""
-    objects: tuple[MapObject, ...] | None = None
-    """What a model found one by one, at the image's own size; None where objects are pieces of the label map."""
+    instances: tuple[Instance, ...] | None = None
+    """What a model found one by one; None where objects are pieces of the label map."""
+
+    @property
+    def objects(self) -> Iterator[MapObject] | None:
+        """The instances at the image's own size, one at a time: a hundred masks of a photograph fill gigabytes."""
+        if self.instances is None:
+            return None
+        return (_at_size(one, self.label_map.shape) for one in self.instances)
 
 
 def predict(segmenter: Segmenter, sample: Sample, flip: bool) -> Prediction:
     """Predict one image; with `flip` the mirrored image is asked too, which doubles members and time."""
+    members, instances = _answer(segmenter, sample, flip)
+    ids = np.asarray(segmenter.class_ids, dtype=np.uint8)
+    with single_thread(), torch.inference_mode():
+        positions = _most_likely(members.mean(dim=0), sample.size)
+    return Prediction(members.cpu().numpy(), ids[positions], instances)
+
+
+def members_of(segmenter: Segmenter, sample: Sample, flip: bool) -> npt.NDArray[np.float32]:
+    """`Prediction.members` alone: at the size of a photograph the label map takes a hundred times as long."""
+    return _answer(segmenter, sample, flip)[0].cpu().numpy()
+
+
+def _answer(segmenter: Segmenter, sample: Sample, flip: bool) -> tuple[Tensor, tuple[Instance, ...] | None]:
     image = torch.from_numpy(sample.image.astype(np.float32) / 255).permute(2, 0, 1)[None]
     embedding = torch.from_numpy(sample.embedding.astype(np.float32))[None]
     if segmenter.network.uses_embedding and embedding.shape[1] != segmenter.network.size.channels:
@@ -62,27 +84,36 @@ def predict(segmenter: Segmenter, sample: Sample, flip: bool) -> Prediction:
         )
     device = next(segmenter.network.parameters()).device
     image, embedding = image.to(device), embedding.to(device)
-    objects = None
+    instances = None
     with single_thread(), torch.inference_mode():
         if isinstance(segmenter.network, InstanceSegmenter):
-            found = segmenter.network.instances(image[0])
-            objects = tuple(_at_size(one, sample.size) for one in found)
-            members = segmenter.network.logits(found, image.shape[-2:]).softmax(dim=1)
+            instances = tuple(segmenter.network.instances(image[0]))
+            members = segmenter.network.logits(instances, image.shape[-2:]).softmax(dim=1)
         else:
             members = segmenter.network(image, embedding)[0].softmax(dim=1)
         if flip:
             mirrored = segmenter.network(image.flip(-1), embedding.flip(-1))[0].softmax(dim=1)
             members = torch.cat([members, mirrored.flip(-1)])
-        mean = members.mean(dim=0, keepdim=True)
-        grown = functional.interpolate(mean, size=sample.size, mode="bilinear", align_corners=False)
-        positions = grown[0].argmax(dim=0).cpu().numpy()
-    ids = np.asarray(segmenter.class_ids, dtype=np.uint8)
-    return Prediction(members.cpu().numpy(), ids[positions], objects)
+    return members, instances
 
 
-def _at_size(found: Instance, size: tuple[int, int]) -> MapObject:
-    large = functional.interpolate(found.mask[None, None], size=size, mode="bilinear", align_corners=False)
-    return MapObject(found.position, (large[0, 0] > 0.5).cpu().numpy(), found.score)
+def _most_likely(chances: Tensor, size: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """(H, W) channel with the largest of (K, h, w) chances, grown class by class: all at once would take K times it."""
+    best = _grown(chances[0], size)
+    positions = torch.zeros(size, dtype=torch.uint8, device=chances.device)
+    for position in range(1, len(chances)):
+        grown = _grown(chances[position], size)
+        positions[grown > best] = position
+        best = torch.maximum(best, grown)
+    return positions.cpu().numpy()
+
+
+def _grown(plane: Tensor, size: tuple[int, ...]) -> Tensor:
+    return functional.interpolate(plane[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
+
+
+def _at_size(found: Instance, size: tuple[int, ...]) -> MapObject:
+    return MapObject(found.position, (_grown(found.mask, size) > 0.5).cpu().numpy(), found.score)
 
 
 def save_segmenter(path: Path, segmenter: Segmenter) -> None:

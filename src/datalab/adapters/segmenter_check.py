@@ -11,9 +11,10 @@ from datalab.adapters.segmenter_loss import class_weights
 from datalab.adapters.segmenter_models import new_network
 from datalab.adapters.segmenter_samples import Sample
 from datalab.adapters.segmenter_schedule import Sampler, cut_generators
-from datalab.adapters.segmenter_training import Recipe, Step, reproducible, train_step
+from datalab.adapters.segmenter_training import Recipe, Step, check_batch, reproducible, train_step
 from datalab.adapters.torch_threads import single_thread
 from datalab.errors import StateError
+from datalab.masks import IGNORE_ID
 
 STEPS = 40
 """Four seconds. On the sample images the loss falls to a third by then, on label noise it keeps nearly all."""
@@ -25,14 +26,20 @@ def check_learnable(train: Sequence[Sample], recipe: Recipe, backbone: Mapping[s
     """Share of the first loss that is left after STEPS on one batch that does not change.
 
     Raises:
-        StateError: It did not fall below MUST_FALL_TO; training on more of the same would be in vain.
+        StateError: It did not fall below MUST_FALL_TO; training on more of the same would be in vain. Or no pixel of
+            the training images is judged.
+        InputError: The batch is smaller than the network can learn from.
     """
     schedule, size, seed = recipe.schedule, recipe.size, recipe.seed
+    judged = [sample for sample in train if sample.labels is not None and (sample.labels != IGNORE_ID).any()]
+    if not judged:
+        raise StateError("training refused: no pixel of the training images is judged; adjudicate what is disputed")
     network = new_network(size, seed, [sample.embedding for sample in train], backbone)
-    sampler = Sampler(train, schedule, seed)
-    places = sampler.places(1)[: len(train)]
+    check_batch(network, schedule.batch_size)
+    sampler = Sampler(judged, schedule, seed)
+    places = sampler.places(1)[: max(len(judged), network.least_batch)]
     rngs = cut_generators(seed, 0, len(places))
-    batch = draw_batch(Pool(train), places, recipe.augmentation, rngs)
+    batch = draw_batch(Pool(judged), places, recipe.augmentation, rngs)
     trust = torch.ones((len(places), size.members))
     needed = Step(class_weights(train, size.classes, schedule.imbalance, sampler.chances), trust, schedule.loss)
     optimizer = torch.optim.AdamW(network.parameters(), schedule.learning_rate or network.learning_rate)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from datalab.adapters.segmenter import Segmenter, predict
+from datalab.adapters.segmenter import Segmenter, members_of
 from datalab.adapters.segmenter_samples import Sample
 from datalab.adapters.segmenter_training import Recipe, train_segmenter
 
@@ -31,4 +31,4 @@ def out_of_fold(
         segmenter = Segmenter(network, ids, names, longest_side=0)
         for place, own in enumerate(folds):
             if own == fold:
-                yield place, predict(segmenter, samples[place], flip=True).members.mean(axis=0)
+                yield place, members_of(segmenter, samples[place], flip=True).mean(axis=0)

@@ -8,12 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional
 
 from datalab.adapters.segmenter_network import OUTPUT_STRIDE, NetworkSize, SegmenterNetwork
 from datalab.learning.objects import objects_of
+from datalab.masks import IGNORE_ID
 
 MASK_RCNN = "maskrcnn_resnet50_fpn"
 SMALLEST_ANCHOR = 8
@@ -80,9 +83,15 @@ class InstanceSegmenter(SegmenterNetwork):
         return iter(self.net.backbone.body.parameters())
 
     def instance_loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Sum of Mask R-CNN's losses on images (B, 3, H, W) and their label maps (B, H/2, W/2), 255 not judged."""
-        targets = [_targets(one.cpu().numpy(), images.device) for one in labels]
-        losses = self.net.train()(list(images), targets)
+        """Sum of Mask R-CNN's losses on images (B, 3, H, W) and their label maps (B, H/2, W/2), 255 not judged.
+
+        Its losses know no such pixels. Where a whole object or area is not judged the image is painted over with its
+        mean colour, so that there is nothing to learn; a rim about an object counts as not the object.
+        """
+        maps = [one.cpu().numpy().astype(np.uint8) for one in labels]
+        targets = [_targets(one, images.device) for one in maps]
+        shown = [_without(image, _unjudged(one)) for image, one in zip(images, maps, strict=True)]
+        losses = self.net.train()(shown, targets)
         total: Tensor = sum(losses.values(), images.new_zeros(()))
         return total
 
@@ -113,9 +122,27 @@ def _as_it_comes(image: Tensor, target: Any = None) -> tuple[Tensor, Any]:
     return image, target
 
 
-def _targets(labels: np.ndarray[tuple[int, ...], np.dtype[np.int64]], device: torch.device) -> dict[str, Tensor]:
+def _unjudged(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """(h, w): connected pixels of 255 that touch no object."""
+    numbered, count = ndimage.label(labels == IGNORE_ID)
+    objects = ndimage.binary_dilation((labels > 0) & (labels != IGNORE_ID))
+    alone = np.ones(count + 1, dtype=np.bool_)
+    alone[[0, *np.unique(numbered[objects]).tolist()]] = False
+    found: npt.NDArray[np.bool_] = alone[numbered]
+    return found
+
+
+def _without(image: Tensor, where: npt.NDArray[np.bool_]) -> Tensor:
+    """The image (3, H, W) with its mean colour at these pixels (h, w) of the labels."""
+    if not where.any():
+        return image
+    large = torch.from_numpy(where.repeat(OUTPUT_STRIDE, axis=0).repeat(OUTPUT_STRIDE, axis=1)).to(image.device)
+    return torch.where(large, image.mean(dim=(1, 2), keepdim=True), image)
+
+
+def _targets(labels: npt.NDArray[np.uint8], device: torch.device) -> dict[str, Tensor]:
     """The connected pieces of every class, at twice the size of the (h, w) labels."""
-    pieces = list(objects_of(labels.astype(np.uint8), LEAST_PIXELS))
+    pieces = list(objects_of(labels, LEAST_PIXELS))
     masks = np.zeros((len(pieces), *(side * OUTPUT_STRIDE for side in labels.shape)), dtype=np.uint8)
     boxes = np.zeros((len(pieces), 4), dtype=np.float32)
     for place, piece in enumerate(pieces):

@@ -15,6 +15,7 @@ from torch.distributed import broadcast
 from torch.distributed.nn.functional import all_reduce
 
 from datalab.adapters.segmenter_network import SegmenterNetwork
+from datalab.adapters.segmenter_schedule import SETTLED
 
 
 def start_processes() -> Fabric:
@@ -27,7 +28,7 @@ def start_processes() -> Fabric:
         devices=here,
         num_nodes=max(1, world // here),
         strategy="ddp_find_unused_parameters_true" if world > 1 else "auto",  # of encoders some layers are not asked
-        precision="bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true",
+        precision="bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "32-true",
     )
     fabric.launch()
     return fabric
@@ -66,9 +67,14 @@ def share_averages(fabric: Fabric, network: nn.Module) -> None:
 
 
 def prepare(network: SegmenterNetwork, fabric: Fabric) -> SegmenterNetwork:
-    """The network, laid out and compiled in place for a GPU where there is one."""
-    if fabric.device.type != "cuda":
-        return network
-    network.to(memory_format=torch.channels_last)
-    network.compile()
-    return network
+    """The network, laid out in place for a GPU where there is one."""
+    return network.to(memory_format=torch.channels_last) if fabric.device.type == "cuda" else network
+
+
+def compiles_at(first: int, fabric: Fabric) -> int | None:
+    """The step, of a run that begins with step `first`, before which the network is compiled; None: not on a CPU.
+
+    Until `settled` normalisation changes its share in every step, for each of which torch would compile anew, and give
+    up after eight.
+    """
+    return max(first, SETTLED + 1) if fabric.device.type == "cuda" else None

@@ -23,6 +23,8 @@ ORDER, CUTS = 1, 2
 """What a generator is for, beside its seed."""
 NEWEST = 0.1
 """Share of the newest step in what batch normalisation answers with: torch's own."""
+SETTLED = 10
+"""The step from which it is that share."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def set_normalisation(network: nn.Module, step: int) -> None:
     """
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
-            layer.momentum = max(NEWEST, 1 / step)
+            layer.momentum = NEWEST if step >= SETTLED else 1 / step
 
 
 class Average:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from datalab.adapters.segmenter import Segmenter, predict
+from datalab.adapters.segmenter import Segmenter, members_of
 from datalab.adapters.segmenter_network import SegmenterNetwork
 from datalab.adapters.segmenter_samples import Sample
 from datalab.learning.uncertainty import fit_temperature
@@ -24,7 +24,7 @@ def temperature_of(network: SegmenterNetwork, validation: Sequence[Sample]) -> f
         assert sample.labels is not None
         truth = sample.labels[::THINNED, ::THINNED]
         judged = truth != IGNORE_ID
-        members = predict(asked, sample, flip=False).members[:, :, ::THINNED, ::THINNED]
+        members = members_of(asked, sample, flip=False)[:, :, ::THINNED, ::THINNED]
         found.append(members.transpose(0, 2, 3, 1)[:, judged])
         truths.append(truth[judged])
     return fit_temperature(np.concatenate(found, axis=1), np.concatenate(truths)) if found else 1.0

@@ -14,12 +14,13 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from datalab.adapters.segmenter import Segmenter, predict
+from datalab.adapters.segmenter import Segmenter, members_of
 from datalab.adapters.segmenter_augment import Augmentation, Batch, Pool, draw_batch
 from datalab.adapters.segmenter_loss import alone, class_weights, segmentation_loss
 from datalab.adapters.segmenter_models import new_network
 from datalab.adapters.segmenter_network import NetworkSize, SegmenterNetwork
 from datalab.adapters.segmenter_processes import (
+    compiles_at,
     prepare,
     share_averages,
     share_of,
@@ -82,15 +83,16 @@ def train_segmenter(
 ) -> tuple[SegmenterNetwork, list[Look]]:
     """The network with the best validation mIoU, on the CPU, and the curve.
 
-    `backbone` is that of `new_network`. `states`: a folder in which the run is kept at every look; one that was killed
-    goes on from there and gives the same bytes. `on_look` hears of every look, also of those before a kill. StateError
-    naming step and images where loss or gradient is not finite; InputError where there is nothing to train on, or the
-    batch is smaller than the model can learn from.
+    `backbone` is that of `new_network`. `states`: a folder in which the run is kept at every look, until `forget_run`;
+    one that was killed goes on from there and gives the same bytes. `on_look` hears of every look, also of those before
+    a kill. StateError naming step and images where loss or gradient is not finite; InputError where there is nothing to
+    train on, or the batch is smaller than the model can learn from.
     """
     if not train:
         raise InputError("there is no training image; label more images")
     fabric = start_processes()
     run = _new_run(train, recipe, backbone)
+    check_batch(run.network, recipe.schedule.batch_size // fabric.world_size)
     # before the optimiser's state is taken, which goes to where the weights are
     run.network.to(fabric.device)
     state = None if states is None else StateFile(states, run_key(recipe, train, validation, backbone or {}))
@@ -103,12 +105,31 @@ def train_segmenter(
                 on_look(look)
             if state is not None and fabric.is_global_zero:
                 state.keep(run)
-    network = run.network
-    assert isinstance(network, SegmenterNetwork)
-    network.cpu().load_state_dict(run.best.weights)
-    if state is not None and fabric.is_global_zero:
-        state.forget()
+    # a new one: what has been compiled for a GPU would be compiled once more for the CPU
+    network = new_network(recipe.size, recipe.seed, [train[0].embedding])
+    network.load_state_dict(run.best.weights)
     return network.eval(), run.looks
+
+
+def forget_run(
+    train: Sequence[Sample],
+    validation: Sequence[Sample],
+    recipe: Recipe,
+    backbone: Mapping[str, Tensor] | None,
+    states: Path,
+) -> None:
+    """Once the model is saved: before, a kill would cost the whole training."""
+    StateFile(states, run_key(recipe, train, validation, backbone or {})).forget()
+
+
+def check_batch(network: nn.Module, images: int) -> None:
+    """InputError where the network cannot learn from so few images of a process at once."""
+    assert isinstance(network, SegmenterNetwork)
+    if images < network.least_batch:
+        raise InputError(
+            f"train.model {network.size.model} needs train.batch_size {network.least_batch} or more in each process, "
+            f"got {images}"
+        )
 
 
 def _new_run(train: Sequence[Sample], recipe: Recipe, backbone: Mapping[str, Tensor] | None) -> Run:
@@ -129,11 +150,14 @@ def _learn(
     module, adam = fabric.setup(prepare(run.network, fabric), run.optimiser.adam)
     mine = share_of(fabric, schedule.batch_size)
     losses: list[float] = []
+    compiled_before = compiles_at(run.step + 1, fabric)
     hidden = None if fabric.is_global_zero else True  # None: shown on a terminal
     with tqdm(total=schedule.steps, initial=run.step, desc="train", unit="step", disable=hidden) as bar:
         while run.step < schedule.steps and not run.is_enough:
             run.step += 1
             run.optimiser.prepare(run.step)
+            if run.step == compiled_before:
+                run.network.compile()
             places = sampler.places(run.step)[mine]
             rngs = cut_generators(recipe.seed, run.step, schedule.batch_size)[mine]
             batch = draw_batch(pool, places, recipe.augmentation, rngs)
@@ -160,8 +184,7 @@ def _trust(images: int, recipe: Recipe) -> Tensor:
 def train_step(module: nn.Module, optimiser: torch.optim.Optimizer, batch: Batch, needed: Step, step: int) -> float:
     """The loss before the step, of all processes' images together.
 
-    StateError with the step's number and images where loss or gradient is not finite; InputError where the batch has
-    fewer images than the network can learn from.
+    StateError with the step's number and images where loss or gradient is not finite.
     """
     fabric = needed.fabric
     set_normalisation(module, step)
@@ -184,11 +207,6 @@ def train_step(module: nn.Module, optimiser: torch.optim.Optimizer, batch: Batch
 
 def _loss(module: nn.Module, batch: Batch, needed: Step) -> Tensor:
     network: Any = getattr(module, "module", module)  # within what Fabric wraps round it
-    if len(batch.image) < network.least_batch:
-        raise InputError(
-            f"train.model {network.size.model} needs train.batch_size {network.least_batch} or more in each process, "
-            f"got {len(batch.image)}"
-        )
     if network.learns_instances:
         return _instance_loss(network, batch, needed)
     together = alone if needed.fabric is None else partial(sum_together, needed.fabric)
@@ -242,7 +260,7 @@ def _validate(network: SegmenterNetwork, samples: Sequence[Sample]) -> float | N
     pooled = np.zeros((classes, classes), dtype=np.int64)
     for sample in samples:
         assert sample.labels is not None
-        probabilities = predict(asked, sample, flip=False).members.mean(axis=0)
+        probabilities = members_of(asked, sample, flip=False).mean(axis=0)
         pooled += confusion_matrix(sample.labels, probabilities.argmax(axis=0), classes)
     miou = float(mean_iou(pooled))
     return None if math.isnan(miou) else miou

@@ -144,7 +144,7 @@ def object_figures(judge: ObjectJudge, names: tuple[str, ...]) -> dict[str, Any]
         **_hit_shares(found.hits.sum(axis=0)),
         "per_class": {name: _hit_shares(row) for name, row in zip(names[1:], found.hits[1:], strict=True)},
     }
-    counts = {"truth": sum(not one["iscrowd"] for one in judge.truth), "found": len(judge.found)}
+    counts = {"truth": len(judge.truth), "found": len(judge.found)}
     return {**{name: plain(value) for name, value in numbers.items()}, **counts}
 
 

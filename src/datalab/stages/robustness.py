@@ -20,7 +20,7 @@ from datalab.adapters.embedding_cache import Embedding
 from datalab.adapters.files import read_rgb, write_json, write_text
 from datalab.adapters.plots_curves import plot_robustness
 from datalab.adapters.sam import embed_image, load_sam
-from datalab.adapters.segmenter import Segmenter, predict
+from datalab.adapters.segmenter import Segmenter, members_of
 from datalab.adapters.segmenter_samples import Sample, read_sample, with_pixels
 from datalab.adapters.torch_threads import side_by_side
 from datalab.errors import InputError
@@ -153,7 +153,7 @@ def _embedder(segmenter: Segmenter, embed: EmbedParams) -> Callable[[Pixels], Em
 
 def _confusion(segmenter: Segmenter, sample: Sample) -> Counts:
     assert sample.labels is not None
-    positions = predict(segmenter, sample, flip=False).members.mean(axis=0).argmax(axis=0)
+    positions = members_of(segmenter, sample, flip=False).mean(axis=0).argmax(axis=0)
     return confusion_matrix(sample.labels, positions, len(segmenter.class_ids))
 
 

@@ -75,7 +75,7 @@ def run(inputs: Inputs, members: Path, out: Path, plots: Path, params: Params) -
     write_table(members, pd.DataFrame(rows, columns=list(SLICES)))
     write_json(out, report)
     write_text(plots / "slices.csv", table.to_csv(index=False))
-    plot_slices(plots / "slices.png", table)
+    plot_slices(plots / "slices.png", table, params.q)
 
 
 def _viewed_slices(images: pd.DataFrame, views: pd.DataFrame) -> dict[str, BoolMask]:

@@ -17,6 +17,7 @@ from datalab.adapters.plots import plot_labels
 from datalab.adapters.segmenter import Segmenter, save_segmenter
 from datalab.adapters.segmenter_augment import Augmentation, Policy, check_policy
 from datalab.adapters.segmenter_check import check_learnable
+from datalab.adapters.segmenter_instances import MASK_RCNN
 from datalab.adapters.segmenter_loss import check_loss
 from datalab.adapters.segmenter_models import check_model
 from datalab.adapters.segmenter_network import EMBEDDING_DECODER, STRIDE, NetworkSize
@@ -24,7 +25,7 @@ from datalab.adapters.segmenter_processes import is_first_process
 from datalab.adapters.segmenter_samples import Sample, read_sample
 from datalab.adapters.segmenter_schedule import Look, Schedule, check_sampling
 from datalab.adapters.segmenter_temperature import temperature_of
-from datalab.adapters.segmenter_training import Recipe, train_segmenter
+from datalab.adapters.segmenter_training import Recipe, forget_run, train_segmenter
 from datalab.adapters.training_log import TrainingLog
 from datalab.config import load_guidelines, load_named, load_params
 from datalab.errors import InputError, one_line_errors
@@ -99,7 +100,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, policy: Policy) -> Non
     validation_miou), the best step, counts, and which weights the model started from; no timings, so that the same
     inputs give the same bytes. A run that was killed goes on at its last look. Of several processes one writes.
     """
-    check(params)
+    check(params, policy)
     folder = read_dataset(inputs.dataset)
     if folder.split("train").empty:
         raise InputError("the dataset has no training image; label more images")
@@ -120,6 +121,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, policy: Policy) -> Non
     encoder = embedded_by(inputs.embeddings)
     segmenter = Segmenter(network, folder.class_ids, folder.class_names, params.longest_side, heat, encoder)
     save_segmenter(outputs.model, segmenter)
+    forget_run(train, validation, recipe, backbone, outputs.states)
     found = {
         "one_batch_loss_left": round(left, 6),
         "temperature": round(heat, 4),
@@ -189,9 +191,11 @@ def _report(looks: list[Look], train: int, validation: int) -> dict[str, Any]:
     }
 
 
-def check(params: Params) -> None:
+def check(params: Params, policy: Policy) -> None:
     """InputError for numbers that no training can use, naming the key."""
     check_model(params.model)
+    if policy.mixup and params.model == MASK_RCNN:
+        raise InputError(f"train.model {params.model} learns objects, which mixup makes none of; set mixup to 0")
     check_loss(params.loss)
     check_sampling(params.sampling)
     for name in ("longest_side", "crop"):
