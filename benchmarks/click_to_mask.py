@@ -77,7 +77,7 @@ def main() -> None:
 def time_clicks(sam: Sam, folder: Path, size: tuple[int, int], repeats: int) -> Timed:
     """`repeats` images of this size, each clicked on by both sides in turn."""
     files = write_images(folder / "media", size, repeats + 1)
-    clicks = ClickToMask(sam, "benchmark", EmbeddingCache(folder / "cache"), folder / "media")
+    clicks = ClickToMask(sam, "benchmark", EmbeddingCache(folder / "cache"), folder / "media", 60_000_000)
     # the first use of torch in a process takes longer and belongs to none of the sides
     ours(clicks, files[0], size, 0)
     plainly(sam, files[0], size, 0)

@@ -1,19 +1,25 @@
 """Clicks on real files with the small SAM: what is encoded, what may be read, what is said."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from segment_anything.modeling import Sam
 
-from datalab.adapters.click_to_mask import MOST_PIXELS, ClickToMask
+from datalab.adapters import click_to_mask
+from datalab.adapters.click_to_mask import ClickToMask
 from datalab.adapters.embedding_cache import EmbeddingCache
+from datalab.adapters.files import read_rgb
 from datalab.adapters.label_studio.click import Asked, ClickRequest
 from datalab.adapters.sam import load_sam
 from datalab.adapters.sam_prompt import Prompt
 from datalab.errors import InputError
+
+MOST_PIXELS = 60_000_000
 
 HEIGHT, WIDTH = 60, 90
 
@@ -37,7 +43,7 @@ def media(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def clicks(sam: Sam, media: Path, tmp_path: Path) -> ClickToMask:
-    return ClickToMask(sam, "sam-small-test", EmbeddingCache(tmp_path / "cache"), media)
+    return ClickToMask(sam, "sam-small-test", EmbeddingCache(tmp_path / "cache"), media, MOST_PIXELS)
 
 
 def click(name: str = "tiles/a.png", x: float = 40, height: int = HEIGHT, width: int = WIDTH) -> ClickRequest:
@@ -67,9 +73,24 @@ def test_a_box_is_looked_at_enlarged_and_its_mask_lies_where_the_box_does(clicks
     assert clicks.encoded == 0
 
 
+def test_a_photograph_is_read_once_for_all_boxes_of_a_request(
+    clicks: ClickToMask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path) -> Any:
+        read.append(path)
+        return read_rgb(path)
+
+    monkeypatch.setattr(click_to_mask, "read_rgb", counted)
+    boxes = [Asked(f"r{n}", "disc", Prompt(box=(n, n, 60 + n, 60 + n))) for n in range(3)]
+    clicks.masks(replace(click(), asked=tuple(boxes)))
+    assert len(read) == 1
+
+
 def test_after_a_restart_nothing_is_encoded_again(clicks: ClickToMask, sam: Sam, media: Path) -> None:
     ((_, before, _),) = clicks.masks(click())
-    restarted = ClickToMask(sam, "sam-small-test", clicks.cache, media)
+    restarted = ClickToMask(sam, "sam-small-test", clicks.cache, media, MOST_PIXELS)
     ((_, after, _),) = restarted.masks(click())
     assert restarted.encoded == 0
     np.testing.assert_array_equal(after, before)

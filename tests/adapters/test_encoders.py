@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from datalab.adapters.backbones import starting_weights
+from datalab.adapters.checkpoints import sha256_of
 from datalab.adapters.encoders import encoder_path, known_encoders, published, pull_encoder, read_encoder
 from datalab.adapters.segmenter_models import new_network
 from datalab.adapters.segmenter_network import NetworkSize
@@ -57,8 +59,38 @@ def test_a_damaged_file_is_refused(hub: Path) -> None:
     path = encoder_path("mobilenet_v2")
     assert path is not None
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(InputError, match="is damaged; delete it, and to have it anew run: datalab models pull"):
+    with pytest.raises(InputError, match="is damaged; to have it anew run: datalab models pull"):
         read_encoder("mobilenet_v2")
+
+
+def test_what_is_damaged_or_altered_is_fetched_again_and_what_is_whole_is_not(
+    hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cache's layout: a link named for the file, to a blob named by its SHA-256."""
+    put_weights(hub, "mobilenet_v2")
+    path = encoder_path("mobilenet_v2")
+    assert path is not None
+    blob = hub / sha256_of(path)
+    path.rename(blob)
+    path.symlink_to(blob)
+    asked: list[bool] = []
+
+    def fetch(repository: str, name: str, revision: str, force_download: bool) -> str:
+        asked.append(force_download)
+        return str(path)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
+    pull_encoder("mobilenet_v2")
+    assert read_encoder("mobilenet_v2") is not None
+    content = bytearray(blob.read_bytes())
+    content[-1] ^= 1
+    blob.write_bytes(content)
+    with pytest.raises(InputError, match="is damaged"):
+        read_encoder("mobilenet_v2")
+    pull_encoder("mobilenet_v2")
+    blob.write_bytes(content[:100])
+    pull_encoder("mobilenet_v2")
+    assert asked == [False, True, True]
 
 
 def test_no_connection_is_one_line(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:

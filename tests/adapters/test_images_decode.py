@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tifffile
 from PIL import Image
 
 from datalab.adapters.images_decode import NotUsableError, Picture, image_id_of, own_limits, read_picture
@@ -182,6 +183,44 @@ def test_truncated_files(kind: str) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (60, 60, 3), dtype=np.uint8)
     content = encoded(Image.fromarray(noise), kind)
     assert reason(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])
+def test_damaged_pixels_of_a_png_are_refused(mode: str) -> None:
+    """Pillow decodes a PNG for its EXIF; what failed there was forgiven, and noise or nothing came of it."""
+    rng = np.random.default_rng(0)
+    content = encoded(Image.fromarray(rng.integers(0, 255, (60, 60, 3), dtype=np.uint8)).convert(mode), "PNG")
+    for place in rng.integers(200, len(content) - 60, 12).tolist():
+        damaged = bytearray(content)
+        damaged[place : place + 40] = bytes(40)
+        assert reason(bytes(damaged))
+
+
+def test_planes_of_16_bit_colour_one_after_the_other() -> None:
+    values = np.random.default_rng(0).integers(0, 65535, (3, 40, 50), dtype=np.uint16)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values, planarconfig="separate", photometric="rgb")
+    assert "in separate planes cannot be read" in reason(buffer.getvalue())
+    shallow = io.BytesIO()
+    tifffile.imwrite(shallow, (values >> 8).astype(np.uint8), planarconfig="separate", photometric="rgb")
+    np.testing.assert_array_equal(pixels(shallow.getvalue()), (values >> 8).transpose(1, 2, 0))
+
+
+def test_16_bit_grey_in_which_0_is_white() -> None:
+    values = np.linspace(0, 60000, 40 * 50).reshape(40, 50).astype(np.uint16)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values, photometric="miniswhite")
+    shown = pixels(buffer.getvalue())
+    assert (shown[0, 0], shown[-1, -1]) == (255, 0)
+
+
+def test_a_transparent_value_of_16_bit_grey_is_white() -> None:
+    values = np.full((20, 20), 1000, dtype=np.uint16)
+    values[:10] = 0
+    values[15:] = 2000
+    content = encoded(Image.fromarray(values), "PNG", transparency=0)
+    assert np.unique(pixels(content)[:10]).tolist() == [255]
+    assert pixels(content)[12, 0] == 128
 
 
 @pytest.mark.parametrize("content", [b"", b"hello, not a picture", b"%!PS-Adobe-3.0 EPSF-3.0\n"])

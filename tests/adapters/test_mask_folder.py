@@ -169,6 +169,22 @@ def test_named_class_folders(tmp_path: Path) -> None:
     assert labels(truth) == {"id0": ["dent", "dent"], "id1": [""]}
 
 
+def test_a_class_without_a_mask_yet_needs_no_folder(tmp_path: Path) -> None:
+    masks = tmp_path / "masks"
+    save(masks / "dent" / "a.png", (values(SCENE) == 1).astype(np.uint8) * 255)
+    (tmp_path / "c.yaml").write_text("classes:\n- {id: 1, name: dent}\n- {id: 2, name: scratch}\n")
+    classes = read_classes(masks, tmp_path / "c.yaml")
+    assert [item.name for item in classes] == ["dent", "scratch"]
+    assert labels(read_truth(masks, catalog("a.jpg"), classes)) == {"id0": ["dent", "dent"]}
+
+
+def test_binary_masks_that_are_no_label_maps_are_refused(tmp_path: Path) -> None:
+    save(tmp_path / "masks" / "a.png", (values(SCENE) == 1).astype(np.uint8) * 255)
+    (tmp_path / "c.yaml").write_text("classes:\n- {id: 1, name: dent}\n")
+    with pytest.raises(InputError, match=r"hold only 0 \(background\) and 255 \(left out\)"):
+        read_classes(tmp_path / "masks", tmp_path / "c.yaml")
+
+
 def test_label_maps_in_sub_folders(tmp_path: Path) -> None:
     save(tmp_path / "monday" / "a.png", SCENE)
     save(tmp_path / "tuesday" / "a.png", ["2222222"] * 5)

@@ -118,7 +118,7 @@ def test_nothing_is_encoded(sam: Sam, embedding: Embedding, monkeypatch: pytest.
     assert mask.any()
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3, 200), (200, 3)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 200), (200, 3), (16, 20_000), (20_000, 16)])
 def test_odd_sizes_and_corners_are_no_problem(sam: Sam, size: tuple[int, int]) -> None:
     height, width = size
     found = embed_image(sam, np.full((height, width, 3), 90, dtype=np.uint8))

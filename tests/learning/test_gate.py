@@ -74,6 +74,11 @@ def test_too_little_gold_is_told(count: int, images: str, enough: bool) -> None:
         assert "the fixed thresholds decide" in reason
 
 
+def test_one_gold_image_is_too_little_whatever_is_asked_for() -> None:
+    one = replace(PARAMS, least_images=1)
+    assert why_no_gate(examples([0.5] * 4, [0.5] * 4, images="aaaa"), one)
+
+
 def test_no_examples_are_refused() -> None:
     with pytest.raises(ValueError, match="needs examples"):
         fit_calibration(examples([], []), PARAMS)

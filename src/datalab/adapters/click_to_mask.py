@@ -5,7 +5,8 @@ A box is encoded by itself where the model sees little and takes hundredths of a
 
 import threading
 from collections import OrderedDict
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,13 @@ from datalab.adapters.embedding_cache import Embedding, EmbeddingCache, image_ha
 from datalab.adapters.files import read_rgb
 from datalab.adapters.label_studio.click import Asked, ClickRequest
 from datalab.adapters.label_studio.media import media_file
+from datalab.adapters.mask_generator import Pixels
 from datalab.adapters.sam import embed_image
 from datalab.adapters.sam_prompt import Prompt, mask_at
 from datalab.adapters.sam_zoom import part_round, zooms_in
 from datalab.errors import InputError
 from datalab.masks import BoolMask
 
-MOST_PIXELS = 60_000_000
-"""As in `ingest`: what is larger was not published by datalab."""
 KEPT = 64
 """Embeddings known by their file without hashing it again; they are memory-mapped, so they cost next to nothing."""
 
@@ -33,12 +33,13 @@ FileKey = tuple[Path, int, int]
 class ClickToMask:
     """Serves several people at once: encodings come one after the other, decodings do not wait for them."""
 
-    def __init__(self, sam: Sam, model_version: str, cache: EmbeddingCache, media: Path) -> None:
-        """`media`: the folder that images are read from, and none outside of it."""
+    def __init__(self, sam: Sam, model_version: str, cache: EmbeddingCache, media: Path, most_pixels: int) -> None:
+        """`media`: the folder that images are read from, and none outside of it; none of more than `most_pixels`."""
         self.sam = sam
         self.model_version = model_version
         self.cache = cache
         self.media = media
+        self.most_pixels = most_pixels
         self.encoded = 0
         """How many images this object has encoded."""
         self._known: OrderedDict[FileKey, Embedding] = OrderedDict()
@@ -50,20 +51,26 @@ class ClickToMask:
         InputError where the image cannot be used, or nothing was found.
         """
         path = media_file(self.media, request.image)
-        _check(path, request)
-        found = [(asked, *self._mask(path, request, asked.prompt)) for asked in request.asked]
+        _check(path, request, self.most_pixels)
+        # read at the first box: every box that is open on the screen is asked for again with each click
+        pixels = cache(partial(read_rgb, path))
+        found = [(asked, *self._mask(path, pixels, request, asked.prompt)) for asked in request.asked]
         kept = [one for one in found if one[1].any()]
         if not kept:
             raise InputError("nothing was found there; click on another part of the object, or drag a box about it")
         return kept
 
-    def _mask(self, path: Path, request: ClickRequest, prompt: Prompt) -> tuple[BoolMask, float]:
+    def _mask(
+        self, path: Path, pixels: Callable[[], Pixels], request: ClickRequest, prompt: Prompt
+    ) -> tuple[BoolMask, float]:
         if prompt.box is None or prompt.points or not zooms_in(self.sam):
             return mask_at(self.sam, self._embedding(path), request.height, request.width, prompt)
         box = np.array(prompt.box)
         x0, y0, x1, y1 = part_round(box, request.height, request.width)
         left, top, right, bottom = (float(value) for value in box - [x0, y0, x0, y0])
-        part = embed_image(self.sam, read_rgb(path)[y0:y1, x0:x1])
+        whole = pixels()
+        with self._encoding:
+            part = embed_image(self.sam, whole[y0:y1, x0:x1])
         found, score = mask_at(self.sam, part, y1 - y0, x1 - x0, Prompt(box=(left, top, right, bottom)))
         mask = np.zeros((request.height, request.width), dtype=bool)
         mask[y0:y1, x0:x1] = found
@@ -89,14 +96,14 @@ class ClickToMask:
         return embed_image(self.sam, read_rgb(path))
 
 
-def _check(path: Path, request: ClickRequest) -> None:
+def _check(path: Path, request: ClickRequest, most_pixels: int) -> None:
     """By the file's head alone; pixels are read where they are encoded."""
     try:
         with Image.open(path) as image:
             width, height = image.size
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as exc:
         raise InputError(f"the image {path.name} cannot be read; it is damaged or no image") from exc
-    if width * height > MOST_PIXELS:
+    if width * height > most_pixels:
         raise InputError(f"the image {path.name} is too large: {width} x {height} pixels")
     if (height, width) != (request.height, request.width):
         raise InputError(

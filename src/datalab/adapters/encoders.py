@@ -5,14 +5,16 @@ They lie in the Hugging Face cache ($HF_HOME), each at the revision that the lib
 
 from pathlib import Path
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from datalab.adapters.checkpoints import sha256_of
 from datalab.adapters.segmenter_unet import ENCODERS
 from datalab.errors import InputError, ServiceError
 
 FILE = "model.safetensors"
+SHA256_DIGITS = 64
 
 
 def published(encoder: str) -> tuple[str, str]:
@@ -37,22 +39,31 @@ def read_encoder(encoder: str) -> dict[str, Tensor] | None:
     path = encoder_path(encoder)
     if path is None:
         return None
-    try:
-        weights: dict[str, Tensor] = load_file(path)
-    except (OSError, SafetensorError) as exc:
-        raise InputError(
-            f"{path} is damaged; delete it, and to have it anew run: datalab models pull {encoder}"
-        ) from exc
+    if not _is_whole(path):
+        raise InputError(f"{path} is damaged; to have it anew run: datalab models pull {encoder}")
+    weights: dict[str, Tensor] = load_file(path)
     return weights
 
 
+def _is_whole(path: Path) -> bool:
+    """Whether the file can be read and is the published one: the cache keeps large files under their SHA-256."""
+    name = path.resolve().name
+    try:
+        with safe_open(path, framework="pt"):
+            return len(name) != SHA256_DIGITS or sha256_of(path) == name
+    except (OSError, SafetensorError):
+        return False
+
+
 def pull_encoder(encoder: str) -> Path:
-    """Fetch the weights unless they are there; the path. ServiceError where they cannot be reached."""
+    """Fetch the weights unless they are there and whole; the path. ServiceError where they cannot be reached."""
     from huggingface_hub import hf_hub_download  # noqa: PLC0415
 
     repository, revision = published(encoder)
     try:
-        return Path(hf_hub_download(repository, FILE, revision=revision))
+        here = encoder_path(encoder)
+        again = here is not None and not _is_whole(here)
+        return Path(hf_hub_download(repository, FILE, revision=revision, force_download=again))
     except Exception as exc:  # the hub's client raises the errors of several HTTP libraries
         reason = " ".join(str(exc).split())[:160]
         raise ServiceError(

@@ -17,6 +17,9 @@ from datalab.errors import InputError
 from datalab.tables import CATALOG, REJECTED, empty, typed
 from datalab.workspace import Workspace
 
+MOST_PIXELS = 2 * 89_478_485
+"""What Pillow opens without being told that a file is no bomb."""
+
 
 @dataclass(frozen=True)
 class IngestParams:
@@ -65,6 +68,8 @@ def ingest(folder: Path, workspace: Workspace, params: IngestParams) -> IngestRe
     Images are stored first, whole or not at all, then the two tables: after a kill at any point, running it again
     completes the work. InputError where `folder` is no folder or has no file that looks like an image.
     """
+    if params.max_pixels > MOST_PIXELS:
+        raise InputError(f"ingest.max_pixels is {params.max_pixels}; later stages open at most {MOST_PIXELS} pixels")
     found = search_images(folder, workspace)
     catalog = read_table(workspace.catalog, CATALOG) if workspace.catalog.exists() else empty(CATALOG)
     rejected = read_table(workspace.rejected, REJECTED) if workspace.rejected.exists() else empty(REJECTED)

@@ -20,11 +20,17 @@ import imagehash
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "JPEG2000", "PPM", "AVIF")
 """What Pillow may try; its other readers (EPS starts a program, FITS, ...) stay shut."""
 KEPT_AS_THEY_ARE = {"JPEG": "jpg", "PNG": "png"}
 ORIENTATION = 0x0112
+BITS, PHOTOMETRIC, PLANES = 258, 262, 284
+"""Of a TIFF: bits of each channel, what its values stand for, and where the channels lie."""
+WHITE_IS_ZERO, SEPARATE = 0, 2
+ROWS = 256
+"""Stretched at once."""
 
 
 class NotUsableError(Exception):
@@ -55,6 +61,8 @@ def read_picture(content: bytes, max_pixels: int, min_side: int) -> Picture:
         with Image.open(io.BytesIO(content), formats=readers) as image:
             _check_header(image, max_pixels, min_side)
             deep = _is_deep(image)  # before anything is decoded: then Pillow has forgotten it
+            # before EXIF is asked for: of a PNG Pillow decodes the pixels for that, and a broken EXIF block is forgiven
+            image.load()
             as_it_is = not deep and _is_plain(image)
             suffix = KEPT_AS_THEY_ARE.get(str(image.format), "png") if as_it_is else "png"
             plain = _plain(image, content, deep)
@@ -110,11 +118,11 @@ def _is_plain(image: Image.Image) -> bool:
 def _plain(image: Image.Image, content: bytes, deep: bool) -> Image.Image:
     # a TIFF is turned while it is loaded, by Pillow as by OpenCV
     orientation = 1 if image.format == "TIFF" else _orientation(image)
-    image.load()
-    if deep and image.mode[0] not in "IF":
-        return _turned(_stretched(_deep_colour(content)), orientation)
     if deep:
-        image = _stretched(np.asarray(image, dtype=np.float64))
+        if isinstance(image, TiffImageFile) and image.tag_v2.get(PLANES) == SEPARATE:
+            raise NotUsableError("16-bit colours in separate planes cannot be read; save it as a 16-bit RGB PNG")
+        values = np.asarray(image) if image.mode[0] in "IF" else _deep_colour(content)
+        image = _stretched(values, _is_white_least(image), image.info.get("transparency"))
     elif "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "La", "RGBa"):
         image = _on_white(image)
     elif image.mode not in ("L", "RGB"):
@@ -142,29 +150,51 @@ def _is_deep(image: Image.Image) -> bool:
     """More than 8 bits a channel. Pillow opens 16-bit colour as "RGB" and drops the low byte silently; where it comes
     with transparency, that is accepted.
     """
+    if image.mode[0] in "IF":
+        return True
+    if image.mode != "RGB":
+        return False
+    if isinstance(image, TiffImageFile):
+        return bool(max(image.tag_v2.get(BITS, (8,))) > 8)
     tiles: list[Any] = getattr(image, "tile", [])
-    # of compressed TIFFs the arguments are the raw mode and others, numbers among them
     raw_modes = [tile[3] if isinstance(tile[3], str) else tile[3][0] for tile in tiles if tile[3]]
-    deep_colour = image.mode == "RGB" and image.format in ("PNG", "TIFF") and any("16" in mode for mode in raw_modes)
-    return image.mode[0] in "IF" or deep_colour
+    return image.format == "PNG" and any("16" in mode for mode in raw_modes)
 
 
-def _deep_colour(content: bytes) -> npt.NDArray[np.float64]:
+def _is_white_least(image: Image.Image) -> bool:
+    """Whether 0 stands for white; of 8 bits Pillow has turned that round, of more it has not."""
+    return isinstance(image, TiffImageFile) and bool(image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO)
+
+
+def _deep_colour(content: bytes) -> npt.NDArray[Any]:
     """The (H, W, 3) RGB values of a 16-bit colour file, unscaled; a TIFF upright, a PNG not turned."""
     values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if values is None or values.ndim != 3 or values.shape[2] != 3:
+    if values is None or values.ndim != 3 or values.shape[2] != 3 or values.dtype == np.uint8:
         raise NotUsableError("16-bit colour of a kind that cannot be read; save it as a 16-bit RGB PNG")
-    return np.asarray(values[..., ::-1], dtype=np.float64)
+    return values[..., ::-1]
 
 
-def _stretched(values: npt.NDArray[np.float64]) -> Image.Image:
-    """(H, W) or (H, W, 3) values mapped from [smallest, largest] to 0..255 uint8; NaN and infinities become 0."""
-    finite = np.isfinite(values)
-    if not finite.any():
+def _stretched(values: npt.NDArray[Any], white_is_least: bool, transparent: object) -> Image.Image:
+    """(H, W) or (H, W, 3) values mapped from [smallest, largest] to 0..255 uint8; NaN and infinities become 0.
+
+    Turned round with `white_is_least`; where a grey value is `transparent` it becomes white. Rows go by blocks: in
+    double precision a large photograph would take gigabytes.
+    """
+    blocks = [slice(start, start + ROWS) for start in range(0, len(values), ROWS)]
+    known = (values[block][np.isfinite(values[block])] for block in blocks)
+    ends = [(float(one.min()), float(one.max())) for one in known if len(one)]
+    if not ends:
         raise NotUsableError("no pixel has a finite value")
-    low, high = values[finite].min(), values[finite].max()
-    scaled = (np.where(finite, values, low) - low) * (255.0 / (high - low) if high > low else 0.0)
-    return Image.fromarray(np.round(scaled).astype(np.uint8))
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    share = 255.0 / (high - low) if high > low else 0.0
+    stretched = np.empty(values.shape, dtype=np.uint8)
+    for block in blocks:
+        part = values[block].astype(np.float64)
+        scaled = np.round((np.where(np.isfinite(part), part, low) - low) * share)
+        stretched[block] = 255 - scaled if white_is_least else scaled
+        if isinstance(transparent, int):
+            stretched[block][values[block] == transparent] = 255
+    return Image.fromarray(stretched)
 
 
 def _on_white(image: Image.Image) -> Image.Image:

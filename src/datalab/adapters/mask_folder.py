@@ -33,6 +33,7 @@ from datalab.tables import CATALOG, GOLD, require
 SMALLEST_SHARE = 1 / 5000
 """Components under this share of the image (35 pixels of 480x360) are specks: they join the largest of their class."""
 THREADS = 4
+ONLY_BINARY = "the masks in {} hold only 0 (background) and 255 (left out); put binary masks into folders, one a class"
 
 
 def read_classes(masks: Path, classes_file: Path | None = None) -> tuple[LabelClass, ...]:
@@ -132,8 +133,10 @@ def _is_hidden(path: Path, masks: Path) -> bool:
 
 
 def _has_class_folders(masks: Path, paths: Sequence[Path], classes: Sequence[LabelClass]) -> bool:
+    """A class without a mask yet has no folder, or an empty one; a folder may hold background, or more than masks."""
     folders = {_top(path, masks) for path in paths}
-    return "" not in folders and bool(classes) and {item.name for item in classes} <= folders
+    names, of_classes = {item.name for item in classes}, {name for name in folders if not is_background(name)}
+    return "" not in folders and bool(of_classes & names) and (names <= folders or of_classes <= names)
 
 
 def _guessed_classes(masks: Path, found: Mapping[Path, set[int]]) -> tuple[LabelClass, ...]:
@@ -147,14 +150,13 @@ def _guessed_classes(masks: Path, found: Mapping[Path, set[int]]) -> tuple[Label
         return automatic_classes(dict(enumerate(full, start=1)))
     values = set[int]().union(*found.values()) - {0, IGNORE_ID}
     if not values:
-        raise InputError(
-            f"the masks in {masks} hold only 0 (background) and 255 (left out); put binary masks into a folder "
-            "named after their class"
-        )
+        raise InputError(ONLY_BINARY.format(masks))
     return automatic_classes({value: f"class_{value}" for value in sorted(values)})
 
 
 def _check_values(found: Mapping[Path, set[int]], named: set[int], classes_file: Path) -> None:
+    if set[int]().union(*found.values()) == {0, IGNORE_ID}:
+        raise InputError(ONLY_BINARY.format(next(iter(found)).parent))
     for path, values in found.items():
         if unknown := sorted(values - named - {0, IGNORE_ID}):
             raise InputError(

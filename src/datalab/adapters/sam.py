@@ -115,17 +115,22 @@ def embed_image(sam: Sam, pixels: Pixels) -> Embedding:
 
 def embed_images(sam: Sam, images: Sequence[Pixels]) -> list[Embedding]:
     """`embed_image` of several in one go, in two where a GPU's memory is full."""
+    try:
+        return _encoded(sam, images)
+    except torch.OutOfMemoryError:
+        if len(images) == 1:
+            raise
+    # only here: inside of `except` the error keeps alive what filled the memory
+    torch.cuda.empty_cache()
+    half = len(images) // 2
+    LOGGER.warning("the GPU's memory is full: encoding %d images at a time", half)
+    return embed_images(sam, images[:half]) + embed_images(sam, images[half:])
+
+
+def _encoded(sam: Sam, images: Sequence[Pixels]) -> list[Embedding]:
     with torch.inference_mode():
         squares = torch.cat([_square(sam, pixels) for pixels in images])
-        try:
-            embeddings = sam.image_encoder(squares).cpu().numpy().astype(np.float16)
-        except torch.OutOfMemoryError:
-            if len(images) == 1:
-                raise
-            half = len(images) // 2
-            LOGGER.warning("the GPU's memory is full: encoding %d images at a time", half)
-            return embed_images(sam, images[:half]) + embed_images(sam, images[half:])
-    return list(embeddings)
+        return list(sam.image_encoder(squares).cpu().numpy().astype(np.float16))
 
 
 def encoded_at_once() -> int:
@@ -216,8 +221,8 @@ def _refined(encoded: SamPredictor, pixels: Pixels, drafts: Sequence[Draft], siz
     scale = np.array([width / size[1], height / size[0]] * 2)
     boxes = []
     for draft in drafts:
-        y, x = np.nonzero(draft.mask)
-        boxes.append([x.min(), y.min(), x.max() + 1, y.max() + 1])
+        rows, columns = np.flatnonzero(draft.mask.any(axis=1)), np.flatnonzero(draft.mask.any(axis=0))
+        boxes.append([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
     scaled = np.array(boxes, dtype=np.float64) * scale
     if zooms_in(encoded.model):
         return masks_in_enlarged_boxes(encoded.model, pixels, scaled)

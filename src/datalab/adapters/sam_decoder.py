@@ -70,8 +70,10 @@ class PointDecoder:
                 tokens, image = self._later(layer, tokens, image, prompt)
             attended = _to_image(transformer.final_attn_token_to_image, tokens + prompt, image, image + self.place)
             tokens = transformer.norm_final_attn(tokens + attended)
-            iou = self.decoder.iou_prediction_head(tokens[:, 0])[:, 1:]
-        return Decoded(iou.float(), image, tokens[:, 2 : 1 + self.decoder.num_mask_tokens])
+        # in half precision it would come in steps of 1/256, by which masks are kept and dropped
+        with torch.autocast(tokens.device.type, enabled=False):
+            iou = self.decoder.iou_prediction_head(tokens[:, 0].float())[:, 1:]
+        return Decoded(iou, image, tokens[:, 2 : 1 + self.decoder.num_mask_tokens])
 
     def masks(self, decoded: Decoded, prompts: Tensor) -> Tensor:
         """Logits (n, 3, 4h, 4w) of the masks of those `prompts`, (n,) places in the batch."""

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from segment_anything.modeling import Sam
-from segment_anything.utils.transforms import ResizeLongestSide
 
 from datalab.adapters.embedding_cache import Embedding
+from datalab.adapters.mask_generator import empty_predictor
 from datalab.adapters.sam_zoom import zooms_in
 from datalab.masks import BoolMask
 
@@ -33,7 +33,7 @@ def mask_at(sam: Sam, embedding: Embedding, height: int, width: int, prompt: Pro
     agrees with most of the points, the better predicted one of equals: which of them was meant is what later clicks
     tell. The small SAM's single mask was closer to what is meant from points too. The mask may be empty.
     """
-    transform = ResizeLongestSide(sam.image_encoder.img_size)
+    transform = empty_predictor(sam).transform
     size = (height, width)
     with torch.inference_mode():
         features = torch.from_numpy(np.asarray(embedding, dtype=np.float32))[None].to(sam.device)

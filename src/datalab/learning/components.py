@@ -14,12 +14,12 @@ def predicted_regions(
     `names`: id to name; other ids are background. Parts smaller than `least_share` of the image or larger than
     `most_share` are left out.
     """
-    found: list[tuple[int, str, BoolMask]] = []
+    least, found = least_share * label_map.size, list[tuple[int, str, BoolMask]]()
     for class_id in np.unique(label_map):
-        if int(class_id) not in names:
-            continue
-        for area, mask in connected_parts(label_map == class_id):
-            if least_share <= area / label_map.size <= most_share:
-                found.append((area, names[int(class_id)], mask))
-    found.sort(key=lambda one: -one[0])
-    return [(name, mask) for _, name, mask in found[:limit]]
+        if int(class_id) in names:
+            for area, mask in connected_parts(label_map == class_id, least):
+                if area <= most_share * label_map.size:
+                    # the masks are of the image's size: no more are held than are wanted
+                    found.append((area, names[int(class_id)], mask))
+                    found = sorted(found, key=lambda one: -one[0])[:limit]
+    return [(name, mask) for _, name, mask in found]

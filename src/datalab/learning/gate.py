@@ -13,6 +13,8 @@ import numpy.typing as npt
 from sklearn.isotonic import IsotonicRegression
 
 Floats = npt.NDArray[np.float64]
+FEWEST_IMAGES = 2
+"""To judge the gate on one by the others."""
 BAD_IOU = 0.5
 """A mask below is of more harm than use: people delete it and draw anew."""
 
@@ -104,10 +106,10 @@ def gate_scores(predicted_iou: npt.ArrayLike, stability: npt.ArrayLike) -> Float
 def why_no_gate(examples: Examples, params: GateParams) -> str | None:
     """The reason why these examples are too few to calibrate on; None where they are enough."""
     images = len(set(examples.image_ids))
-    if len(examples.scores) < params.least_examples or images < params.least_images:
+    if len(examples.scores) < params.least_examples or images < max(FEWEST_IMAGES, params.least_images):
         return (
             f"{len(examples.scores)} proposals on {images} gold images, {params.least_examples} on "
-            f"{params.least_images} are needed; the fixed thresholds decide"
+            f"{max(FEWEST_IMAGES, params.least_images)} are needed; the fixed thresholds decide"
         )
     return None
 

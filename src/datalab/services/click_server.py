@@ -32,7 +32,7 @@ from datalab.adapters.label_studio.click import (
 )
 from datalab.adapters.label_studio.ml_backend import USER
 from datalab.adapters.sam import load_sam, model_version
-from datalab.config import load_params
+from datalab.config import load_number, load_params
 from datalab.errors import DatalabError, one_line_errors
 from datalab.services.click_to_mask import PASSWORD
 from datalab.services.ports import LOOPBACK
@@ -128,7 +128,10 @@ def main() -> None:
     params = load_params(options.params, "click", ClickParams)
     torch.set_num_threads(params.threads)
     version = model_version(params.checkpoint)
-    clicks = ClickToMask(load_sam(params.checkpoint), version, EmbeddingCache(options.embeddings), options.media)
+    # as in `ingest`: what is larger was not published by datalab
+    largest = load_number(options.params, "ingest", "max_pixels")
+    cache = EmbeddingCache(options.embeddings)
+    clicks = ClickToMask(load_sam(params.checkpoint), version, cache, options.media, largest)
     app = make_app(clicks.masks, version, os.environ[PASSWORD])
     uvicorn.run(app, host=LOOPBACK, port=options.port, ws="none", log_level="warning", access_log=False)
 
