@@ -95,7 +95,7 @@ def _make(name: str, shared: Path, path: Path) -> None:
     semantic = np.empty((count, 128, GRID // 3, GRID // 3), dtype=np.float32)
     labels = np.empty((count, GRID, GRID), dtype=np.uint8)
     vectors = []
-    for place, (image, mask, kind, _group) in enumerate(tqdm(files, desc=f"features of {name}")):
+    for place, (image, mask, kind, _group) in enumerate(tqdm(files, desc=f"features of {name}", disable=None)):
         pixels = read_rgb(image)
         local[place] = filter_bank(pixels, GRID)
         embedding = embed_image(sam, pixels)

@@ -1,6 +1,7 @@
 import errno
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,21 @@ def test_json_round_trip_and_no_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         files.write_json(path, {"a": float("nan")})
     assert files.read_json(path) == {"a": None, "b": 1}
+
+
+def test_who_reads_changes_and_writes_takes_turns(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "count.json"
+
+    def add_ten(_: int) -> None:
+        for _ in range(10):
+            with files.locked(path):
+                known = files.read_json(path) if path.exists() else 0
+                time.sleep(0.001)
+                files.write_json(path, known + 1)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add_ten, range(4)))
+    assert files.read_json(path) == 40
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(

@@ -2,6 +2,8 @@
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +198,22 @@ def test_wrong_folders(tmp_path: Path, workspace: Workspace) -> None:
 
 
 @pytest.mark.slow
+def test_two_at_once_take_turns(workspace: Workspace, tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("one", "two", "three")]
+    for place, path in enumerate(folders):
+        path.mkdir()
+        for number in range(4):
+            photo(10 * place + number).save(path / f"{number}.png")
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda path: ingest(path, workspace, PARAMS), folders))
+    assert len(tables(workspace)[0]) == 12
+
+
+def test_more_pixels_than_can_be_opened_later_are_refused(folder: Path, workspace: Workspace) -> None:
+    with pytest.raises(InputError, match=r"ingest\.max_pixels is 200000000; later stages open at most 178956970"):
+        ingest(folder, workspace, replace(PARAMS, max_pixels=200_000_000))
+
+
 def test_near_uniform_textures_do_not_collapse(workspace: Workspace) -> None:
     report = ingest(shared_data("magnetic_tile") / "images", workspace, PARAMS)
     assert (report.found, report.added, report.quarantined) == (1344, 1344, 0)

@@ -183,7 +183,7 @@ def main(out: Path, steps: int, batch: int, peak: float, seed: int, start: Path 
     run.load(out)
     pictures = Composites(run.step * batch, steps * batch, seed)
     loader = DataLoader(pictures, batch_size=batch, num_workers=1, prefetch_factor=8, collate_fn=joined)
-    with tqdm(desc="train", total=steps, initial=run.step) as bar:
+    with tqdm(desc="train", total=steps, initial=run.step, disable=None) as bar:
         for means in train(run, iter(loader), steps, peak):
             run.write_curve(out)
             bar.update(run.step - bar.n)

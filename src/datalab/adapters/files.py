@@ -1,6 +1,7 @@
 """Files written whole or not at all: write beside, fsync, rename."""
 
 import errno
+import fcntl
 import json
 import os
 import shutil
@@ -55,6 +56,20 @@ def write_json(path: Path, content: Any) -> None:
 def read_json(path: Path) -> Any:
     """The content of a JSON file; InputError where it is missing or broken."""
     return _read(path, lambda: json.loads(path.read_text(encoding="utf-8")))
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Nobody else who asks for this file is in such a block at the same time, in whatever process; waits for them.
+
+    For reading, changing and writing as one: a command beside a flow. Not to be nested for one file.
+    """
+    with _readable_disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_name(f".{path.name}.lock").open("w", encoding="utf-8")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from datalab.adapters.files import read_table, remove_leftovers, write_bytes, write_table
+from datalab.adapters.files import locked, read_table, remove_leftovers, write_bytes, write_table
 from datalab.adapters.images_decode import NotUsableError, Picture, image_id_of, own_limits, read_picture
 from datalab.adapters.images_files import SUFFIXES, FoundFiles, find_images
 from datalab.adapters.images_groups import duplicate_groups
@@ -66,11 +66,17 @@ def ingest(folder: Path, workspace: Workspace, params: IngestParams) -> IngestRe
     """Add the images below `folder` to the workspace; running it again adds nothing and changes no byte.
 
     Images are stored first, whole or not at all, then the two tables: after a kill at any point, running it again
-    completes the work. InputError where `folder` is no folder or has no file that looks like an image.
+    completes the work; two at once take turns. InputError where `folder` is no folder or has no file that looks like an
+    image.
     """
     if params.max_pixels > MOST_PIXELS:
         raise InputError(f"ingest.max_pixels is {params.max_pixels}; later stages open at most {MOST_PIXELS} pixels")
     found = search_images(folder, workspace)
+    with locked(workspace.catalog):
+        return _take_in(found, workspace, params)
+
+
+def _take_in(found: FoundFiles, workspace: Workspace, params: IngestParams) -> IngestReport:
     catalog = read_table(workspace.catalog, CATALOG) if workspace.catalog.exists() else empty(CATALOG)
     rejected = read_table(workspace.rejected, REJECTED) if workspace.rejected.exists() else empty(REJECTED)
     remove_leftovers(workspace.images, untouched_s=0.0)

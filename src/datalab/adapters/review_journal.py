@@ -3,7 +3,6 @@
 Written by the FiftyOne app, read when a round begins. A lock keeps the two, and two reviewers, apart.
 """
 
-import fcntl
 import json
 import os
 import uuid
@@ -14,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from datalab.adapters.files import locked
 from datalab.errors import InputError
 from datalab.tables import REVIEWS, VERDICTS
 
@@ -52,8 +52,7 @@ def held(journal: Path) -> Iterator[None]:
     """Nobody else appends, or collects, until the block ends. InputError where the folder is not there."""
     if journal.name != NAME or not journal.parent.is_dir():
         raise InputError(f"{journal} is no place for reviews; publish the workspace again: datalab review")
-    with journal.with_name(f".{NAME}.lock").open("w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(journal):
         yield
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from datalab.adapters.files import read_json, read_table, write_table
+from datalab.adapters.files import locked, read_json, read_table, write_table
 from datalab.config import load_guidelines, load_params
 from datalab.errors import InputError
 from datalab.quality.gold_ledger import ACTIONS, IN_USE, leaked, states
@@ -67,9 +67,9 @@ def _append(workspace: Workspace, image_ids: Sequence[str], change: Change) -> N
     numbers = round_numbers(workspace)
     round_id, now = f"{max(numbers, default=0):04d}", datetime.now(UTC).isoformat(timespec="seconds")
     rows = [(image_id, change.action, change.reason, change.by, round_id, now) for image_id in image_ids]
-    events = read_events(workspace)
     added = pd.DataFrame(rows, columns=list(GOLD_EVENTS))
-    write_table(workspace.gold_events, pd.concat([events, added]))
+    with locked(workspace.gold_events):
+        write_table(workspace.gold_events, pd.concat([read_events(workspace), added]))
 
 
 def decided_truth(workspace: Workspace) -> pd.DataFrame:
@@ -102,6 +102,11 @@ def add_gold(
     or for truth of a class that the guidelines do not name.
     """
     check_classes(workspace, truth)
+    with locked(workspace.gold):
+        return _add(workspace, truth, image_ids, count, Change("added", reason, by))
+
+
+def _add(workspace: Workspace, truth: pd.DataFrame, image_ids: Sequence[str], count: int, change: Change) -> list[str]:
     gold, catalog = _gold(workspace), read_table(workspace.catalog, CATALOG)
     _check(image_ids, truth, gold, catalog)
     fresh = truth[~truth["image_id"].isin(gold["image_id"])]
@@ -112,7 +117,7 @@ def add_gold(
         raise InputError("no further image has truth and no near duplicate; ingest or adjudicate more")
     added = sorted(rows["image_id"].unique())
     # first, since by gold that nobody is said to have added everybody would be judged who labelled it before
-    _append(workspace, added, Change("added", reason, by))
+    _append(workspace, added, change)
     write_table(workspace.gold, pd.concat([gold, rows]))
     return added
 
