@@ -25,7 +25,7 @@ from datalab.rounds.opening import Source, choose, take_in
 from datalab.rounds.progress import Progress, terminal_bar
 from datalab.rounds.proposing import propose
 from datalab.rounds.report import write_report
-from datalab.rounds.state import STEPS, Round, latest_round, save_round, taking_in_again
+from datalab.rounds.state import STEPS, Round, latest_round, load_round, save_round, taking_in_again
 from datalab.rounds.summary import summary_rows
 from datalab.workspace import Workspace
 
@@ -56,10 +56,14 @@ def label_round(
         only_round: go on with the round of this number where it waits for people, and do nothing else; 0: any round.
     """
     place = Workspace.at(Path(workspace))
+    before = latest_round(place)
     with alone(place, patient=not only_round) as is_alone:
         if only_round and not (is_alone and waits(place, only_round)):
             get_run_logger().info("round %04d does not wait for people, or a run is at it", only_round)
             return only_round
+        if before is not None and before.due is not None and load_round(place, before.number).due is None:
+            get_run_logger().info("another run has finished round %s", before.round_id)
+            return before.number
         return advance(place, Source(*(Path(path) if path else None for path in (images, masks, classes))), wait)
 
 

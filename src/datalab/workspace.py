@@ -37,8 +37,12 @@ class Workspace:
 
     @property
     def accounts(self) -> Path:
-        """Annotators with their passwords and tokens, for their owner's eyes; ignored by git as .env is."""
-        return self.root / ".env.annotators"
+        """Annotators with their passwords and tokens, for their owner's eyes; ignored by git as .env is.
+
+        They are of the one Label Studio that all workspaces share, so beside the .env that these are linked to.
+        """
+        own = self.root / ".env.annotators"
+        return own if own.exists() else self.env.resolve().parent / own.name
 
     @property
     def params(self) -> Path:

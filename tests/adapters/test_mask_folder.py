@@ -185,6 +185,13 @@ def test_binary_masks_that_are_no_label_maps_are_refused(tmp_path: Path) -> None
         read_classes(tmp_path / "masks", tmp_path / "c.yaml")
 
 
+def test_a_path_that_two_images_have_gives_neither_a_mask(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", SCENE)
+    save(tmp_path / "b.png", SCENE)
+    truth = read_truth(tmp_path, catalog("a.jpg", "a.jpg", "b.jpg"), read_classes(tmp_path))
+    assert set(truth["image_id"]) == {"id2"}
+
+
 def test_label_maps_in_sub_folders(tmp_path: Path) -> None:
     save(tmp_path / "monday" / "a.png", SCENE)
     save(tmp_path / "tuesday" / "a.png", ["2222222"] * 5)

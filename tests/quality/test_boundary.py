@@ -74,6 +74,13 @@ def test_swapping_the_two_turns_the_sign() -> None:
     assert there == pytest.approx((-back[0], back[1]))
 
 
+@pytest.mark.parametrize("radius", [3, 10, 25])
+def test_an_outline_lies_on_itself(radius: float) -> None:
+    ring = disc(radius) & ~disc(radius / 2)
+    for mask in (disc(radius), ring):
+        assert offset(mask, mask) == (0, 0)
+
+
 def test_the_edge_of_the_image_is_nobodys_outline() -> None:
     true, drawn = (np.zeros((40, 60), dtype=bool) for _ in range(2))
     true[:, :30], drawn[:, :33] = True, True

@@ -1,3 +1,5 @@
+import pytest
+
 from datalab.quality.adjudication import Decision
 from datalab.quality.consensus import Rules, merge_images
 from datalab.quality.contested import decided_objects, lies_in
@@ -33,6 +35,14 @@ def test_a_part_is_decided_and_the_rest_stays() -> None:
 
 def test_nothing_there_takes_the_contested_objects_away() -> None:
     assert after({"ann": [COIN, CUP], "bob": [COIN]}, [], rle(*CUP[1:])) == [(*region(COIN), "two", "")]
+
+
+@pytest.mark.parametrize("answer", [[], [("cup", 4, 5, 5, 6)], [("coin", 4, 5, 5, 7)]])
+def test_what_lay_on_the_contested_part_is_what_the_reviewer_left_there(answer: list[Box]) -> None:
+    """A coin that both drew lies on the plate that bob lacks; the reviewer takes it away, renames or redraws it."""
+    plate, coin = ("plate", 3, 4, 6, 8), ("coin", 4, 5, 5, 6)
+    found = after({"ann": [plate, coin], "bob": [coin]}, [plate, *answer], rle(3, 4, 6, 8))
+    assert sorted(one[:2] for one in found) == sorted(map(region, [plate, *answer]))
 
 
 def test_what_is_settled_is_not_there_twice() -> None:

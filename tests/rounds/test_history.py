@@ -1,5 +1,6 @@
 """What was seen once stays, and only what is new is asked for."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 
 from datalab.adapters.files import read_table
 from datalab.adapters.label_studio.results import mask_to_result, region_to_result
+from datalab.config import load_guidelines
+from datalab.errors import InputError
 from datalab.rounds import labeling
 from datalab.rounds.history import FOLDER, read_versions
 from datalab.rounds.progress import silent
@@ -61,11 +64,36 @@ def test_only_what_has_changed_is_fetched(work: Labeling) -> None:
     work.pull()
     assert len(work.versions) == 6
     listing = ["GET /api/projects", "GET /api/tasks"]
-    assert work.pull()[1] == listing
+    tasks = "GET /api/tasks"  # first whether one is open still
+    assert work.pull()[1] == [*listing, tasks]
     work.server.answer(work.tasks[2], 2, [CUP])
     facts, asked = work.pull()
-    assert asked == [*listing, "GET /api/users/", "GET /api/tasks"]
+    assert asked == [*listing, tasks, "GET /api/users/", tasks]
     assert (facts["annotations"], facts["versions"]) == (7, 7)
+
+
+def test_what_has_been_read_is_offered_to_nobody(work: Labeling) -> None:
+    """A skipped task would be: what others then answer would not be read."""
+    for task_id in work.tasks:
+        work.server.answer(task_id, 1, [COIN])
+    assert not any(task["is_labeled"] for task in work.server.tasks)
+    work.pull()
+    assert all(task["is_labeled"] for task in work.server.tasks)
+
+
+def test_a_class_that_was_renamed_meanwhile_is_told_before_anything_is_set_aside(work: Labeling) -> None:
+    for task_id in work.tasks:
+        work.server.answer(task_id, 1, [COIN])
+    classes = work.workspace.guidelines / "classes.yaml"
+    before = classes.read_text()
+    work.state = replace(work.state, ontology_hash=load_guidelines(work.workspace.guidelines).ontology_hash)
+    classes.write_text(before.replace("coin", "penny"))
+    with pytest.raises(InputError, match=r"of classes it no longer names; put these back until the round is over"):
+        work.pull()
+    assert not (work.folder / "quarantine.parquet").exists()
+    classes.write_text(before)
+    work.pull()
+    assert work.reasons == []
 
 
 def test_every_version_is_kept_and_the_newest_counts(work: Labeling) -> None:

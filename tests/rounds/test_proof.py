@@ -135,6 +135,17 @@ def test_the_control_compares_the_parts_of_each_batch(tmp_path: Path) -> None:
     assert found["all"]["says"].startswith("the chosen images surprise the model more than random ones: +0.20 (+0.")
 
 
+def test_an_image_that_was_asked_again_counts_in_its_last_batch(tmp_path: Path) -> None:
+    workspace, _ = write_history(tmp_path, 2)
+    path = workspace.round_folder(2) / "batch.parquet"
+    batch = read_table(path, BATCH)
+    skipped = batch.assign(image_id=[ids_of(1)[1], *batch["image_id"][1:]])
+    write_table(path, skipped)
+    parts = batch_parts(workspace, 2, 600.0)
+    assert [len(part.surprise) for part in parts[1]] == [31, 4]
+    assert [len(part.surprise) for part in parts[2]] == [32, 4]
+
+
 def test_what_a_reviewer_sent_back_is_in_neither_part(tmp_path: Path) -> None:
     workspace, _ = write_history(tmp_path, 1)
     path = workspace.round_folder(1) / "batch.parquet"

@@ -27,7 +27,10 @@ def test_a_step_out_of_order_is_refused() -> None:
 
 def test_images_are_taken_in_again_until_something_comes_of_them() -> None:
     taken = NEW.finished("ingest", 2.0, {"n": 3})
-    assert taking_in_again(taken).due == "ingest"
+    again = taking_in_again(taken)
+    assert again.due == "ingest"
+    counted = taking_in_again(again.finished("ingest", 1.0, {"ingest": {"added": 2}}))
+    assert counted.facts["added_before"] == 2 + taken.facts.get("ingest", {}).get("added", 0)
     chosen = taken.finished("choose", 1.0, {})
     assert taking_in_again(chosen) == chosen
     assert taking_in_again(NEW) == NEW

@@ -68,7 +68,7 @@ def read_truth(
     """
     table = require(catalog, CATALOG, "catalog")
     paths = _mask_paths(masks)
-    names = _MaskNames.of(masks, paths, _has_class_folders(masks, paths, classes), [*table["source"], *refused])
+    names = _MaskNames.of(masks, paths, _has_class_folders(masks, paths, classes), list(table["source"]), refused)
     jobs = [(row, found) for row in _images(table) if (found := names.masks_of(row.source))]
     if not jobs:
         raise InputError(f"no mask in {masks} has the name of an image, such as {table['source'].iloc[0]}; rename them")
@@ -97,9 +97,14 @@ class _MaskNames:
     stem: Mapping[str, dict[str, Path]]
     """By name alone, where it is unique among the masks (of a class) and among the images."""
     sources: Mapping[str, int] = field(repr=False)
+    """How many images have a name."""
+    paths: Mapping[str, int] = field(repr=False)
+    """How many have a path: images of two folders may have the same one, and whose the mask is nobody can say."""
 
     @classmethod
-    def of(cls, masks: Path, paths: Sequence[Path], class_folders: bool, sources: Sequence[str]) -> "_MaskNames":
+    def of(
+        cls, masks: Path, paths: Sequence[Path], class_folders: bool, sources: Sequence[str], refused: Sequence[str]
+    ) -> "_MaskNames":
         whole, inner, stem = (defaultdict[str, dict[str, Path]](dict) for _ in range(3))
         stems = Counter((_top(path, masks) if class_folders else "", path.stem) for path in paths)
         for path in paths:
@@ -110,9 +115,12 @@ class _MaskNames:
                 inner[key.partition("/")[2]][folder] = path
             if stems[folder, path.stem] == 1:
                 stem[path.stem][folder] = path
-        return cls(whole, inner, stem, Counter(PurePosixPath(source).stem for source in sources))
+        names = Counter(PurePosixPath(source).stem for source in [*sources, *refused])
+        return cls(whole, inner, stem, names, Counter(sources))
 
     def masks_of(self, source: str) -> dict[str, Path]:
+        if self.paths[source] > 1:
+            return {}
         key, name = _key(source), PurePosixPath(source).stem
         by_name = self.stem.get(name) if self.sources[name] == 1 else None
         return self.whole.get(key) or self.inner.get(key) or by_name or {}

@@ -7,11 +7,12 @@ import requests
 from datalab.errors import ServiceError
 
 TIMEOUT_S = 10.0
-UNFINISHED = ["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"]
+WAITING = ["SCHEDULED", "PENDING"]
+"""Of one that has begun the process may be gone, and nothing tells; a second one finds the first at work and ends."""
 
 
 def start_run(api_url: str, deployment: str, parameters: dict[str, Any]) -> bool:
-    """Start `deployment` ("FLOW/NAME") with these parameters; False where an unfinished run has just the same ones.
+    """Start `deployment` ("FLOW/NAME") with these parameters; False where one that waits has just the same ones.
 
     ServiceError where the server does not answer or does not know the deployment.
     """
@@ -19,7 +20,7 @@ def start_run(api_url: str, deployment: str, parameters: dict[str, Any]) -> bool
         session.trust_env = False
         found = _call(session, "GET", f"{api_url}/deployments/name/{deployment}", None)
         wanted = {**found["parameters"], **parameters}
-        query = {"deployments": {"id": {"any_": [found["id"]]}}, "flow_runs": {"state": {"type": {"any_": UNFINISHED}}}}
+        query = {"deployments": {"id": {"any_": [found["id"]]}}, "flow_runs": {"state": {"type": {"any_": WAITING}}}}
         if any(run["parameters"] == wanted for run in _call(session, "POST", f"{api_url}/flow_runs/filter", query)):
             return False
         _call(session, "POST", f"{api_url}/deployments/{found['id']}/create_flow_run", {"parameters": parameters})

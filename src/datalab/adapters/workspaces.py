@@ -1,7 +1,6 @@
 """Make a workspace for another folder of images: the repository's pipeline with its own classes and data."""
 
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from datalab.adapters.dvc import initialise
-from datalab.adapters.files import write_text
+from datalab.adapters.files import write_bytes, write_text
 from datalab.config import LabelClass
 from datalab.errors import InputError
 from datalab.workspace import Workspace
@@ -36,7 +35,7 @@ def create_workspace(repository: Path, root: Path, classes: Sequence[LabelClass]
         write_text(root / GRAPH, graph)
     for name in OWN:
         if not (root / name).exists():
-            shutil.copyfile(repository / name, root / name)
+            write_bytes(root / name, (repository / name).read_bytes())
     _link(root / "src", repository / "src")
     _link(root / ".env", env)
     shared = env.parent / ".datalab"

@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 from datalab.masks import BoolMask, outline_band, rle_to_crop
 
+SIDES = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], dtype=np.uint8)
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -74,8 +76,8 @@ def _pasted(cut: Cut, top: int, left: int, bottom: int, right: int) -> npt.NDArr
 
 
 def _contour(mask: npt.NDArray[np.uint8]) -> BoolMask:
-    """Pixels of the mask beside one outside; beyond the canvas counts as inside."""
-    contour: BoolMask = (mask > 0) & (cv2.erode(mask, np.ones((3, 3), np.uint8)) == 0)
+    """Pixels of the mask with a side to one outside, from which `_distance` is 0; beyond the canvas is inside."""
+    contour: BoolMask = (mask > 0) & (cv2.erode(mask, SIDES) == 0)
     return contour
 
 

@@ -22,9 +22,9 @@ def decided_objects(
 ) -> list[Merged]:
     """The objects of an image after a decision, of which `before` says what people made of it.
 
-    A decision about the whole image (`asked` "") is all there is. One about a part takes the place of the contested
-    objects in that part; what nobody contests stays, and so do doubts that came up since. An object of the answer that
-    repeats one that stays is that one.
+    A decision about the whole image (`asked` "") is all there is. One about a part takes the place of all objects in
+    that part, for the reviewer could change them all; what lies elsewhere stays, doubts that came up since too. An
+    object of the answer that repeats one that stays is that one.
     """
     answered = adjudicated(decision, rated, iou_threshold)
     if not decision.asked:
@@ -33,7 +33,7 @@ def decided_objects(
     staying = [
         one
         for one in before
-        if not (one.doubt and lies_in(rle_union((one.rle, one.disputed), height, width), decision.asked, height, width))
+        if not lies_in(rle_union((one.rle, one.disputed), height, width), decision.asked, height, width)
     ]
     kept = [(one.label, one.rle) for one in staying if one.kept]
     repeats = {match.right for match in match_regions(kept, decision.regions, height, width, iou_threshold).matches}

@@ -1,6 +1,7 @@
 """Where on an image people disagree."""
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +19,9 @@ def disagreement_map(rated: Sequence[RatedImage]) -> npt.NDArray[np.float32]:
         raise ValueError(f"{len(rated)} rater(s) cannot disagree")
     names = sorted({label for one in rated for label, _ in one.regions})
     ids = {name: place for place, name in enumerate(names, start=1)}
-    maps = np.stack(
-        [label_map([(ids[label], rle) for label, rle in one.regions], one.height, one.width) for one in rated]
-    )
-    heads = [np.count_nonzero(maps == place, axis=0) for place in range(len(names) + 1)]
-    alike = sum(count * (count - 1) for count in heads)
-    pairs = len(rated) * (len(rated) - 1)
-    return np.asarray(1 - alike / pairs, dtype=np.float32)
+    maps = [label_map([(ids[label], rle) for label, rle in one.regions], one.height, one.width) for one in rated]
+    # pair by pair: a count for each class would take hundreds of bytes a pixel
+    differ = np.zeros(maps[0].shape, dtype=np.uint16)
+    for one, other in combinations(maps, 2):
+        differ += one != other
+    return np.asarray(differ / np.float32(len(rated) * (len(rated) - 1) / 2), dtype=np.float32)

@@ -1,7 +1,8 @@
 """Which pixels belong to an object that several people drew: votes by name, inside the box around all its masks.
 
 Every vote takes `cuts`, (raters, h, w) boolean, none of them empty, and `voices`, one positive skill per rater, and
-gives the (h, w) boolean result. Libraries differ where votes tie; here a tie is background, but for `rasa`.
+gives the (h, w) boolean result. Libraries differ where votes tie; here a tie is background, but for `rasa` and
+`staple`, which may call it inside.
 """
 
 from collections.abc import Callable, Mapping, Sequence

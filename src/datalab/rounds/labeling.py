@@ -13,11 +13,11 @@ from datalab.adapters.label_studio.ml_backend import attach_click_to_mask
 from datalab.adapters.label_studio.people import ensure_annotator
 from datalab.adapters.label_studio.project import ensure_project, find_project, labeling_url
 from datalab.adapters.label_studio.pull import round_progress
-from datalab.adapters.label_studio.push import PushedRound, push_batch
+from datalab.adapters.label_studio.push import PushedRound, close_tasks, push_batch
 from datalab.adapters.label_studio.reconcile import PullParams, reconcile
 from datalab.adapters.label_studio.webhook import ensure_webhook
 from datalab.config import load_guidelines, load_params
-from datalab.errors import StateError
+from datalab.errors import InputError, StateError
 from datalab.quality.reviews import note
 from datalab.rounds.batch import BatchParams
 from datalab.rounds.history import confirmed_empty, keep_changes, newest_versions, read_versions
@@ -75,12 +75,20 @@ def pull(workspace: Workspace, state: Round, progress: Progress) -> dict[str, An
     Only what has changed since the last look is fetched; every version of it stays in versions/.
     """
     client, target = open_round(workspace, state)
+    # skipped tasks would be offered to others for days, whose answers nobody would read
+    close_tasks(client, target)
     folder = workspace.round_folder(state.number)
     params = load_params(workspace.params, "pull", PullParams)
     keep_changes(folder, client, target, read_table(workspace.catalog, CATALOG))
     versions = read_versions(folder)
     table, deleted = newest_versions(versions)
     aside = reconcile(table, target.guidelines.names, deleted, confirmed_empty(versions), params)
+    unknown = aside[aside["reason"] == "unknown class"]
+    if len(unknown) and target.guidelines.ontology_hash != state.ontology_hash:
+        raise InputError(
+            f"classes.yaml has changed while round {state.round_id} was labelled, and {len(unknown)} answers or "
+            "regions are of classes it no longer names; put these back until the round is over"
+        )
     write_table(folder / "annotations.parquet", table)
     write_table(folder / "quarantine.parquet", aside)
     return {
@@ -128,10 +136,14 @@ def where_to_label(workspace: Workspace, state: Round) -> str:
     """What a person needs to start labeling. The passwords stay in .env."""
     settings = Settings.load(workspace.env)
     client, target = open_round(workspace, state)
+    batch = read_table(workspace.round_folder(state.number) / "batch.parquet", BATCH)
+    shared, most = int((batch["overlap"] > 1).sum()), int(batch["overlap"].max())
+    people = f"; {shared} of {len(batch)} tasks wait for answers of {most} people each" if shared else ""
     elsewhere = "" if (workspace.root / "prefect.yaml").exists() else f" -p workspace={workspace.root}"
     return (
         f"Label at {labeling_url(client, target.project_id)}\n"
         f"log in as {settings.label_studio_username}, password: LABEL_STUDIO_PASSWORD in {workspace.env}; "
-        "one account per annotator: datalab annotators people.txt, one e-mail address per line\n"
+        "one account per annotator: datalab annotators people.txt, one e-mail address per line"
+        f"{people}\n"
         f"When all tasks are done, run the same command again (or: prefect deployment run label-round{elsewhere})."
     )

@@ -101,10 +101,21 @@ def batch_parts(workspace: Workspace, upto: int, longest_s: float) -> dict[int, 
     ratings = read_table(workspace.ratings, RATINGS)
     times = ratings["lead_time_s"].astype(float).clip(upper=longest_s) / 60
     minutes = times.where(times > 0).groupby([ratings["round_id"], ratings["image_id"]]).mean()
+    batches = {
+        number: read_table(workspace.round_folder(number) / "batch.parquet", BATCH)
+        for number in sorted(round_numbers(workspace))
+        if number <= upto
+    }
+    # an image that was skipped and asked again is of its last batch
+    asked = {
+        image_id: number
+        for number, batch in batches.items()
+        for image_id in batch.loc[(batch["role"] == "batch") & (batch["reason"] != SENT_BACK), "image_id"]
+    }
     found = {}
-    for number in (one for one in round_numbers(workspace) if one <= upto):
-        batch = read_table(workspace.round_folder(number) / "batch.parquet", BATCH)
-        batch = batch[(batch["role"] == "batch") & batch["image_id"].isin(surprise.index)]
+    for number, whole in batches.items():
+        batch = whole[(whole["role"] == "batch") & whole["image_id"].isin(surprise.index)]
+        batch = batch[(batch["image_id"].map(asked) == number) | (batch["reason"] == SENT_BACK)]
         keys = pd.MultiIndex.from_product([[f"{number:04d}"], batch["image_id"]])
         values = np.asarray(surprise[batch["image_id"]], dtype=np.float64)
         taken = np.asarray(minutes.reindex(keys), dtype=np.float64)

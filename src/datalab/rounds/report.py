@@ -91,7 +91,7 @@ def _images(workspace: Workspace, state: Round) -> dict[str, int]:
     kinds = Counter(read_table(workspace.rejected, REJECTED)["kind"]) if workspace.rejected.exists() else Counter()
     return {
         "total": len(catalog),
-        "added": int(state.facts.get("ingest", {}).get("added", 0)),
+        "added": int(state.facts.get("ingest", {}).get("added", 0) + state.facts.get("added_before", 0)),
         "exact_duplicates": kinds["exact_duplicate"],
         "near_duplicates": int((catalog["duplicate_group"] != catalog["image_id"]).sum()),
         "quarantined": kinds["quarantined"],

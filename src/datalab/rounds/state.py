@@ -51,7 +51,10 @@ class Round:
 
 def taking_in_again(state: Round) -> Round:
     """The round before it took images in, where nothing has come of them yet: there may be more by now."""
-    return replace(state, seconds={}) if state.due == "choose" else state
+    if state.due != "choose":
+        return state
+    added = state.facts.get("ingest", {}).get("added", 0) + state.facts.get("added_before", 0)
+    return replace(state, seconds={}, facts={**state.facts, "added_before": added})
 
 
 def save_round(workspace: Workspace, state: Round) -> None:

@@ -36,6 +36,8 @@ def prefect_server(state: Path, settings: Settings) -> Service:
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             # by default any page that a browser has open may start flow runs here, with commands of its own
             "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{LOOPBACK}:{port},http://localhost:{port}",
+            # kept in memory by default: after a power cut nobody would know that a run's place is free again
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
             "HOME": str(state / "home"),
         },
         folder=state / "prefect",

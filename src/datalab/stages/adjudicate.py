@@ -130,7 +130,8 @@ def _reasons(doubts: pd.DataFrame, errors: pd.DataFrame) -> dict[object, str]:
         said.setdefault(row["image_id"], []).append(f"{row['reason']} of {row['label']}")
     objects = errors[errors["kind"].isin(SUSPECTED)].sort_values("score", ascending=False)
     for row in objects.drop_duplicates("image_id").to_dict("records"):
-        said.setdefault(row["image_id"], []).append(f"{row['given']} or {row['suggested']}? ({row['kind']})")
+        doubt = f"{row['given']} or {row['suggested']}? ({row['kind']})"
+        said.setdefault(row["image_id"], []).append(f"outline of {row['given']}" if row["kind"] == "outline" else doubt)
     return {image_id: ", ".join(dict.fromkeys(parts)) for image_id, parts in said.items()}
 
 

@@ -1,7 +1,7 @@
 """Stage `proposal_benefit`: whether proposals help, from the random share of tasks that had none."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,15 +28,19 @@ class Params:
     """A longer answer counts as this: people leave tasks open over lunch, and one of them would decide a mean."""
 
 
-def run(rounds: Path, ratings: Path, regions: Path, gold: Path, report: Path, params: Params) -> None:
+def run(
+    rounds: Path, ratings: Sequence[Path], regions: Sequence[Path], gold: Path, report: Path, params: Params
+) -> None:
     """Write `report`: `rounds` (round_id to figures) and `all`, the same over every round.
+
+    `ratings` and `regions` are the tables of the newest answers and of those on gold that later ones replaced.
 
     Rounds that were opened before tasks without proposals existed are left out, and so is what a reviewer sent back: it
     starts from the consensus.
     """
     truth = _by(read_table(gold, GOLD), "image_id")
-    drawn = _by(read_table(regions, ANNOTATED_REGIONS), "annotation_id")
-    answered = read_table(ratings, RATINGS)
+    drawn = _by(pd.concat([read_table(path, ANNOTATED_REGIONS) for path in regions]), "annotation_id")
+    answered = pd.concat([read_table(path, RATINGS) for path in ratings], ignore_index=True)
     rated = _by(answered.assign(lead_time_s=answered["lead_time_s"].clip(upper=params.longest_answer_s)), "round_id")
     rng = np.random.default_rng(params.seed)
     answers: list[Answer] = []
@@ -88,8 +92,10 @@ def _shapes(rows: pd.DataFrame | None) -> tuple[Shape, ...]:
 def main() -> None:
     """Paths come from dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("rounds", "ratings", "regions", "gold", "report", "params"):
+    for name in ("rounds", "gold", "report", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    for name in ("ratings", "regions"):
+        parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
     paths = parser.parse_args()
     params = load_params(paths.params, "proposal_benefit", Params)
     run(paths.rounds, paths.ratings, paths.regions, paths.gold, paths.report, params)

@@ -172,6 +172,13 @@ def _set_overlap(client: Client, batch: pd.DataFrame, tasks: dict[str, Any], pro
             client.patch(f"/api/tasks/{tasks[image_id]['id']}/", {"overlap": int(overlap)})
 
 
+def close_tasks(client: Client, target: PushedRound) -> None:
+    """Take the round's open tasks out of the stream: it is read."""
+    for task in round_tasks(client, target, "id,data,is_labeled"):
+        if not task["is_labeled"]:
+            client.patch(f"/api/tasks/{task['id']}/", {"is_labeled": True})
+
+
 def _close_earlier(client: Client, target: PushedRound) -> None:
     """Skipped tasks stay open for others for ever, and come first in the stream."""
     others = _round_is("not_equal", target.round_id)
