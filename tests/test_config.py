@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from datalab.config import Attribute, load_guidelines, load_params
+from datalab.config import Attribute, load_guidelines, load_number, load_params
 from datalab.errors import InputError
 
 CLASSES = """
@@ -139,3 +139,17 @@ def test_wrong_attributes_are_told(tmp_path: Path, attributes: str, said: str) -
     (tmp_path / "classes.yaml").write_text(ATTRIBUTE % attributes)
     with pytest.raises(InputError, match=said):
         load_guidelines(tmp_path)
+
+
+def test_one_number_of_another_section(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("ingest: {near: 4, far: 2.5, name: x}")
+    assert (load_number(path, "ingest", "near", int), load_number(path, "ingest", "near", float)) == (4, 4.0)
+    for section, name, message in (
+        ("ingest", "far", "expected int, got 2.5"),
+        ("ingest", "name", "expected int, got 'x'"),
+        ("ingest", "absent", "expected int, got None"),
+        ("nothing", "near", "expected int, got None"),
+    ):
+        with pytest.raises(InputError, match=rf"params\.yaml: {section}\.{name}: {message}"):
+            load_number(path, section, name, int)

@@ -11,6 +11,7 @@ import yaml
 from datalab.errors import InputError
 
 P = TypeVar("P")
+N = TypeVar("N", int, float)
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 """What a browser shows; an SVG can carry scripts."""
 BACKGROUND = "background"
@@ -72,13 +73,15 @@ def load_params(path: Path, section: str, kind: type[P]) -> P:
     return _build(kind, content[section] or {}, f"{path}: {section}")
 
 
-def load_number(path: Path, section: str, name: str) -> int:
-    """One whole number of another part's section of params.yaml; InputError where it is missing or none."""
+def load_number(path: Path, section: str, name: str, kind: type[N]) -> N:
+    """One number of another part's section of params.yaml; InputError where it is missing or of another kind."""
     values = _read_yaml(path).get(section)
     value = values.get(name) if isinstance(values, dict) else None
-    if type(value) is not int:
-        raise InputError(f"{path}: {section}.{name} has to be a whole number, got {value!r}")
-    return value
+    try:
+        number: N = _coerce(value, kind)
+    except ValueError as exc:
+        raise InputError(f"{path}: {section}.{name}: {exc}") from exc
+    return number
 
 
 def load_named(path: Path, section: str, kind: type[P]) -> dict[str, P]:

@@ -108,6 +108,21 @@ def test_every_version_is_there_in_the_order_of_the_queue(workspace: Workspace, 
     assert len(opened["predictions"]) == 3
 
 
+def test_an_image_that_people_drew_anew_is_asked_about_anew(workspace: Workspace, reviewer: Client) -> None:
+    regions = read_table(workspace.regions, ANNOTATED_REGIONS)
+    first = tasks(reviewer, workspace)["b"]
+    write_table(workspace.regions, regions.assign(rle=regions["rle"].mask(regions["image_id"] == "b", NARROW)))
+    assert "1 of them new" in run(workspace, "push")
+    assert "0 of them new" in run(workspace, "push")
+    again = tasks(reviewer, workspace)["b"]
+    assert again["id"] != first["id"]
+    assert reviewer.get(f"/api/tasks/{first['id']}")["is_labeled"]
+    assert not again["is_labeled"]
+    write_table(workspace.regions, regions)
+    reviewer.patch(f"/api/tasks/{first['id']}/", {"is_labeled": False})
+    reviewer.delete(f"/api/tasks/{again['id']}/")
+
+
 def test_the_newest_answer_is_the_decision(workspace: Workspace, reviewer: Client) -> None:
     found = tasks(reviewer, workspace)
     mine = region_to_result("r", "cup", WIDE, SIDE, SIDE)

@@ -45,7 +45,7 @@ def run_stages(folder: Path, answers: list[Answer], gold: pd.DataFrame) -> tuple
     agree.run(rated, folder / "pairs.parquet", folder / "agreement.json", AGREE)
     write_table(folder / "events.parquet", empty(GOLD_EVENTS))
     on_gold = score_gold.Inputs(ratings, regions, *earlier, folder / "gold.parquet", folder / "events.parquet")
-    score_gold.run(on_gold, folder / "gold.json", SCORE)
+    score_gold.run(on_gold, folder / "gold.json", SCORE, 600.0)
     write_table(folder / "decisions.parquet", empty(DECISIONS))
     inputs = consensus.Inputs(ratings, regions, folder / "gold.json", folder / "decisions.parquet")
     names = ("consensus.parquet", "adjudication.parquet", "disagreement", "consensus.json")

@@ -4,10 +4,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from datalab.adapters.files import read_json, write_table
+from datalab.adapters.files import read_json, read_table, write_table
 from datalab.errors import InputError
 from datalab.stages.score_gold import Inputs, Params, run
-from datalab.tables import GOLD, GOLD_EVENTS, empty
+from datalab.tables import GOLD, GOLD_EVENTS, RATINGS, empty
 from tests.quality.images import HEIGHT, WIDTH, Box, rle, tables
 from tests.stages.rated_folder import write_rated
 
@@ -35,7 +35,7 @@ def whole_report(
     write_table(folder / "events.parquet", pd.DataFrame(rows, columns=list(GOLD_EVENTS)))
     before = write_earlier(folder, {} if earlier is None else earlier)
     inputs = Inputs(ratings, regions, *before, folder / "gold.parquet", folder / "events.parquet")
-    run(inputs, folder / "gold.json", PARAMS)
+    run(inputs, folder / "gold.json", PARAMS, 600.0)
     return read_json(folder / "gold.json")
 
 
@@ -87,6 +87,18 @@ def test_gold_that_people_contradict_together_is_suspect(tmp_path: Path) -> None
     assert whole_report(tmp_path, apart)["suspects"] == []
     assert whole_report(tmp_path, {("g", who): [COIN] for who in people})["suspects"] == []
     assert whole_report(tmp_path, {("g", who): [] for who in people})["suspects"] == []
+
+
+def test_an_answer_left_open_over_lunch_counts_as_the_longest(tmp_path: Path) -> None:
+    ratings, regions = write_rated(tmp_path, {("g", "ann"): [COIN]})
+    write_table(ratings, read_table(ratings, RATINGS).assign(lead_time_s=18_000.0))
+    write_table(tmp_path / "gold.parquet", TRUTH)
+    write_table(tmp_path / "events.parquet", empty(GOLD_EVENTS))
+    inputs = Inputs(
+        ratings, regions, *write_earlier(tmp_path, {}), tmp_path / "gold.parquet", tmp_path / "events.parquet"
+    )
+    run(inputs, tmp_path / "gold.json", PARAMS, 600.0)
+    assert read_json(tmp_path / "gold.json")["annotators"]["ann"]["median_seconds"] == 600
 
 
 def test_no_gold_at_all(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def main() -> None:
     torch.set_num_threads(params.threads)
     version = model_version(params.checkpoint)
     # as in `ingest`: what is larger was not published by datalab
-    largest = load_number(options.params, "ingest", "max_pixels")
+    largest = load_number(options.params, "ingest", "max_pixels", int)
     cache = EmbeddingCache(options.embeddings)
     clicks = ClickToMask(load_sam(params.checkpoint), version, cache, options.media, largest)
     app = make_app(clicks.masks, version, os.environ[PASSWORD])

@@ -130,7 +130,7 @@ def main() -> None:
     given = parser.parse_args()
     labels = (given.ratings, given.first_labels)
     inputs = Inputs(given.consensus, given.adjudication, *labels, given.catalog, given.guidelines)
-    distance = load_number(given.params, "ingest", "near_duplicate_distance")
+    distance = load_number(given.params, "ingest", "near_duplicate_distance", int)
     run(inputs, given.out, load_params(given.params, "dataset", Params), distance)
 
 

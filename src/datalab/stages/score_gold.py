@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from datalab.adapters.files import read_table, write_json
-from datalab.config import load_params
+from datalab.config import load_number, load_params
 from datalab.errors import one_line_errors
 from datalab.quality.advice import advice
 from datalab.quality.agreement import object_table, pair_table
@@ -62,14 +62,18 @@ class Inputs:
     """Table GOLD_EVENTS."""
 
 
-def run(inputs: Inputs, report: Path, params: Params) -> None:
+def run(inputs: Inputs, report: Path, params: Params, longest_answer_s: float) -> None:
     """Write `report`: `annotators` (figures, skill, trend, action, advice) and `suspects` among the gold.
 
     Nobody is judged by gold that is contested or disputed. Without gold, or for somebody who saw none, figures are null
-    with the reason and the skill is one half. InputError where a gold mask has another size than its image.
+    with the reason and the skill is one half. A longer answer counts as `longest_answer_s`. InputError where a gold
+    mask has another size than its image.
     """
     rated, drawn = read_table(inputs.ratings, RATINGS), read_table(inputs.regions, ANNOTATED_REGIONS)
     replaced = read_table(inputs.earlier_ratings, RATINGS)
+    rated, replaced = (
+        one.assign(lead_time_s=one["lead_time_s"].clip(upper=longest_answer_s)) for one in (rated, replaced)
+    )
     drawn_before = read_table(inputs.earlier_regions, ANNOTATED_REGIONS)
     truth, events = read_table(inputs.gold, GOLD), read_table(inputs.events, GOLD_EVENTS)
     classes = sorted({*truth["label"], *drawn["label"]} - {""})
@@ -115,7 +119,8 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     paths = vars(parser.parse_args())
     params = load_params(paths["params"], "score_gold", Params)
-    run(Inputs(*(paths[name.replace("-", "_")] for name in read)), paths["report"], params)
+    longest = load_number(paths["params"], "proof", "longest_answer_s", float)
+    run(Inputs(*(paths[name.replace("-", "_")] for name in read)), paths["report"], params, longest)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Contested images to a reviewer, with everybody's version side by side, and the reviewer's decisions back."""
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from datalab.config import Guidelines
 from datalab.errors import InputError
 from datalab.tables import DECISIONS
 
+CONSENSUS = "consensus"
+"""Name of the version that nobody drew."""
 ROUND = "adjudication"
 """What its tasks have for a round."""
 Progress = Callable[[float, str], None]
@@ -48,19 +51,27 @@ def push_versions(
 ) -> int:
     """Make the tasks of `queue` (table QUEUE) that are missing, in its order; how many were made.
 
-    An image gets another task where something else of it is asked than before.
+    An image gets another task where something else of it is asked than before, or people have drawn it anew since: the
+    older one is closed, for a decision about it would be one about what no longer counts.
     Every version is a prediction of its own, which the Data Manager shows as tabs and side by side. Nothing a reviewer
     sees tells the audit from the contested images.
     """
-    tasks = round_tasks(client, target, "id,data,meta")
-    known = {(task["data"]["image_id"], task["meta"].get("asked", "")) for task in tasks}
+    tasks = round_tasks(client, target, "id,data,meta,is_labeled")
+    drawn = {image_id: _digest(some) for image_id, some in versions.items()}
+    outdated = [task for task in tasks if _is_outdated(task, drawn)]
+    known = {_about(task) for task in tasks if task not in outdated}
     rows = queue.sort_values("rank").to_dict("records")
     missing = [row for row in rows if (row["image_id"], row["asked"]) not in known]
     pushed = 0
-    for chunk in chunks(_task(row, versions[row["image_id"]], urls[row["image_id"]], target) for row in missing):
+    for chunk in chunks(
+        _task(row, versions[row["image_id"]], urls[row["image_id"]], target, drawn[row["image_id"]]) for row in missing
+    ):
         progress(pushed / len(missing), f"pushing tasks {pushed}/{len(missing)}")
         client.post(f"/api/projects/{target.project_id}/import?return_task_ids=true", chunk)
         pushed += len(chunk)
+    for task in outdated:
+        if not task["is_labeled"]:
+            client.patch(f"/api/tasks/{task['id']}/", {"is_labeled": True})
     # an import makes its last prediction's name the project's, and only that one would be shown
     client.patch(f"/api/projects/{target.project_id}", {"model_version": ""})
     return len(missing)
@@ -79,7 +90,30 @@ def pull_decisions(client: Client, target: PushedRound, catalog: pd.DataFrame) -
     return pd.DataFrame(rows, columns=list(DECISIONS))
 
 
-def _task(row: dict[Any, Any], versions: Sequence[Version], url: str, target: PushedRound) -> dict[str, Any]:
+def _about(task: dict[str, Any]) -> tuple[str, str]:
+    return task["data"]["image_id"], task["meta"].get("asked", "")
+
+
+def _is_outdated(task: dict[str, Any], drawn: Mapping[str, str]) -> bool:
+    """Tasks of before digests were kept are as they are."""
+    shown = task["meta"].get("drawn")
+    return shown is not None and shown != drawn.get(task["data"]["image_id"], shown)
+
+
+def _digest(versions: Sequence[Version]) -> str:
+    """Of what people drew: the consensus may move a little with anybody's skill."""
+    drawn = [
+        (one.name, *row)
+        for one in versions
+        if one.name != CONSENSUS
+        for row in sorted(zip(one.regions["label"], one.regions["rle"], strict=True))
+    ]
+    return hashlib.sha256(repr(drawn).encode()).hexdigest()[:12]
+
+
+def _task(
+    row: dict[Any, Any], versions: Sequence[Version], url: str, target: PushedRound, drawn: str
+) -> dict[str, Any]:
     data = {
         "image": url,
         "image_id": row["image_id"],
@@ -89,7 +123,7 @@ def _task(row: dict[Any, Any], versions: Sequence[Version], url: str, target: Pu
     }
     return {
         "data": data,
-        "meta": {"reason": row["reason"], "asked": row["asked"]},
+        "meta": {"reason": row["reason"], "asked": row["asked"], "drawn": drawn},
         "predictions": [{"model_version": one.name, "result": _results(one)} for one in versions],
     }
 
