@@ -63,6 +63,14 @@ def test_draws_spread_as_the_images_do_and_share_what_rounds_share() -> None:
     assert np.corrcoef(scores.T)[0, 1] > 0.9
 
 
+def test_a_round_of_one_test_image_has_no_spread() -> None:
+    rng = np.random.default_rng(0)
+    one = learning_curve([point(1)], judged([image(8, 2)]), rng, 20)
+    assert one.basis == LINKED
+    assert one.scores[0] == pytest.approx((100 / 102 + 8 / 10) / 2)
+    assert np.isnan(one.draws).all()
+
+
 def test_a_class_on_one_image_leaves_no_draw_undefined() -> None:
     alone = [image(5, 5), *[[[100, 0], [0, 0]]] * 5]
     scores = linked_scores(judged(alone, alone), np.random.default_rng(0), 200)

@@ -18,6 +18,8 @@ from datalab.learning.power_law import LEAST_POINTS
 LINKED, REPORTED = "linked", "as reported"
 LEAST_SHARED = 3
 """Images that two rounds need in common to be linked; fewer say nothing about the classes."""
+FEWEST_DRAWN = 2
+"""Test images of a round; below there is nothing to draw from."""
 STANDARD_ERRORS = 2 * 1.959964
 """Width of a 95% interval of a normal distribution."""
 
@@ -83,7 +85,8 @@ def linked_scores(judged: Judged, rng: np.random.Generator, resamples: int) -> F
     """(1 + resamples, R): mIoU of every round in its first row, then with images drawn with replacement.
 
     An image is drawn or not for all rounds alike, so that what they have in common cancels in their differences. A
-    class that a draw lacks counts there as over all images. Every two rounds in a row need an image in common.
+    class that a draw lacks counts there as over all images. Every two rounds in a row need an image in common. Draws of
+    a round that was judged on a single image are NaN.
     """
     rounds, images = judged.judged.shape
     drawn = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
@@ -94,6 +97,8 @@ def linked_scores(judged: Judged, rng: np.random.Generator, resamples: int) -> F
     for place in range(rounds - 2, -1, -1):
         change = _mean_iou(judged, place + 1, place, weights) - _mean_iou(judged, place, place + 1, weights)
         scores[:, place] = scores[:, place + 1] - change
+    # every draw of one image is that image: as in the metrics, it says nothing about the spread over images
+    scores[1:, judged.judged.sum(axis=1) < FEWEST_DRAWN] = np.nan
     return scores
 
 
