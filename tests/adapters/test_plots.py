@@ -51,6 +51,14 @@ def test_undefined_values_are_drawn_as_words(tmp_path: Path) -> None:
     assert count_of(tmp_path / "iou.png", (0x4C, 0x72, 0xB0)) > 1000
 
 
+def test_names_are_drawn_as_they_are_and_not_as_formulas(tmp_path: Path) -> None:
+    names = ["cost$#1$", r"a$\x$", "50$ % 20$"]
+    table = pd.DataFrame({"class": names, "iou": [0.5, 0.2, 1.0], "low": 0.1, "high": 0.9})
+    plot_iou(tmp_path / "iou.png", table)
+    plot_confusion(tmp_path / "confusion.png", names, np.eye(3, dtype=np.int64))
+    assert (tmp_path / "iou.png").exists()
+
+
 def test_an_empty_row_of_the_confusion_matrix_is_grey(tmp_path: Path) -> None:
     plot_confusion(tmp_path / "confusion.png", ["a", "b"], np.array([[5, 5], [0, 0]]))
     assert count_of(tmp_path / "confusion.png", (0xDD, 0xDD, 0xDD)) > 1000

@@ -101,6 +101,17 @@ def test_the_table_shows_on_a_terminal() -> None:
     assert "5 batch, 2 gold" in out.getvalue()
 
 
+def test_brackets_in_a_name_are_no_markup() -> None:
+    evaluation = REPORT["evaluation"]
+    assert isinstance(evaluation, dict)
+    miou = evaluation["miou"]
+    out = StringIO()
+    report = {**REPORT, "evaluation": {"iou car [red]": miou, "iou [/old]": miou}}
+    Console(file=out, width=120).print(summary_table(report))
+    assert "car [red]" in out.getvalue()
+    assert "[/old]" in out.getvalue()
+
+
 def test_a_value_without_interval() -> None:
     assert interval({"value": 1.0, "low": None, "high": None, "n": 1, "reason": "one image"}) == "1.000"
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from datalab.adapters import review_content, review_samples
@@ -15,6 +16,7 @@ from datalab.adapters.review_connection import opened
 from datalab.adapters.review_inputs import ReviewInputs
 from datalab.config import Guidelines, LabelClass
 from datalab.errors import InputError, ServiceError
+from datalab.masks import mask_to_rle
 from tests.adapters.review_example import GUIDELINES, KilledError, after_round, before_labels
 from tests.services.test_review_documents import without_ids
 
@@ -209,6 +211,24 @@ def test_what_no_longer_holds_is_cleared_and_what_people_added_stays(uri: str, t
     assert not [name for name in dataset.get_field_schema() if name.startswith("by_")]
     assert dataset.has_field("note")
     assert dataset.has_saved_view("mine")
+
+
+def test_objects_that_stay_as_they_are_keep_their_tags_and_ids(uri: str, tmp_path: Path) -> None:
+    inputs = after_round(tmp_path)
+    dataset = published(uri, inputs)
+    sample = dataset.match({"image_id": "a1"}).first()
+    kept = sample["consensus"].detections[0]
+    kept.tags.append("blurred")
+    sample.save()
+    assert inputs.consensus is not None
+    first = inputs.consensus[inputs.consensus["image_id"] == "a1"].head(1)
+    corner = np.zeros((int(first["height"].iloc[0]), int(first["width"].iloc[0])), dtype=bool)
+    corner[:1, :1] = True
+    more = pd.concat([inputs.consensus, first.assign(region_id="new", rle=mask_to_rle(corner))], ignore_index=True)
+    dataset = published(uri, replace(inputs, consensus=more))
+    found = dataset.match({"image_id": "a1"}).first()["consensus"].detections
+    assert {(one.id, tuple(one.tags)) for one in found} >= {(kept.id, ("blurred",))}
+    assert len(found) == len(sample["consensus"].detections) + 1
 
 
 def test_images_come_and_go_without_doubles(uri: str, tmp_path: Path) -> None:

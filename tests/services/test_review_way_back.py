@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from datalab.adapters.files import read_table, write_table
 from datalab.adapters.review_connection import opened
 from datalab.cli import main
+from datalab.quality.reviews import standing
 from datalab.rounds.labeling import open_round, pull, push
 from datalab.rounds.mending import regions_to_mend
 from datalab.rounds.opening import choose
@@ -152,6 +153,29 @@ def test_a_tag_on_an_image_of_a_closed_round_waits_for_the_next_one(workspace: W
     dataset_of(workspace).match(dataset_field("image_id") == "c").tag_samples("relabel")
     facts = choose(workspace, Round(3, "g", "o"), silent)
     assert facts["reviews"]["sent"] == 1
+
+
+def test_what_is_said_in_the_form_takes_back_what_was_tagged(workspace: Workspace) -> None:
+    dataset = dataset_of(workspace)
+    sample = dataset.one(dataset_field("image_id") == "a")
+    dataset.select(sample.id).tag_samples(["exclude", "mine"])
+    dataset.add_sample_field("by_camera", dataset.get_field("image_id").__class__)
+    dataset.set_values("by_camera", {sample.id: "left"}, key_field="id")
+    answer = operate(workspace, {"verdict": "accept", "comment": ""}, selected=[sample.id])
+    assert not answer.get("error"), answer
+    assert "exclude" not in values(workspace, "tags")["a"]
+    assert "mine" in values(workspace, "tags")["a"]
+    collect_reviews(workspace)
+    assert standing(read_table(workspace.reviews, REVIEWS)).query("image_id == 'a'")["verdict"].tolist() == ["accept"]
+
+
+def test_an_object_that_is_there_no_more_is_not_the_image(workspace: Workspace) -> None:
+    sample = dataset_of(workspace).one(dataset_field("image_id") == "a")
+    gone = [{"label_id": "0" * 24, "sample_id": sample.id, "field": "consensus"}]
+    before = workspace.review_journal.read_text()
+    answer = operate(workspace, {"verdict": "exclude", "comment": ""}, selected_labels=gone)
+    assert "reload the page and pick again" in str(answer)
+    assert workspace.review_journal.read_text() == before
 
 
 def test_nothing_is_lost_when_the_database_is(workspace: Workspace) -> None:

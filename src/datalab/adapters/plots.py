@@ -51,7 +51,7 @@ def plot_iou(path: Path, table: pd.DataFrame) -> None:
     axes.barh(places, np.nan_to_num(values[:, 0]), color=BLUE, height=0.65)
     for place, (value, low, high) in enumerate(values.tolist()):
         _annotate(axes, place, value, low, high)
-    axes.set_yticks(places, list(table["class"]))
+    axes.set_yticks(places, [plain(str(name)) for name in table["class"]])
     axes.invert_yaxis()
     axes.set_xlim(0, 1.12)
     axes.set_xlabel("intersection over union, with 95% interval over test images")
@@ -100,8 +100,9 @@ def plot_confusion(path: Path, names: Sequence[str], confusion: npt.NDArray[np.i
         axes.text(
             column, row, f"{share:.2f}", ha="center", va="center", size=7, color="white" if share > 0.6 else "black"
         )
-    axes.set_xticks(range(len(names)), list(names), rotation=45, ha="right")
-    axes.set_yticks(range(len(names)), list(names))
+    shown = [plain(name) for name in names]
+    axes.set_xticks(range(len(names)), shown, rotation=45, ha="right")
+    axes.set_yticks(range(len(names)), shown)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     figure.colorbar(drawn, shrink=0.8, label="share of the true class's pixels")

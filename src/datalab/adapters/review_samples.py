@@ -62,9 +62,35 @@ def update_samples(forms: Forms, dataset: Any, content: Content, sample_ids: dic
             _set(dataset, field, dict.fromkeys(_changed(content, field, held, chunk)))
         for field in fields:
             changed = _changed(content, field, held, chunk)
-            _set(dataset, field, {key: content.value(forms, field, image) for key, image in changed.items()})
-        merged = {key: _merged(held["tags"][key], content.tags[image]) for key, image in chunk.items()}
-        _set(dataset, "tags", {key: value for key, value in merged.items() if value != held["tags"][key]})
+            values = {key: content.value(forms, field, image) for key, image in changed.items()}
+            _carry_over(dataset, field, values)
+            _set(dataset, field, values)
+        _tag(dataset, held["tags"], {key: content.tags[image] for key, image in chunk.items()})
+
+
+def _tag(dataset: Any, held: dict[str, list[str]], ours: dict[str, set[str]]) -> None:
+    """Write our tags where others are `held`, beside what people have tagged; that is read again just before."""
+    changed = [key for key, tags in ours.items() if _merged(held[key], tags) != held[key]]
+    if changed:
+        now = _present(dataset.select(changed), {"tags": "tags"})["tags"]
+        _set(dataset, "tags", {key: _merged(tags, ours[key]) for key, tags in now.items()})
+
+
+def _carry_over(dataset: Any, field: str, values: dict[str, Any]) -> None:
+    """Give objects that stay as they are, label, place and shape, the id and the tags that they have now."""
+    wanted = {key: value for key, value in values.items() if isinstance(value, dict) and value.get("detections")}
+    if not wanted:
+        return
+    found = dataset._sample_collection.find({"_id": {"$in": [ObjectId(key) for key in wanted]}}, {field: 1})
+    for sample in found:
+        before = {_shape(one): one for one in (sample.get(field) or {}).get("detections") or []}
+        for one in wanted[str(sample["_id"])]["detections"]:
+            if old := before.pop(_shape(one), None):
+                one.update(_id=old["_id"], tags=old.get("tags") or [])
+
+
+def _shape(detection: dict[str, Any]) -> tuple[Any, ...]:
+    return detection["label"], tuple(detection["bounding_box"]), bytes(detection.get("mask") or b"")
 
 
 def _changed(content: Content, field: str, held: dict[str, dict[str, Any]], chunk: dict[str, str]) -> dict[str, str]:

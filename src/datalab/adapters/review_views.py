@@ -4,6 +4,8 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from pymongo.errors import PyMongoError
+
 from datalab.adapters.review_app import CHAMPION_OBJECTS, EVALUATION, GAIN, NOVELTY, PREDICTED, TRUTH
 
 LOG = logging.getLogger(__name__)
@@ -145,6 +147,8 @@ def slice_members(dataset: Any) -> list[tuple[str, str]]:
             view = dataset.load_saved_view(name)
             shown = dataset.select(view.distinct("sample_id")) if view.has_field("sample_id") else view
             image_ids = shown.distinct("image_id")
+        except PyMongoError:  # no fault of the view, which must not be taken for one that is gone
+            raise
         except Exception as exc:  # whatever the stages of somebody's view run into
             LOG.warning("the saved view %r cannot be opened: %s", name, " ".join(str(exc).split()))
             continue

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from datalab.adapters.dvc import add, repro
-from datalab.adapters.files import fresh_folder, read_json, write_json
+from datalab.adapters.files import fresh_folder, locked, read_json, write_json
 from datalab.adapters.review import publish as publish_dataset
 from datalab.adapters.review_app import review_url
 from datalab.adapters.review_inputs import read_inputs
@@ -57,7 +57,9 @@ def publish(workspace: Workspace, state: Round | None, progress: Progress | None
     settings = Settings.load(workspace.env)
     collected = collect_reviews(workspace)
     inputs = replace(read_inputs(workspace), reviews=outcomes(workspace), journal=workspace.review_journal)
-    report = publish_dataset(settings.fiftyone_database_uri, workspace.name, inputs, progress)
+    # a person's `datalab review` beside a flow would add every image twice
+    with locked(workspace.data / "review"):
+        report = publish_dataset(settings.fiftyone_database_uri, workspace.name, inputs, progress)
     return {
         "review": review_url(settings.fiftyone_url, workspace.name),
         "views": list(report.views),

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from datalab.adapters.files import read_table, write_table
+from datalab.adapters.review import MADE_BY
 from datalab.adapters.review_connection import opened
 from datalab.adapters.review_journal import WAITS, Subject, held, read
 from datalab.adapters.review_tags import clear_tags, find_tags
@@ -38,6 +39,7 @@ from datalab.workspace import Workspace
 LOG = logging.getLogger(__name__)
 OUTCOMES = ("image_id", "review", "review_comment", "reviewer", "reviewed_at", "review_outcome")
 """One row per reviewed image: its newest verdict and what came of it."""
+LEFT_OUT = "left out of dataset, pool and batches"
 
 
 def ensure_reviews(workspace: Workspace) -> None:
@@ -59,6 +61,8 @@ def collect_reviews(workspace: Workspace) -> dict[str, Any]:
         with opened(settings.fiftyone_database_uri) as fiftyone:
             known = fiftyone.dataset_exists(workspace.name)
             dataset = fiftyone.load_dataset(workspace.name, reload=True) if known else None
+            if dataset is not None and dataset.info.get("made_by") != MADE_BY:
+                dataset = None  # somebody else's, or none that has been published yet
             facts = _collect(workspace, dataset)
             if dataset is not None:
                 _collect_slices(workspace, dataset)
@@ -173,11 +177,11 @@ def outcomes(workspace: Workspace) -> pd.DataFrame:
     held_now = standing(read_table(workspace.reviews, REVIEWS))
     newest = held_now.drop_duplicates("image_id", keep="last")
     sent, answered = sent_reviews(workspace), _answers(workspace)
-    gold, decided = _gold(workspace), _decided(workspace)
+    gold, decided, excluded = _gold(workspace), _decided(workspace), excluded_images(workspace)
     rows = [
         (
             row["image_id"], row["verdict"], row["comment"], row["reviewer"], row["reviewed_at"],
-            _outcome(row, sent.get(row["review_id"]), answered, gold, decided),
+            LEFT_OUT if row["image_id"] in excluded else _outcome(row, sent, answered, gold, decided),
         )
         for row in newest.to_dict("records")
     ]  # fmt: skip
@@ -185,11 +189,13 @@ def outcomes(workspace: Workspace) -> pd.DataFrame:
 
 
 def _outcome(
-    row: dict[Any, Any], sent: str | None, answered: dict[tuple[str, str], str], gold: set[str], decided: set[str]
+    row: dict[Any, Any],
+    rounds: dict[str, str],
+    answered: dict[tuple[str, str], str],
+    gold: set[str],
+    decided: set[str],
 ) -> str:
-    image_id, verdict = row["image_id"], row["verdict"]
-    if verdict == "exclude":
-        return "left out of dataset, pool and batches"
+    image_id, verdict, sent = row["image_id"], row["verdict"], rounds.get(row["review_id"])
     if verdict == "make gold":
         return "gold" if image_id in gold else "not gold: no finished consensus, or a near duplicate"
     if verdict not in ASKS_AGAIN:
@@ -228,7 +234,9 @@ def _make_gold(workspace: Workspace) -> list[str]:
     if not all(path.exists() for path in needed):
         return []
     reviews = read_table(workspace.reviews, REVIEWS)
-    said = standing(reviews).drop_duplicates("image_id", keep="last").set_index("image_id")
+    held_now = standing(reviews)
+    wishes = held_now[(held_now["verdict"] == "make gold") & (held_now["region_id"] == "")]
+    said = wishes.drop_duplicates("image_id", keep="last").set_index("image_id")
     truth = _consensus_truth(workspace)
     known = _gold(workspace)
     wanted = [one for one in images_judged(reviews, "make gold") if one in set(truth["image_id"]) - known]

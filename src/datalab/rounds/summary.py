@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from datalab.rounds.state import STEPS
@@ -24,11 +25,11 @@ def summary_rows(report: Report) -> list[dict[str, str]]:
 
 def summary_table(report: Report) -> Table:
     """The same as a rich table."""
-    table = Table(title=f"Round {report['round']} of {report['workspace']}", title_justify="left")
+    table = Table(title=escape(f"Round {report['round']} of {report['workspace']}"), title_justify="left")
     table.add_column("figure", style="bold")
     table.add_column("value", overflow="fold")
     for figure, value in _rows(report):
-        table.add_row(figure, value)
+        table.add_row(escape(figure), escape(value))  # a class may be called "car [red]"
     return table
 
 

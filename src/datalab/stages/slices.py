@@ -59,7 +59,8 @@ def run(inputs: Inputs, members: Path, out: Path, plots: Path, params: Params) -
     traits = images.drop(columns=["image_id", "iou"]).join(_catalog_traits(images, read_table(inputs.catalog, CATALOG)))
     viewed = _viewed_slices(images, read_table(inputs.views, SLICES))
     named = {**viewed, **named_slices(traits, params.named)}
-    slices = {**found_slices(traits), **named}
+    few = traits if 1 < traits["folder"].nunique() <= MANY_FOLDERS else traits.drop(columns="folder")
+    slices = {**found_slices(few), **named}
     rng = np.random.default_rng(params.seed)
     table = compare(images["iou"].to_numpy(dtype=np.float64), slices, params.least, rng, params.resamples)
     report: dict[str, Any] = {
@@ -87,11 +88,11 @@ def _viewed_slices(images: pd.DataFrame, views: pd.DataFrame) -> dict[str, BoolM
 
 
 def _catalog_traits(images: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
-    """Size of the images and, where there are a few, the folder they came from, in their order."""
+    """Size of the images and the folder they came from, in their order."""
     rows = catalog.set_index("image_id").loc[images["image_id"]].reset_index(drop=True)
     found = pd.DataFrame({"megapixels": rows["width"].astype(float) * rows["height"].astype(float) / 1e6})
     folders = pd.Series([str(Path(str(source)).parent) for source in rows["source"]])
-    return found.assign(folder=folders) if 1 < folders.nunique() <= MANY_FOLDERS else found
+    return found.assign(folder=folders)
 
 
 def _rounded(row: dict[Any, Any]) -> dict[str, Any]:

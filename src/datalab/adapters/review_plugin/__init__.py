@@ -10,8 +10,8 @@ from typing import Any
 from fiftyone import operators
 from fiftyone.operators import types
 
-from datalab.adapters.review_journal import WAITS, Saying, append, held
-from datalab.adapters.review_tags import picked_subjects
+from datalab.adapters.review_journal import WAITS, WHOLE_IMAGE, Saying, append, held
+from datalab.adapters.review_tags import clear_tags, find_tags, picked_subjects
 from datalab.errors import InputError
 from datalab.tables import VERDICTS
 
@@ -64,6 +64,10 @@ class Review(operators.Operator):  # type: ignore[misc]  # FiftyOne has no types
             raise InputError("this dataset was published by an older datalab; publish it again: datalab review")
         with held(Path(journal)):
             written = append(Path(journal), saying, subjects)
+        # what was tagged before is overruled now; collected later, it would look like the last word
+        whole = {one.image_id for one in subjects if one.region_id == "" or saying.verdict in WHOLE_IMAGE}
+        tags = find_tags(ctx.dataset.select(samples))
+        clear_tags(ctx.dataset, [tag for tag in tags if tag.subject in subjects or tag.subject.image_id in whole])
         show(ctx.dataset, samples, saying)
         ctx.ops.reload_samples()
         ctx.ops.notify(f"{saying.verdict}: {len(written)} noted", variant="success")
