@@ -246,3 +246,12 @@ def test_own_limits_put_pillows_back() -> None:
     with pytest.raises(NotUsableError), own_limits():
         read_picture(b"", 1, 1)
     assert before == Image.MAX_IMAGE_PIXELS
+
+
+def test_the_largest_and_the_smallest_size_are_taken() -> None:
+    content = encoded(Image.fromarray(CORNERS), "PNG")
+    with own_limits():
+        assert read_picture(content, 600, min_side=20).width == 30
+        for limits in ((599, 20), (600, 21)):
+            with pytest.raises(NotUsableError):
+                read_picture(content, *limits)

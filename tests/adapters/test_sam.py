@@ -111,12 +111,17 @@ def test_what_was_embedded_before_gives_the_same_proposals_and_is_not_encoded_ag
 def test_a_panorama_is_no_problem(sam: Sam) -> None:
     picture = np.full((16, 20_000, 3), 90, np.uint8)
     assert embed_image(sam, picture).shape == (128, 16, 16)
-    table = propose_regions(sam, "v1", [Asked("img", picture)], replace(PARAMS, points_per_side=2))
+    part = np.zeros((16, 20_000), dtype=bool)
+    part[:, 4000:8000] = True
+    asked = Asked("img", picture, drafts=(Draft("wall", part),))
+    table = propose_regions(sam, "v1", [asked], replace(PARAMS, points_per_side=2))
+    assert "model" in set(table["source"])
     assert all(rle_to_mask(rle, 16, 20_000).any() for rle in table["rle"])
 
 
 def test_a_tiny_grey_image_is_no_problem(sam: Sam) -> None:
-    assert propose_regions(sam, "v1", [Asked("img", np.full((1, 1, 3), 9, np.uint8))], PARAMS)["rle"].size <= 1
+    asked = Asked("img", np.full((1, 1, 3), 9, np.uint8), drafts=(Draft("dot", np.ones((1, 1), dtype=bool)),))
+    assert "dot" in set(propose_regions(sam, "v1", [asked], PARAMS)["label"])
 
 
 def test_the_version_names_the_bytes(tmp_path: Path) -> None:

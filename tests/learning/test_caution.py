@@ -41,3 +41,7 @@ def test_four_random_images_of_equal_worth_are_rarely_taken_for_a_gain() -> None
 )
 def test_trust_shrinks_after_two_rounds_without_a_gain_and_comes_back(gains: list[Gain | None], share: float) -> None:
     assert trust(gains) == share
+
+
+def test_a_lower_end_of_nothing_is_no_gain() -> None:
+    assert trust([Gain(0.2, 0.2, 0.0)] * 2) == 0.5

@@ -80,3 +80,8 @@ def test_equal_images_have_no_interval() -> None:
     found = difference([(np.full(5, 0.4), np.full(3, 0.4))])
     assert found.value == pytest.approx(0)
     assert (found.low, found.reason) == (None, "no interval: all images of a part are alike")
+
+
+def test_the_interval_of_many_batches_narrows_as_the_mean_of_them_does() -> None:
+    one = np.ptp(ends(difference([(CHOSEN, RANDOM)])))
+    assert np.ptp(ends(difference([(CHOSEN, RANDOM)] * 4))) < one / 2

@@ -33,3 +33,9 @@ def test_of_many_ratings_the_line_is_that_of_some() -> None:
     objects = np.tile(np.arange(5.0), 40_000)  # all pairs of them would take 600 GB
     found = fit_costs(objects, 20 + 15 * objects)
     assert (found.base, found.per_object) == pytest.approx((20, 15))
+
+
+def test_the_line_follows_all_ratings_and_not_the_first_ones() -> None:
+    objects = np.tile(np.arange(5.0), 1000)
+    slope = np.repeat([5.0, 25.0], 2500)
+    assert fit_costs(objects, 20 + slope * objects).per_object > 5.5

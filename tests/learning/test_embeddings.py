@@ -45,3 +45,10 @@ def test_the_nearest_examples_name_a_region() -> None:
     vectors = np.array([centres[name] + rng.normal(0, 0.05, 3) for name in labels], dtype=np.float32)
     asked = np.array([[0.9, 0.1, 0], [0.1, 0.9, 0], [0, 0.1, 1.1]], dtype=np.float32)
     assert nearest_label(asked, fit_prototypes(vectors, labels)) == ["coin", "cup", ""]
+
+
+def test_rows_and_columns_of_a_wide_image_are_not_mixed_up() -> None:
+    mask, embedding = np.zeros((4, 8), dtype=bool), np.zeros((2, 4, 4))
+    mask[2:, 6:] = True
+    embedding[0, 1, 3] = embedding[1, 0, 0] = 1
+    assert region_vector(embedding, mask).tolist() == [1, 0]

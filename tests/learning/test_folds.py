@@ -17,3 +17,8 @@ def test_copies_share_a_fold_and_folds_are_even() -> None:
 def test_too_few_images_or_folds_are_one_line(folds: int) -> None:
     with pytest.raises(InputError, match=f"{folds} folds of 2 different images"):
         assign_folds(["a", "b", "a"], folds, np.random.default_rng(1))
+
+
+def test_another_generator_deals_other_folds() -> None:
+    groups = [str(place) for place in range(12)]
+    assert assign_folds(groups, 3, np.random.default_rng(1)) != assign_folds(groups, 3, np.random.default_rng(2))

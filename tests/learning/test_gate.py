@@ -7,6 +7,7 @@ import pytest
 from sklearn.isotonic import IsotonicRegression
 
 from datalab.learning.gate import (
+    BAD_IOU,
     Examples,
     GateParams,
     decide,
@@ -92,3 +93,8 @@ def test_decisions_and_their_limits() -> None:
 
 def test_scores_rise_with_both() -> None:
     np.testing.assert_allclose(gate_scores([0.5, 1.0], [0.5, 0.9]), [0.25, 0.9])
+
+
+def test_a_mask_of_just_the_border_is_not_bad() -> None:
+    found = held_out_error(examples([0.9] * 4, [BAD_IOU] * 4, images="abcd"), replace(PARAMS, propose_at=0.4))
+    assert (found.shown, found.shown_bad_share) == (4, 0)

@@ -113,3 +113,8 @@ def test_a_newest_round_without_a_figure_has_no_curve() -> None:
     curve = learning_curve([point(1), point(2, None)], unlinked(2), np.random.default_rng(0), 10)
     assert curve.points == ()
     assert curve.draws.shape == (10, 0)
+
+
+def test_three_images_in_common_link_two_rounds() -> None:
+    rounds = judged([image(5, 5)] * 3 + [NOTHING], [image(6, 4)] * 4)
+    assert learning_curve([point(1), point(2)], rounds, np.random.default_rng(0), 10).basis == LINKED

@@ -59,3 +59,9 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = novelty(vectors, np.arange(0, 50, 2))
     monkeypatch.setattr(module, "BLOCK", 7)
     np.testing.assert_array_equal(novelty(vectors, np.arange(0, 50, 2)), whole)
+
+
+def test_an_image_that_is_learned_from_is_not_its_own_neighbour() -> None:
+    rng = np.random.default_rng(4)
+    vectors = unit(np.concatenate([draw(rng, 30, 0.0), draw(rng, 1, 5.0)]))
+    assert novelty(vectors, np.arange(31))[30] == pytest.approx(30 / 31)

@@ -39,3 +39,9 @@ def test_the_score_is_the_mean_of_its_own_class_inside_at_any_size() -> None:
 def test_nothing_is_no_object() -> None:
     assert not list(objects_of(np.zeros((3, 3), dtype=np.uint8), 1))
     assert not list(objects_of(np.full((3, 3), 255, dtype=np.uint8), 1))
+
+
+def test_chances_of_a_wide_map_are_read_where_the_object_lies() -> None:
+    wide = np.array([[0, 0, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
+    (found,) = objects_of(wide, 1, np.array([[[0.5, 0.5]], [[0.2, 0.9]]]))
+    assert found.score == 0.9

@@ -53,3 +53,8 @@ def test_named_slices_come_first_then_those_farthest_behind() -> None:
     now = [row("dark", 0.9), row("cup there", 0.6), row("coin there", 0.3), row("folder: a", 0.7)]
     table = trends({1: [row("cup there", 0.1)], 2: now})
     assert worth_showing(table, ["dark"], 3) == ["dark", "coin there", "cup there"]
+
+
+def test_what_is_shown_is_far_below_the_others_and_not_just_low() -> None:
+    table = trends({1: [row("a", 0.5, elsewhere=0.5), row("b", 0.6, elsewhere=0.9)]})
+    assert worth_showing(table, [], 1) == ["b"]

@@ -76,3 +76,16 @@ def test_many_slices_of_nothing_are_seldom_called_worse() -> None:
         slices = {f"s{number}": rng.random(40) < 0.4 for number in range(12)}
         false_alarms += bool((compare(rng.random(40), slices, 5, rng, 199)["q"] < 0.05).any())
     assert false_alarms <= stats.binom.ppf(0.999, 20, 0.05)
+
+
+def test_a_slice_that_is_better_than_the_rest_is_not_called_worse() -> None:
+    iou = np.concatenate([0.9 + np.arange(10) / 1000, 0.3 + np.arange(30) / 1000])
+    table = compare(iou, {"s": np.arange(40) < 10}, 5, np.random.default_rng(0), 199)
+    assert table["p"].item() > 0.9
+
+
+def test_the_border_of_a_third_belongs_to_it_and_two_against_two_are_enough() -> None:
+    found = found_slices(pd.DataFrame({"n": [0.0, 1, 2, 2]}))
+    assert found["n from 2"].tolist() == [False, False, True, True]
+    halves = {"s": np.array([True, True, False, False])}
+    assert len(compare(np.array([0.1, 0.2, 0.8, 0.9]), halves, 2, np.random.default_rng(0), 99)) == 1

@@ -87,3 +87,9 @@ def test_the_edge_of_the_image_is_nobodys_outline() -> None:
     assert offset(drawn, true) == pytest.approx((3, 3))
     assert offset(np.ones((40, 60), dtype=bool), true) is None
     assert offset(np.zeros((40, 60), dtype=bool), true) is None
+
+
+def test_the_lower_edge_of_a_mask_counts_as_the_upper_one_does() -> None:
+    short, long = (np.zeros((40, 60), dtype=bool) for _ in range(2))
+    short[10:20, 10:50], long[10:23, 10:50] = True, True
+    assert offset(long, short) == pytest.approx(offset(long[::-1], short[::-1]))

@@ -102,3 +102,10 @@ def test_seconds_that_were_not_measured_do_not_count() -> None:
     one = score_gold(images, [], LIMITS, np.random.default_rng(0))
     assert one.median_seconds == 8
     assert one.figures["seconds_per_object"].value is None
+
+
+def test_a_confused_object_is_neither_missed_nor_extra_and_is_one_object() -> None:
+    confused: dict[str, list[Box]] = {"i": [("cup", 0, 0, 4, 4)]}
+    assert score(confused).objects == {"matched": 0, "confused": 1, "missed": 1, "extra": 0}
+    (one,) = images_of({"i": [("coin", 0, 0, 4, 4), ("coin", 4, 5, 6, 8)]})
+    assert one.agreement == 1 / 2

@@ -51,3 +51,8 @@ def test_suspects_are_where_people_agree_without_gold() -> None:
     found = suspects({"a": 0.9, "b": 0.8, "c": 0.3, "d": 1.0}, {"a": 0.5, "b": 0.1, "c": 0.1}, gap=0.3)
     assert [one["image_id"] for one in found] == ["b", "a"]
     assert found[0] == {"image_id": "b", "among_people": 0.8, "with_gold": 0.1}
+
+
+def test_the_same_showing_twice_is_one() -> None:
+    views = pd.DataFrame([("a", "ann", "0001")] * 2, columns=["image_id", "annotator", "round_id"])
+    assert leaked(views, 1, 1.0, 2) == []

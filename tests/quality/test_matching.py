@@ -74,3 +74,8 @@ def test_swapping_the_sides_swaps_the_result(left: list[tuple[str, str]], right:
     paired = len(there.matches) + len(there.confusions)
     assert len(there.only_left) + paired == len(left)
     assert len(there.only_right) + paired == len(right)
+
+
+def test_an_overlap_of_just_the_threshold_is_a_match() -> None:
+    half = rle(0, 0, 4, 2)
+    assert len(match_regions([("a", LARGE)], [("a", half)], HEIGHT, WIDTH, 0.5).matches) == 1

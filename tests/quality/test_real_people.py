@@ -15,7 +15,7 @@ from statsmodels.stats import inter_rater
 
 from datalab.masks import mask_to_rle
 from datalab.quality.agreement import object_table, pair_table
-from datalab.quality.kappa import cohen_kappa, fleiss_kappa, krippendorff_alpha
+from datalab.quality.kappa import alpha_of_coincidences, cohen_kappa, coincidences, fleiss_of_coincidences
 from datalab.quality.object_figures import boundary_ious, object_figures
 from datalab.quality.rated import RatedImage
 from tests.shared_data import shared_data
@@ -30,14 +30,15 @@ def test_bluebirds_votes_have_the_coefficients_of_other_libraries() -> None:
     votes = pd.DataFrame(said).astype(int)
     assert votes.shape == (108, 39)
     counts = np.stack([(votes == value).sum(axis=1) for value in (0, 1)], axis=1)
-    assert fleiss_kappa(counts) == pytest.approx(inter_rater.fleiss_kappa(counts))
-    assert krippendorff_alpha(counts) == pytest.approx(
+    together = coincidences(counts).sum(axis=0)
+    assert fleiss_of_coincidences(together) == pytest.approx(inter_rater.fleiss_kappa(counts))
+    assert alpha_of_coincidences(together) == pytest.approx(
         krippendorff.alpha(value_counts=counts, level_of_measurement="nominal")
     )
     holes = votes.mask(np.add.outer(range(108), range(39)) % 3 == 0)
     some = np.stack([(holes == value).sum(axis=1) for value in (0, 1)], axis=1)
     expected = krippendorff.alpha(reliability_data=holes.to_numpy().T, level_of_measurement="nominal")
-    assert krippendorff_alpha(some) == pytest.approx(expected)
+    assert alpha_of_coincidences(coincidences(some).sum(axis=0)) == pytest.approx(expected)
     for first, second in zip(votes.columns[:5], votes.columns[5:10], strict=True):
         table = pd.crosstab(votes[first], votes[second]).to_numpy()
         assert cohen_kappa(table) == pytest.approx(cohen_kappa_score(votes[first], votes[second]))

@@ -7,6 +7,7 @@ import pytest
 from datalab.adapters.files import read_json, read_table, write_table
 from datalab.errors import InputError
 from datalab.quality.agreement import PAIRS
+from datalab.stages import agree
 from datalab.stages.agree import Inputs, Params, run, slices
 from datalab.tables import ATTRIBUTES, empty
 from tests.quality.images import Box
@@ -150,3 +151,12 @@ def test_answers_to_a_question_of_the_class_are_compared(tmp_path: Path) -> None
     # of a class that had this id before
     was_cup = report(tmp_path, pair_of(COIN), said.assign(class_id=2), with_question)["per_attribute"]["coin: side"]
     assert (was_cup["observed"]["value"], was_cup["answered"]["value"]) == (None, 0)
+
+
+def test_answers_of_one_person_do_not_make_a_folder_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agree, "MOST_SLICES", 1)
+    catalog = pd.DataFrame(
+        [(f"s{n}", f"single/{n}.png") for n in range(9)] + [("p", "pair/p.png")], columns=["image_id", "source"]
+    )
+    rated = pd.DataFrame({"image_id": [*(f"s{n}" for n in range(9)), "p", "p"]})
+    assert slices(catalog, rated) == {"p": "pair"}

@@ -64,12 +64,7 @@ def assign_splits(
             _join(groups[: row + 1], splits, _alike(hashes[: row + 1], names[: row + 1], distance))
         fresh = _labels_of_groups(groups[rows.index], list(rows["labels"]), splits)
         order = _rare_first(fresh, {group: _digest(ids[group], seed) for group in fresh})
-        sizes = Counter(groups[: int(rows.index[-1]) + 1].tolist())
-        dealt = _counted(sizes, splits, rarest)
-        for place, (group, label) in enumerate(order):
-            splits[group] = _neediest(dealt, label, sizes[group], shares, left=len(order) - place)
-            rarest[group] = label
-            dealt[splits[group]].update({label: sizes[group]})
+        _deal(order, Counter(groups[: int(rows.index[-1]) + 1].tolist()), shares, splits, rarest)
     found = groups.tolist()
     _check_filled(splits, len(set(found)))
     return pd.DataFrame(
@@ -104,6 +99,21 @@ def _join(groups: npt.NDArray[np.int64], splits: dict[int, str], alike: npt.NDAr
     known = [splits.pop(group) for group in joined.tolist() if group in splits]
     if known:
         splits[int(joined[0])] = min(known, key=SPLITS.index)
+
+
+def _deal(
+    order: Sequence[tuple[int, str]],
+    sizes: Mapping[int, int],
+    shares: Sequence[float],
+    splits: dict[int, str],
+    rarest: dict[int, str],
+) -> None:
+    """Give the groups of a round, with their rarest classes, to splits, in place; `sizes` of all groups so far."""
+    dealt = _counted(sizes, splits, rarest)
+    for place, (group, label) in enumerate(order):
+        splits[group] = _neediest(dealt, label, sizes[group], shares, left=len(order) - place)
+        rarest[group] = label
+        dealt[splits[group]].update({label: sizes[group]})
 
 
 def _counted(sizes: Mapping[int, int], splits: Mapping[int, str], rarest: Mapping[int, str]) -> Dealt:

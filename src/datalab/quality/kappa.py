@@ -31,31 +31,6 @@ def both_ways(tables: Counts) -> npt.NDArray[np.float64]:
     return turned
 
 
-def fleiss_kappa(counts: Counts) -> float | None:
-    """Fleiss' kappa of (items, categories) counts; every item has the same number (>= 2) of ratings (Fleiss 1971).
-
-    ValueError where items differ in their number of ratings; None where only one category was used.
-    """
-    raters = counts.sum(axis=1)
-    if len(counts) == 0:
-        return None
-    if raters.min() != raters.max() or raters[0] < 2:
-        raise ValueError("Fleiss' kappa needs the same number of ratings, at least 2, on every item")
-    m = float(raters[0])
-    observed = float(((counts * (counts - 1)).sum(axis=1) / (m * (m - 1))).mean())
-    shares = counts.sum(axis=0) / counts.sum()
-    expected = float((shares**2).sum())
-    return None if np.count_nonzero(shares) == 1 else (observed - expected) / (1 - expected)
-
-
-def krippendorff_alpha(counts: Counts) -> float | None:
-    """Nominal alpha of (items, categories) counts; items with fewer than 2 ratings do not matter (Krippendorff 2004).
-
-    None where no item has two ratings or only one category was used.
-    """
-    return alpha_of_coincidences(coincidences(counts).sum(axis=0))
-
-
 def coincidences(counts: Counts) -> npt.NDArray[np.float64]:
     """(items, K, K) coincidence matrices of (items, K) counts: pairs of ratings, each item weighing its ratings.
 
@@ -88,19 +63,3 @@ def fleiss_of_coincidences(coincidence: npt.NDArray[np.floating]) -> float | Non
         return None
     expected = float(((totals / totals.sum()) ** 2).sum())
     return (float(np.trace(coincidence) / totals.sum()) - expected) / (1 - expected)
-
-
-def observed_agreement(confusion: Counts) -> float | None:
-    """Share on which two raters agree; None where nothing was rated."""
-    total = confusion.sum()
-    return None if total == 0 else float(np.trace(confusion) / total)
-
-
-def specific_agreement(confusion: Counts) -> tuple[float | None, float | None]:
-    """Positive and negative agreement of a (2, 2) table [[neither, b], [a, both]] (Cicchetti & Feinstein 1990).
-
-    None for a side that nobody used.
-    """
-    apart = float(confusion[0, 1] + confusion[1, 0])
-    both, neither = 2 * float(confusion[1, 1]), 2 * float(confusion[0, 0])
-    return (both / (both + apart) if both + apart else None, neither / (neither + apart) if neither + apart else None)

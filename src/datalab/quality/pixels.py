@@ -47,28 +47,6 @@ def pixel_overlap(
     return bootstrap_ratios({"iou": (both, sizes - both), "dice": (2 * both, sizes)}, rng)
 
 
-def class_iou(confusion: Confusion) -> list[float | None]:
-    """Intersection over union per class; None for a class in neither map."""
-    both = np.diag(confusion)
-    union = confusion.sum(axis=0) + confusion.sum(axis=1) - both
-    return [float(i / u) if u else None for i, u in zip(both, union, strict=True)]
-
-
-def class_dice(confusion: Confusion) -> list[float | None]:
-    """Dice coefficient per class; None for a class in neither map."""
-    both = np.diag(confusion)
-    sizes = confusion.sum(axis=0) + confusion.sum(axis=1)
-    return [float(2 * i / s) if s else None for i, s in zip(both, sizes, strict=True)]
-
-
-def quantity_and_allocation(confusion: Confusion) -> tuple[float, float]:
-    """Shares of pixels that differ in how much there is of a class, and in where it lies (Pontius & Millones 2011)."""
-    shares = confusion / max(1, confusion.sum())
-    rows, columns = shares.sum(axis=1), shares.sum(axis=0)
-    quantity = float(np.abs(rows - columns).sum() / 2)
-    return quantity, float(1 - np.trace(shares) - quantity) if confusion.sum() else 0.0
-
-
 def pixel_disagreement(
     tables: Confusion, image_ids: Sequence[str], rng: np.random.Generator, class_id: int | None = None
 ) -> dict[str, Figure]:
