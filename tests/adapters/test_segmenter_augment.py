@@ -7,7 +7,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datalab.adapters.segmenter_augment import Augmentation, Batch, Policy, Pool, check_policy, draw_batch
+from datalab.adapters.segmenter_augment import Augmentation, Batch, Policy, Pool, _corner, check_policy, draw_batch
 from datalab.adapters.segmenter_samples import Sample
 from datalab.adapters.segmenter_schedule import cut_generators
 from datalab.errors import InputError
@@ -121,3 +121,26 @@ def test_numbers_out_of_range_are_one_line(wrong: dict[str, float], message: str
     with pytest.raises(InputError, match=message):
         check_policy(replace(PLAIN, **wrong), "road")  # type: ignore[arg-type]
     assert {field.name for field in fields(Policy)} >= set(wrong)
+
+
+def test_a_cut_has_the_wanted_pixel_in_its_middle() -> None:
+    labels = np.zeros((80, 80), dtype=np.uint8)
+    labels[42, 42] = 1
+    assert _corner(labels, 6, 1.0, np.random.default_rng(0), None) == (7, 7)
+
+
+def test_what_turning_brings_in_is_not_judged(tmp_path: Path) -> None:
+    sample = blob_samples(tmp_path, [1])[0]
+    assert sample.labels is not None
+    full = replace(sample, labels=np.ones_like(sample.labels))
+    batch = draw([full], Augmentation(96, 0.0, replace(PLAIN, turn=45.0)), 3)
+    assert set(np.unique(batch.labels.numpy())) == {1, 255}
+
+
+def test_the_fewer_pixels_the_rarer_and_background_never(tmp_path: Path) -> None:
+    sample = blob_samples(tmp_path, [1])[0]
+    assert sample.labels is not None
+    labels = np.zeros_like(sample.labels)
+    labels[0, :8], labels[1, 0], labels[2] = 1, 2, 255
+    rarity = Pool([replace(sample, labels=labels)]).rarity
+    assert rarity[[0, 1, 2, 255]] == pytest.approx([0, 1 / 9, 8 / 9, 0])

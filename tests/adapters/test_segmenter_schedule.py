@@ -132,3 +132,9 @@ def test_after_one_step_a_network_answers_as_it_did_in_training() -> None:
         in_training = network.train()(images, images)
         asked = network.eval()(images, images)
     assert (asked - in_training).abs().mean() < 0.15 * in_training.std()
+
+
+def test_the_rate_is_half_of_the_full_one_in_the_middle_of_the_cosine() -> None:
+    assert rate(21, 40) == pytest.approx(0.5)
+    assert (rate(1, 40), rate(2, 40)) == (0.5, 1.0)
+    assert rate(40, 40) == pytest.approx(0)

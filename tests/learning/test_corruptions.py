@@ -68,3 +68,13 @@ def test_fog_lightens_the_dark_and_keeps_the_brightest() -> None:
     assert float(misty.max()) <= 0.8 + 1e-6
     other = fog(light, 1.5, np.random.default_rng(1))
     assert not np.allclose(misty, other)
+
+
+def test_blur_is_of_the_longest_side_and_mixes_no_colours() -> None:
+    light = np.zeros((21, 101, 3), dtype=np.float32)
+    light[:, 50, 0] = 1
+    found = blur(light, 3 / 101, np.random.default_rng(0))
+    assert not found[..., 1:].any()
+    places = np.arange(101) - 50
+    deviation = np.sqrt((found[10, :, 0] * places**2).sum() / found[10, :, 0].sum())
+    assert deviation == pytest.approx(3, abs=0.05)

@@ -127,3 +127,12 @@ def test_reductions_by_hand() -> None:
     assert per_region(values, predicted, least=3) == pytest.approx(values.mean())
     assert per_region(values, predicted * 0, least=1) == pytest.approx(values.mean())
     assert (objects_in(predicted, 1), objects_in(predicted, 3)) == (2, 0)
+
+
+def test_the_highest_tenth_of_many_pixels_and_regions_of_just_the_size() -> None:
+    values = np.random.default_rng(0).permutation(1000).reshape(20, 50).astype(np.float32)
+    assert top_share(values, 0.1) == pytest.approx(np.arange(900, 1000).mean())
+    predicted = np.zeros((4, 4), dtype=np.int64)
+    predicted[:2, :2] = 1
+    assert objects_in(predicted, 4) == 1
+    assert per_region(predicted.astype(np.float32), predicted, 4) == 1

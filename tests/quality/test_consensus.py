@@ -156,3 +156,17 @@ def test_identical_masks_give_the_mask_whatever_the_skills() -> None:
 
 def test_nobody_drew_anything() -> None:
     assert merged({"ann": [], "bob": []}) == []
+
+
+CUP: Box = ("cup", 0, 0, 4, 4)
+FOUR = {"ann": 0.9, "bob": 0.9, "cat": 0.2, "dan": 0.2}
+
+
+def test_skill_decides_the_class_and_an_equal_number_of_heads_leaves_it_in_doubt() -> None:
+    (one,) = everything({"ann": [CUP], "bob": [CUP], "cat": [EXACT], "dan": [EXACT]}, FOUR)
+    assert (one.label, one.doubt, one.kept) == ("cup", "class", True)
+
+
+def test_whether_it_is_there_is_asked_before_what_it_is() -> None:
+    (one,) = everything({"ann": [CUP], "bob": [EXACT], "cat": [], "dan": []}, dict.fromkeys(FOUR, 0.5))
+    assert one.doubt == "existence"
