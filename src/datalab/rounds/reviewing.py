@@ -113,7 +113,8 @@ def _new_tags(table: pd.DataFrame, tagged: list[tuple[str, Subject]], sent: dict
     """Rows for the tags that say something new: what stands already and was not sent yet is known."""
     held_now = standing(table)
     waiting = held_now[~held_now["review_id"].isin(list(sent))]
-    said = set(zip(waiting["image_id"], waiting["region_id"], waiting["verdict"], strict=True))
+    # with the box: ids of the consensus are places in a list, which another object may have by now
+    said = set(zip(*(waiting[name] for name in ("image_id", "region_id", "box", "verdict")), strict=True))
     now = pd.Timestamp.now("UTC").isoformat()
     return [
         {
@@ -126,7 +127,7 @@ def _new_tags(table: pd.DataFrame, tagged: list[tuple[str, Subject]], sent: dict
             **vars(subject),
         }
         for place, (verdict, subject) in enumerate(tagged)
-        if (subject.image_id, subject.region_id, verdict) not in said
+        if (subject.image_id, subject.region_id, subject.box, verdict) not in said
     ]
 
 
