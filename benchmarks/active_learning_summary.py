@@ -28,9 +28,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=SHARED)
     parser.add_argument("--cache", type=Path, default=HERE.parent / ".cache" / "active_learning")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--plot", type=Path, help="also draw the curves there")
     asked = parser.parse_args()
-    lines = [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
+    lines = [json.loads(line) for line in asked.results.read_text(encoding="utf-8").splitlines()]
     cells = cells_of(lines)
     if asked.plot:
         draw_curves(asked.plot, cells)
