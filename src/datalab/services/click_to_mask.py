@@ -48,9 +48,10 @@ def click_to_mask(repository: Path, state: Path, settings: Settings) -> Service:
 
 
 def _digest(params: Path) -> str:
-    """Of the section `click`, "" where there is none: the server itself tells what is wrong with the file."""
+    """Of what the server reads, "" where that is not there: the server itself tells what is wrong with the file."""
     try:
-        section = yaml.safe_load(params.read_text(encoding="utf-8"))["click"]
+        content = yaml.safe_load(params.read_text(encoding="utf-8"))
+        read = content["click"], content["ingest"]["max_pixels"]
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
         return ""
-    return hashlib.sha256(repr(section).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr(read).encode()).hexdigest()[:16]
