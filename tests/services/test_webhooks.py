@@ -13,7 +13,7 @@ from datalab.adapters.label_studio.client import connect
 from datalab.adapters.label_studio.people import ensure_annotator
 from datalab.adapters.label_studio.project import find_project
 from datalab.adapters.label_studio.webhook import SECRET_HEADER, ensure_webhook
-from datalab.adapters.prefect_runs import start_run
+from datalab.adapters.prefect_runs import BUSY, start_run
 from datalab.errors import ServiceError
 from datalab.rounds import labeling
 from datalab.rounds.progress import silent
@@ -31,9 +31,11 @@ NAME = "webhook-test"
 
 
 def call(settings: Settings, path: str, content: Any) -> Any:
-    answer = requests.post(f"{settings.prefect_api_url}{path}", json=content, timeout=30)
-    answer.raise_for_status()
-    return answer.json()
+    with requests.Session() as session:
+        session.mount("http://", BUSY)
+        answer = session.post(f"{settings.prefect_api_url}{path}", json=content, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
 
 
 @pytest.fixture

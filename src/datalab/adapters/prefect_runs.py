@@ -3,10 +3,18 @@
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from datalab.errors import ServiceError
 
 TIMEOUT_S = 10.0
+BUSY = HTTPAdapter(
+    max_retries=Retry(
+        4, connect=0, read=0, backoff_factor=0.5, status_forcelist=[503], allowed_methods=None, raise_on_status=False
+    )
+)
+"""The server says 503, and has done nothing, while somebody else writes to its database."""
 WAITING = ["SCHEDULED", "PENDING"]
 """Of one that has begun the process may be gone, and nothing tells; a second one finds the first at work and ends."""
 
@@ -18,6 +26,7 @@ def start_run(api_url: str, deployment: str, parameters: dict[str, Any]) -> bool
     """
     with requests.Session() as session:
         session.trust_env = False
+        session.mount("http://", BUSY)
         found = _call(session, "GET", f"{api_url}/deployments/name/{deployment}", None)
         wanted = {**found["parameters"], **parameters}
         query = {"deployments": {"id": {"any_": [found["id"]]}}, "flow_runs": {"state": {"type": {"any_": WAITING}}}}
