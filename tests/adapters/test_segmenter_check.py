@@ -33,7 +33,10 @@ def test_images_that_nobody_judged_are_refused_and_left_out_of_the_batch(tmp_pat
     unknown = [replace(one, labels=np.full_like(one.labels, 255)) for one in samples]
     with pytest.raises(StateError, match="no pixel of the training images is judged"):
         check_learnable(unknown, RECIPE)
-    assert 0 < check_learnable([*unknown[:3], samples[3]], RECIPE) < MUST_FALL_TO
+    some = [*unknown[:3], samples[3]]
+    assert 0 < check_learnable(some, RECIPE) < MUST_FALL_TO
+    balanced = replace(RECIPE, schedule=replace(SCHEDULE, sampling="balanced"))
+    assert 0 < check_learnable(some, balanced) < MUST_FALL_TO
 
 
 def test_one_image_is_enough_for_a_model_that_wants_two_of_a_batch(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def check_learnable(train: Sequence[Sample], recipe: Recipe, backbone: Mapping[s
     rngs = cut_generators(seed, 0, len(places))
     batch = draw_batch(Pool(judged), places, recipe.augmentation, rngs)
     trust = torch.ones((len(places), size.members))
-    needed = Step(class_weights(train, size.classes, schedule.imbalance, sampler.chances), trust, schedule.loss)
+    needed = Step(class_weights(judged, size.classes, schedule.imbalance, sampler.chances), trust, schedule.loss)
     optimizer = torch.optim.AdamW(network.parameters(), schedule.learning_rate or network.learning_rate)
     with single_thread(), reproducible(seed):
         losses = [
