@@ -12,7 +12,7 @@ from datalab.adapters.segmenter_augment import Augmentation
 from datalab.adapters.segmenter_instances import MASK_RCNN, Instance, InstanceSegmenter, _targets, _unjudged, _without
 from datalab.adapters.segmenter_models import new_network
 from datalab.adapters.segmenter_network import NetworkSize
-from datalab.adapters.segmenter_training import Recipe, train_segmenter
+from datalab.adapters.segmenter_training import Recipe, check_recipe, train_segmenter
 from datalab.errors import InputError
 from tests.adapters.blobs import PLAIN, SCHEDULE, blob_samples
 
@@ -104,6 +104,15 @@ def test_mixup_is_refused(tmp_path: Path) -> None:
     mixed = replace(RECIPE, augmentation=Augmentation(32, 1.0, replace(PLAIN, mixup=1.0)))
     with pytest.raises(InputError, match="learns objects, which mixup makes none of"):
         train_segmenter(blob_samples(tmp_path, [1, 2]), [], mixed)
+
+
+def test_a_little_mixup_is_refused_before_the_first_step(network: InstanceSegmenter) -> None:
+    rare = replace(RECIPE, augmentation=Augmentation(32, 1.0, replace(PLAIN, mixup=0.02)))
+    with pytest.raises(InputError, match="mixup makes none of"):
+        check_recipe(network, rare)
+    with pytest.raises(InputError, match="learns in one process"):
+        check_recipe(network, replace(RECIPE, schedule=replace(RECIPE.schedule, batch_size=4)), processes=2)
+    check_recipe(network, RECIPE)
 
 
 @pytest.mark.parametrize("training", [False, True])

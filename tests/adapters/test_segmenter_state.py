@@ -13,13 +13,18 @@ import pytest
 import torch
 
 from datalab.adapters.segmenter_network import NetworkSize
+from datalab.adapters.segmenter_samples import Sample
 from datalab.adapters.segmenter_schedule import Look
-from datalab.adapters.segmenter_state import ABANDONED_S, run_key
-from datalab.adapters.segmenter_training import Recipe, forget_run, train_segmenter
+from datalab.adapters.segmenter_state import ABANDONED_S, StateFile, run_key
+from datalab.adapters.segmenter_training import Recipe, train_segmenter
 from tests.adapters.blobs import AUGMENTATION, SCHEDULE, blob_samples
 
 SIZE = NetworkSize(channels=6, classes=3, width=16, members=2)
 RECIPE = Recipe(SIZE, replace(SCHEDULE, steps=8, validate_every=2, ema=0.5), AUGMENTATION, seed=3)
+
+
+def kept(folder: Path, samples: list[Sample], recipe: Recipe = RECIPE) -> StateFile:
+    return StateFile(folder, run_key(recipe, samples, samples[:2], {}))
 
 
 class Killed(BaseException):
@@ -42,16 +47,18 @@ def test_a_run_goes_on_where_it_was_and_gives_the_same(tmp_path: Path, at: int) 
             raise Killed
 
     with pytest.raises(Killed):
-        train_segmenter(samples, samples[:2], RECIPE, states=tmp_path / "states", on_look=interrupt)
+        train_segmenter(samples, samples[:2], RECIPE, state=kept(tmp_path / "states", samples), on_look=interrupt)
     assert len(list((tmp_path / "states").glob("*"))) == (at > 2)
-    again, found = train_segmenter(samples, samples[:2], RECIPE, states=tmp_path / "states", on_look=heard.append)
+    again, found = train_segmenter(
+        samples, samples[:2], RECIPE, state=kept(tmp_path / "states", samples), on_look=heard.append
+    )
     assert same(again, whole)
     assert found == looks == heard
     # until its model is saved a run that is done is kept too, and is there at once
-    known, same_looks = train_segmenter(samples, samples[:2], RECIPE, states=tmp_path / "states")
+    known, same_looks = train_segmenter(samples, samples[:2], RECIPE, state=kept(tmp_path / "states", samples))
     assert same(known, whole)
     assert same_looks == looks
-    forget_run(samples, samples[:2], RECIPE, None, tmp_path / "states")
+    kept(tmp_path / "states", samples).forget()
     assert not list((tmp_path / "states").glob("*"))
 
 
@@ -76,7 +83,7 @@ def test_a_damaged_state_is_no_state(tmp_path: Path) -> None:
     folder = tmp_path / "states"
     folder.mkdir()
     (folder / f"{run_key(RECIPE, samples, samples[:2], {})}.safetensors").write_bytes(b"cut off")
-    found, _ = train_segmenter(samples, samples[:2], RECIPE, states=folder)
+    found, _ = train_segmenter(samples, samples[:2], RECIPE, state=kept(folder, samples))
     whole, _ = train_segmenter(samples, samples[:2], RECIPE)
     assert same(found, whole)
 
@@ -89,8 +96,8 @@ def test_the_run_of_another_workspace_is_left_alone_until_it_is_abandoned(tmp_pa
     for path, age in ((fresh, 60), (old, ABANDONED_S + 60)):
         path.write_bytes(b"of another run")
         os.utime(path, (time.time() - age,) * 2)
-    train_segmenter(samples, samples[:2], RECIPE, states=folder)
-    forget_run(samples, samples[:2], RECIPE, None, folder)
+    train_segmenter(samples, samples[:2], RECIPE, state=kept(folder, samples))
+    kept(folder, samples).forget()
     assert list(folder.iterdir()) == [fresh]
 
 
@@ -101,11 +108,11 @@ from dataclasses import replace
 from safetensors.torch import save_file
 from datalab.adapters.segmenter_training import train_segmenter
 from tests.adapters.blobs import blob_samples
-from tests.adapters.test_segmenter_state import RECIPE
+from tests.adapters.test_segmenter_state import RECIPE, kept
 folder = Path(sys.argv[1])
 samples = blob_samples(folder / "samples", range(4))
 longer = replace(RECIPE, schedule=replace(RECIPE.schedule, steps=400, validate_every=20, patience=100))
-network, looks = train_segmenter(samples, samples[:2], longer, states=folder / "states")
+network, looks = train_segmenter(samples, samples[:2], longer, state=kept(folder / "states", samples, longer))
 save_file(network.state_dict(), folder / sys.argv[2])
 """
 

@@ -9,7 +9,6 @@ from datalab.adapters.segmenter import load_segmenter
 from datalab.errors import InputError
 from datalab.stages import train
 from datalab.workspace import Workspace
-from tests.stages import blob_workspace
 from tests.stages.blob_workspace import TRAIN, run_dataset, run_train
 
 SHORT = replace(TRAIN, steps=3, validate_every=2)
@@ -75,13 +74,6 @@ def test_a_kill_after_the_training_costs_no_training(blobs: Workspace, monkeypat
     assert asked == []
     assert blobs.model.exists()
     assert not list(states.iterdir())
-
-
-def test_mixup_and_objects_do_not_go_together() -> None:
-    policy = replace(blob_workspace.POLICY, mixup=0.1)
-    with pytest.raises(InputError, match="mixup makes none of"):
-        train.check(replace(TRAIN, model="maskrcnn_resnet50_fpn"), policy)
-    train.check(TRAIN, policy)
 
 
 def test_a_missing_embedding_is_one_line_and_leaves_no_model(blobs: Workspace) -> None:

@@ -49,15 +49,14 @@ class ObjectJudge:
         and what lies mostly there and is none of the truth's is neither right nor wrong. (COCO's crowd regions would
         still ask an object's IoU of the pixels that nobody judged.)
         """
-        there = list(truth)
         number = len(self.images) + 1
         self.images.append({"id": number, "height": unknown.shape[0], "width": unknown.shape[1]})
-        self.truth += [_annotation(number, one.position, one.mask) for one in there]
+        there = [_annotation(number, one.position, one.mask) for one in truth]
+        self.truth += there
         for one in found:
-            judged = one.mask & ~unknown
-            same = [other.mask for other in there if other.position == one.position]
-            if 2 * judged.sum() > one.mask.sum() or any(_iou(judged, mask) >= LEAST_IOU for mask in same):
-                self.found.append({**_annotation(number, one.position, judged), "score": one.score})
+            judged = _annotation(number, one.position, one.mask & ~unknown)
+            if 2 * judged["area"] > one.mask.sum() or _is_one_of(judged, there):
+                self.found.append({**judged, "score": one.score})
 
     def average_precision(self) -> AveragePrecision:
         """COCO's AP over all sizes (Lin et al. 2014), of all that was found: COCO stops at 100 of a class in an image.
@@ -106,8 +105,9 @@ def _hits(judge: COCOeval) -> npt.NDArray[np.int64]:
     return counts
 
 
-def _iou(one: BoolMask, other: BoolMask) -> float:
-    return float((one & other).sum() / max(1, (one | other).sum()))
+def _is_one_of(found: dict[str, Any], truth: list[dict[str, Any]]) -> bool:
+    same = [one["segmentation"] for one in truth if one["category_id"] == found["category_id"]]
+    return bool(same) and bool(coco_mask.iou([found["segmentation"]], same, [0] * len(same)).max() >= LEAST_IOU)
 
 
 def _annotation(image: int, position: int, mask: BoolMask) -> dict[str, Any]:

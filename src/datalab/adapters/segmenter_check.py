@@ -11,7 +11,7 @@ from datalab.adapters.segmenter_loss import class_weights
 from datalab.adapters.segmenter_models import new_network
 from datalab.adapters.segmenter_samples import Sample
 from datalab.adapters.segmenter_schedule import Sampler, cut_generators
-from datalab.adapters.segmenter_training import Recipe, Step, check_batch, reproducible, train_step
+from datalab.adapters.segmenter_training import Recipe, Step, check_recipe, reproducible, train_step
 from datalab.adapters.torch_threads import single_thread
 from datalab.errors import StateError
 from datalab.masks import IGNORE_ID
@@ -28,14 +28,14 @@ def check_learnable(train: Sequence[Sample], recipe: Recipe, backbone: Mapping[s
     Raises:
         StateError: It did not fall below MUST_FALL_TO; training on more of the same would be in vain. Or no pixel of
             the training images is judged.
-        InputError: The batch is smaller than the network can learn from.
+        InputError: As `check_recipe` says.
     """
     schedule, size, seed = recipe.schedule, recipe.size, recipe.seed
     judged = [sample for sample in train if sample.labels is not None and (sample.labels != IGNORE_ID).any()]
     if not judged:
         raise StateError("training refused: no pixel of the training images is judged; adjudicate what is disputed")
     network = new_network(size, seed, [sample.embedding for sample in train], backbone)
-    check_batch(network, schedule.batch_size)
+    check_recipe(network, recipe)
     sampler = Sampler(judged, schedule, seed)
     places = sampler.places(1)[: max(len(judged), network.least_batch)]
     rngs = cut_generators(seed, 0, len(places))

@@ -74,7 +74,7 @@ def prepare(network: SegmenterNetwork, fabric: Fabric) -> SegmenterNetwork:
 def compiles_at(first: int, fabric: Fabric) -> int | None:
     """The step, of a run that begins with step `first`, before which the network is compiled; None: not on a CPU.
 
-    Until `settled` normalisation changes its share in every step, for each of which torch would compile anew, and give
+    Until SETTLED normalisation changes its share in every step, for each of which torch would compile anew, and give
     up after eight.
     """
     return max(first, SETTLED + 1) if fabric.device.type == "cuda" else None

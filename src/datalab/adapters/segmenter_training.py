@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,7 +38,7 @@ from datalab.adapters.segmenter_schedule import (
     cut_generators,
     set_normalisation,
 )
-from datalab.adapters.segmenter_state import Run, StateFile, run_key
+from datalab.adapters.segmenter_state import Run, StateFile
 from datalab.adapters.torch_threads import single_thread
 from datalab.errors import InputError, StateError
 from datalab.learning.metrics import confusion_matrix, mean_iou
@@ -78,24 +77,24 @@ def train_segmenter(
     validation: Sequence[Sample],
     recipe: Recipe,
     backbone: Mapping[str, Tensor] | None = None,
-    states: Path | None = None,
+    state: StateFile | None = None,
     on_look: Callable[[Look], None] | None = None,
 ) -> tuple[SegmenterNetwork, list[Look]]:
     """The network with the best validation mIoU, on the CPU, and the curve.
 
-    `backbone` is that of `new_network`. `states`: a folder in which the run is kept at every look, until `forget_run`;
-    one that was killed goes on from there and gives the same bytes. `on_look` hears of every look, also of those before
-    a kill. StateError naming step and images where loss or gradient is not finite; InputError where there is nothing to
-    train on, or the batch is smaller than the model can learn from.
+    `backbone` is that of `new_network`. `state`: where the run is kept at every look (by `run_key`); one that was
+    killed goes on from there and gives the same bytes. Who saves the model has it forgotten then: before, a kill would
+    cost the whole training. `on_look` hears of every look, also of those before a kill. StateError naming step and
+    images where loss or gradient is not finite; InputError where there is nothing to train on, or as `check_recipe`
+    says.
     """
     if not train:
         raise InputError("there is no training image; label more images")
     fabric = start_processes()
     run = _new_run(train, recipe, backbone)
-    check_batch(run.network, recipe.schedule.batch_size // fabric.world_size)
+    check_recipe(run.network, recipe, fabric.world_size)
     # before the optimiser's state is taken, which goes to where the weights are
     run.network.to(fabric.device)
-    state = None if states is None else StateFile(states, run_key(recipe, train, validation, backbone or {}))
     if state is not None and state.take(run) and on_look is not None:
         for look in run.looks:
             on_look(look)
@@ -111,25 +110,18 @@ def train_segmenter(
     return network.eval(), run.looks
 
 
-def forget_run(
-    train: Sequence[Sample],
-    validation: Sequence[Sample],
-    recipe: Recipe,
-    backbone: Mapping[str, Tensor] | None,
-    states: Path,
-) -> None:
-    """Once the model is saved: before, a kill would cost the whole training."""
-    StateFile(states, run_key(recipe, train, validation, backbone or {})).forget()
-
-
-def check_batch(network: nn.Module, images: int) -> None:
-    """InputError where the network cannot learn from so few images of a process at once."""
+def check_recipe(network: nn.Module, recipe: Recipe, processes: int = 1) -> None:
+    """InputError where the network cannot learn so: from too few images in a process, or objects that are mixed."""
     assert isinstance(network, SegmenterNetwork)
+    model, images = recipe.size.model, recipe.schedule.batch_size // processes
     if images < network.least_batch:
         raise InputError(
-            f"train.model {network.size.model} needs train.batch_size {network.least_batch} or more in each process, "
-            f"got {images}"
+            f"train.model {model} needs train.batch_size {network.least_batch} or more in each process, got {images}"
         )
+    if network.learns_instances and processes > 1:
+        raise InputError(f"train.model {model} learns in one process; start it without torchrun")
+    if network.learns_instances and recipe.augmentation.policy.mixup:
+        raise InputError(f"train.model {model} learns objects, which mixup makes none of; set mixup of the policy to 0")
 
 
 def _new_run(train: Sequence[Sample], recipe: Recipe, backbone: Mapping[str, Tensor] | None) -> Run:
@@ -208,7 +200,8 @@ def train_step(module: nn.Module, optimiser: torch.optim.Optimizer, batch: Batch
 def _loss(module: nn.Module, batch: Batch, needed: Step) -> Tensor:
     network: Any = getattr(module, "module", module)  # within what Fabric wraps round it
     if network.learns_instances:
-        return _instance_loss(network, batch, needed)
+        objects: Tensor = network.instance_loss(batch.image, batch.labels)
+        return objects
     together = alone if needed.fabric is None else partial(sum_together, needed.fabric)
     logits = module.train()(batch.image, batch.embedding)
     labels, trust, share = batch.labels, needed.trust.to(logits.device), batch.share
@@ -220,16 +213,6 @@ def _loss(module: nn.Module, batch: Batch, needed: Step) -> Tensor:
         share = torch.cat([share, 1 - share])
     weights = needed.weights.to(logits.device)
     return segmentation_loss(logits.float(), labels, weights, trust, needed.loss, together, share)
-
-
-def _instance_loss(network: Any, batch: Batch, needed: Step) -> Tensor:
-    model = network.size.model
-    if needed.fabric is not None and needed.fabric.world_size > 1:
-        raise InputError(f"train.model {model} learns in one process; start it without torchrun")
-    if batch.other_labels is not None:
-        raise InputError(f"train.model {model} learns objects, which mixup makes none of; set mixup of the policy to 0")
-    loss: Tensor = network.instance_loss(batch.image, batch.labels)
-    return loss
 
 
 def _moved(batch: Batch, fabric: Fabric) -> Batch:

@@ -105,11 +105,11 @@ def gate_scores(predicted_iou: npt.ArrayLike, stability: npt.ArrayLike) -> Float
 
 def why_no_gate(examples: Examples, params: GateParams) -> str | None:
     """The reason why these examples are too few to calibrate on; None where they are enough."""
-    images = len(set(examples.image_ids))
-    if len(examples.scores) < params.least_examples or images < max(FEWEST_IMAGES, params.least_images):
+    images, least_images = len(set(examples.image_ids)), max(FEWEST_IMAGES, params.least_images)
+    if len(examples.scores) < params.least_examples or images < least_images:
         return (
             f"{len(examples.scores)} proposals on {images} gold images, {params.least_examples} on "
-            f"{max(FEWEST_IMAGES, params.least_images)} are needed; the fixed thresholds decide"
+            f"{least_images} are needed; the fixed thresholds decide"
         )
     return None
 

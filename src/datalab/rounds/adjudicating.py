@@ -12,7 +12,13 @@ from datalab.adapters.files import has_columns, read_table, write_table
 from datalab.adapters.label_studio.client import Client, connect
 from datalab.adapters.label_studio.media import image_url, publish_images
 from datalab.adapters.label_studio.push import PushedRound
-from datalab.adapters.label_studio.versions import Version, ensure_reviewer_project, pull_decisions, push_versions
+from datalab.adapters.label_studio.versions import (
+    MERGED,
+    Version,
+    ensure_reviewer_project,
+    pull_decisions,
+    push_versions,
+)
 from datalab.config import load_guidelines
 from datalab.quality.contested import lies_in
 from datalab.rounds.progress import Progress
@@ -87,7 +93,7 @@ def versions_of(workspace: Workspace, queue: pd.DataFrame) -> dict[str, list[Ver
         drawn = regions[regions["image_id"] == image_id]
         agreed = consensus[consensus["image_id"] == image_id]
         sides = {_letter(place): drawn[drawn["annotator"] == who] for place, who in enumerate(people)}
-        sides["consensus"] = agreed
+        sides[MERGED] = agreed
         fixed = agreed[~_contested(agreed, asked)] if asked else None
         found[image_id] = [
             Version(name, rows[_contested(rows, asked)] if asked else rows, fixed) for name, rows in sides.items()

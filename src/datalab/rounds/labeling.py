@@ -13,7 +13,7 @@ from datalab.adapters.label_studio.ml_backend import attach_click_to_mask
 from datalab.adapters.label_studio.people import ensure_annotator
 from datalab.adapters.label_studio.project import ensure_project, find_project, labeling_url
 from datalab.adapters.label_studio.pull import round_progress
-from datalab.adapters.label_studio.push import PushedRound, close_tasks, push_batch
+from datalab.adapters.label_studio.push import PushedRound, close_round, push_batch
 from datalab.adapters.label_studio.reconcile import PullParams, reconcile
 from datalab.adapters.label_studio.webhook import ensure_webhook
 from datalab.config import load_guidelines, load_params
@@ -76,7 +76,7 @@ def pull(workspace: Workspace, state: Round, progress: Progress) -> dict[str, An
     """
     client, target = open_round(workspace, state)
     # skipped tasks would be offered to others for days, whose answers nobody would read
-    close_tasks(client, target)
+    close_round(client, target)
     folder = workspace.round_folder(state.number)
     params = load_params(workspace.params, "pull", PullParams)
     keep_changes(folder, client, target, read_table(workspace.catalog, CATALOG))

@@ -115,7 +115,7 @@ def batch_parts(workspace: Workspace, upto: int, longest_s: float) -> dict[int, 
     found = {}
     for number, whole in batches.items():
         batch = whole[(whole["role"] == "batch") & whole["image_id"].isin(surprise.index)]
-        batch = batch[(batch["image_id"].map(asked) == number) | (batch["reason"] == SENT_BACK)]
+        batch = batch[batch["image_id"].map(asked) == number]
         keys = pd.MultiIndex.from_product([[f"{number:04d}"], batch["image_id"]])
         values = np.asarray(surprise[batch["image_id"]], dtype=np.float64)
         taken = np.asarray(minutes.reindex(keys), dtype=np.float64)

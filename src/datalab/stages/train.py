@@ -17,15 +17,15 @@ from datalab.adapters.plots import plot_labels
 from datalab.adapters.segmenter import Segmenter, save_segmenter
 from datalab.adapters.segmenter_augment import Augmentation, Policy, check_policy
 from datalab.adapters.segmenter_check import check_learnable
-from datalab.adapters.segmenter_instances import MASK_RCNN
 from datalab.adapters.segmenter_loss import check_loss
 from datalab.adapters.segmenter_models import check_model
 from datalab.adapters.segmenter_network import EMBEDDING_DECODER, STRIDE, NetworkSize
 from datalab.adapters.segmenter_processes import is_first_process
 from datalab.adapters.segmenter_samples import Sample, read_sample
 from datalab.adapters.segmenter_schedule import Look, Schedule, check_sampling
+from datalab.adapters.segmenter_state import StateFile, run_key
 from datalab.adapters.segmenter_temperature import temperature_of
-from datalab.adapters.segmenter_training import Recipe, forget_run, train_segmenter
+from datalab.adapters.segmenter_training import Recipe, train_segmenter
 from datalab.adapters.training_log import TrainingLog
 from datalab.config import load_guidelines, load_named, load_params
 from datalab.errors import InputError, one_line_errors
@@ -100,7 +100,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, policy: Policy) -> Non
     validation_miou), the best step, counts, and which weights the model started from; no timings, so that the same
     inputs give the same bytes. A run that was killed goes on at its last look. Of several processes one writes.
     """
-    check(params, policy)
+    check(params)
     folder = read_dataset(inputs.dataset)
     if folder.split("train").empty:
         raise InputError("the dataset has no training image; label more images")
@@ -112,16 +112,17 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, policy: Policy) -> Non
     if backbone is None and params.model != EMBEDDING_DECODER:
         LOGGER.warning("%s starts %s", params.model, start)
     left = check_learnable(train, recipe, backbone)
+    state = StateFile(outputs.states, run_key(recipe, train, validation, backbone or {}))
     with ExitStack() as stack:
         on_look = stack.enter_context(TrainingLog(outputs.log)).add if is_first_process() else None
-        network, looks = train_segmenter(train, validation, recipe, backbone, outputs.states, on_look)
+        network, looks = train_segmenter(train, validation, recipe, backbone, state, on_look)
     if not is_first_process():
         return
     heat = temperature_of(network, validation)
     encoder = embedded_by(inputs.embeddings)
     segmenter = Segmenter(network, folder.class_ids, folder.class_names, params.longest_side, heat, encoder)
     save_segmenter(outputs.model, segmenter)
-    forget_run(train, validation, recipe, backbone, outputs.states)
+    state.forget()
     found = {
         "one_batch_loss_left": round(left, 6),
         "temperature": round(heat, 4),
@@ -191,11 +192,9 @@ def _report(looks: list[Look], train: int, validation: int) -> dict[str, Any]:
     }
 
 
-def check(params: Params, policy: Policy) -> None:
+def check(params: Params) -> None:
     """InputError for numbers that no training can use, naming the key."""
     check_model(params.model)
-    if policy.mixup and params.model == MASK_RCNN:
-        raise InputError(f"train.model {params.model} learns objects, which mixup makes none of; set mixup to 0")
     check_loss(params.loss)
     check_sampling(params.sampling)
     for name in ("longest_side", "crop"):

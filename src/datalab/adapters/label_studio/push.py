@@ -172,16 +172,20 @@ def _set_overlap(client: Client, batch: pd.DataFrame, tasks: dict[str, Any], pro
             client.patch(f"/api/tasks/{tasks[image_id]['id']}/", {"overlap": int(overlap)})
 
 
-def close_tasks(client: Client, target: PushedRound) -> None:
-    """Take the round's open tasks out of the stream: it is read."""
-    for task in round_tasks(client, target, "id,data,is_labeled"):
+def close_tasks(client: Client, tasks: Iterable[dict[str, Any]]) -> None:
+    """Take those of the tasks out of the stream that are still open; `id` and `is_labeled` have to be among fields."""
+    for task in tasks:
         if not task["is_labeled"]:
             client.patch(f"/api/tasks/{task['id']}/", {"is_labeled": True})
+
+
+def close_round(client: Client, target: PushedRound) -> None:
+    """Nobody is asked any more: the round is read."""
+    close_tasks(client, round_tasks(client, target, "id,data,is_labeled"))
 
 
 def _close_earlier(client: Client, target: PushedRound) -> None:
     """Skipped tasks stay open for others for ever, and come first in the stream."""
     others = _round_is("not_equal", target.round_id)
-    for task in client.tasks(target.project_id, "id,data,is_labeled", query=others):
-        if "round" in task["data"] and task["data"]["round"] != target.round_id and not task["is_labeled"]:
-            client.patch(f"/api/tasks/{task['id']}/", {"is_labeled": True})
+    tasks = client.tasks(target.project_id, "id,data,is_labeled", query=others)
+    close_tasks(client, (task for task in tasks if task["data"].get("round", target.round_id) != target.round_id))

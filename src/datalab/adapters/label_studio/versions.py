@@ -11,13 +11,13 @@ import pandas as pd
 from datalab.adapters.label_studio.client import Client
 from datalab.adapters.label_studio.project import ensure_project
 from datalab.adapters.label_studio.pull import pull_annotations
-from datalab.adapters.label_studio.push import PushedRound, chunks, round_tasks
+from datalab.adapters.label_studio.push import PushedRound, chunks, close_tasks, round_tasks
 from datalab.adapters.label_studio.results import region_to_result, results_to_regions
 from datalab.config import Guidelines
 from datalab.errors import InputError
 from datalab.tables import DECISIONS
 
-CONSENSUS = "consensus"
+MERGED = "consensus"
 """Name of the version that nobody drew."""
 ROUND = "adjudication"
 """What its tasks have for a round."""
@@ -69,9 +69,7 @@ def push_versions(
         progress(pushed / len(missing), f"pushing tasks {pushed}/{len(missing)}")
         client.post(f"/api/projects/{target.project_id}/import?return_task_ids=true", chunk)
         pushed += len(chunk)
-    for task in outdated:
-        if not task["is_labeled"]:
-            client.patch(f"/api/tasks/{task['id']}/", {"is_labeled": True})
+    close_tasks(client, outdated)
     # an import makes its last prediction's name the project's, and only that one would be shown
     client.patch(f"/api/projects/{target.project_id}", {"model_version": ""})
     return len(missing)
@@ -105,7 +103,7 @@ def _digest(versions: Sequence[Version]) -> str:
     drawn = [
         (one.name, *row)
         for one in versions
-        if one.name != CONSENSUS
+        if one.name != MERGED
         for row in sorted(zip(one.regions["label"], one.regions["rle"], strict=True))
     ]
     return hashlib.sha256(repr(drawn).encode()).hexdigest()[:12]
