@@ -3,7 +3,8 @@ beside torchvision's reference loop.
 
 Trains what benchmarks/results/segmentation.jsonl does not have yet, two at a time, and adds a line for each; a run that
 was killed goes on. `--table` prints the results and draws them beside. Minutes are of the training alone, in CPU time
-of one thread. Longer, and of one model: `--minutes 10 --set magnetic_tile --model lraspp_mobilenet_v3_large`.
+of one thread. Longer, and of one model: `--minutes 10 --set magnetic_tile --model lraspp_mobilenet_v3_large`; models of
+a ResNet 50, which learn next to nothing in a few minutes, are trained by name alone.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from segmenting.picture import class_table, draw, grouped, table
 from segmenting.reference import BATCH, Reference
 
 from datalab.adapters.segmenter import Segmenter, predict
+from datalab.adapters.segmenter_instances import MASK_RCNN
 from datalab.adapters.segmenter_network import EMBEDDING_DECODER
 from datalab.adapters.segmenter_training import train_segmenter
 from datalab.config import load_params
@@ -47,6 +49,12 @@ THEN = (
     ("ours", "unet_efficientnet_b0"),
     ("ours", "unet_resnet34"),
 )
+BY_NAME = (
+    ("ours", "fcn_resnet50"),
+    ("reference", "fcn_resnet50"),
+    ("ours", "deeplabv3_resnet50"),
+    ("ours", MASK_RCNN),
+)
 SEEDS = (1, 2, 3)
 LOOKS = 6
 """At the validation images, in a training."""
@@ -54,7 +62,6 @@ PROBE = 10
 """Steps by which the number of steps is found."""
 MOST = 1.1
 """Times its minutes that a training may take; a longer one starts again with fewer steps."""
-AT_ONCE = 2
 
 
 def train_ours(name: str, model: str, seed: int, splits: dict[str, Split], minutes: float) -> tuple[Any, int, float]:
@@ -140,7 +147,8 @@ def one(name: str, side: str, model: str, seed: int, minutes: float, cache: Path
 
 def wanted() -> list[tuple[str, str, str, int]]:
     """Seed by seed, so that what is there early compares something."""
-    return [(name, *one, seed) for pairs in (FIRST, THEN) for seed in SEEDS for name in CLASSES for one in pairs]
+    groups = (FIRST, THEN, BY_NAME)
+    return [(name, *one, seed) for pairs in groups for seed in SEEDS for name in CLASSES for one in pairs]
 
 
 def run_in_process(key: tuple[str, str, str, int], minutes: float, cache: Path) -> dict[str, Any] | None:
@@ -160,7 +168,10 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "datalab-segmentation")
     parser.add_argument("--set", choices=list(CLASSES), help="this data alone")
-    parser.add_argument("--model", choices=sorted({model for _, model in FIRST + THEN}), help="this model alone")
+    models = sorted({model for _, model in FIRST + THEN + BY_NAME})
+    parser.add_argument("--model", choices=models, help="this model alone")
+    parser.add_argument("--seeds", type=int, nargs="+", choices=SEEDS, default=list(SEEDS))
+    parser.add_argument("--at-once", type=int, default=2, help="trainings beside each other")
     parser.add_argument("--table", action="store_true", help="train nothing")
     parser.add_argument("--one", nargs=4, metavar=("SET", "SIDE", "MODEL", "SEED"))
     given = parser.parse_args()
@@ -178,9 +189,10 @@ def main() -> None:
     lines = RESULTS.read_text(encoding="utf-8").splitlines() if RESULTS.exists() else []
     done = [line for line in map(json.loads, lines) if line["budget_minutes"] == given.minutes]
     have = {tuple(line[key] for key in ("set", "side", "model", "seed")) for line in done}
-    asked = [key for key in wanted() if given.set in (None, key[0]) and given.model in (None, key[2])]
+    offered = [key for key in wanted() if given.model == key[2] or (given.model is None and key[1:3] not in BY_NAME)]
+    asked = [key for key in offered if given.set in (None, key[0]) and key[3] in given.seeds]
     missing = [key for key in asked if key not in have]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(given.at_once) as pool:
         running = [pool.submit(run_in_process, key, given.minutes, given.cache) for key in missing]
         for one_done in as_completed(running):  # a line is on disk as soon as its training is over
             if found := one_done.result():
