@@ -53,6 +53,21 @@ def test_objects_votes_and_raters(tmp_path: Path) -> None:
     assert doubts.empty
 
 
+def test_an_object_keeps_its_name_when_another_comes_before_it(tmp_path: Path) -> None:
+    (tmp_path / "then").mkdir()
+    (tmp_path / "now").mkdir()
+    then, _ = merged(tmp_path / "then", {("a", "x"): [CUP]})
+    now, _ = merged(tmp_path / "now", {("a", "x"): [COIN, CUP]})
+    assert dict(zip(now["label"], now["region_id"], strict=True))["cup"] == then["region_id"].item()
+    assert now["region_id"].is_unique
+
+
+def test_the_same_object_twice_has_two_names(tmp_path: Path) -> None:
+    table, _ = merged(tmp_path, {("a", "x"): [COIN]}, decisions=decided("contested", {"a": [COIN, COIN]}))
+    assert len(table) == 2
+    assert table["region_id"].is_unique
+
+
 def test_what_one_of_two_drew_goes_to_adjudication(tmp_path: Path) -> None:
     table, doubts = merged(tmp_path, {("a", "x"): [COIN, CUP], ("a", "y"): [COIN]})
     assert table["label"].tolist() == ["coin"]

@@ -113,7 +113,7 @@ def _new_tags(table: pd.DataFrame, tagged: list[tuple[str, Subject]], sent: dict
     """Rows for the tags that say something new: what stands already and was not sent yet is known."""
     held_now = standing(table)
     waiting = held_now[~held_now["review_id"].isin(list(sent))]
-    # with the box: ids of the consensus are places in a list, which another object may have by now
+    # with the box: an annotator's object is known by its place in the answer, which may have changed since
     said = set(zip(*(waiting[name] for name in ("image_id", "region_id", "box", "verdict")), strict=True))
     now = pd.Timestamp.now("UTC").isoformat()
     return [

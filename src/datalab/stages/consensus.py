@@ -1,6 +1,8 @@
 """Stage `consensus`: one set of masks per image, out of everybody's, or as a reviewer decided."""
 
 import argparse
+import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,10 +90,13 @@ def _table(images: RatedImages, merged: Mapping[str, Sequence[Merged]]) -> pd.Da
 
 def _rows(rated: Sequence[RatedImage], merged: Iterable[Merged]) -> Iterator[dict[str, object]]:
     first = rated[0]
-    for place, one in enumerate(merged):
+    named: Counter[str] = Counter()
+    for one in merged:
+        name = _name(first.image_id, one)
+        named[name] += 1
         yield {
             "image_id": first.image_id,
-            "region_id": f"{first.image_id}-c{place}",
+            "region_id": name if named[name] == 1 else f"{name}-{named[name]}",
             "label": one.label,
             "rle": one.rle,
             "height": first.height,
@@ -105,6 +110,11 @@ def _rows(rated: Sequence[RatedImage], merged: Iterable[Merged]) -> Iterator[dic
             "kept": one.kept,
             "disputed": one.disputed,
         }
+
+
+def _name(image_id: str, one: Merged) -> str:
+    """By class and pixels: what is said of an object must not come to be about another one that takes its place."""
+    return f"{image_id}-c{hashlib.sha256(f'{one.label} {one.rle}'.encode()).hexdigest()[:8]}"
 
 
 def _write_maps(images: RatedImages, out: Path) -> None:
