@@ -45,3 +45,13 @@ def ready_workspace(root: Path, settings: dict[str, str]) -> tuple[Workspace, Ro
     write_table(folder / "proposals.parquet", proposals_table())
     write_json(folder / "round.json", {})
     return workspace, Round(1, "g", "o", facts={"pushed_at": 0.0})
+
+
+def next_round(workspace: Workspace) -> Round:
+    """A second round of the same images, ready to be pushed."""
+    first, second = workspace.round_folder(1), workspace.round_folder(2)
+    second.mkdir()
+    for name in ("batch.parquet", "proposals.parquet"):
+        shutil.copyfile(first / name, second / name)
+    write_json(second / "round.json", {})
+    return Round(2, "g", "o", facts={"pushed_at": 0.0})

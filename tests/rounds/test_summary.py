@@ -33,6 +33,7 @@ REPORT = {
     "proposal_benefit": {"round": BENEFIT, "all": BENEFIT},
     "annotations": 21,
     "quarantined_answers": {"unknown class": 1, "empty after long work": 2},
+    "corrected_answers": {"0001": 2},
     "annotators": ["ann", "bob"],
     "regions": {"manual": 3, "edited": 5},
     "agreement": {"objects": FIGURE},
@@ -66,6 +67,7 @@ def test_every_figure_has_a_row_and_steps_keep_their_order() -> None:
     assert rows["annotations: set aside"] == (
         "2 empty after long work, 1 unknown class (see data/rounds/0002/quarantine.parquet)"
     )
+    assert rows["annotations: changed since their round"] == "2 of round 0001"
     assert rows["agreement: objects"] == "0.812 (0.700 to 0.900)"
     assert rows["agreement: people and the model, unseen images"] == "0.812 (0.700 to 0.900)"
     assert rows["for a reviewer"] == "4 images (datalab adjudicate push)"

@@ -18,8 +18,13 @@ from datalab.tables import ANNOTATION_VERSIONS, ANNOTATIONS, empty
 FOLDER = "versions"
 
 
-def keep_changes(round_folder: Path, client: Client, target: PushedRound, catalog: pd.DataFrame) -> int:
-    """Append what is new at the server since the last call; how many versions that were."""
+def keep_changes(
+    round_folder: Path, client: Client, target: PushedRound, catalog: pd.DataFrame, closed: bool = False
+) -> int:
+    """Append what is new at the server since the last call; how many versions that were.
+
+    Of a `closed` round answers alone count: no drafts, and not that somebody cleared its tasks away.
+    """
     versions = read_versions(round_folder)
     submitted, deleted = newest_versions(versions)
     drafts = versions[versions["kind"] == "draft"].drop_duplicates("annotation_id", keep="last")
@@ -29,8 +34,9 @@ def keep_changes(round_folder: Path, client: Client, target: PushedRound, catalo
         for one, at in zip(table["annotation_id"].tolist(), table["updated_at"].tolist(), strict=True)
         if kind == "draft" or one not in deleted
     }
-    changes = pull_changes(client, target, catalog, known)
-    vanished = submitted[submitted["annotation_id"].isin(changes.gone)].assign(kind="deleted")
+    changes = pull_changes(client, target, catalog, known, drafts=not closed)
+    gone = frozenset[int]() if closed else changes.gone
+    vanished = submitted[submitted["annotation_id"].isin(gone)].assign(kind="deleted")
     tables = [table for table in (changes.rows, vanished) if len(table)]
     if not tables:
         return 0

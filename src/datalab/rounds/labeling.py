@@ -20,6 +20,7 @@ from datalab.config import load_guidelines, load_params
 from datalab.errors import InputError, StateError
 from datalab.quality.reviews import note
 from datalab.rounds.batch import BatchParams
+from datalab.rounds.corrections import pull_corrections
 from datalab.rounds.history import confirmed_empty, keep_changes, newest_versions, read_versions
 from datalab.rounds.progress import Progress
 from datalab.rounds.reviewing import round_requests
@@ -72,7 +73,8 @@ def label(workspace: Workspace, state: Round, progress: Progress) -> dict[str, A
 def pull(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
     """Write annotations.parquet, every annotation of the round, and quarantine.parquet, what of it cannot be right.
 
-    Only what has changed since the last look is fetched; every version of it stays in versions/.
+    Only what has changed since the last look is fetched; every version of it stays in versions/. What people changed in
+    earlier rounds goes to those rounds' tables.
     """
     client, target = open_round(workspace, state)
     # skipped tasks would be offered to others for days, whose answers nobody would read
@@ -98,6 +100,7 @@ def pull(workspace: Workspace, state: Round, progress: Progress) -> dict[str, An
         "versions": len(versions),
         "drafts": int(versions.loc[versions["kind"] == "draft", "annotation_id"].nunique()),
         "quarantined": {str(reason): int(count) for reason, count in aside["reason"].value_counts().items()},
+        "corrected": pull_corrections(workspace, client, target, params),
     }
 
 

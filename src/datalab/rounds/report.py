@@ -43,6 +43,7 @@ def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict
         "versions": state.facts.get("versions"),
         "drafts": state.facts.get("drafts"),
         "quarantined_answers": state.facts.get("quarantined", {}),
+        "corrected_answers": state.facts.get("corrected", {}),
         "annotators": state.facts["annotators"],
         "regions": _origins(workspace, state),
         "double_labelled_images": agreement["double_labelled_images"],

@@ -91,6 +91,9 @@ def _set_aside(report: Report) -> Iterator[tuple[str, str]]:
     found = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
     folder = f"data/rounds/{report['round']:04d}"
     yield "annotations: set aside", f"{found} (see {folder}/quarantine.parquet)" if found else "none"
+    if corrected := report.get("corrected_answers"):
+        rounds = ", ".join(f"{count} of round {name}" for name, count in sorted(corrected.items()))
+        yield "annotations: changed since their round", rounds
 
 
 def _leaks(found: dict[str, Any] | None) -> str:
