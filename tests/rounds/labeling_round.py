@@ -47,11 +47,11 @@ def ready_workspace(root: Path, settings: dict[str, str]) -> tuple[Workspace, Ro
     return workspace, Round(1, "g", "o", facts={"pushed_at": 0.0})
 
 
-def next_round(workspace: Workspace) -> Round:
-    """A second round of the same images, ready to be pushed."""
-    first, second = workspace.round_folder(1), workspace.round_folder(2)
-    second.mkdir()
+def next_round(workspace: Workspace, number: int) -> Round:
+    """Another round of the first one's images, ready to be pushed."""
+    first, folder = workspace.round_folder(1), workspace.round_folder(number)
+    folder.mkdir()
     for name in ("batch.parquet", "proposals.parquet"):
-        shutil.copyfile(first / name, second / name)
-    write_json(second / "round.json", {})
-    return Round(2, "g", "o", facts={"pushed_at": 0.0})
+        shutil.copyfile(first / name, folder / name)
+    write_json(folder / "round.json", {})
+    return Round(number, "g", "o", facts={"pushed_at": 0.0})

@@ -34,13 +34,14 @@ def test_the_next_round_reads_what_was_put_right(settings: Settings, tmp_path: P
         labeling.pull(workspace, state, silent)
         assert read_table(folder / "quarantine.parquet", QUARANTINE)["reason"].tolist() == ["empty after long work"]
 
-        labeling.push(workspace, second := next_round(workspace), silent)
+        labeling.push(workspace, second := next_round(workspace, 2), silent)
         client.patch(f"/api/annotations/{wrong['id']}/", {"result": [cup]})
         client.patch(f"/api/annotations/{empty['id']}/", {"result": [], "lead_time": 905.0})
         client.post(f"/api/tasks/{late}/annotations/", {"result": [coin], "lead_time": 3.0})
         assert labeling.pull(workspace, second, silent)["corrected"] == {"0001": 3}
 
-    table = read_table(folder / "annotations.parquet", ANNOTATIONS)
+    folder = workspace.round_folder(2)
+    table = read_table(folder / "corrections.parquet", ANNOTATIONS)
     assert [len(json.loads(one)) for one in table["result_json"]] == [1, 0, 1]
     assert '"cup"' in table["result_json"].iloc[0]
     assert read_table(folder / "quarantine.parquet", QUARANTINE).empty

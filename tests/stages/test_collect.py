@@ -117,6 +117,51 @@ def test_an_image_sent_again_and_skipped_keeps_what_it_had(tmp_path: Path) -> No
     assert ratings.query("image_id == 'a'")["annotator"].tolist() == ["ann"]
 
 
+def correct(folder: Path, round_id: str, answer: Answer, annotation_id: int) -> None:
+    """What the pull of round 0002 finds changed in an earlier one."""
+    write_round(folder / "changed", round_id, [answer], first_id=annotation_id)
+    table = read_table(folder / "changed" / round_id / "annotations.parquet", ANNOTATIONS)
+    write_table(folder / "0002" / "corrections.parquet", table.assign(updated_at=f"{round_id}-99"))
+
+
+def test_a_correction_takes_the_place_of_what_it_was_and_leaves_the_splits(tmp_path: Path) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", [COIN]), ("b", "ann", [COIN])])
+    write_round(tmp_path, "0002", [("c", "ann", [CUP])], first_id=3)
+    collected(tmp_path)
+    before = first_labels(tmp_path)
+    correct(tmp_path, "0001", ("a", "ann", [CUP, CUP]), annotation_id=1)
+    ratings, regions = collected(tmp_path)
+    assert ratings["image_id"].tolist() == ["a", "b", "c"]
+    assert regions[["image_id", "label"]].to_numpy().tolist() == [
+        ["a", "cup"], ["a", "cup"], ["b", "coin"], ["c", "cup"],
+    ]  # fmt: skip
+    assert first_labels(tmp_path) == before
+
+
+def test_an_answer_that_was_set_aside_and_submitted_again_is_first_seen_by_the_round_that_read_it(
+    tmp_path: Path,
+) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", []), ("b", "ann", [COIN])])
+    write_round(tmp_path, "0002", [("c", "ann", [CUP])], first_id=3)
+    aside = (1, 0, "0001", "a", "ann", 12.0, "annotation", -1, "", "empty after long work", "")
+    write_table(tmp_path / "0001" / "quarantine.parquet", pd.DataFrame([aside], columns=list(QUARANTINE)))
+    correct(tmp_path, "0001", ("a", "ann", []), annotation_id=1)
+    ratings, _ = collected(tmp_path)
+    assert ratings["image_id"].tolist() == ["a", "b", "c"]
+    assert first_labels(tmp_path) == [["a", "0002", ""], ["b", "0001", "coin"], ["c", "0002", "cup"]]
+
+
+def test_a_correction_that_is_set_aside_leaves_nothing_of_what_it_was(tmp_path: Path) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", [COIN]), ("b", "ann", [COIN])])
+    write_round(tmp_path, "0002", [("c", "ann", [CUP])], first_id=3)
+    correct(tmp_path, "0001", ("a", "ann", [("plate", 0, 0, 4, 4)]), annotation_id=1)
+    aside = (1, 0, "0001", "a", "ann", 12.0, "annotation", -1, "", "unknown class", "")
+    write_table(tmp_path / "0002" / "quarantine.parquet", pd.DataFrame([aside], columns=list(QUARANTINE)))
+    ratings, _ = collected(tmp_path)
+    assert ratings["image_id"].tolist() == ["b", "c"]
+    assert [image_id for image_id, *_ in first_labels(tmp_path)] == ["a", "b", "c"]
+
+
 def test_same_input_same_bytes(tmp_path: Path) -> None:
     write_round(tmp_path, "0001", [("a", "ann", [COIN]), ("b", "bob", [COIN])])
     collected(tmp_path)

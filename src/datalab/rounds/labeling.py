@@ -20,7 +20,7 @@ from datalab.config import load_guidelines, load_params
 from datalab.errors import InputError, StateError
 from datalab.quality.reviews import note
 from datalab.rounds.batch import BatchParams
-from datalab.rounds.corrections import pull_corrections
+from datalab.rounds.corrections import ANSWERS, CORRECTIONS, pull_corrections
 from datalab.rounds.history import confirmed_empty, keep_changes, newest_versions, read_versions
 from datalab.rounds.progress import Progress
 from datalab.rounds.reviewing import round_requests
@@ -74,7 +74,7 @@ def pull(workspace: Workspace, state: Round, progress: Progress) -> dict[str, An
     """Write annotations.parquet, every annotation of the round, and quarantine.parquet, what of it cannot be right.
 
     Only what has changed since the last look is fetched; every version of it stays in versions/. What people changed in
-    earlier rounds goes to those rounds' tables.
+    earlier rounds since those were read goes to corrections.parquet.
     """
     client, target = open_round(workspace, state)
     # skipped tasks would be offered to others for days, whose answers nobody would read
@@ -91,7 +91,11 @@ def pull(workspace: Workspace, state: Round, progress: Progress) -> dict[str, An
             f"classes.yaml has changed while round {state.round_id} was labelled, and {len(unknown)} answers or "
             "regions are of classes it no longer names; put these back until the round is over"
         )
-    write_table(folder / "annotations.parquet", table)
+    corrections = pull_corrections(workspace, client, target)
+    again = reconcile(corrections.rows, target.guidelines.names, (), corrections.confirmed, params)
+    aside = pd.concat([aside, again], ignore_index=True) if len(again) else aside
+    write_table(folder / ANSWERS, table)
+    write_table(folder / CORRECTIONS, corrections.rows)
     write_table(folder / "quarantine.parquet", aside)
     return {
         "annotations": len(table),
@@ -100,7 +104,7 @@ def pull(workspace: Workspace, state: Round, progress: Progress) -> dict[str, An
         "versions": len(versions),
         "drafts": int(versions.loc[versions["kind"] == "draft", "annotation_id"].nunique()),
         "quarantined": {str(reason): int(count) for reason, count in aside["reason"].value_counts().items()},
-        "corrected": pull_corrections(workspace, client, target, params),
+        "corrected": corrections.counts,
     }
 
 

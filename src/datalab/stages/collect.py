@@ -3,7 +3,7 @@
 import argparse
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ from datalab.tables import (
 
 LOGGER = logging.getLogger(__name__)
 
+Version = tuple[str, int]
+"""An annotation as a round has read it: the round's folder and the annotation's id."""
 ROUND_STEP = 10**9
 """More annotations than a database has."""
 
@@ -61,16 +63,18 @@ class Outputs:
 def run(inputs: Inputs, outputs: Outputs) -> None:
     """Write tables RATINGS, ANNOTATED_REGIONS (both twice), ATTRIBUTES and FIRST_LABELS from every round in `inputs`.
 
-    Skipped annotations are left out, and so is what the round's quarantine.parquet sets aside. Of several by one person
-    on one image the newest counts. An image that was sent out again is what people said in its newest round: earlier
-    answers, of others too, no longer count. Gold is asked again and again to judge people, so there everybody's newest
-    counts, and the newest of each earlier round goes to the earlier tables. Images that a reviewer left out are in no
-    table but FIRST_LABELS, so that the splits of the others stay.
+    Skipped annotations are left out, and so is what the round's quarantine.parquet sets aside. What somebody changed
+    after its round was read, a later round's corrections.parquet, takes the place of what it was, but for FIRST_LABELS:
+    there an image stays what it was when it was first read. Of several by one person on one image the newest counts. An
+    image that was sent out again is what people said in its newest round: earlier answers, of others too, no longer
+    count. Gold is asked again and again to judge people, so there everybody's newest counts, and the newest of each
+    earlier round goes to the earlier tables. Images that a reviewer left out are in no table but FIRST_LABELS, so that
+    the splits of the others stay.
     InputError, with the annotation's id, for one that is in no quarantine and cannot be decoded, has another size than
     its image or a region without a class. But a proposal without a class that somebody left as it was is no answer: it
     is left out, and a warning says so.
     """
-    annotations = _all(inputs.rounds, "annotations.parquet", ANNOTATIONS)
+    annotations = _answers(inputs.rounds)
     batches = _all(inputs.rounds, "batch.parquet", BATCH)
     if annotations.empty:
         raise InputError(f"{inputs.rounds} holds no annotation yet; label a round first")
@@ -81,21 +85,28 @@ def run(inputs: Inputs, outputs: Outputs) -> None:
     roles[roles.index.isin(read_table(inputs.gold, GOLD)["image_id"])] = "gold"
     submitted = annotations[~annotations["was_cancelled"].astype(bool)].sort_values(["updated_at", "annotation_id"])
     submitted = submitted.assign(role=submitted["image_id"].map(roles))
-    counting = submitted[~submitted["image_id"].isin(images_judged(read_table(inputs.reviews, REVIEWS), "exclude"))]
+    excluded = images_judged(read_table(inputs.reviews, REVIEWS), "exclude")
+    counting = submitted[submitted["is_newest"] & ~submitted["image_id"].isin(excluded)]
     newest = _newest(counting)
     _write_earlier(counting, newest, outputs)
-    first = _first(submitted, batches)
-    by_annotation = {row["annotation_id"]: list(_regions(row)) for row in newest.to_dict("records")}
-    rows = [row for found in by_annotation.values() for row in found]
-    answers = [
-        one for row in newest.to_dict("records") for one in _attributes(row, by_annotation[row["annotation_id"]])
-    ]
-    for row in first[~first["annotation_id"].isin(list(by_annotation))].to_dict("records"):
-        by_annotation[row["annotation_id"]] = list(_regions(row))
+    decoded = {_version(row): list(_regions(row)) for row in newest.to_dict("records")}
+    rows = [row for found in decoded.values() for row in found]
+    answers = [one for row in newest.to_dict("records") for one in _attributes(row, decoded[_version(row)])]
     write_table(outputs.ratings, newest.loc[:, list(RATINGS)].reset_index(drop=True))
     write_table(outputs.regions, pd.DataFrame(rows, columns=list(ANNOTATED_REGIONS)))
     write_table(outputs.attributes, pd.DataFrame(answers, columns=list(ATTRIBUTES)))
-    write_table(outputs.first_labels, _first_labels(first, by_annotation))
+    write_table(outputs.first_labels, _first_labels(_first(submitted, batches), decoded))
+
+
+def _answers(rounds: Path) -> pd.DataFrame:
+    """Every version that a pull read, with the `folder` of its round and whether it `is_newest` of its annotation."""
+    read = pd.concat([_all(rounds, name, ANNOTATIONS) for name in ("annotations.parquet", "corrections.parquet")])
+    read = read.sort_values("folder", kind="stable", ignore_index=True)
+    return read.assign(is_newest=~read.duplicated(["round_id", "annotation_id"], keep="last"))
+
+
+def _version(row: Mapping[Any, Any]) -> Version:
+    return str(row["folder"]), int(row["annotation_id"])
 
 
 def _apart(annotations: pd.DataFrame) -> pd.DataFrame:
@@ -128,9 +139,9 @@ def _write_earlier(submitted: pd.DataFrame, newest: pd.DataFrame, outputs: Outpu
 
 
 def _first(submitted: pd.DataFrame, batches: pd.DataFrame) -> pd.DataFrame:
-    """Each person's newest answer within the first round an image was labelled in; none where it was gold by then."""
-    rounds = submitted.groupby("image_id")["round_id"].transform("min")
-    first = submitted[submitted["round_id"] == rounds]
+    """Each person's newest answer among the first that were read of an image; none where it was gold by then."""
+    rounds = submitted.groupby("image_id")["folder"].transform("min")
+    first = submitted[submitted["folder"] == rounds]
     shown = batches[batches["role"] == "gold"]
     gold = set(zip(shown["image_id"], shown["folder"], strict=True))
     was_gold = [pair in gold for pair in zip(first["image_id"], first["round_id"], strict=True)]
@@ -138,12 +149,15 @@ def _first(submitted: pd.DataFrame, batches: pd.DataFrame) -> pd.DataFrame:
     return first.drop_duplicates(["image_id", "annotator"], keep="last").sort_values("annotation_id")
 
 
-def _first_labels(first: pd.DataFrame, regions: dict[Any, list[dict[str, Any]]]) -> pd.DataFrame:
-    """Table FIRST_LABELS; images whose every answer was empty have one row with label ""."""
+def _first_labels(first: pd.DataFrame, decoded: Mapping[Version, list[dict[str, Any]]]) -> pd.DataFrame:
+    """Table FIRST_LABELS; images whose every answer was empty have one row with label "".
+
+    `decoded`: regions of the versions of which they are known already.
+    """
     found = {
-        (row["image_id"], row["round_id"], region["label"])
+        (row["image_id"], row["folder"], region["label"])
         for row in first.to_dict("records")
-        for region in regions[row["annotation_id"]] or [{"label": ""}]
+        for region in (decoded[_version(row)] if _version(row) in decoded else list(_regions(row))) or [{"label": ""}]
     }
     labelled = {image_id for image_id, _, label in found if label}
     rows = sorted(one for one in found if one[2] or one[0] not in labelled)
@@ -158,18 +172,26 @@ def _all(rounds: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _without(annotations: pd.DataFrame, quarantine: pd.DataFrame) -> pd.DataFrame:
-    """`annotations` without those that are set aside, the others without their regions that are; ids are a round's."""
+    """`annotations` without those that are set aside, the others without their regions that are.
+
+    Ids are a round's, and a round sets aside what it has read itself.
+    """
     whole = quarantine[quarantine["scope"] == "annotation"]
-    aside = set(zip(whole["round_id"], whole["annotation_id"], strict=True))
-    places: dict[tuple[str, int], set[int]] = {}
-    for row in quarantine[quarantine["scope"] == "region"].to_dict("records"):
-        places.setdefault((row["round_id"], row["annotation_id"]), set()).add(int(row["place"]))
-    keys = list(zip(annotations["round_id"], annotations["annotation_id"], strict=True))
+    aside = set(_keys(whole))
+    places: dict[tuple[str, str, int], set[int]] = {}
+    regions = quarantine[quarantine["scope"] == "region"]
+    for key, place in zip(_keys(regions), regions["place"], strict=True):
+        places.setdefault(key, set()).add(int(place))
+    keys = _keys(annotations)
     results = [
         _left(given, places[key]) if key in places else given
         for key, given in zip(keys, annotations["result_json"], strict=True)
     ]
     return annotations.assign(result_json=results)[[key not in aside for key in keys]]
+
+
+def _keys(table: pd.DataFrame) -> list[tuple[str, str, int]]:
+    return list(zip(table["folder"], table["round_id"], table["annotation_id"], strict=True))
 
 
 def _left(result_json: str, out: set[int]) -> str:
