@@ -4,6 +4,7 @@ Killed anywhere, the next run continues; run twice, nothing happens twice.
 """
 
 import fcntl
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from datalab.rounds.state import STEPS, Round, latest_round, load_round, save_ro
 from datalab.rounds.summary import summary_rows
 from datalab.workspace import Workspace
 
+LOG = logging.getLogger("prefect.label_round")
 Step = Callable[[Workspace, Round, Progress], dict[str, Any] | None]
 
 SECONDS_BETWEEN_TRIES: list[float] = [2, 10, 30]
@@ -103,15 +105,18 @@ def waits(workspace: Workspace, number: int) -> bool:
 def alone(workspace: Workspace, patient: bool) -> Iterator[bool]:
     """One run at a time in a workspace, in whichever process: waits for the other one, or says False if not `patient`.
 
-    The deployment's own limit of one does not know of runs that were started by `make demo`.
+    A limit of the deployment would hold up the runs of other workspaces, and not know of `make demo`.
     """
     workspace.data.mkdir(parents=True, exist_ok=True)
     with (workspace.data / ".label-round.lock").open("w", encoding="utf-8") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | (0 if patient else fcntl.LOCK_NB))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield False
-            return
+            if not patient:
+                yield False
+                return
+            LOG.warning("another run is at work in %s; this one waits until it is over", workspace.root)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield True
 
 

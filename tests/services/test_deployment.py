@@ -23,7 +23,7 @@ def small_round(workspace: str = ".") -> None:
 """
 DEPLOYMENTS = """\
 deployments:
-  - {name: small-round, entrypoint: "flows/small.py:small_round", concurrency_limit: 1, work_pool: {name: datalab}}
+  - {name: small-round, entrypoint: "flows/small.py:small_round", work_pool: {name: datalab}}
 """
 PLUGINS = "[tool.prefect.plugins]\nenabled = true\n"
 
