@@ -87,6 +87,7 @@ def test_a_class_changes_the_ontology(guidelines: Path) -> None:
         ("classes: []", "names no class"),
         ("classes: [{id: 0, name: a, color: '#000000'}]", "use 1 to 254"),
         ("classes: [{id: 1, name: a, color: red}]", "rrggbb"),
+        ("classes: [{id: 1, name: ' ', color: '#000000'}]", "id 1 has an empty name"),
         ("classes: [{id: 1, name: Background, color: '#000000'}]", "what no class covers"),
         ("classes: [{id: 1, name: a, color: '#000000'}, {id: 1, name: b, color: '#000000'}]", "same id"),
         ("classes: [{id: 2, name: a, color: '#000000'}, {id: 1, name: a, color: '#000000'}]", "same name"),
@@ -97,6 +98,12 @@ def test_wrong_classes_are_told(tmp_path: Path, text: str, message: str) -> None
     (tmp_path / "classes.yaml").write_text(text)
     with pytest.raises(InputError, match=message):
         load_guidelines(tmp_path)
+
+
+def test_a_page_that_is_no_utf8_is_named(guidelines: Path) -> None:
+    (guidelines / "README.md").write_bytes("Münzen".encode("latin-1"))
+    with pytest.raises(InputError, match=r"README\.md cannot be read: .*; save it as UTF-8 text"):
+        load_guidelines(guidelines)
 
 
 def test_missing_guidelines_are_told(tmp_path: Path) -> None:

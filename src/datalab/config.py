@@ -103,11 +103,18 @@ def load_guidelines(folder: Path) -> Guidelines:
     ontology = "\n".join(f"{item.id} {item.name}" for item in classes)
     return Guidelines(
         classes=classes,
-        pages=tuple((page.name, page.read_text(encoding="utf-8")) for page in pages),
+        pages=tuple((page.name, _page(page)) for page in pages),
         version=_folder_digest(folder),
         ontology_hash=hashlib.sha256(ontology.encode()).hexdigest()[:12],
         pictures=tuple(path.relative_to(folder).as_posix() for path in _files(folder) if path.suffix in PICTURES),
     )
+
+
+def _page(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise InputError(f"{path} cannot be read: {exc}; save it as UTF-8 text") from exc
 
 
 def _label_class(item: Any, folder: Path) -> LabelClass:
@@ -140,6 +147,8 @@ def _check_classes(classes: tuple[LabelClass, ...], folder: Path) -> None:
         if len(set(values)) != len(values):
             raise InputError(f"{where}: two classes have the same {key}")
     for item in classes:
+        if not item.name.strip():
+            raise InputError(f"{where}: the class with id {item.id} has an empty name")
         if is_background(item.name):
             raise InputError(f"{where}: {item.name!r} is what no class covers (0 in masks); name the class otherwise")
         if not 1 <= item.id <= 254:

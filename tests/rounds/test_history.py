@@ -151,6 +151,15 @@ def test_an_empty_answer_after_long_work_counts_once_it_was_submitted_again(
     assert work.reasons == []
 
 
+def test_a_task_that_is_offered_to_nobody_holds_up_no_round(work: Labeling) -> None:
+    for task in work.server.tasks:
+        for person in range(1, task["overlap"] + 1):
+            answer = work.server.answer(task["id"], person, [COIN])
+        task["is_labeled"] = True
+    answer["completed_by"] = None  # the account was deleted
+    assert labeling.label(work.workspace, work.state, silent) is not None
+
+
 def test_work_is_kept_while_people_are_still_at_it(work: Labeling) -> None:
     answer = work.server.answer(work.tasks[0], 1, [COIN])
     assert labeling.label(work.workspace, work.state, silent) is None

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from datalab.adapters.files import write_text
+from datalab.adapters.label_studio.client import Client
 from datalab.adapters.label_studio.pull import RoundProgress
+from datalab.adapters.label_studio.push import PushedRound
 from datalab.errors import ServiceError
 from datalab.rounds import watching
 from datalab.rounds.state import STEPS, Round, save_round
@@ -102,6 +104,20 @@ def test_while_people_work_versions_are_kept_now_and_then(scene: Scene) -> None:
     assert scene.at(315) == [("tiles", 3)]
     # a poll that finds nothing new starts nothing
     assert scene.at(700) == []
+
+
+def test_a_fault_in_one_workspace_leaves_the_others(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace_at(scene.watcher.repository / "workspaces" / "broken", STEPS[: STEPS.index("label")])
+    opened = watching.open_round
+
+    def fail(workspace: Workspace, state: Round) -> tuple[Client, PushedRound]:
+        if workspace.name == "broken":
+            raise KeyError("a fault that nobody foresaw")
+        return opened(workspace, state)
+
+    monkeypatch.setattr(watching, "open_round", fail)
+    scene.done = 6
+    assert scene.at(300) == [("tiles", 3)]
 
 
 def test_a_server_that_does_not_answer_is_asked_again(scene: Scene) -> None:

@@ -70,6 +70,8 @@ class Watcher:
                 self._look(workspace, state, told)
             except DatalabError as exc:
                 LOG.warning("%s: %s", workspace.root, exc)
+            except Exception:  # the others have to be looked at all the same
+                LOG.exception("looking at %s failed", workspace.root)
         return True
 
     def waiting(self) -> Iterator[tuple[Workspace, Round]]:

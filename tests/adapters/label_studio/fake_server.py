@@ -162,7 +162,8 @@ class FakeLabelStudio(BaseAdapter):
             **task,
             "total_annotations": len(task["annotations"]) - skipped,
             "cancelled_annotations": skipped,
-            "annotators": [one["completed_by"] for one in task["annotations"]],
+            # the real one leaves out people whose account is gone
+            "annotators": [one["completed_by"] for one in task["annotations"] if one["completed_by"] is not None],
             "draft_exists": bool(self.drafts.get(task["id"])),
             "annotations": task["annotations"],
         }

@@ -35,7 +35,8 @@ class Recorder(Client):
 
     def post(self, path: str, content: Any) -> Any:
         assert path.startswith("/api/projects/7/import")
-        extra = {"overlap": 2, "total_annotations": 0, "cancelled_annotations": 0, "is_labeled": False}
+        counts = {"total_annotations": 0, "cancelled_annotations": 0, "annotators": []}
+        extra = {"overlap": 2, "is_labeled": False, **counts}
         for task in content:
             self.stored.append({**json.loads(json.dumps(task)), **extra, "id": len(self.stored)})
 
@@ -70,7 +71,11 @@ def test_tasks_are_sent_in_rank_order_and_only_once() -> None:
 def test_only_another_overlap_is_set() -> None:
     client = Recorder("http://label-studio.test", requests.Session())
     push(client)
-    assert [(path.rstrip("/"), content) for path, content in client.patched] == [("/api/tasks/0", {"overlap": 3})]
+    # a push that was killed behind the import: two of three people have answered
+    client.stored[0].update(annotators=[1, 2], is_labeled=True)
+    push(client)
+    asked = [("/api/tasks/0", {"overlap": 3, "is_labeled": False})]
+    assert [(path.rstrip("/"), content) for path, content in client.patched] == asked * 2
 
 
 def test_nothing_tells_gold_from_the_others() -> None:

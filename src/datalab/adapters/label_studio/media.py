@@ -86,7 +86,8 @@ def _place(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except FileNotFoundError as exc:
-        raise InputError(f"{source} is in the catalog but not on disk; restore it with `dvc checkout`") from exc
+        restore = "restore it with `dvc checkout data/images.dvc`"
+        raise InputError(f"{source} is in the catalog but not on disk; {restore}") from exc
     except OSError:
         _copy(source, target)
 

@@ -53,7 +53,11 @@ def round_progress(client: Client, target: PushedRound) -> RoundProgress:
             f"project {target.project_id} has no task of round {target.round_id}; was the project deleted? "
             "remove 'push' from the round's round.json to push it again"
         )
-    answers = [(len(set(task["annotators"])), int(task["overlap"])) for task in tasks]
+    # what the server calls labelled it offers to nobody, also where the account of somebody who answered is gone
+    answers = [
+        (int(task["overlap"]) if task["is_labeled"] else len(set(task["annotators"])), int(task["overlap"]))
+        for task in tasks
+    ]
     return RoundProgress(
         annotations_done=sum(min(done, wanted) for done, wanted in answers),
         annotations_wanted=sum(wanted for _, wanted in answers),

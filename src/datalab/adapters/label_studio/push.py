@@ -165,11 +165,14 @@ def _is_touched(task: dict[str, Any]) -> bool:
 
 
 def _set_overlap(client: Client, batch: pd.DataFrame, tasks: dict[str, Any], progress: Progress) -> None:
-    """New tasks have the project's overlap; those that fewer people shall see get their own."""
+    """New tasks have the project's overlap; those that fewer or more people shall see get their own."""
     for place, (image_id, overlap) in enumerate(zip(batch["image_id"], batch["overlap"], strict=True)):
-        if tasks[image_id]["overlap"] != overlap:
+        task = tasks[image_id]
+        if task["overlap"] != overlap:
             progress(0.8 + 0.2 * place / len(batch), f"setting the overlap {place}/{len(batch)}")
-            client.patch(f"/api/tasks/{tasks[image_id]['id']}/", {"overlap": int(overlap)})
+            # the server itself does not look again who is still missing
+            is_labeled = len(set(task["annotators"])) >= overlap
+            client.patch(f"/api/tasks/{task['id']}/", {"overlap": int(overlap), "is_labeled": is_labeled})
 
 
 def close_tasks(client: Client, tasks: Iterable[dict[str, Any]]) -> None:
