@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import datalab
-from datalab.services.ports import LOOPBACK, port_of
+from datalab.services.ports import port_of
 from datalab.services.processes import Service, answers
 from datalab.settings import Settings
 
@@ -19,7 +19,7 @@ def fiftyone_app(state: Path, settings: Settings) -> Service:
     folder = state / "fiftyone"
     return Service(
         name=NAME,
-        command=(sys.executable, "-m", "fiftyone.server.main", "--address", LOOPBACK, "--port", str(port)),
+        command=(sys.executable, "-m", "datalab.services.fiftyone_server", "--port", str(port)),
         environment={
             "HOME": str(state / "home"),
             "FIFTYONE_CONFIG_PATH": str(folder / "config.json"),
