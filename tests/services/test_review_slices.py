@@ -75,6 +75,26 @@ def test_publishing_leaves_it_as_it_is_and_tags_what_was_evaluated(workspace: Wo
     assert {name for _, name in collected(workspace)} == {"Light ones"}
 
 
+def test_names_that_are_one_to_fiftyone_cost_nobody_a_view(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = dataset_of(workspace)
+    dataset.save_view("Slice Dark", images_of(dataset, "c"), description="mine")
+    rows = [("a", "夜"), ("b", "雨"), ("b", "dark")]
+    write_table(workspace.data / "slices.parquet", pd.DataFrame(rows, columns=list(SLICES)))
+    with caplog.at_level(logging.WARNING):
+        views = publish(workspace, None, silent)["views"]
+    assert "'slice: dark' has no saved view: to FiftyOne it is the same as 'Slice Dark'" in caplog.text
+    dataset = dataset_of(workspace)
+    assert dataset.load_saved_view("Slice Dark").values("image_id") == ["c"]
+    shown = {name: dataset.load_saved_view(name).values("image_id") for name in views if name.startswith("slice: ")}
+    assert sorted(name[:8] for name in shown) == ["slice: 夜", "slice: 雨"]
+    assert sorted(shown.values()) == [["a"], ["b"]]
+    before = dataset.list_saved_views()
+    publish(workspace, None, silent)
+    assert dataset_of(workspace).list_saved_views() == before
+
+
 def test_patches_mean_their_images(workspace: Workspace) -> None:
     dataset = dataset_of(workspace)
     dataset.save_view("slice: patches", images_of(dataset, "a").to_patches("consensus"))

@@ -169,6 +169,34 @@ def test_what_is_said_in_the_form_takes_back_what_was_tagged(workspace: Workspac
     assert standing(read_table(workspace.reviews, REVIEWS)).query("image_id == 'a'")["verdict"].tolist() == ["accept"]
 
 
+def test_a_verdict_on_an_object_is_newer_than_a_tag_on_its_image(workspace: Workspace) -> None:
+    dataset = dataset_of(workspace)
+    sample = dataset.one(dataset_field("image_id") == "c")
+    dataset.select(sample.id).tag_samples("wrong class")
+    coin = next(one for one in sample["consensus"].detections if one.label == "coin")
+    picked = [{"label_id": coin.id, "sample_id": sample.id, "field": "consensus"}]
+    answer = operate(workspace, {"verdict": "relabel", "comment": COMMENT}, selected_labels=picked)
+    assert not answer.get("error"), answer
+    assert "wrong class" not in values(workspace, "tags")["c"]
+    collect_reviews(workspace)
+    said = standing(read_table(workspace.reviews, REVIEWS)).query("image_id == 'c'")
+    assert said[["verdict", "label", "comment", "source"]].to_numpy().tolist() == [
+        ["wrong class", "", "", "tag"],
+        ["relabel", "coin", COMMENT, "operator"],
+    ]
+
+
+def test_the_form_does_without_a_user_name(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset_of(workspace)  # FiftyOne knows its database from here on
+    from datalab.adapters import review_plugin
+
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 4321")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    assert review_plugin.user_name() == ""
+
+
 def test_an_object_that_is_there_no_more_is_not_the_image(workspace: Workspace) -> None:
     sample = dataset_of(workspace).one(dataset_field("image_id") == "a")
     gone = [{"label_id": "0" * 24, "sample_id": sample.id, "field": "consensus"}]

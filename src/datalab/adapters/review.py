@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from datalab.adapters.review_app import NOVELTY, declare_fields, dress, review_path
+from datalab.adapters.review_app import NOVELTY, declare_fields, dress, known_annotators, review_path
 from datalab.adapters.review_connection import opened
 from datalab.adapters.review_content import OnProgress, read_content
 from datalab.adapters.review_documents import forms_of
@@ -56,7 +56,7 @@ def publish(uri: str, name: str, inputs: ReviewInputs, on_progress: OnProgress |
         dataset = _dataset(fiftyone, name)
         if inputs.journal is not None:
             dataset.info = {**dataset.info, "review_journal": str(inputs.journal.absolute())}
-        content = read_content(inputs, tell, known_comparisons(dataset))
+        content = read_content(inputs, tell, known_comparisons(dataset), known_annotators(dataset))
         declare_fields(fiftyone, dataset, content.kinds)
         is_due = begin_evaluation(dataset, content.marks)
         vectors = image_vectors(inputs)

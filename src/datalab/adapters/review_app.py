@@ -1,6 +1,6 @@
 """How the review app shows a dataset: which fields there are, their colours, the sidebar."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +22,8 @@ DUEL = ("eval_challenger", "eval_champion")
 """Keys of the same on the test images alone, of the newest model and of the one before: the app compares the two."""
 JUDGED = tuple(f"{key}_{kind}" for key in (EVALUATION, *DUEL) for kind in ("tp", "fp", "fn"))
 """Their counts, per image."""
+ANNOTATOR_DESCRIPTION = "Regions of "
+"""Begins the description of a field of ANNOTATOR_FIELD, in front of the annotator's e-mail."""
 WORKSPACE = "review"
 """The panels that the app opens with: images, embedding plot, histogram."""
 IGNORE_COLOR = "#9e9e9e"
@@ -108,7 +110,18 @@ SHOWN = (TRUTH, PREDICTED, "iou", GAIN, "agreement", "uncertainty")
 def annotator_kind(email: str) -> FieldKind:
     """The field with the regions of one annotator."""
     attributes = tuple((path, "StringField") for path in ("detections.origin", "detections.region_id", "digest"))
-    return FieldKind("EmbeddedDocumentField", f"Regions of {email}", "Detections", attributes)
+    return FieldKind("EmbeddedDocumentField", ANNOTATOR_DESCRIPTION + email, "Detections", attributes)
+
+
+def known_annotators(dataset: Any) -> dict[str, str]:
+    """E-mail -> name of the field that the dataset has for this annotator."""
+    schema = dataset.get_field_schema(flat=True)
+    described = {name: schema[name].description or "" for name in _annotator_fields(schema)}
+    return {
+        text.removeprefix(ANNOTATOR_DESCRIPTION): name
+        for name, text in described.items()
+        if text.startswith(ANNOTATOR_DESCRIPTION)
+    }
 
 
 def review_url(base: str, dataset: str, view: str | None = None) -> str:
@@ -126,8 +139,7 @@ def review_path(dataset: str, view: str | None = None) -> str:
 def declare_fields(fiftyone: Any, dataset: Any, wanted: dict[str, FieldKind]) -> None:
     """Give the dataset these fields and no other annotators'; those that people have added stay as they are."""
     schema = dataset.get_field_schema(flat=True)
-    people = [name for name in schema if name.startswith(ANNOTATOR_FIELD) and f"{name}.digest" in schema]
-    stale = [name for name in people if name not in wanted]
+    stale = [name for name in _annotator_fields(schema) if name not in wanted]
     if stale:
         dataset.delete_sample_fields(stale)
     for name, kind in wanted.items():
@@ -139,6 +151,11 @@ def declare_fields(fiftyone: Any, dataset: Any, wanted: dict[str, FieldKind]) ->
         for attribute, attribute_kind in kind.attributes:
             if f"{name}.{attribute}" not in schema:
                 dataset.add_sample_field(f"{name}.{attribute}", getattr(fiftyone, attribute_kind))
+
+
+def _annotator_fields(schema: Mapping[str, Any]) -> list[str]:
+    """People may have added fields whose names begin like these."""
+    return [name for name in schema if name.startswith(ANNOTATOR_FIELD) and f"{name}.digest" in schema]
 
 
 def dress(fiftyone: Any, dataset: Any, wanted: Collection[str], guidelines: Guidelines) -> None:

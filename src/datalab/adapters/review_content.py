@@ -88,17 +88,21 @@ KnownSides = Mapping[str, Mapping[str, Known]]
 """`Side.compared` -> image_id -> what the dataset holds."""
 
 
-def read_content(inputs: ReviewInputs, tell: OnProgress, known: KnownSides | None = None) -> Content:
+def read_content(
+    inputs: ReviewInputs, tell: OnProgress, known: KnownSides | None = None, fields: Mapping[str, str] | None = None
+) -> Content:
     """Put together what `inputs` say; InputError where a label map does not fit.
 
-    Label maps that were compared already, as `known` says, are not read again, only their bytes.
+    Label maps that were compared already, as `known` says, are not read again, only their bytes. `fields`: e-mail ->
+    field name of the annotators that the dataset has.
     """
     catalog = inputs.catalog
     image_ids = list(catalog["image_id"])
     maps = _label_maps(inputs, image_ids)
     compared = {side: _compared(side, inputs, maps, (known or {}).get(side.compared, {}), tell) for side in SIDES}
+    people = {} if inputs.ratings is None else annotator_fields(inputs.ratings["annotator"], fields or {})
     regions = {
-        **region_fields(inputs),
+        **region_fields(inputs, people),
         **{side.objects: predicted_field(catalog, found.objects) for side, found in compared.items()},
     }
     marks = {
@@ -116,7 +120,6 @@ def read_content(inputs: ReviewInputs, tell: OnProgress, known: KnownSides | Non
     marks[GAIN] = {
         key: marks["iou"][key] - value for key, value in marks["champion_iou"].items() if key in marks["iou"]
     }
-    people = {} if inputs.ratings is None else annotator_fields(inputs.ratings["annotator"])
     kinds = {**FIELDS, **{field: annotator_kind(email) for email, field in people.items()}}
     empty: dict[str, ByImage] = {field: {} for field in kinds}
     sizes = zip(catalog["width"].tolist(), catalog["height"].tolist(), strict=True)

@@ -56,16 +56,17 @@ def held(journal: Path) -> Iterator[None]:
         yield
 
 
-def append(journal: Path, saying: Saying, subjects: Sequence[Subject]) -> list[str]:
+def append(journal: Path, saying: Saying, subjects: Sequence[Subject], source: str = "operator") -> list[str]:
     """Write one line per subject, safe on disk on return; gives their review_ids. Call it inside `held`.
 
-    InputError for a verdict that is none and for a comment of more than LONGEST_COMMENT characters.
+    `source`: "operator", or "tag" for what was tagged. InputError for a verdict that is none and for a comment of more
+    than LONGEST_COMMENT characters.
     """
     _check(saying.verdict, saying.comment)
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     about = dict.fromkeys(_meant(saying.verdict, subject) for subject in subjects)
     rows = [
-        {"review_id": uuid.uuid4().hex, "reviewed_at": now, "source": "operator", **asdict(saying), **asdict(subject)}
+        {"review_id": uuid.uuid4().hex, "reviewed_at": now, "source": source, **asdict(saying), **asdict(subject)}
         for subject in about
     ]
     lines = "".join(json.dumps(row) + "\n" for row in rows).encode()

@@ -48,8 +48,8 @@ class RegionField:
         return hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:12]
 
 
-def region_fields(inputs: ReviewInputs) -> dict[str, RegionField]:
-    """Field name -> regions: `consensus`, `gold`, `proposals`, and one field per annotator."""
+def region_fields(inputs: ReviewInputs, people: Mapping[str, str]) -> dict[str, RegionField]:
+    """Field name -> regions: `consensus`, `gold`, `proposals`, and that of each of `people` (e-mail -> field name)."""
     fields = {}
     if inputs.consensus is not None:
         judged = set(inputs.consensus["image_id"])
@@ -66,7 +66,7 @@ def region_fields(inputs: ReviewInputs) -> dict[str, RegionField]:
     if inputs.ratings is None or inputs.regions is None:
         return fields
     current = inputs.regions[inputs.regions["annotation_id"].isin(inputs.ratings["annotation_id"])]
-    for annotator, name in annotator_fields(inputs.ratings["annotator"]).items():
+    for annotator, name in people.items():
         looked_at = set(inputs.ratings.loc[inputs.ratings["annotator"] == annotator, "image_id"])
         fields[name] = _field(looked_at, current[current["annotator"] == annotator], ("origin", "region_id"))
     return fields
@@ -82,16 +82,18 @@ def predicted_field(catalog: pd.DataFrame, objects: Mapping[str, list[tuple[str,
     return RegionField(frozenset(objects), regions, ())
 
 
-def annotator_fields(annotators: Iterable[str]) -> dict[str, str]:
+def annotator_fields(annotators: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
     """E-mail -> field name: `by_` and the part before the @ in a-z, 0-9 and _, sorted by e-mail.
 
-    People whose names would be the same get six hex digits of the e-mail's SHA-256 behind it.
+    Who has a field in `known` (e-mail -> field name) keeps it. Newcomers whose names would be the same, or that of a
+    known one, get six hex digits of the e-mail's SHA-256 behind it.
     """
     emails = sorted(set(annotators))
     plain = {email: ANNOTATOR_FIELD + re.sub(r"[^a-z0-9]+", "_", email.split("@")[0].lower()) for email in emails}
-    shared = Counter(plain.values())
+    taken = Counter([*known.values(), *(name for email, name in plain.items() if email not in known)])
     digest = {email: hashlib.sha256(email.encode()).hexdigest()[:6] for email in emails}
-    return {email: name if shared[name] == 1 else f"{name}_{digest[email]}" for email, name in plain.items()}
+    new = {email: name if taken[name] == 1 else f"{name}_{digest[email]}" for email, name in plain.items()}
+    return {email: known.get(email, name) for email, name in new.items()}
 
 
 def _field(looked_at: set[str], regions: pd.DataFrame, attributes: tuple[str, ...]) -> RegionField:

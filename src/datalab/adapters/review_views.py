@@ -1,6 +1,9 @@
 """The saved views of the review app: what a reviewer may want to look at first."""
 
+import hashlib
 import logging
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +84,7 @@ def save_views(fiftyone: Any, dataset: Any) -> tuple[str, ...]:
         _save(dataset, view.name, stages, view.description, view.color)
     shown = [view.name for view in VIEWS if dataset.count(view.field)]
     duel = _save_duel_views(fiftyone, dataset)
-    return (*shown, *_save_object_views(fiftyone, dataset), *duel, *_save_slices(dataset))
+    return (*shown, *_save_object_views(fiftyone, dataset), *duel, *_save_slices(fiftyone, dataset))
 
 
 def _save_object_views(fiftyone: Any, dataset: Any) -> list[str]:
@@ -114,26 +117,44 @@ def _save_duel_views(fiftyone: Any, dataset: Any) -> list[str]:
     return shown
 
 
-def _save_slices(dataset: Any) -> list[str]:
-    """Those that reviewers saved stay as they are."""
+def _save_slices(fiftyone: Any, dataset: Any) -> list[str]:
+    """Those that people saved stay as they are."""
     slices = sorted(tag for tag in dataset.distinct("tags") if tag.startswith(SLICE_TAG))
-    theirs = reviewers_slices(dataset)
-    for name in dataset.list_saved_views():
-        if name.startswith(SLICE_TAG) and name not in [*slices, *theirs]:
-            dataset.delete_saved_view(name)
-    # to FiftyOne names that differ in case alone are one view
-    taken = {name.lower() for name in theirs}
-    for name in slices:
-        if name.lower() not in taken:
-            stages = dataset.match_tags(name).sort_by("iou").exclude_fields([PREDICTED, CHAMPION_OBJECTS])
-            _save(dataset, name, stages, SLICE_DESCRIPTION, SLICE_COLOR)
-    return slices
+    infos = dataset.list_saved_views(info=True)
+    ours = {one["name"] for one in infos if _is_ours(one["name"], one["description"])}
+    theirs = {one["name"] for one in infos} - ours
+    wanted = slice_views([name for name in slices if name not in theirs], theirs, fiftyone.core.utils.to_slug)
+    for name in ours - set(wanted):
+        dataset.delete_saved_view(name)
+    for name, tag in wanted.items():
+        stages = dataset.match_tags(tag).sort_by("iou").exclude_fields([PREDICTED, CHAMPION_OBJECTS])
+        _save(dataset, name, stages, SLICE_DESCRIPTION, SLICE_COLOR)
+    return [*(name for name in slices if name in theirs), *wanted]
+
+
+def slice_views(tags: Sequence[str], theirs: Collection[str], slug_of: Callable[[str], str]) -> dict[str, str]:
+    """Name of the saved view -> tag of the slice that it shows.
+
+    FiftyOne takes names of one slug for one view, and saving ours would delete a person's: a tag is left out, and
+    told, where one of `theirs` has its slug. Tags that share one get six hex digits of their SHA-256 behind the name.
+    """
+    taken = {slug_of(name): name for name in theirs}
+    shared = Counter(map(slug_of, tags))
+    views: dict[str, str] = {}
+    for tag in tags:
+        digest = hashlib.sha256(tag.encode()).hexdigest()[:6]
+        name = tag if shared[slug_of(tag)] == 1 else f"{tag} {digest}"
+        if slug_of(name) in taken:
+            LOG.warning("%r has no saved view: to FiftyOne it is the same as %r", tag, taken[slug_of(name)])
+        else:
+            views[name] = tag
+    return views
 
 
 def reviewers_slices(dataset: Any) -> list[str]:
-    """Names of the saved views that are to be slices and that people saved: ours are told by their description."""
-    names = [name for name in dataset.list_saved_views() if name.lower().startswith(SLICE_TAG)]
-    return [name for name in names if dataset.get_saved_view_info(name)["description"] != SLICE_DESCRIPTION]
+    """Names of the saved views that are to be slices and that people saved."""
+    slices = [one for one in dataset.list_saved_views(info=True) if one["name"].lower().startswith(SLICE_TAG)]
+    return [one["name"] for one in slices if not _is_ours(one["name"], one["description"])]
 
 
 def slice_members(dataset: Any) -> list[tuple[str, str]]:
@@ -154,6 +175,11 @@ def slice_members(dataset: Any) -> list[tuple[str, str]]:
             continue
         found += [(image_id, name[len(SLICE_TAG) :]) for image_id in image_ids]
     return found
+
+
+def _is_ours(name: str, description: str | None) -> bool:
+    """A view of a slice that people renamed, or described otherwise, is theirs."""
+    return name.startswith(SLICE_TAG) and description == SLICE_DESCRIPTION
 
 
 def _save(dataset: Any, name: str, stages: Any, description: str, color: str) -> None:

@@ -4,13 +4,14 @@ The app's server loads this file by its path and calls `register`; nothing of da
 """
 
 import getpass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from fiftyone import operators
 from fiftyone.operators import types
 
-from datalab.adapters.review_journal import WAITS, WHOLE_IMAGE, Saying, append, held
+from datalab.adapters.review_journal import WAITS, Saying, append, held
 from datalab.adapters.review_tags import clear_tags, find_tags, picked_subjects
 from datalab.errors import InputError
 from datalab.tables import VERDICTS
@@ -48,7 +49,7 @@ class Review(operators.Operator):  # type: ignore[misc]  # FiftyOne has no types
             choices.add_choice(verdict, label=verdict)
         inputs.enum("verdict", choices.values(), view=choices, label="Verdict", required=True)
         inputs.str("comment", label="Comment", description="Annotators read it", required=False)
-        inputs.str("reviewer", label="Reviewer", default=getpass.getuser(), required=True)
+        inputs.str("reviewer", label="Reviewer", default=user_name(), required=True)
         return types.Property(inputs, view=types.View(label=LABEL))
 
     def execute(self, ctx: Any) -> dict[str, Any]:
@@ -63,11 +64,12 @@ class Review(operators.Operator):  # type: ignore[misc]  # FiftyOne has no types
         if journal is None:
             raise InputError("this dataset was published by an older datalab; publish it again: datalab review")
         with held(Path(journal)):
+            tags = find_tags(ctx.dataset.select(samples))
+            # said before this; collected later, they would look like the last word
+            for verdict, tagged in groupby(tags, key=lambda tag: tag.verdict):
+                append(Path(journal), Saying(verdict, "", ""), [tag.subject for tag in tagged], source="tag")
             written = append(Path(journal), saying, subjects)
-        # what was tagged before is overruled now; collected later, it would look like the last word
-        whole = {one.image_id for one in subjects if one.region_id == "" or saying.verdict in WHOLE_IMAGE}
-        tags = find_tags(ctx.dataset.select(samples))
-        clear_tags(ctx.dataset, [tag for tag in tags if tag.subject in subjects or tag.subject.image_id in whole])
+            clear_tags(ctx.dataset, tags)
         show(ctx.dataset, samples, saying)
         ctx.ops.reload_samples()
         ctx.ops.notify(f"{saying.verdict}: {len(written)} noted", variant="success")
@@ -90,6 +92,14 @@ def picked(ctx: Any) -> tuple[list[str], list[str]]:
         labels += chosen
         chosen = list(ctx.view.select(chosen).values("sample_id"))
     return list(dict.fromkeys([*samples, *chosen])), labels
+
+
+def user_name() -> str:
+    """Of whoever started the app; "" where the system has no name for them, as for a number in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
 
 
 def show(dataset: Any, samples: list[str], saying: Saying) -> None:
