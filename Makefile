@@ -5,9 +5,13 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 LS_VENV := .venv-label-studio
 export PATH := $(BIN):$(PATH)
-# the installer prints its own progress; a lock change reinstalls, nothing else does; bytecode is made here,
-# once and on every core: where Python may not write it (PYTHONDONTWRITEBYTECODE), each command would compile torch anew
+# the installer prints its own progress; a lock change reinstalls, or an environment that is gone or was moved, nothing
+# else does; bytecode is made here, once and on every core: where Python may not write it (PYTHONDONTWRITEBYTECODE),
+# each command would compile torch anew
 SETUP_DONE := $(VENV)/.setup-done
+# an environment's programs name its folder: one that was made for another folder, or not to its end, is made anew
+made_for = . $(1)/bin/activate 2>/dev/null && echo "$$VIRTUAL_ENV"
+FOUND := $(shell $(call made_for,$(VENV)); $(call made_for,$(LS_VENV)); ls $(LS_VENV)/bin/label-studio 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down status test test-quick check format lock bench
@@ -17,18 +21,23 @@ help: ## this list
 
 setup: $(SETUP_DONE) ## both environments, from the compiled locks
 
+ifneq "$(FOUND)" "$(CURDIR)/$(VENV) $(CURDIR)/$(LS_VENV) $(LS_VENV)/bin/label-studio"
+.PHONY: again
+$(SETUP_DONE): again
+endif
 $(SETUP_DONE): requirements.txt requirements-label-studio.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11 or run make PYTHON=/path/to/python3.11"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@test -x $(LS_VENV)/bin/python || $(PYTHON) -m venv $(LS_VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"
-	$(BIN)/uv pip sync --compile-bytecode --python $(BIN)/python requirements.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
-	$(BIN)/uv pip sync --compile-bytecode --python $(LS_VENV)/bin/python requirements-label-studio.txt
+	@rm -f $@
+	@for venv in $(LS_VENV) $(VENV); do \
+	  test "$$($(call made_for,$$venv))" = "$(CURDIR)/$$venv" || { rm -rf $$venv && $(PYTHON) -m venv $$venv; } || exit 1; done
+	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check "uv>=0.8"
+	"$(BIN)/uv" pip sync --compile-bytecode --python "$(BIN)/python" requirements.txt
+	"$(BIN)/uv" pip install --quiet --python "$(BIN)/python" --no-deps --editable .
+	"$(BIN)/uv" pip sync --compile-bytecode --python $(LS_VENV)/bin/python requirements-label-studio.txt
 	@touch $@
 
 demo: setup ## one labeling round: make demo [IMAGES=folder MASKS=folder] [CLASSES=classes.yaml] [ANNOTATORS=people]
-	@$(BIN)/python flows/demo.py $(if $(IMAGES),--images "$(IMAGES)") $(if $(MASKS),--masks "$(MASKS)") \
+	@"$(BIN)/python" flows/demo.py $(if $(IMAGES),--images "$(IMAGES)") $(if $(MASKS),--masks "$(MASKS)") \
 	  $(if $(CLASSES),--classes "$(CLASSES)") $(if $(ANNOTATORS),--annotators "$(ANNOTATORS)")
 
 up: setup ## start Label Studio, Prefect, MongoDB, FiftyOne, click-to-mask and the webhook receiver on this machine
@@ -54,7 +63,7 @@ test-quick: setup ## under two minutes: no servers, nothing slow
 bench: setup ## one benchmark, one JSON line: make bench NAME=brush_rle
 	@test -n "$(NAME)" || { echo "say which: make bench NAME=x; known: $$(cd benchmarks && ls *.py | grep -v measure | sed 's/\.py//' | xargs)"; exit 1; }
 	@test -f benchmarks/$(NAME).py || { echo "benchmarks/$(NAME).py does not exist; known: $$(cd benchmarks && ls *.py | grep -v measure | sed 's/\.py//' | xargs)"; exit 1; }
-	@$(BIN)/python benchmarks/$(NAME).py
+	@"$(BIN)/python" benchmarks/$(NAME).py
 
 format: setup ## put the code in its form
 	ruff check --fix src flows tests benchmarks train

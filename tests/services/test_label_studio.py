@@ -1,6 +1,7 @@
 """The Label Studio adapter at the real server: what a task shows, to whom it goes, and what comes back."""
 
 import json
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,6 +23,7 @@ from datalab.adapters.label_studio.results import region_to_result, results_to_r
 from datalab.config import LabelClass
 from datalab.errors import ServiceError
 from datalab.masks import mask_to_rle
+from datalab.services.label_studio import label_studio, program
 from datalab.settings import Settings
 from tests.services.label_studio_project import GUIDELINES, lay_table, push
 
@@ -36,6 +38,19 @@ def people(client: Client, settings: Settings) -> Iterator[list[Client]]:
     people = [connect(client.url, token) for token in tokens]
     with people[0].session, people[1].session, people[2].session:
         yield people
+
+
+def test_what_the_callers_shell_has_for_other_programs_changes_nothing(settings: Settings, stack_folder: Path) -> None:
+    environment = label_studio(stack_folder, stack_folder / ".datalab", settings).environment
+    script = "from label_studio.core.utils.params import *; print(get_env('LOG_LEVEL'), get_bool_env('DEBUG', True))"
+    done = subprocess.run(
+        [str(program(stack_folder).with_name("python")), "-c", script],
+        env={"LOG_LEVEL": "info", "DEBUG": "1", **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["WARNING", "False"]
 
 
 def next_task(person: Client, project_id: int) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """Real processes, small ones: what is started, what is stopped, and what is never touched."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from datalab.adapters.files import read_json, write_json
 from datalab.errors import ServiceError
+from datalab.services import processes
 from datalab.services.processes import Service, find, last_line, log_file, start, stop, wait_until_ready
 
 NAME = "small"
@@ -68,11 +70,21 @@ def test_start_find_stop(state: Path) -> None:
 
 def test_the_callers_settings_of_the_servers_do_not_leak_in(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://elsewhere")
+    monkeypatch.setenv("HEARTEX_HOST", "http://elsewhere")
     monkeypatch.setenv("UNRELATED", "kept")
     environment = psutil.Process(start(service(state, SLEEP), state).pid).environ()
-    assert "PREFECT_API_URL" not in environment
+    assert not {"PREFECT_API_URL", "HEARTEX_HOST"} & set(environment)
     assert environment["UNRELATED"] == "kept"
     assert environment["FROM_SERVICE"] == "1"
+
+
+def test_servers_reach_each_other_without_the_callers_proxy(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", "intranet.example")
+    monkeypatch.delenv("no_proxy", raising=False)
+    environment = psutil.Process(start(service(state, SLEEP), state).pid).environ()
+    assert environment["NO_PROXY"] == "intranet.example,127.0.0.1,localhost"
+    assert environment["no_proxy"] == "127.0.0.1,localhost"
 
 
 def test_a_caller_in_the_background_does_not_make_it_deaf_to_sigint(state: Path) -> None:
@@ -91,6 +103,26 @@ def test_a_server_that_dies_is_told_by_its_last_words(state: Path) -> None:
     with pytest.raises(ServiceError, match="small ended while starting: no such database") as caught:
         wait_until_ready(small, start(small, state), state, never)
     assert "\n" not in str(caught.value)
+
+
+def test_an_answer_of_somebody_else_on_its_port_is_not_its_own(state: Path) -> None:
+    small = replace(service(state, "print('address already in use')"), ready=lambda: find(NAME, state) is None)
+    with pytest.raises(ServiceError, match="small ended while starting: address already in use"):
+        wait_until_ready(small, start(small, state), state, never)
+
+
+def test_a_server_that_cannot_be_recorded_is_ended(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+
+    def disk_is_full(path: Path, content: dict[str, int]) -> None:
+        started.append(content["pid"])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(processes, "write_json", disk_is_full)
+    with pytest.raises(OSError, match="No space left"):
+        start(service(state, SLEEP), state)
+    (pid,) = started
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_program_that_does_not_exist_is_told(state: Path) -> None:

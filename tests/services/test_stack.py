@@ -161,6 +161,15 @@ def test_a_taken_port_is_named_and_nothing_is_started(repository: Path) -> None:
     assert not pids(repository)
 
 
+def test_two_services_on_one_port_are_told_and_nothing_is_started(repository: Path) -> None:
+    ports = free_ports()
+    with pytest.raises(
+        ServiceError, match=rf"port {ports.prefect} is wanted by prefect and by mongo; .*FIFTYONE_DATABASE_URI in \.env"
+    ):
+        up(repository, replace(ports, mongo=ports.prefect), (mongo.NAME, prefect.NAME))
+    assert not pids(repository)
+
+
 def test_one_failed_start_takes_back_the_others(repository: Path) -> None:
     with pytest.raises(ServiceError, match="label-studio ended while starting: the database is locked"):
         up(repository, free_ports(), (mongo.NAME, fiftyone_app.NAME, label_studio.NAME))

@@ -7,13 +7,16 @@ import os
 import subprocess
 import sys
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from datalab.errors import ServiceError
 from datalab.services.ports import LOOPBACK, port_of
-from datalab.services.processes import FOREIGN_SETTINGS, Service, answers, log_file
+from datalab.services.processes import Service, answers, inherited, log_file
 from datalab.settings import Settings
 
 NAME = "prefect"
@@ -21,6 +24,10 @@ WORKER = "prefect-worker"
 POOL = "datalab"
 BINARIES = Path(sys.executable).parent
 COMMAND_SECONDS = 120
+PATIENT = HTTPAdapter(
+    max_retries=Retry(4, connect=0, backoff_factor=0.5, status_forcelist=[503], raise_on_status=False)
+)
+"""Asks again, where nothing is changed by it: the server says 503, or nothing for a while, while it is busy."""
 
 
 def prefect_server(state: Path, settings: Settings) -> Service:
@@ -36,8 +43,6 @@ def prefect_server(state: Path, settings: Settings) -> Service:
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             # by default any page that a browser has open may start flow runs here, with commands of its own
             "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{LOOPBACK}:{port},http://localhost:{port}",
-            # kept in memory by default: after a power cut nobody would know that a run's place is free again
-            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
             "HOME": str(state / "home"),
         },
         folder=state / "prefect",
@@ -75,14 +80,21 @@ def worker_is_online(settings: Settings, log: Path) -> bool:
     """
     if not log.exists() or "started!" not in log.read_text(encoding="utf-8", errors="replace"):
         return False
-    workers = _call(settings, "POST", f"/work_pools/{POOL}/workers/filter")
-    return any(worker["name"] == POOL and worker["status"] == "ONLINE" for worker in workers or [])
+    try:
+        answer = _call(settings, "POST", f"/work_pools/{POOL}/workers/filter")
+    except ServiceError:
+        return False
+    workers = answer.json() if answer.ok else []
+    return any(worker["name"] == POOL and worker["status"] == "ONLINE" for worker in workers)
 
 
 def register(repository: Path, state: Path, settings: Settings) -> None:
     """Make the work pool where it is missing, and bring the server's deployments up to <repository>/prefect.yaml."""
-    if _call(settings, "GET", f"/work_pools/{POOL}") is None:
+    answer = _call(settings, "GET", f"/work_pools/{POOL}")
+    if answer.status_code == HTTPStatus.NOT_FOUND:
         _prefect(("work-pool", "create", POOL, "--type", "process"), state, settings, folder=state)
+    elif not answer.ok:
+        raise ServiceError(f"Prefect answered {answer.status_code} to GET {answer.url}; run `make up` again")
     if (repository / "prefect.yaml").is_file():
         deploy(repository, state, settings)
 
@@ -101,13 +113,12 @@ def _environment(state: Path, settings: Settings) -> dict[str, str]:
 
 
 def _prefect(arguments: tuple[str, ...], state: Path, settings: Settings, folder: Path) -> None:
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN_SETTINGS)}
     command = f"prefect {' '.join(arguments)}"
     try:
         done = subprocess.run(
             [str(BINARIES / "prefect"), *arguments],
             cwd=folder,
-            env={**inherited, **_environment(state, settings)},
+            env={**inherited(), **_environment(state, settings)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -121,15 +132,13 @@ def _prefect(arguments: tuple[str, ...], state: Path, settings: Settings, folder
         raise ServiceError(f"`{command}` failed in {folder}: {said}")
 
 
-def _call(settings: Settings, method: str, path: str) -> list[dict[str, str]] | None:
-    """What the server says; None where it says no or nothing."""
+def _call(settings: Settings, method: str, path: str) -> requests.Response:
+    """What the server says, a refusal too; ServiceError where it says nothing."""
+    url = settings.prefect_api_url + path
     with requests.Session() as session:
         session.trust_env = False
+        session.mount("http://", PATIENT)
         try:
-            response = session.request(
-                method, settings.prefect_api_url + path, json={} if method == "POST" else None, timeout=5
-            )
-        except requests.RequestException:
-            return None
-    found: list[dict[str, str]] | None = response.json() if response.ok else None
-    return found
+            return session.request(method, url, json={} if method == "POST" else None, timeout=5)
+        except requests.RequestException as exc:
+            raise ServiceError(f"Prefect does not answer at {url}; run `make up` again") from exc

@@ -21,12 +21,14 @@ import requests
 
 from datalab.adapters.files import read_json, write_json
 from datalab.errors import ServiceError
+from datalab.services.ports import LOOPBACK
 
 MARK = "DATALAB_SERVICE_MARK"
 SAME_START_SECONDS = 1.0
 """Linux derives a start time from the wall clock, which may be put right a little while a server runs."""
-FOREIGN_SETTINGS = ("LABEL_STUDIO_", "PREFECT_", "FIFTYONE_", "DJANGO_", "XDG_")
-"""Variables of the caller that would change the servers behind our back."""
+FOREIGN_SETTINGS = ("LABEL_STUDIO_", "HEARTEX_", "PREFECT_", "FIFTYONE_", "DJANGO_", "XDG_")
+"""Variables of the caller that would change the servers behind our back; HEARTEX_ is Label Studio's older name."""
+NO_PROXY = ("NO_PROXY", "no_proxy")
 
 LAUNCH = """
 import os, signal, subprocess, sys
@@ -87,11 +89,10 @@ def start(service: Service, state: Path) -> Record:
         log.replace(log.with_suffix(".1.log"))
     service.folder.mkdir(parents=True, exist_ok=True)
     mark = secrets.token_hex(16)
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN_SETTINGS)}
     launched = subprocess.run(
         [sys.executable, "-I", "-S", "-c", LAUNCH, str(log), *service.command],
         cwd=service.folder,
-        env={**inherited, **service.environment, MARK: mark},
+        env={**inherited(), **service.environment, MARK: mark},
         capture_output=True,
         text=True,
         check=False,
@@ -101,8 +102,22 @@ def start(service: Service, state: Path) -> Record:
         raise ServiceError(f"{service.name} cannot be started: {launched.stderr.strip().splitlines()[-1]}")
     pid = int(launched.stdout)
     record = Record(service.name, pid, _start_time(pid), mark, service.digest)
-    write_json(_record_file(service.name, state), asdict(record))
+    try:
+        write_json(_record_file(service.name, state), asdict(record))
+    except BaseException:
+        # a server without a record would hold its port, and nobody could stop it
+        _end(record, grace=10.0)
+        raise
     return record
+
+
+def inherited() -> dict[str, str]:
+    """What a server gets of the caller's environment: none of FOREIGN_SETTINGS, and no proxy for this machine.
+
+    The servers call each other on loopback, with secrets.
+    """
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN_SETTINGS)}
+    return {**kept, **{key: ",".join(filter(None, [kept.get(key), LOOPBACK, "localhost"])) for key in NO_PROXY}}
 
 
 def find(name: str, state: Path) -> Record | None:
@@ -121,25 +136,24 @@ def stop(name: str, state: Path, grace: float = 10.0) -> bool:
     record = _recorded(name, state)
     if record is None:
         return False
-    members = _members(record)
-    _signal(members, psutil.Process.terminate)
-    # a child born after the first look carries the mark too
-    stubborn = list({*_still_there(members, grace), *_members(record)})
-    _signal(stubborn, psutil.Process.kill)
-    _still_there(stubborn, grace)
+    ended = _end(record, grace)
     _record_file(name, state).unlink(missing_ok=True)
-    return bool(members)
+    return ended
 
 
 def wait_until_ready(service: Service, record: Record, state: Path, cancelled: Callable[[], bool]) -> None:
     """Return when `service` answers; ServiceError with its last words when it ends first, or takes too long."""
     deadline = time.monotonic() + service.start_seconds
     log = log_file(service.name, state)
-    while not service.ready():
-        if cancelled():
-            raise ServiceError(f"{service.name} was stopped while starting")
+    while True:
+        answered = service.ready()
+        # looked at after the answer: another program may have given it, on the port that this one could not have
         if not is_running(record):
             raise ServiceError(f"{service.name} ended while starting: {last_line(log)} (all of it is in {log})")
+        if answered:
+            return
+        if cancelled():
+            raise ServiceError(f"{service.name} was stopped while starting")
         if time.monotonic() > deadline:
             seconds = f"{service.start_seconds:.0f} s"
             raise ServiceError(
@@ -194,6 +208,17 @@ def _process(record: Record) -> psutil.Process | None:
     except psutil.NoSuchProcess:
         return None
     return process if same and _lives(process) else None
+
+
+def _end(record: Record, grace: float) -> bool:
+    """End the process and all that belongs to it; False where nothing ran."""
+    members = _members(record)
+    _signal(members, psutil.Process.terminate)
+    # a child born after the first look carries the mark too
+    stubborn = list({*_still_there(members, grace), *_members(record)})
+    _signal(stubborn, psutil.Process.kill)
+    _still_there(stubborn, grace)
+    return bool(members)
 
 
 def _members(record: Record) -> list[psutil.Process]:

@@ -149,6 +149,13 @@ def _stop_outdated(wanted: dict[str, Service], state: Path, report: Report) -> N
 
 
 def _check_ports(starting: list[Service]) -> None:
+    wanted_by: dict[int, Service] = {}
+    for service in starting:
+        if service.port is not None and (other := wanted_by.setdefault(service.port, service)) is not service:
+            raise ServiceError(
+                f"port {service.port} is wanted by {other.name} and by {service.name}; "
+                f"change the port of {service.setting} in .env, and run again"
+            )
     for service in starting:
         if service.port is not None and not is_free_soon(service.port):
             raise ServiceError(
