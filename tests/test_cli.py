@@ -64,6 +64,16 @@ def test_errors_are_one_line(
     assert not (workspace / "data").exists()
 
 
+def test_somebody_without_a_user_name_is_asked_for_one(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 4321")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    failed = run("gold", "contest", "a", "--reason", "two cups", "--workspace", workspace)
+    assert failed.exit_code == 1
+    assert failed.output == "error: the system has no user name for you; say who you are: --by NAME\n"
+
+
 def test_outside_a_workspace(tmp_path: Path) -> None:
     failed = run("summary", "--workspace", tmp_path)
     assert failed.exit_code == 1

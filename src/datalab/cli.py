@@ -87,12 +87,11 @@ def ingest(folder: Path, workspace: Path) -> None:
 
     Example: datalab ingest ~/photos
     """
-    from datalab.adapters.images import IngestParams  # noqa: PLC0415
-    from datalab.adapters.images import ingest as take_in  # noqa: PLC0415
+    from datalab.adapters import images  # noqa: PLC0415
     from datalab.config import load_params  # noqa: PLC0415
 
     place = Workspace.at(workspace)
-    report = take_in(folder, place, load_params(place.params, "ingest", IngestParams))
+    report = images.ingest(folder, place, load_params(place.params, "ingest", images.IngestParams))
     click.echo(
         f"{report.found} files: {report.added} added, {report.known} known, {report.exact_duplicates} exact and "
         f"{report.near_duplicates} near duplicates, {report.quarantined} quarantined (see {place.rejected})"
@@ -178,8 +177,7 @@ def review(workspace: Path) -> None:
     from datalab.rounds.closing import publish  # noqa: PLC0415
 
     facts = publish(Workspace.at(workspace), None, None)
-    said = facts["collected_reviews"]
-    click.echo(f"{said['collected']} reviews collected, {said['rejected']} rejected")
+    click.echo("{collected} reviews collected, {rejected} rejected".format(**facts["collected_reviews"]))
     click.echo(f"{facts['review']}\nviews: {', '.join(facts['views']) or 'none shows an image yet'}")
 
 
@@ -251,7 +249,14 @@ def gold() -> None:
     """
 
 
-BY = click.option("--by", default=getpass.getuser, show_default="your user name", help="Who says so.")
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as exc:  # a number without a name, as in a container
+        raise DatalabError("the system has no user name for you; say who you are: --by NAME") from exc
+
+
+BY = click.option("--by", default=_user_name, show_default="your user name", help="Who says so.")
 REASON = click.option("--reason", required=True, help="Kept with the change.")
 
 

@@ -61,6 +61,19 @@ def test_raw_data_is_versioned(workspace: Workspace) -> None:
     assert (workspace.root / "in.dvc").exists()
 
 
+@pytest.mark.slow
+def test_a_kill_before_the_calls_home_are_off_is_made_good(workspace: Workspace) -> None:
+    config = workspace.root / ".dvc" / "config"
+    whole = config.read_text()
+    assert "analytics = false" in whole and "check_update = false" in whole
+    config.write_text("")
+    initialise(workspace.root)
+    assert config.read_text() == whole
+    config.write_text(whole.replace("false", "true"))
+    initialise(workspace.root)
+    assert "false" not in config.read_text()
+
+
 @pytest.fixture
 def another(workspace: Workspace) -> Iterator["subprocess.Popen[bytes]"]:
     """A dvc command that is at work for some seconds in the same workspace."""
@@ -101,3 +114,17 @@ def test_but_not_for_ever(
     with pytest.raises(ServiceError, match=r"another dvc command is at work .* wait for it, then run again"):
         add(workspace, [workspace.root / "in"])
     assert another.poll() is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ours", ["add", "repro"])
+def test_what_a_killed_command_left_half_written_is_cleared_away(workspace: Workspace, ours: str) -> None:
+    add(workspace, [workspace.root / "in"])
+    rwlock = workspace.root / ".dvc" / "tmp" / "rwlock"
+    assert rwlock.exists()
+    rwlock.write_text("" if ours == "add" else '{"write": {"/w/in": {"pid"')
+    if ours == "add":
+        add(workspace, [workspace.root / "in"])
+    else:
+        assert repro(workspace, ["double"]) == ["double"]
+    assert rwlock.read_text().startswith("{")

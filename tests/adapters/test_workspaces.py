@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from datalab.adapters import files, workspaces
 from datalab.adapters.workspaces import claim_folder, create_workspace, workspace_name
 from datalab.config import LabelClass, load_guidelines
 from datalab.errors import InputError
@@ -44,6 +45,20 @@ def test_no_class_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no class is known for .*tiles; give masks or a classes\.yaml"):
         create_workspace(ROOT, tmp_path / "tiles", (), tmp_path / "env")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_kill_between_its_guidelines_is_made_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(path: Path, content: str) -> None:
+        files.write_text(path, content)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(workspaces, "write_text", killed)
+        create_workspace(ROOT, tmp_path / "tiles", CLASSES, tmp_path / "env")
+    made = create_workspace(ROOT, tmp_path / "tiles", CLASSES, tmp_path / "env")
+    assert load_guidelines(made.guidelines).names == ["crack", "hole"]
+    assert "A dark line." in (made.guidelines / "README.md").read_text()
 
 
 def test_a_folder_in_the_way_of_the_link_is_told(tmp_path: Path) -> None:

@@ -1,11 +1,19 @@
 """Lists of people and of their accounts, as they are found on disk."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import requests
 
+from datalab.adapters.label_studio.client import Client
 from datalab.errors import InputError
-from datalab.rounds.accounts import Account, read_accounts, read_people
+from datalab.rounds import accounts
+from datalab.rounds.accounts import Account, make_accounts, read_accounts, read_people
+from datalab.services.environment import ensure_env
+from datalab.workspace import Workspace
 
 
 def test_people_are_read_in_order_without_comments_and_in_lower_case(tmp_path: Path) -> None:
@@ -60,3 +68,24 @@ def test_a_file_of_another_form_is_not_overwritten(tmp_path: Path, text: str) ->
     path.write_text(text)
     with pytest.raises(InputError, match="is no list of accounts"):
         read_accounts(path)
+
+
+def test_two_commands_at_once_lose_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = Workspace(tmp_path)
+    ensure_env(workspace.env, tmp_path)
+    both = threading.Barrier(2)
+
+    def connected(url: str, token: str) -> Client:
+        both.wait(timeout=60)
+        return Client(url, requests.Session())
+
+    def slow(client: Client, email: str, password: str) -> str:
+        time.sleep(0.1)
+        return f"token of {email}"
+
+    monkeypatch.setattr(accounts, "connect", connected)
+    monkeypatch.setattr(accounts, "ensure_annotator", slow)
+    with ThreadPoolExecutor() as pool:
+        done = list(pool.map(lambda email: make_accounts(workspace, [email]), ["ann@x.org", "ben@x.org"]))
+    assert done == [(["ann@x.org"], []), (["ben@x.org"], [])]
+    assert set(read_accounts(workspace.accounts)) == {"ann@x.org", "ben@x.org"}

@@ -3,6 +3,7 @@
 Where another one is at work in the workspace, ours waits: a person's, or one that outlived a killed flow.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -22,6 +23,7 @@ PATIENCE_S = 1800.0
 BETWEEN_TRIES_S = 5.0
 BUSY = ("is busy, it is being blocked by", "Unable to acquire lock. Most likely another DVC process")
 """DVC's own words: a stage that calls something busy is no reason to wait."""
+HALF_WRITTEN = "Unable to read RWLock-file"
 
 
 def repro(
@@ -54,13 +56,16 @@ def add(workspace: Workspace, paths: Sequence[Path], on_wait: Callable[[str], No
 
 
 def initialise(root: Path) -> None:
-    """Make `root` a git repository with DVC in it, quiet and without any call home; nothing where it is one."""
+    """Make `root` a git repository with DVC in it, quiet and without any call home; what is set already stays."""
     if not (root / ".git").exists():
         subprocess.run(["git", "init", "--quiet", str(root)], check=True)
-    if not (root / ".dvc" / "config").exists():
+    config = root / ".dvc" / "config"
+    if not config.exists():
         _run(root, ["init"])
-        for option in ("core.analytics", "core.check_update"):
-            _run(root, ["config", option, "false"])
+    known = config.read_text(encoding="utf-8")
+    for option in ("analytics", "check_update"):
+        if not re.search(rf"^\s*{option}\s*=", known, re.MULTILINE):
+            _run(root, ["config", f"core.{option}", "false"])
 
 
 def _run(
@@ -74,6 +79,8 @@ def _run(
         code, lines = _once(root, arguments, on_line)
         if code == 0:
             return
+        if any(HALF_WRITTEN in line for line in lines) and _remove_half_written(root / ".dvc" / "tmp" / "rwlock"):
+            continue
         if not any(words in line for line in lines for words in BUSY):
             raise StateError(f"dvc {' '.join(arguments)} failed: {_why(lines)} (run it in {root} to see all of it)")
         if time.monotonic() > until:
@@ -81,6 +88,21 @@ def _run(
         if on_wait is not None:
             on_wait("waiting for another dvc command in this workspace")
         time.sleep(BETWEEN_TRIES_S)
+
+
+def _remove_half_written(rwlock: Path) -> bool:
+    """Whether DVC's note of who reads and writes what was one that nobody can read, and is gone.
+
+    DVC writes it in place, and only while it holds another lock: what it cannot read was left by a killed command.
+    """
+    try:
+        json.loads(rwlock.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        rwlock.unlink(missing_ok=True)
+        return True
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _why(lines: Sequence[str]) -> str:

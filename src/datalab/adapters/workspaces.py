@@ -66,10 +66,11 @@ def claim_folder(root: Path, images: Path) -> None:
 def _write_guidelines(folder: Path, classes: Sequence[LabelClass]) -> None:
     if not classes:
         raise InputError(f"no class is known for {folder.parent}; give masks or a classes.yaml")
-    listing = yaml.safe_dump({"classes": [asdict(item) for item in classes]}, sort_keys=False, allow_unicode=True)
-    write_text(folder / "classes.yaml", listing)
     lines = "\n".join(f"- **{item.name}** {item.rule}".rstrip() for item in classes)
     write_text(folder / "README.md", f"# What to mark\n\nMark every object of these classes:\n\n{lines}\n")
+    listing = yaml.safe_dump({"classes": [asdict(item) for item in classes]}, sort_keys=False, allow_unicode=True)
+    # the last one: where it lies, all of it has been written
+    write_text(folder / "classes.yaml", listing)
 
 
 def _ignore(path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from datalab.adapters.files import write_bytes
+from datalab.adapters.files import locked, write_bytes
 from datalab.adapters.label_studio.client import Client, connect
 from datalab.adapters.label_studio.people import ensure_annotator
 from datalab.errors import InputError, ServiceError
@@ -59,13 +59,14 @@ def make_accounts(workspace: Workspace, emails: Iterable[str]) -> tuple[list[str
     """Addresses of accounts that were made, and one line for each that could not be.
 
     Each account is in `workspace.accounts` before the server is asked, so that a kill loses no password; one that is
-    there already is looked at and stays as it is.
+    there already is looked at and stays as it is. One command at a time; a second one waits.
     """
     settings = Settings.load(workspace.env)
     client = connect(settings.label_studio_url, settings.label_studio_token)
-    accounts = read_accounts(workspace.accounts)
     made, failed = [], []
-    with client.session:
+    # another command would write the accounts that it has read over those made here; git ignores what is in data/
+    with client.session, locked(workspace.data / workspace.accounts.name):
+        accounts = read_accounts(workspace.accounts)
         for email in tqdm(list(emails), desc="accounts", unit="account", disable=None):
             try:
                 if _ensure(client, workspace.accounts, accounts, email):

@@ -35,6 +35,8 @@ def write_sample(out: Path, count: int, seed: int) -> None:
     with an EXIF orientation; besides two exact copies, two copies compressed once more, a JPEG cut off in the middle
     and a text named .jpg. Image n depends on `seed` and n alone. InputError where `count` is below 120 or `out` exists.
     """
+    # `.` has no name to put the finished folder in the place of
+    out = out.resolve()
     if count < FEWEST:
         raise InputError(f"the sample needs at least {FEWEST} images, not {count}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

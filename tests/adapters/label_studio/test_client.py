@@ -24,6 +24,16 @@ def test_the_token_goes_with_every_call() -> None:
     assert server.asked == [("GET", "/api/current-user/whoami", None), ("GET", "/api/x?page=2", None)]
 
 
+def test_the_token_goes_through_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving((500, "a proxy")) as proxy, serving(ME) as server:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        connect(server.url, "abc")
+    assert proxy.asked == []
+
+
 def test_what_may_be_repeated_is_tried_again() -> None:
     with serving(ME, (503, {}), (0, None), (200, {"ok": 1}), (500, {}), (200, {"ok": 2})) as server:
         one = connect(server.url, "abc")

@@ -82,6 +82,8 @@ class Client:
 def connect(url: str, token: str) -> Client:
     """Log in with a legacy token; ServiceError where the server does not answer or refuses the token."""
     session = requests.Session()
+    # the token goes to the server alone, not to a proxy
+    session.trust_env = False
     # also keeps requests from taking another password out of ~/.netrc
     session.auth = _TokenAuth(token)
     client = Client(url.rstrip("/"), session)

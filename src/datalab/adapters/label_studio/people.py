@@ -12,6 +12,8 @@ def ensure_annotator(client: Client, email: str, password: str) -> str:
     ServiceError where the account exists with another password.
     """
     with requests.Session() as session, readable_errors(client.url):
+        # passwords go to the server alone, not to a proxy
+        session.trust_env = False
         if not _logged_in(session, client.url, email, password):
             session.cookies.clear()
             _sign_up(session, client, email, password)
