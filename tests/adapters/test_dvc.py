@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from datalab.adapters import dvc
-from datalab.adapters.dvc import add, initialise, repro
+from datalab.adapters.dvc import add, initialise, repro, stages_at_rest
 from datalab.errors import ServiceError, StateError
 from datalab.workspace import Workspace
 
@@ -128,3 +129,24 @@ def test_what_a_killed_command_left_half_written_is_cleared_away(workspace: Work
     else:
         assert repro(workspace, ["double"]) == ["double"]
     assert rwlock.read_text().startswith("{")
+
+
+@pytest.mark.slow
+def test_who_writes_what_stages_read_waits_for_them(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
+    order: list[str] = []
+
+    def on_stage(stage: str) -> None:
+        writer.start()
+        while not caplog.records:
+            time.sleep(0.05)
+
+    def write() -> None:
+        with stages_at_rest(workspace):
+            order.append("write")
+
+    writer = threading.Thread(target=write)
+    repro(workspace, ["double"], on_stage)
+    order.append("done")
+    writer.join(10)
+    assert sorted(order) == ["done", "write"]
+    assert caplog.messages == [f"stages are at work in {workspace.root}; this goes on when they are done"]

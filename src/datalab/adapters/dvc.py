@@ -4,18 +4,22 @@ Where another one is at work in the workspace, ours waits: a person's, or one th
 """
 
 import json
+import logging
 import os
 import re
 import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from datalab.adapters.files import locked
 from datalab.errors import ServiceError, StateError
 from datalab.workspace import Workspace
 
+LOG = logging.getLogger(__name__)
 RUNNING = re.compile(r"^Running stage '([^']+)'")
 KEPT_LINES = 30
 PATIENCE_S = 1800.0
@@ -46,8 +50,23 @@ def repro(
             if on_stage is not None:
                 on_stage(match.group(1))
 
-    _run(workspace.root, ["repro", *targets], watch, on_wait)
+    with stages_at_rest(workspace):
+        _run(workspace.root, ["repro", *targets], watch, on_wait)
     return ran
+
+
+@contextmanager
+def stages_at_rest(workspace: Workspace) -> Iterator[None]:
+    """No stages run in the block, which waits for those that do: for whoever writes what stages read.
+
+    DVC notes what a file was when its stage ends; what changed while the stage ran would count as read.
+    """
+
+    def say() -> None:
+        LOG.warning("stages are at work in %s; this goes on when they are done", workspace.root)
+
+    with locked(workspace.data / "stages", say):
+        yield
 
 
 def add(workspace: Workspace, paths: Sequence[Path], on_wait: Callable[[str], None] | None = None) -> None:

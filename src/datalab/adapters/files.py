@@ -59,16 +59,22 @@ def read_json(path: Path) -> Any:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Nobody else who asks for this file is in such a block at the same time, in whatever process; waits for them.
 
-    For reading, changing and writing as one: a command beside a flow. Not to be nested for one file.
+    For reading, changing and writing as one: a command beside a flow. Not to be nested for one file. `on_wait` is
+    called once where there is somebody to wait for.
     """
     with _readable_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.with_name(f".{path.name}.lock").open("w", encoding="utf-8")
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if on_wait is not None:
+                on_wait()
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
+from datalab.adapters.dvc import stages_at_rest
 from datalab.adapters.files import locked, read_table, remove_leftovers, write_bytes, write_table
 from datalab.adapters.images_decode import NotUsableError, Picture, image_id_of, own_limits, read_picture
 from datalab.adapters.images_files import SUFFIXES, FoundFiles, find_images
@@ -72,7 +73,7 @@ def ingest(folder: Path, workspace: Workspace, params: IngestParams) -> IngestRe
     if params.max_pixels > MOST_PIXELS:
         raise InputError(f"ingest.max_pixels is {params.max_pixels}; later stages open at most {MOST_PIXELS} pixels")
     found = search_images(folder, workspace)
-    with locked(workspace.catalog):
+    with stages_at_rest(workspace), locked(workspace.catalog):
         return _take_in(found, workspace, params)
 
 

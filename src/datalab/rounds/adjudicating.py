@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from datalab.adapters.dvc import add
+from datalab.adapters.dvc import add, stages_at_rest
 from datalab.adapters.files import has_columns, read_table, write_table
 from datalab.adapters.label_studio.client import Client, connect
 from datalab.adapters.label_studio.media import image_url, publish_images
@@ -73,7 +73,8 @@ def pull_queue(workspace: Workspace) -> int:
     before = read_table(workspace.decisions, DECISIONS)
     kept = before[~before["image_id"].isin(found["image_id"])]
     table = pd.concat([kept, found])
-    write_table(workspace.decisions, table.sort_values(["image_id", "region_id"]).reset_index(drop=True))
+    with stages_at_rest(workspace):
+        write_table(workspace.decisions, table.sort_values(["image_id", "region_id"]).reset_index(drop=True))
     add(workspace, [workspace.decisions])
     return int(table["image_id"].nunique())
 

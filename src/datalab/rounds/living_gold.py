@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from datalab.adapters.dvc import stages_at_rest
 from datalab.adapters.files import locked, read_json, read_table, write_table
 from datalab.config import load_guidelines, load_params
 from datalab.errors import InputError
@@ -60,7 +61,8 @@ def record(workspace: Workspace, image_ids: Sequence[str], change: Change) -> No
     unknown = sorted(set(image_ids) - set(_gold(workspace)["image_id"]))
     if unknown:
         raise InputError(f"image {unknown[0]} is no gold; see datalab gold list")
-    _append(workspace, image_ids, change)
+    with stages_at_rest(workspace):
+        _append(workspace, image_ids, change)
 
 
 def _append(workspace: Workspace, image_ids: Sequence[str], change: Change) -> None:
@@ -102,7 +104,7 @@ def add_gold(
     or for truth of a class that the guidelines do not name.
     """
     check_classes(workspace, truth)
-    with locked(workspace.gold):
+    with stages_at_rest(workspace), locked(workspace.gold):
         return _add(workspace, truth, image_ids, count, Change("added", reason, by))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from datalab.adapters.dvc import stages_at_rest
 from datalab.adapters.files import read_table, write_table
 from datalab.adapters.review import MADE_BY
 from datalab.adapters.review_connection import opened
@@ -58,7 +59,7 @@ def collect_reviews(workspace: Workspace) -> dict[str, Any]:
     """
     try:
         settings = Settings.load(workspace.env)
-        with opened(settings.fiftyone_database_uri) as fiftyone:
+        with stages_at_rest(workspace), opened(settings.fiftyone_database_uri) as fiftyone:
             known = fiftyone.dataset_exists(workspace.name)
             dataset = fiftyone.load_dataset(workspace.name, reload=True) if known else None
             if dataset is not None and dataset.info.get("made_by") != MADE_BY:
@@ -68,7 +69,8 @@ def collect_reviews(workspace: Workspace) -> dict[str, Any]:
                 _collect_slices(workspace, dataset)
         unread = None
     except ServiceError as exc:
-        facts, unread = _collect(workspace, None), str(exc)
+        with stages_at_rest(workspace):
+            facts, unread = _collect(workspace, None), str(exc)
     return {**facts, "gold": _make_gold(workspace), "tags_unread": unread}
 
 
