@@ -84,10 +84,10 @@ PROVENANCE = ("method", "contributors")
 `contributors`: who drew the object, sorted, as "ann@x.org, bob@x.org"; of an adjudicated one the reviewer."""
 
 ADJUDICATION = (*REGIONS, "reason", "kept", "disputed", "votes", "raters", "contributors")
-"""Objects that a person has to decide about. `reason`: "existence" (just half of the raters drew it), "class" (two
-people differ, a tie, or a class without more than half of the heads won) or "outline" (two outlines that overlap too
-little); `kept`: whether it is in the consensus all the same; `disputed`: RLE of the pixels that are left out of
-training until then, "" where there are none."""
+"""Objects that a person has to decide about. `reason`: "existence" (just half of the raters drew it, or half marked the
+same pixels with masks that overlap too little), "class" (two people differ, a tie, or a class without more than half of
+the heads won) or "outline" (two outlines that overlap too little); `kept`: whether it is in the consensus all the same;
+`disputed`: RLE of the pixels that are left out of training until then, "" where there are none."""
 
 DECISIONS = (*REGIONS, "reviewer", "reason", "asked")
 """What a reviewer decided: the objects of an image as they shall be; where nothing is, there is one row with label ""

@@ -2,9 +2,17 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from datalab.figure import Figure, undefined
-from datalab.quality.bootstrap import bootstrap_ratio, bootstrap_statistic, sum_by_image
+from datalab.quality.bootstrap import (
+    bootstrap_ratio,
+    bootstrap_statistic,
+    design_effect,
+    student_difference,
+    student_ratio,
+    sum_by_image,
+)
 from datalab.quality.kappa import cohen_kappa
 
 
@@ -67,3 +75,72 @@ def test_pairs_of_an_image_are_summed() -> None:
     tables = np.arange(12).reshape(3, 2, 2)
     assert sum_by_image(tables, ["b", "a", "b"]).tolist() == [(tables[0] + tables[2]).tolist(), tables[1].tolist()]
     assert sum_by_image(tables[:0], []).shape == (0, 2, 2)
+
+
+def test_students_t_of_a_mean_is_scipys_and_images_without_a_denominator_say_nothing() -> None:
+    values = np.array([2.0, 3.0, 7.0])
+    figure = student_ratio((np.append(5 * values, 0.0), [5, 5, 5, 0]))
+    expected = stats.t.interval(0.95, 2, values.mean(), values.std(ddof=1) / 3**0.5)
+    assert figure.n == 3
+    assert [figure.value, figure.low, figure.high] == pytest.approx([4, *expected])
+
+
+def test_students_t_of_nothing_of_one_image_and_of_images_that_are_alike() -> None:
+    assert student_ratio(([], [])) == undefined("nothing to count")
+    assert student_ratio(([3.0], [2])) == Figure(1.5, 1, reason="no interval from one image")
+    assert student_ratio(([1.1, 3.3], [1, 3])).reason == "no interval: all images are alike"
+    assert student_difference(([1.0], [1]), ([1.0, 2.0], [1, 1])).reason == "no interval from one image"
+    alike = student_difference(([1.0, 2.0], [1, 2]), ([0.5, 1.0], [1, 2]))
+    assert (alike.value, alike.low, alike.reason) == (0.5, None, "no interval: all images are alike")
+    assert student_difference(([], []), ([1.0], [1])).value is None
+
+
+def test_a_few_images_of_many_and_few_objects_are_covered() -> None:
+    """Each image has its own mean; resamples of two images covered half of the time."""
+    draws = np.random.default_rng(6)
+    inside = []
+    for _ in range(1000):
+        counts = draws.integers(1, 9, 2)
+        figure = student_ratio((draws.normal(0, 2.5, 2) * counts, counts))
+        assert figure.low is not None
+        assert figure.high is not None
+        inside.append(figure.low <= 0 <= figure.high)
+    assert np.mean(inside) >= 0.92
+
+
+def test_a_difference_of_arms_that_spread_alike_is_welchs() -> None:
+    first, second = np.array([1.0, 2.0, 3.0, 4.0]), np.array([2.0, 3.0, 4.0, 5.0])
+    figure = student_difference((first, np.ones(4)), (second, np.ones(4)))
+    expected = stats.ttest_ind(first, second, equal_var=False).confidence_interval()
+    assert [figure.low, figure.high] == pytest.approx([expected.low, expected.high])
+    assert (figure.value, figure.n) == (-1, 8)
+
+
+@pytest.mark.parametrize("few", [2, 8])
+def test_a_few_perfect_images_do_not_make_many_good_ones_worse(few: int) -> None:
+    """Everybody has 19 of 20 objects right. The few images are often all right: by Welch's t alone the others were
+    worse in a third of the draws."""
+    draws = np.random.default_rng(8)
+    worse, inside = [], []
+    for _ in range(400):
+        (hits, objects), (other_hits, others) = ((draws.binomial(3, 0.95, n), np.full(n, 3)) for n in (40, few))
+        figure = student_difference((hits, objects), (other_hits, others))
+        worse.append(figure.high is not None and figure.high < 0)
+        inside.append(figure.low is None or figure.high is None or figure.low <= 0 <= figure.high)
+    assert np.mean(worse) <= 0.025
+    assert np.mean(inside) >= 0.95
+
+
+def test_objects_of_an_image_that_go_together_count_as_one() -> None:
+    few = stats.t.ppf(0.975, 198) ** 2 / stats.norm.ppf(0.975) ** 2
+    draws = np.random.default_rng(9)
+    whole = [(5 * draws.integers(0, 2, 100), np.full(100, 5)) for _ in range(2)]
+    assert design_effect(whole) == pytest.approx(5 * few, rel=0.03)
+    alone = [(draws.binomial(5, 0.5, 100), np.full(100, 5)) for _ in range(2)]
+    assert design_effect(alone) == pytest.approx(few, rel=0.2)
+
+
+def test_images_that_are_more_alike_than_chance_do_not_add_objects() -> None:
+    assert design_effect([([1, 1, 1], [2, 2, 2])]) == pytest.approx((4.302653 / 1.959964) ** 2, rel=1e-5)
+    assert design_effect([([2, 2, 2], [2, 2, 2]), ([1], [2])]) == pytest.approx((4.302653 / 1.959964) ** 2, rel=1e-5)
+    assert design_effect([([1], [2]), ([], [])]) is None

@@ -1,3 +1,4 @@
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -5,9 +6,11 @@ import pytest
 
 from datalab.errors import InputError
 from datalab.masks import rle_to_mask
+from datalab.quality import class_votes
+from datalab.quality.class_votes import Ballots, Shares, majority
 from datalab.quality.consensus import Merged, Rules, merge_images
 from datalab.quality.rated import rated_images
-from tests.quality.images import HEIGHT, WIDTH, Box, tables
+from tests.quality.images import HEIGHT, WIDTH, Box, rle, tables
 
 WIDE: Box = ("coin", 0, 0, 4, 5)
 EXACT: Box = ("coin", 0, 0, 4, 4)
@@ -66,6 +69,49 @@ def test_just_half_of_the_raters_is_a_doubt_and_less_is_not() -> None:
     assert everything({"ann": [EXACT], "bob": [], "cat": []}) == []
     (one,) = everything({"ann": [EXACT], "bob": [EXACT], "cat": [], "dan": []})
     assert (one.doubt, one.kept) == ("existence", False)
+
+
+def test_an_object_that_all_drew_elsewhere_is_a_doubt() -> None:
+    """Ann's two rows overlap bob's and cat's by a third, who do not overlap at all."""
+    thin: dict[str, list[Box]] = {
+        who: [("coin", top, 0, top + 2, 8)] for who, top in (("ann", 2), ("bob", 3), ("cat", 1))
+    }
+    (one,) = everything(thin)
+    assert (one.label, one.doubt, one.kept, one.votes) == ("coin", "existence", False, 3)
+    assert one.contributors == ("ann", "bob", "cat")
+    # what bob or cat alone drew is no reason to learn nothing there
+    assert (one.rle, one.disputed) == (rle(2, 0, 4, 8), rle(2, 0, 4, 8))
+    assert one.agreement == pytest.approx((1 + 1 / 3 + 1 / 3) / 3)
+
+
+def test_masks_that_hang_together_and_share_no_pixel_of_half_the_people_are_no_object() -> None:
+    chain: dict[str, list[Box]] = {
+        who: [("coin", 0, left, 4, left + 3)] for who, left in (("ann", 0), ("bob", 2), ("cat", 4))
+    }
+    assert [one.doubt for one in everything(chain | {"dan": [], "eve": []})] == []
+    (one,) = everything({**thin, "bob": [], "dan": []})
+    assert (one.doubt, one.votes, one.disputed) == ("existence", 2, rle(1, 0, 4, 8))
+    assert everything({**thin, "bob": [], "dan": [], "eve": []}) == []
+
+
+def test_what_people_drew_apart_is_no_object_of_them_together() -> None:
+    apart: dict[str, list[Box]] = {"ann": [("coin", 0, 0, 2, 2)], "bob": [("coin", 0, 2, 2, 4)], "cat": [STRAY]}
+    assert everything(apart) == []
+
+
+def test_what_merely_touches_leaves_the_others_classes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who confuses which classes is learned from objects, not from a cup and a coin side by side."""
+    seen: list[Sequence[tuple[str, str]]] = []
+
+    def noted(ballots: Ballots, skills: Mapping[str, float]) -> Shares:
+        seen.extend(ballots)
+        return majority(ballots, skills)
+
+    monkeypatch.setattr(class_votes, "CLASS_VOTES", {**class_votes.CLASS_VOTES, "noted": noted})
+    answers: dict[str, list[Box]] = {"ann": [EXACT, ("cup", 4, 4, 6, 6)], "bob": [EXACT], "cat": [("coin", 4, 5, 6, 8)]}
+    kept, touching = everything(answers, rules=replace(RULES, classes="noted"))
+    assert (kept.doubt, touching.doubt, touching.label) == ("", "existence", "coin")
+    assert seen == [[("ann", "coin"), ("bob", "coin")]]
 
 
 def test_two_people_who_differ_are_not_put_to_the_vote() -> None:

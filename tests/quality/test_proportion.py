@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,16 +24,36 @@ def test_all_right_leaves_room_for_doubt() -> None:
 
 
 def test_f1_of_two_hits_two_missed_one_extra() -> None:
-    found = wilson_f1(2, 5)
+    found = wilson_f1(2, 3, 4)
     assert found.value == pytest.approx(4 / (4 + 3))
+    assert found.n == 4
     assert found.low is not None
     assert found.high is not None
     assert 0 <= found.low < 4 / 7 < found.high <= 1
 
 
+@pytest.mark.parametrize("objects", [10, 20, 50, 200])
+def test_f1_of_confused_objects_is_covered(objects: int) -> None:
+    """Every error is one missed and one extra; counted as two errors they left F1 out in one of eight draws."""
+    hits = np.arange(objects + 1)
+    ends = np.array([[found.low, found.high] for found in (wilson_f1(int(one), objects, objects) for one in hits)])
+    shares = np.linspace(0.6, 0.98, 20)
+    inside = (ends[:, :1] <= shares) & (shares <= ends[:, 1:])
+    chances = stats.binom.pmf(hits[:, None], objects, shares)
+    assert (chances * inside).sum(axis=0).mean() >= 0.945
+
+
+def test_f1_of_missed_objects_is_covered() -> None:
+    hits, share = np.arange(51), 0.8
+    ends = np.array([[found.low, found.high] for found in (wilson_f1(int(one), int(one), 50) for one in hits)])
+    true = 2 * share / (1 + share)
+    inside = (ends[:, 0] <= true) & (true <= ends[:, 1])
+    assert stats.binom.pmf(hits, 50, share) @ inside >= 0.95
+
+
 def test_nothing_counted() -> None:
     assert wilson(0, 0).value is None
-    assert wilson_f1(0, 0).reason == "nothing to count"
+    assert wilson_f1(0, 0, 0).reason == "nothing to count"
 
 
 def test_newcombe_to_the_printed_digits() -> None:
@@ -48,6 +69,11 @@ def test_newcombe_is_statsmodels(n: int, other_n: int, data: st.DataObject) -> N
     found = newcombe(hits, n, other, other_n)
     expected = confint_proportions_2indep(hits, n, other, other_n, method="newcomb", compare="diff")
     assert [found.low, found.high] == pytest.approx(list(expected), abs=1e-9)
+
+
+def test_newcombe_of_objects_that_go_together_is_that_of_fewer() -> None:
+    found, fewer = newcombe(56, 70, 48, 80, effect=2.0), newcombe(28, 35, 24, 40)
+    assert (found.low, found.high, found.n) == (fewer.low, fewer.high, 70)
 
 
 def test_newcombe_of_nothing() -> None:

@@ -126,6 +126,29 @@ def test_saved_time_that_costs_quality_is_warned_about() -> None:
     assert warning(faster, faster, undefined("no gold")) is None
 
 
+def on_gold(arm: str, aided: bool, right: int, wrong: int) -> list[Answer]:
+    """Answers on gold images of one coin each."""
+    truths = [(COIN,)] * right + [(OTHER,)] * wrong
+    return [answer(f"{arm}{place}", aided, None, truth=truth) for place, truth in enumerate(truths)]
+
+
+def test_a_few_gold_images_do_not_show_that_quality_suffers() -> None:
+    helped = [answer(str(place), place < 4, 2.0 if place < 4 else 9.0) for place in range(8)]
+
+    def told(right: int, unaided: int) -> Any:
+        answers = [*helped, *on_gold("with", True, right, 6 - right), *on_gold("without", False, unaided, 0)]
+        return measure_benefit(answers, 0.5, 4, np.random.default_rng(1))["warning"]
+
+    assert told(1, 3) is None
+    assert str(told(1, 6)).startswith("proposals save time and cost quality: F1 on gold -0.83 (-1.00 to -0.")
+    assert told(4, 6) is None
+
+
+def test_gold_images_that_are_all_alike_give_no_interval() -> None:
+    found = measured([*on_gold("with", True, 0, 3), *on_gold("without", False, 3, 0)])["gold_f1"]["difference"]
+    assert (found["value"], found["low"], found["reason"]) == (-1, None, "no interval: all images are alike")
+
+
 def test_junk_left_in_place_is_no_help() -> None:
     junk = {"regions": (COIN, WIDER, OTHER, OTHER, OTHER), "origins": ("proposal",) * 5}
     answers = [

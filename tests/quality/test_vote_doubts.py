@@ -42,6 +42,7 @@ def test_somebody_who_saw_nothing_has_voted_too() -> None:
         [],
         [voted({"ann": 1}, COIN), voted({"bob": 2}, CUP)],
         [voted({"ann": 1, "bob": 1}, COIN)] * 3,
+        [voted({"ann": 1, "bob": 1}, COIN), voted({"ann": 1, "cy": 1}, COIN)],
     ],
 )
 def test_nothing_to_compare_gives_no_doubt(objects: list[Voted]) -> None:

@@ -57,6 +57,14 @@ def test_the_riskiest_come_first_and_say_why(tmp_path: Path) -> None:
     assert np.isnan(table["model"]).tolist() == [False, True, True]
 
 
+def test_an_image_that_the_model_finds_nothing_on_is_safer_than_one_with_a_suspect(tmp_path: Path) -> None:
+    errors = (("c", "model", 0.8), ("d", "model", 0.8), ("d", "swapped", 0.6))
+    table = queue(tmp_path, contested=("c", "d", "e"), errors=errors).set_index("image_id")
+    assert table.index.tolist() == ["d", "c", "e"]
+    assert table["risk"].tolist() == pytest.approx([(0.1 + 0.8 + 0.6) / 3, (0.1 + 0.8 + 0) / 3, 0.1])
+    assert table["label_error"].tolist() == pytest.approx([0.6, 0, np.nan], nan_ok=True)
+
+
 def test_what_is_decided_is_not_asked_again(tmp_path: Path) -> None:
     assert queue(tmp_path, contested=("a",), decided=("b",))["image_id"].tolist() == ["a"]
 

@@ -86,7 +86,15 @@ def test_gold_that_people_contradict_together_is_suspect(tmp_path: Path) -> None
     apart: Answers = {("g", who): [("coin", 0, 2 * place, 2, 2 * place + 2)] for place, who in enumerate(people)}
     assert whole_report(tmp_path, apart)["suspects"] == []
     assert whole_report(tmp_path, {("g", who): [COIN] for who in people})["suspects"] == []
-    assert whole_report(tmp_path, {("g", who): [] for who in people})["suspects"] == []
+
+
+def test_gold_where_people_see_nothing_is_suspect_and_rightly_empty_gold_is_not(tmp_path: Path) -> None:
+    people = ("ann", "bob", "cat")
+    nothing: Answers = {("g", who): [] for who in people}
+    assert whole_report(tmp_path, nothing)["suspects"] == [{"image_id": "g", "among_people": 1, "with_gold": 0}]
+    empty_gold = TRUTH.assign(label="", rle="")
+    assert whole_report(tmp_path, nothing, empty_gold)["suspects"] == []
+    assert whole_report(tmp_path, {**nothing, ("g", "cat"): [COIN]}, empty_gold)["suspects"] == []
 
 
 def test_an_answer_left_open_over_lunch_counts_as_the_longest(tmp_path: Path) -> None:

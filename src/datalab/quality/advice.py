@@ -8,7 +8,7 @@ from datalab.quality.proportion import newcombe, wilson
 
 
 def advice(images: Sequence[GoldImage], score: GoldScore, limits: GoldLimits) -> list[str]:
-    """What is beyond doubt (95%) and large enough to matter, missed objects first; [] where nothing is."""
+    """What all of an interval of 95% says and is large enough to matter, missed objects first; [] where nothing is."""
     return [
         *_misses(images, score, limits),
         *_outlines(score, limits),

@@ -1,9 +1,14 @@
-"""Intervals by resampling whole images: pixels and objects of one image are not independent."""
+"""Intervals over whole images: pixels and objects of one image are not independent.
+
+Many images are resampled. Resamples of a few are far too alike; those are left out one at a time (the jackknife, Tukey
+1958) and have Student's t.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri, stdtrit
 
 from datalab.figure import Figure, undefined
 
@@ -14,6 +19,12 @@ BLOCK = 2_000_000
 """Draws held at once: 10,000 images would fill 160 MB if all replicates were drawn before any is summed."""
 Statistic = Callable[[npt.NDArray[np.floating]], float | None]
 Floats = npt.NDArray[np.float64]
+Sides = tuple[npt.ArrayLike, npt.ArrayLike]
+"""Numerators and denominators of a ratio of sums, one per image."""
+SIDE = 0.975
+"""Of two-sided 95%."""
+ROUNDING = 1e-18
+"""Variance of figures that are the same but for rounding."""
 
 
 def bootstrap_ratio(
@@ -57,6 +68,60 @@ def bootstrap_statistic(
     return _figure(value, len(tables), np.array(found), replicates)
 
 
+def student_ratio(sides: Sides) -> Figure:
+    """The ratio of sums with Student's t interval of 95% over images.
+
+    `n` counts the images with a denominator. There is no interval from a single one, nor where all are alike. Undefined
+    where none has a denominator.
+    """
+    ratio, values = _pseudo_values(sides)
+    if ratio is None:
+        return undefined("nothing to count")
+    return _student(ratio, len(values), _spread(values) / len(values), len(values) - 1)
+
+
+def student_difference(first: Sides, second: Sides) -> Figure:
+    """The first ratio of sums less the second, of different images, with an interval of 95%.
+
+    Student's t with unequal variances (Welch 1947, Satterthwaite 1946), no side's below the pooled one: a few perfect
+    images are all alike by chance, and say nothing about how images differ. `n` counts the images with a denominator of
+    both sides; otherwise as in `student_ratio`.
+    """
+    (ratio, values), (other, others) = _pseudo_values(first), _pseudo_values(second)
+    n = len(values) + len(others)
+    if ratio is None or other is None:
+        return undefined("nothing to compare with", n)
+    freedoms = np.array([len(values) - 1, len(others) - 1])
+    if not freedoms.all():
+        return _student(ratio - other, n, 0.0, 0)
+    spreads = np.array([_spread(values), _spread(others)])
+    shares = np.maximum(spreads, freedoms @ spreads / freedoms.sum()) / (freedoms + 1)
+    variance = float(shares.sum())
+    freedom = variance**2 / float((shares**2 / freedoms).sum()) if variance > 0 else 1.0
+    return _student(ratio - other, n, variance, freedom)
+
+
+def design_effect(groups: Sequence[Sides]) -> float | None:
+    """How many objects (denominators) say as much as one would if objects of an image were independent; 1 or more.
+
+    The variance of each group's share of hits (numerators) over images, against the binomial one (Kish 1965), pooled;
+    and more for few images, by Student's t against the normal distribution (Korn & Graubard 1998). None where no group
+    has two images with an object.
+    """
+    among = within = 0.0
+    freedom = 0
+    for sides in groups:
+        share, values = _pseudo_values(sides)
+        if share is not None and len(values) > 1:
+            freedom += len(values) - 1
+            among += (len(values) - 1) * _spread(values) / len(values) * float(np.sum(sides[1]))
+            within += (len(values) - 1) * share * (1 - share)
+    if not freedom:
+        return None
+    clustered = max(1.0, among / within) if within > 0 else 1.0
+    return clustered * float(stdtrit(freedom, SIDE) / ndtri(SIDE)) ** 2
+
+
 def sum_by_image(tables: npt.NDArray[np.integer] | Floats, image_ids: Sequence[str]) -> Floats:
     """(pairs, ...) tables summed to (images, ...), in the order in which the images come."""
     places = {image_id: place for place, image_id in enumerate(dict.fromkeys(image_ids))}
@@ -78,6 +143,37 @@ def _resampled(
         times = np.bincount(drawn.ravel(), minlength=count * images).reshape(count, images)
         sums.append(times.astype(np.float64) @ values)
     return np.concatenate(sums)
+
+
+def _pseudo_values(sides: Sides) -> tuple[float | None, Floats]:
+    """The ratio of sums, and (n,) of the n images with a denominator: n times the ratio less n - 1 times the ratio
+    without that image.
+
+    They vary as the ratio does, and where denominators are equal they are the images' own ratios. None and [] without a
+    denominator.
+    """
+    top, bottom = (np.asarray(side, dtype=np.float64) for side in sides)
+    top, bottom = top[bottom > 0], bottom[bottom > 0]
+    n = len(top)
+    if n == 0:
+        return None, top
+    ratio = float(top.sum() / bottom.sum())
+    without = (top.sum() - top) / (bottom.sum() - bottom) if n > 1 else np.array([ratio])
+    return ratio, n * ratio - (n - 1) * without
+
+
+def _spread(values: Floats) -> float:
+    """Their variance, 0 of a single one."""
+    return float(values.var(ddof=1)) if len(values) > 1 else 0.0
+
+
+def _student(value: float, n: int, variance: float, freedom: float) -> Figure:
+    if not freedom:
+        return Figure(value, n, reason="no interval from one image")
+    if variance < ROUNDING:
+        return Figure(value, n, reason="no interval: all images are alike")
+    reach = float(stdtrit(freedom, SIDE)) * variance**0.5
+    return Figure(value, n, value - reach, value + reach)
 
 
 def _ratio(top: Floats, bottom: Floats, tops: Floats, bottoms: Floats) -> Figure:

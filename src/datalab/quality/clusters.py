@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from scipy.sparse.csgraph import connected_components
+
+from datalab.masks import iou_matrix, rle_union
 from datalab.quality.matching import match_regions
 from datalab.quality.rated import RatedImage
 
@@ -17,6 +20,8 @@ class Cluster:
 
     members: list[tuple[str, str, str]]
     """(annotator, label, rle), one per annotator, the most skilled first."""
+    touching: bool = False
+    """Whether the masks merely overlap somewhere: too little to say that they are one object."""
 
     @property
     def ballot(self) -> list[tuple[str, str]]:
@@ -44,3 +49,27 @@ def cluster_objects(rated: Sequence[RatedImage], voices: Mapping[str, float], io
             clusters[match.left].members.append((one.annotator, *one.regions[match.right]))
         clusters += [Cluster([(one.annotator, *one.regions[place])]) for place in matching.only_right]
     return clusters
+
+
+def join_touching(clusters: Sequence[Cluster], voices: Mapping[str, float], height: int, width: int) -> list[Cluster]:
+    """Clusters of one image whose masks overlap anywhere, directly or through others, as one that is `touching`.
+
+    What a person drew in several of them is one mask, of the class they gave first.
+    """
+    if not clusters:
+        return []
+    outer = [rle_union(cluster.shapes, height, width) for cluster in clusters]
+    count, numbers = connected_components(iou_matrix(outer, outer, height, width) > 0, directed=False)
+    drawn: list[dict[str, list[tuple[str, str]]]] = [{} for _ in range(count)]
+    for cluster, number in zip(clusters, numbers, strict=True):
+        for annotator, label, rle in cluster.members:
+            drawn[number].setdefault(annotator, []).append((label, rle))
+    return [_touching(of_group, voices, height, width) for of_group in drawn]
+
+
+def _touching(
+    drawn: Mapping[str, Sequence[tuple[str, str]]], voices: Mapping[str, float], height: int, width: int
+) -> Cluster:
+    people = sorted(drawn, key=lambda each: (-voices[each], each))
+    masks = {each: rle_union([rle for _, rle in drawn[each]], height, width) for each in people}
+    return Cluster([(each, drawn[each][0][0], masks[each]) for each in people], touching=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from datalab.masks import BoolMask, iou_matrix, mask_to_rle, rle_to_mask
 from datalab.quality.class_votes import vote_classes
-from datalab.quality.clusters import Cluster, cluster_objects, voices_of
+from datalab.quality.clusters import Cluster, cluster_objects, join_touching, voices_of
 from datalab.quality.pixel_votes import TIE, vote_pixels
 from datalab.quality.rated import RatedImage, RatedImages
 
@@ -51,25 +51,42 @@ class Merged:
 def merge_images(images: RatedImages, skills: Mapping[str, float], rules: Rules) -> dict[str, list[Merged]]:
     """image_id to the objects that at least half of its raters drew; the consensus are those that are `kept`.
 
-    More than half must have drawn it: both of two, two of three; just half is not kept, with doubt "existence". One
-    rater is taken as is. Two masks are never put to the vote: of different classes it is not kept (doubt "class"); the
-    more skilled one's outline stands, of equal skill what both drew; and where they overlap less than `outline_iou`
+    More than half must have drawn it: both of two, two of three; just half is not kept, with doubt "existence". The
+    same doubt has what fewer drew, where half of the raters marked the same pixels all the same: those are disputed.
+    One rater is taken as is. Two masks are never put to the vote: of different classes it is not kept (doubt "class");
+    the more skilled one's outline stands, of equal skill what both drew; and where they overlap less than `outline_iou`
     what only one drew is disputed (doubt "outline"). Three and more vote. A tie between classes is not kept; a class
     that wins without more than half of the heads is kept, with a doubt. InputError for a vote of unknown name.
     """
     voices = {image_id: voices_of(rated, skills) for image_id, rated in images.items()}
-    seconded = [
+    found = [
         (image_id, cluster)
         for image_id, rated in images.items()
-        for cluster in cluster_objects(rated, voices[image_id], rules.iou_threshold)
-        if 2 * len(cluster.members) >= len(rated)
+        for cluster in _seconded(rated, voices[image_id], rules.iou_threshold)
     ]
     everybody = {name: voice for each in voices.values() for name, voice in each.items()}
-    shares = vote_classes(rules.classes, [cluster.ballot for _, cluster in seconded], everybody)
     merged: dict[str, list[Merged]] = {image_id: [] for image_id in images}
-    for (image_id, cluster), share in zip(seconded, shares, strict=True):
-        merged[image_id].append(_merge(cluster, images[image_id], voices[image_id], share, rules))
+    # masks that merely touch may be of two objects: they must not teach a vote who confuses which classes
+    for touching, vote in ((False, rules.classes), (True, "skill_weighted")):
+        chosen = [pair for pair in found if pair[1].touching is touching]
+        shares = vote_classes(vote, [cluster.ballot for _, cluster in chosen], everybody)
+        for (image_id, cluster), share in zip(chosen, shares, strict=True):
+            merged[image_id].append(_merge(cluster, images[image_id], voices[image_id], share, rules))
     return merged
+
+
+def _seconded(rated: Sequence[RatedImage], voices: Mapping[str, float], iou_threshold: float) -> list[Cluster]:
+    """What at least half of the raters drew: first as one object, then as masks that share some of their pixels."""
+    clusters = cluster_objects(rated, voices, iou_threshold)
+    half = len(rated) / 2
+    left = [cluster for cluster in clusters if len(cluster.members) < half]
+    people = {annotator for cluster in left for annotator, *_ in cluster.members}
+    found = [cluster for cluster in clusters if len(cluster.members) >= half]
+    if len(people) < half:  # most often, and then nothing has to be compared
+        return found
+    height, width = rated[0].height, rated[0].width
+    touching = join_touching(left, voices, height, width)
+    return [*found, *(one for one in touching if _shared(one.shapes, half, height, width).any())]
 
 
 def _merge(
@@ -83,10 +100,13 @@ def _merge(
     doubt, kept = _judge(cluster, len(rated), label)
     if tied and doubt != "existence":
         doubt, kept = "class", False
-    disputed = "" if kept else mask_to_rle(_union(shapes, height, width))
+    # masks that merely touch may reach far: what few of them cover is nobody's object
+    least = len(rated) / 2 if cluster.touching else 1
+    disputed = "" if kept else mask_to_rle(_shared(shapes, least, height, width))
     if not doubt and method == "two" and iou_matrix(shapes[:1], shapes[1:], height, width)[0, 0] < rules.outline_iou:
-        doubt, disputed = "outline", mask_to_rle(_union(shapes, height, width) & ~_common(shapes, height, width))
-        rle = mask_to_rle(_common(shapes, height, width))
+        common = _shared(shapes, 2, height, width)
+        doubt, disputed = "outline", mask_to_rle(_shared(shapes, 1, height, width) & ~common)
+        rle = mask_to_rle(common)
     agreement = float(iou_matrix([rle], shapes, height, width).mean())
     people = tuple(sorted(annotator for annotator, *_ in cluster.members))
     return Merged(label, rle, len(shapes), agreement, doubt, kept, disputed, method, people)
@@ -94,7 +114,7 @@ def _merge(
 
 def _judge(cluster: Cluster, raters: int, label: str) -> tuple[str, bool]:
     """Doubt and whether the object is kept, as far as its existence and its class `label` are concerned."""
-    if 2 * len(cluster.members) == raters:
+    if cluster.touching or 2 * len(cluster.members) == raters:
         return "existence", False
     heads = Counter(name for _, name in cluster.ballot)
     if len(cluster.members) == 2 and len(heads) == 2:
@@ -108,9 +128,7 @@ def _winner(share: Mapping[str, float]) -> tuple[str, bool]:
     return ranked[0], len(ranked) > 1 and share[ranked[0]] - share[ranked[1]] <= TIE
 
 
-def _union(shapes: Sequence[str], height: int, width: int) -> BoolMask:
-    return np.asarray(np.any([rle_to_mask(rle, height, width) for rle in shapes], axis=0), dtype=np.bool_)
-
-
-def _common(shapes: Sequence[str], height: int, width: int) -> BoolMask:
-    return np.asarray(np.all([rle_to_mask(rle, height, width) for rle in shapes], axis=0), dtype=np.bool_)
+def _shared(shapes: Sequence[str], least: float, height: int, width: int) -> BoolMask:
+    """The pixels of at least so many of the masks."""
+    covered = sum(rle_to_mask(rle, height, width).astype(np.int32) for rle in shapes)
+    return np.asarray(covered >= least, dtype=np.bool_)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from datalab.figure import Figure, undefined
-from datalab.quality.bootstrap import bootstrap_ratios, bootstrap_statistic
+from datalab.quality.bootstrap import Sides, bootstrap_ratios, bootstrap_statistic, design_effect, student_ratio
 from datalab.quality.gold import GoldImage
 from datalab.quality.kappa import cohen_kappa
 from datalab.quality.proportion import beta, newcombe, wilson, wilson_f1
@@ -37,7 +37,8 @@ class GoldLimits:
 
 @dataclass(frozen=True)
 class GoldScore:
-    """Figures of one annotator; rates have Wilson's interval over objects, the others one resampled over images."""
+    """Figures of one annotator; rates have Wilson's interval over objects, the offset Student's and the others
+    one resampled over images."""
 
     figures: dict[str, Figure]
     """f1, precision, recall, recall_small, mean_iou, mean_boundary_iou, outline_offset_px (above 0: too wide),
@@ -74,10 +75,13 @@ def score_gold(
     confused = len(confusions)
     seconds = np.array([one.seconds for one in images])
     figures = {
-        "f1": wilson_f1(hits, drawn + true - hits),
+        "f1": wilson_f1(hits, drawn, true),
         "precision": wilson(hits, drawn),
         "recall": wilson(hits, true),
         "recall_small": wilson(*_sums(images, "small_hits", "small_true")),
+        "outline_offset_px": student_ratio(
+            ([one.outlines.offset_px for one in images], [one.outlines.measured for one in images])
+        ),
         **bootstrap_ratios(_ratios(images), rng),
         "presence_kappa": bootstrap_statistic(
             np.array([one.presence for one in images]).reshape(-1, 2, 2), cohen_kappa, rng
@@ -154,16 +158,21 @@ def as_json(score: GoldScore, limits: GoldLimits, advice: Iterable[str]) -> dict
 
 
 def change_of(images: Sequence[GoldImage], limits: GoldLimits) -> Figure:
-    """F1 of the recent rounds minus that of all earlier ones, with Newcombe's interval; too little gold: undefined."""
+    """F1 of the recent rounds minus that of all earlier ones, with Newcombe's interval; too little gold: undefined.
+
+    Objects of one image hang together: they count as so many fewer as images differ by more than chance.
+    """
     rounds = list(by_round(images).values())
     earlier = [one for rows in rounds[: -limits.recent_rounds] for one in rows]
     recent = [one for rows in rounds[-limits.recent_rounds :] for one in rows]
     counts = [_sums(rows, "hits", "drawn", "true") for rows in (recent, earlier)]
     if min(true for *_, true in counts) < limits.least_objects:
         return undefined(f"fewer than {limits.least_objects} gold objects in the recent rounds or before")
+    effect = design_effect([_shares(rows) for rows in (recent, earlier)])
+    if effect is None:
+        return undefined("one gold image alone in the recent rounds and before")
     (hits, drawn, true), (other_hits, other_drawn, other_true) = counts
-    # F1 is hits / mean number of objects of the two; half an object is rounded up
-    return newcombe(hits, (drawn + true + 1) // 2, other_hits, (other_drawn + other_true + 1) // 2)
+    return newcombe(hits, (drawn + true) / 2, other_hits, (other_drawn + other_true) / 2, effect)
 
 
 def by_round(images: Sequence[GoldImage]) -> dict[str, list[GoldImage]]:
@@ -175,9 +184,13 @@ def _sums(images: Sequence[GoldImage], *names: str) -> list[int]:
     return [sum(getattr(one, name) for one in images) for name in names]
 
 
+def _shares(images: Sequence[GoldImage]) -> Sides:
+    """F1 as a ratio: hits over the mean number of objects of the two sides, image by image."""
+    return [one.hits for one in images], [(one.drawn + one.true) / 2 for one in images]
+
+
 def _f1(images: Sequence[GoldImage]) -> Figure:
-    hits, drawn, true = _sums(images, "hits", "drawn", "true")
-    return _because(wilson_f1(hits, drawn + true - hits), images)
+    return _because(wilson_f1(*_sums(images, "hits", "drawn", "true")), images)
 
 
 def _ratios(images: Sequence[GoldImage]) -> dict[str, tuple[list[float], list[float]]]:
@@ -187,7 +200,6 @@ def _ratios(images: Sequence[GoldImage]) -> dict[str, tuple[list[float], list[fl
     return {
         "mean_iou": ([one.outlines.iou for one in images], hits),
         "mean_boundary_iou": ([one.outlines.boundary_iou for one in images], hits),
-        "outline_offset_px": ([one.outlines.offset_px for one in images], measured),
         "outline_distance_px": ([one.outlines.distance_px for one in images], measured),
         "seconds_per_object": ([0.0 if np.isnan(one.seconds) else one.seconds for one in images], timed),
     }

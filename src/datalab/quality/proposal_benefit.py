@@ -1,7 +1,7 @@
 """Whether proposals help: answers to tasks that had them beside answers to tasks that did not."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from datalab.figure import Figure, undefined
 from datalab.masks import iou_matrix, rle_area
-from datalab.quality.bootstrap import MOST_UNDEFINED, REPLICATES, bootstrap_ratio
+from datalab.quality.bootstrap import MOST_UNDEFINED, REPLICATES, bootstrap_ratio, student_difference
 from datalab.quality.matching import match_regions
 
 Shape = tuple[str, str]
@@ -53,25 +53,27 @@ def measure_benefit(
 
     The seconds have `with`, `without` and their `ratio`; the gold figures have `with`, `without` and their
     `difference` (with minus without). Every one is a ratio of sums with a percentile bootstrap interval of 95% over
-    images, for a comparison the images of the two arms are drawn independently. `warning` is None only where the
-    ratio's interval lies below 1, F1 is not visibly lower, and both arms have `least_tasks` images that are no gold:
-    the seconds are told of those alone.
+    images, for a ratio of two the images of the two arms are drawn independently; a difference has Student's t, since
+    few gold images go without proposals. `warning` is None only where the ratio's interval lies below 1, F1 is not
+    visibly lower, and both arms have `least_tasks` images that are no gold: the seconds are told of those alone. F1 is
+    judged where both arms have as many gold images with an object.
     """
     seconds = _arms(answers, _seconds, "answer with a recorded time and an object", rng)
     whole = _arms(answers, _seconds_of_answer, "answer with a recorded time", rng)
     f1 = _arms(answers, lambda one: _f1(one, iou_threshold), "object on gold images", rng)
     iou = _arms(answers, lambda one: _hit_iou(one, iou_threshold), "object found on gold images", rng)
     tasks, timed = _images(answers), _images([one for one in answers if one.truth is None])
-    ratio, difference = _compare(seconds, np.divide, rng), _compare(f1, np.subtract, rng)
-    per_answer = _compare(whole, np.divide, rng)
+    ratio, per_answer, difference = _ratio(seconds, rng), _ratio(whole, rng), _difference(f1)
+    enough = min(arm.figure.n or 0 for arm in f1.values()) >= least_tasks
     return {
         "tasks": tasks,
         "seconds_per_object": {**_json(seconds), "ratio": ratio.as_json()},
         "seconds_per_answer": {**_json(whole), "ratio": per_answer.as_json()},
         "edits": {name: figure.as_json() for name, figure in _edits(answers, rng).items()},
         "gold_f1": {**_json(f1), "difference": difference.as_json()},
-        "gold_iou": {**_json(iou), "difference": _compare(iou, np.subtract, rng).as_json()},
-        "warning": too_few(timed, least_tasks) or warning(ratio, per_answer, difference),
+        "gold_iou": {**_json(iou), "difference": _difference(iou).as_json()},
+        "warning": too_few(timed, least_tasks)
+        or warning(ratio, per_answer, difference if enough else undefined("too few gold images")),
     }
 
 
@@ -149,20 +151,35 @@ def _json(arms: dict[str, _Arm]) -> dict[str, Any]:
     return {name: arm.figure.as_json() for name, arm in arms.items()}
 
 
-def _compare(arms: dict[str, _Arm], how: Callable[[Floats, Floats], Floats], rng: np.random.Generator) -> Figure:
-    """`how` of the figure with and the figure without proposals."""
+def _lacking(arms: dict[str, _Arm]) -> Figure | None:
+    """Why there is nothing to compare; None where both arms have a figure."""
+    reasons = [str(arm.figure.reason) for arm in arms.values() if arm.figure.value is None]
+    return undefined(reasons[0], sum(len(arm.tops) for arm in arms.values())) if reasons else None
+
+
+def _difference(arms: dict[str, _Arm]) -> Figure:
+    """The figure with less the figure without proposals, both in [0, 1]."""
     aided, unaided = arms["with"], arms["without"]
+    found = _lacking(arms) or student_difference((aided.tops, aided.bottoms), (unaided.tops, unaided.bottoms))
+    if found.low is None or found.high is None:
+        return found
+    return replace(found, low=max(-1.0, found.low), high=min(1.0, found.high))
+
+
+def _ratio(arms: dict[str, _Arm], rng: np.random.Generator) -> Figure:
+    """The figure with over the figure without proposals."""
+    if (lacking := _lacking(arms)) is not None:
+        return lacking
+    aided, unaided = arms["with"], arms["without"]
+    assert aided.figure.value is not None
     n = len(aided.tops) + len(unaided.tops)
-    for arm in (aided, unaided):
-        if arm.figure.value is None:
-            return undefined(str(arm.figure.reason), n)
-    if how is np.divide and unaided.figure.value == 0:
+    if not unaided.figure.value:
         return undefined("the tasks without proposals took no time", n)
-    value = float(how(np.array(aided.figure.value), np.array(unaided.figure.value)))
+    value = aided.figure.value / unaided.figure.value
     if min(arm.figure.n or 0 for arm in (aided, unaided)) < 2:
         return Figure(value, n, reason="no interval: one image only with or without proposals")
     with np.errstate(divide="ignore", invalid="ignore"):
-        drawn = how(_replicates(aided, rng), _replicates(unaided, rng))
+        drawn = _replicates(aided, rng) / _replicates(unaided, rng)
     found = drawn[np.isfinite(drawn)]
     if len(found) < (1 - MOST_UNDEFINED) * REPLICATES:
         return Figure(value, n, reason=f"no interval: undefined in {REPLICATES - len(found)} of {REPLICATES} resamples")

@@ -66,7 +66,7 @@ def voted_objects(
 def vote_doubts(objects: Sequence[Voted]) -> list[VoteDoubt]:
     """One per object, in order; none at all where no object has two votes, or where only one class was ever named."""
     table = pd.DataFrame([dict(one.votes) for one in objects]).astype("float64")
-    if not (table.notna().sum(axis=1) > 1).any() or len(set(table.stack())) < 2:
+    if not (table.notna().sum(axis=1) > 1).any() or table.stack().nunique() < 2:
         return []
     from cleanlab.multiannotator import get_label_quality_multiannotator  # noqa: PLC0415  (seconds)
 

@@ -104,12 +104,14 @@ def _parts(ratings: pd.DataFrame, inputs: Inputs, errors: pd.DataFrame) -> dict[
     skills = {name: float(score["skill"]) for name, score in read_json(inputs.gold_report)["annotators"].items()}
     lack = 1 - ratings["annotator"].map(skills).astype("float64")
     pairs = read_table(inputs.agreement, IMAGE_AGREEMENT)
-    objects = errors[errors["kind"].isin(SUSPECTED)]
+    models = errors[errors["kind"] == "model"].set_index("image_id")["score"].to_dict()
+    worst = errors[errors["kind"].isin(SUSPECTED)].groupby("image_id")["score"].max().to_dict()
     return {
         "agreement": (1 - pairs.groupby("image_id")["agreement"].mean()).to_dict(),
         "skill": lack.groupby(ratings["image_id"]).mean().to_dict(),
-        "model": errors[errors["kind"] == "model"].set_index("image_id")["score"].to_dict(),
-        "label_error": objects.groupby("image_id")["score"].max().to_dict(),
+        "model": models,
+        # a model that looked and suspects nothing makes an image safer: left out, the image would pass for riskier
+        "label_error": {**dict.fromkeys(models, 0.0), **worst},
     }
 
 

@@ -96,9 +96,9 @@ def run(inputs: Inputs, report: Path, params: Params, longest_answer_s: float) -
 
 
 def among_people(images: RatedImages, iou_threshold: float) -> dict[str, float]:
-    """image_id to the mean agreement of its pairs of people; left out where nobody marked anything."""
-    pairs = pair_table(images, object_table(images, iou_threshold))
-    means = pairs.groupby("image_id")["agreement"].mean().dropna()
+    """image_id to the mean agreement of its pairs of people; two who marked nothing agree that nothing is there."""
+    pairs = pair_table(images, object_table(images, iou_threshold)).fillna({"agreement": 1.0})
+    means = pairs.groupby("image_id")["agreement"].mean()
     return {str(image_id): float(mean) for image_id, mean in means.items()}
 
 
@@ -106,8 +106,7 @@ def with_gold(seen: Sequence[GoldImage]) -> dict[str, float]:
     """image_id to the mean agreement of people with the truth, counted as among people."""
     found: dict[str, list[float]] = {}
     for one in seen:
-        if one.agreement is not None:
-            found.setdefault(one.image_id, []).append(one.agreement)
+        found.setdefault(one.image_id, []).append(1.0 if one.agreement is None else one.agreement)
     return {image_id: float(np.mean(agreements)) for image_id, agreements in found.items()}
 
 
