@@ -1,9 +1,13 @@
-"""Which process tests what, where there are several."""
+"""Which process tests what, where there are several; and property tests that a busy machine does not fail."""
 
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 class ServicesTogether(LoadScopeScheduling):  # type: ignore[misc]  # the library has no types

@@ -1,7 +1,7 @@
 """Groups of hashes that lie near each other."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datalab.adapters import images_groups
@@ -26,7 +26,6 @@ def test_all_equal_across_blocks() -> None:
     assert set(duplicate_groups(ids, chain, 1)) == {ids[0]}
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 255), min_size=1, max_size=12), st.integers(0, 3))
 def test_same_as_slow_flooding(values: list[int], distance: int) -> None:
     ids = [f"{number:02d}" for number in range(len(values))]

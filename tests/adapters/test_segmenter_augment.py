@@ -24,7 +24,7 @@ def draw(samples: list[Sample], how: Augmentation, seed: int) -> Batch:
 
 @pytest.mark.parametrize("policy", [PLAIN, TURNED, BENT, PASTED], ids=["plain", "turned", "bent", "pasted"])
 @given(seed=st.integers(0, 1000), crop=st.sampled_from([8, 24, 48, 96]))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_image_embedding_and_labels_stay_on_each_other(tmp_path: Path, policy: Policy, seed: int, crop: int) -> None:
     """Red is class 1 and blue class 2, in the cut as in the whole; padding is not judged."""
     batch = draw(blob_samples(tmp_path, [1, 2, 3]), Augmentation(crop, object_share=1.0, policy=policy), seed)

@@ -2,7 +2,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel, wilcoxon
 
@@ -73,7 +73,6 @@ def test_a_factor_is_that_of_the_mean_curves() -> None:
     assert factor(two, "ours", [0, 1]) == pytest.approx((30 / 20, False))
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0.01, 0.2), min_size=4, max_size=4), st.integers(2, 4))
 def test_random_beside_itself_is_one(steps: list[float], rounds: int) -> None:
     curve = np.cumsum(steps).tolist()
@@ -132,7 +131,6 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
 def test_holm_is_bonferroni_within_every_subset(p_values: list[float]) -> None:
     """Holm is the closed test of Bonferroni's: what is rejected is rejected in every subset it is in."""

@@ -5,9 +5,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from flows.label_round import alone
 
 from datalab.workspace import Workspace
+from label_round import alone
 
 
 def test_the_second_run_goes_away_where_it_has_no_patience(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def naive_k_center(vectors: Vectors, count: int, covered: Vectors) -> list[int]:
 
 
 @given(st.integers(0, 10_000), st.integers(2, 25), st.integers(1, 4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_k_center_equals_the_naive_cover(seed: int, count: int, known: int) -> None:
     vectors, covered = whole_numbers(count, seed), whole_numbers(known, seed + 1)
     wanted = count // 2
@@ -40,7 +40,7 @@ def test_k_center_equals_the_naive_cover(seed: int, count: int, known: int) -> N
 
 
 @given(st.integers(0, 10_000), st.integers(2, 40), st.integers(1, 4), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_picking_among_the_farthest_gives_the_same(seed: int, count: int, least: int, twins: bool) -> None:
     """Few rows at hand, so that there are many passes; with twins there are ties to decide."""
     vectors = whole_numbers(count, seed)

@@ -1,7 +1,7 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import curve_fit
 
@@ -54,7 +54,6 @@ def test_a_noisy_curve_is_fitted_as_well_as_scipy_does_from_a_good_start() -> No
         assert ours <= ((curve(images, *peer) - scores) ** 2).sum() + 1e-9
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.floats(0, 1), min_size=3, max_size=8),
     st.floats(1, 500),

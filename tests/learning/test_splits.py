@@ -52,7 +52,7 @@ def first_round(rows: list[Row]) -> list[Row]:
 
 
 @given(labelled(), st.integers(0, 3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_later_rounds_never_move_an_image_and_order_does_not_matter(rows: list[Row], seed: int) -> None:
     early = first_round(rows)
     if len({row[1] for row in early}) < 3:
@@ -65,7 +65,7 @@ def test_later_rounds_never_move_an_image_and_order_does_not_matter(rows: list[R
 
 
 @given(st.integers(3, 80), st.integers(0, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_shares_are_met_to_within_one_image(count: int, seed: int) -> None:
     splits = Counter(dealt(one_per_group(count), seed).values())
     for share, name in zip(SHARES, ("train", "validation", "test"), strict=True):

@@ -37,7 +37,7 @@ def of(*values: float) -> npt.NDArray[np.float32]:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_entropy_equals_scipy_and_information_is_between_zero_and_it(seed: int) -> None:
     members = committee(seed)
     mean = members.mean(axis=0)

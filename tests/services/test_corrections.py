@@ -32,6 +32,7 @@ def test_the_next_round_reads_what_was_put_right(settings: Settings, tmp_path: P
         wrong = client.post(f"/api/tasks/{slip}/annotations/", {"result": [coin], "lead_time": 3.0})
         empty = client.post(f"/api/tasks/{lost}/annotations/", {"result": [], "lead_time": 900.0})
         labeling.pull(workspace, state, silent)
+        assert all(client.get(f"/api/tasks/{task}/")["is_labeled"] for task in tasks)
         assert read_table(folder / "quarantine.parquet", QUARANTINE)["reason"].tolist() == ["empty after long work"]
 
         labeling.push(workspace, second := next_round(workspace, 2), silent)

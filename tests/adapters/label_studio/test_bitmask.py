@@ -7,7 +7,7 @@ import re
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
@@ -32,13 +32,11 @@ def as_browser(alpha: npt.NDArray[np.uint8]) -> Image.Image:
 
 
 @given(MASKS)
-@settings(deadline=None)
 def test_any_mask_goes_there_and_back(mask: BoolMask) -> None:
     assert np.array_equal(bitmask_to_mask(mask_to_bitmask(mask), *mask.shape), mask)
 
 
 @given(MASKS)
-@settings(deadline=None)
 def test_a_browser_sees_opaque_black_on_nothing(mask: BoolMask) -> None:
     packed = base64.b64decode(mask_to_bitmask(mask).removeprefix("data:image/png;base64,"))
     shown = np.asarray(Image.open(io.BytesIO(packed)).convert("RGBA"))
@@ -46,7 +44,6 @@ def test_a_browser_sees_opaque_black_on_nothing(mask: BoolMask) -> None:
 
 
 @given(LEVELS)
-@settings(deadline=None)
 def test_soft_edges_count_from_half_opacity_on(alpha: npt.NDArray[np.uint8]) -> None:
     assert np.array_equal(bitmask_to_mask(url_of(as_browser(alpha)), *alpha.shape), alpha >= 128)
 

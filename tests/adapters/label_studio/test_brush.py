@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -39,13 +39,11 @@ def rgba(alpha: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 @given(MASKS)
-@settings(deadline=None)
 def test_any_mask_is_written_byte_for_byte_as_the_sdk_writes_it(mask: BoolMask) -> None:
     assert mask_to_brush(mask) == theirs(mask)
 
 
 @given(MASKS)
-@settings(deadline=None)
 def test_the_sdk_reads_what_we_write_and_we_read_what_it_writes(mask: BoolMask) -> None:
     height, width = mask.shape
     assert np.array_equal(alpha_of(mask_to_brush(mask), height, width) == 255, mask)
@@ -97,14 +95,12 @@ def test_a_literal_run_is_read() -> None:
 
 
 @given(LEVELS)
-@settings(deadline=None)
 def test_soft_edges_count_from_half_opacity_on(alpha: npt.NDArray[np.uint8]) -> None:
     stream = encode_rle(rgba(alpha))
     assert np.array_equal(brush_to_mask(stream, *alpha.shape), alpha >= 128)
 
 
 @given(arrays(np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 6), st.just(4))))
-@settings(deadline=None)
 def test_only_the_alpha_channel_counts(colours: npt.NDArray[np.uint8]) -> None:
     height, width, _ = colours.shape
     assert np.array_equal(brush_to_mask(encode_rle(colours.ravel()), height, width), colours[..., 3] >= 128)
@@ -130,7 +126,6 @@ def test_a_damaged_stream_is_an_input_error(stream: list[int]) -> None:
 
 
 @given(st.lists(st.integers(0, 255), max_size=40))
-@settings(deadline=None)
 def test_any_bytes_give_a_mask_or_an_input_error(tail: list[int]) -> None:
     try:
         mask = brush_to_mask([0, 0, 0, 48, 57, 27, 248, *tail], 3, 4)

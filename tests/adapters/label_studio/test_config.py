@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datalab.adapters.label_studio.config import instructions_html, labeling_config
@@ -42,7 +42,6 @@ def test_what_a_reviewer_said_has_its_place() -> None:
 
 
 @given(NAMES)
-@settings(deadline=None)
 def test_any_name_survives_the_xml(name: str) -> None:
     config = labeling_config(Guidelines((LabelClass(1, name, "#000000"),), (), "v", "o"))
     assert [label.get("value") for label in ElementTree.fromstring(config).iter("Label")] == [name] * 4

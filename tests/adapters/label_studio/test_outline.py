@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
@@ -81,7 +81,6 @@ def test_a_polygon_covers_the_centres_that_skimage_finds_inside() -> None:
 
 
 @given(MASKS)
-@settings(deadline=None)
 def test_a_polygon_stands_for_one_part_without_hole_and_nothing_else(mask: BoolMask) -> None:
     parts = ndimage.label(mask)[1]
     surroundings = ndimage.label(np.pad(~mask, 1, constant_values=True), np.ones((3, 3)))[1]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -46,7 +46,6 @@ def test_a_region_goes_there_and_back(origin: str) -> None:
 
 
 @given(MASKS, st.text(min_size=1), st.sampled_from(["proposal", "edited", "manual"]), RASTER)
-@settings(deadline=None)
 def test_any_mask_and_class_goes_there_and_back(mask: BoolMask, label: str, origin: str, region_type: str) -> None:
     height, width = mask.shape
     row: dict[str, Any] = {
@@ -56,7 +55,6 @@ def test_any_mask_and_class_goes_there_and_back(mask: BoolMask, label: str, orig
 
 
 @given(MASKS, st.permutations(["brush", "bitmask"]))
-@settings(deadline=None)
 def test_a_mask_survives_a_walk_through_all_raster_formats(mask: BoolMask, types: list[str]) -> None:
     height, width = mask.shape
     rle = mask_to_rle(mask)
@@ -67,7 +65,6 @@ def test_a_mask_survives_a_walk_through_all_raster_formats(mask: BoolMask, types
 
 
 @given(MASKS)
-@settings(deadline=None)
 def test_a_polygon_is_close_or_the_region_stays_a_brush_region(mask: BoolMask) -> None:
     height, width = mask.shape
     result = region_to_result("r1", "coin", mask_to_rle(mask), height, width, region_type="polygon")
