@@ -116,6 +116,29 @@ def test_a_stage_depends_on_the_code_it_runs(name: str) -> None:
     assert needed == listed
 
 
+@pytest.mark.parametrize("name", sorted(stages()))
+def test_a_stage_that_may_load_sam_depends_on_its_weights(name: str) -> None:
+    code = code_behind(SOURCE / "datalab" / "stages" / f"{name}.py")
+    may_load = SOURCE / "datalab" / "adapters" / "sam.py" in code
+    assert ("src/datalab/weights" in stages()[name]["deps"]) == may_load
+
+
+def numbers_read(path: Path) -> set[str]:
+    """What a file asks params.yaml for: "section", or "section.name" of a single number."""
+    calls = (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
+    found = [
+        (call.func.id, [one.value for one in call.args if isinstance(one, ast.Constant) and isinstance(one.value, str)])
+        for call in calls
+        if isinstance(call.func, ast.Name) and call.func.id in ("load_params", "load_named", "load_number")
+    ]
+    return {".".join(words[: 2 if name == "load_number" else 1]) for name, words in found}
+
+
+@pytest.mark.parametrize("name", sorted(stages()))
+def test_a_stage_depends_on_the_numbers_it_reads(name: str) -> None:
+    assert numbers_read(SOURCE / "datalab" / "stages" / f"{name}.py") <= set(stages()[name].get("params", []))
+
+
 def output_path(entry: Any) -> str:
     return next(iter(entry)) if isinstance(entry, dict) else str(entry)
 

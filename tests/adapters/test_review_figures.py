@@ -61,6 +61,10 @@ def test_people_are_held_against_gold_as_models_against_the_consensus(tmp_path: 
     ben = (6 / 8 + 16 / 18) / 2
     assert gold_iou(replace(inputs, gold=gold)) == {"a1": pytest.approx((1 + ben) / 2)}
     assert gold_iou(replace(inputs, gold=None)) == {}
+    # whose answer made it gold is not held against it
+    assert inputs.ratings is not None
+    judging = inputs.ratings[inputs.ratings["annotator"].str.startswith("ben")]
+    assert gold_iou(replace(inputs, gold=gold, judging=judging)) == {"a1": pytest.approx(ben)}
 
 
 def test_content_before_any_label(tmp_path: Path) -> None:

@@ -66,3 +66,12 @@ def test_one_class_gives_zeros_and_no_error() -> None:
 def test_augmentation_without_a_second_view_is_refused() -> None:
     with pytest.raises(InputError, match=r"needs score\.flip"):
         check_lens(replace(LENS, measure="augmentation", views=1))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("window", 0), ("band", -1), ("top", 1.5), ("top", float("nan")), ("elsewhere", -0.1)]
+)
+def test_a_number_out_of_range_is_one_line(name: str, value: float) -> None:
+    check_lens(LENS)
+    with pytest.raises(InputError, match=rf"score\.{name} must be .*, got {value}"):
+        check_lens(replace(LENS, **{name: value}))  # type: ignore[arg-type]

@@ -35,7 +35,7 @@ def maps() -> st.SearchStrategy[tuple[Map, Map]]:
 
 
 @given(maps())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_figures_equal_sklearn(pair: tuple[Map, Map]) -> None:
     truth, predicted = pair
     counts = confusion_matrix(truth, predicted, CLASSES)
@@ -113,7 +113,7 @@ def test_a_class_in_one_image_only_has_a_value_but_no_interval() -> None:
 
 
 @given(maps())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_boundary_iou_is_that_of_the_eroded_masks(pair: tuple[Map, Map]) -> None:
     """The band is one pixel wide at this size."""
     truth, predicted = pair
@@ -141,7 +141,7 @@ def test_what_nobody_judged_has_no_outline() -> None:
 
 
 @given(maps())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_figures_equal_torchmetrics(pair: tuple[Map, Map]) -> None:
     truth, predicted = pair
     counts, present = confusion_matrix(truth, predicted, CLASSES), np.unique(truth)

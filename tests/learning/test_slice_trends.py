@@ -17,6 +17,8 @@ def row(name: str, iou: float, elsewhere: float = 0.8, images: int = 9) -> dict[
         ("brightness up to 0.312", "lowest third of brightness"),
         ("sharpness from -3.1", "highest third of sharpness"),
         ("megapixels from 1.2e+03", "highest third of megapixels"),
+        ("foreground above 0", "highest third of foreground"),
+        ("foreground below 1", "lowest third of foreground"),
         ("folder: shots up to 3 m", "folder: shots up to 3 m"),
         ("folder: photos from 2019", "folder: photos from 2019"),
         ("coin there", "coin there"),

@@ -89,3 +89,16 @@ def test_the_border_of_a_third_belongs_to_it_and_two_against_two_are_enough() ->
     assert found["n from 2"].tolist() == [False, False, True, True]
     halves = {"s": np.array([True, True, False, False])}
     assert len(compare(np.array([0.1, 0.2, 0.8, 0.9]), halves, 2, np.random.default_rng(0), 99)) == 1
+
+
+def test_where_most_images_have_the_lowest_or_the_highest_number_the_rest_is_the_other_end() -> None:
+    """Two thirds without foreground: their border is the lowest number, which all images reach."""
+    traits = pd.DataFrame({"foreground": [0.0, 0, 0, 0, 0, 0.1, 0.4], "quality": [1.0, 1, 1, 1, 1, 0.2, 0.5]})
+    found = found_slices(traits)
+    rest = [False] * 5 + [True] * 2
+    assert {name: inside.tolist() for name, inside in found.items()} == {
+        "foreground up to 0": [not one for one in rest],
+        "foreground above 0": rest,
+        "quality below 1": rest,
+        "quality from 1": [not one for one in rest],
+    }

@@ -1,7 +1,7 @@
 import pandas as pd
 
-from datalab.quality.gold_ledger import judging_ratings, leaked, states, suspects
-from datalab.tables import GOLD_EVENTS, RATINGS
+from datalab.quality.gold_ledger import judging_ratings, leaked, sound_gold, states, suspects
+from datalab.tables import GOLD, GOLD_EVENTS, RATINGS
 
 
 def events(*rows: tuple[str, str, str]) -> pd.DataFrame:
@@ -29,6 +29,15 @@ def test_who_is_judged_by_what() -> None:
     )
     judged = judging_ratings(rated, ["a", "b", "c", "d"], said)
     assert judged[["image_id", "round_id"]].to_numpy().tolist() == [["a", "0003"], ["c", "0001"], ["d", "0001"]]
+
+
+def test_what_is_in_doubt_is_no_truth() -> None:
+    said = events(
+        ("a", "contested", "0001"), ("b", "disputed", "0001"), ("c", "retired", "0001"), ("d", "leaked", "0001")
+    )
+    gold = pd.DataFrame([(one, f"{one}-t", "", "", 6, 8) for one in "aabcde"], columns=list(GOLD))
+    assert sound_gold(gold, said)["image_id"].tolist() == ["c", "d", "e"]
+    assert len(sound_gold(gold, said.iloc[:0])) == 6
 
 
 def test_known_is_what_most_people_labelled_often() -> None:

@@ -10,7 +10,7 @@ from datalab.adapters.files import write_label_map, write_table
 from datalab.config import Guidelines, LabelClass
 from datalab.masks import mask_to_rle
 from datalab.rounds.proposing import label_proposals
-from datalab.tables import CANDIDATES, GOLD
+from datalab.tables import CANDIDATES, GOLD, GOLD_EVENTS
 from datalab.workspace import Workspace
 
 SIDE = 8
@@ -73,6 +73,14 @@ def test_a_gold_image_does_not_name_its_own_proposals(workspace: Workspace) -> N
     assert labels["a-coin"] == "coin"
     assert labels["x-cup"] == "cup"
     assert labels.get("x-coin") != "coin"
+
+
+def test_gold_that_somebody_contests_names_nothing(workspace: Workspace) -> None:
+    gold = pd.DataFrame([("x", "x-0", "cup", rle("coin"), SIDE, SIDE), ("y", "y-0", "coin", rle("coin"), SIDE, SIDE)])
+    write_table(workspace.gold, gold.set_axis(list(GOLD), axis=1))
+    event = ("x", "contested", "these are coins", "ann", "0001", "2026-01-01")
+    write_table(workspace.gold_events, pd.DataFrame([event], columns=list(GOLD_EVENTS)))
+    assert list(label_proposals(workspace, proposals(("a", "coin")), GUIDELINES, 0.0)["label"]) == ["coin"]
 
 
 def test_the_model_names_regions_by_their_pixels(workspace: Workspace) -> None:

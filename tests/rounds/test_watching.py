@@ -8,7 +8,6 @@ import pytest
 from datalab.adapters.files import write_text
 from datalab.adapters.label_studio.client import Client
 from datalab.adapters.label_studio.pull import RoundProgress
-from datalab.adapters.label_studio.push import PushedRound
 from datalab.errors import ServiceError
 from datalab.rounds import watching
 from datalab.rounds.state import STEPS, Round, save_round
@@ -108,12 +107,11 @@ def test_while_people_work_versions_are_kept_now_and_then(scene: Scene) -> None:
 
 def test_a_fault_in_one_workspace_leaves_the_others(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace_at(scene.watcher.repository / "workspaces" / "broken", STEPS[: STEPS.index("label")])
-    opened = watching.open_round
 
-    def fail(workspace: Workspace, state: Round) -> tuple[Client, PushedRound]:
+    def fail(workspace: Workspace, state: Round) -> tuple[Client, None]:
         if workspace.name == "broken":
             raise KeyError("a fault that nobody foresaw")
-        return opened(workspace, state)
+        return client_over(FakeLabelStudio()), None
 
     monkeypatch.setattr(watching, "open_round", fail)
     scene.done = 6

@@ -121,11 +121,11 @@ def run_dataset(workspace: Workspace, group_by: str = "") -> None:
     dataset.run(inputs, workspace.dataset, replace(DATASET, group_by=group_by), distance=4)
 
 
-def run_train(workspace: Workspace, params: train.Params = TRAIN) -> Path:
+def run_train(workspace: Workspace, params: train.Params = TRAIN, flip: bool = True) -> Path:
     """Returns the report's path."""
     report = workspace.reports / "train.json"
     inputs = train.Inputs(workspace.dataset, workspace.images, workspace.embeddings, workspace.guidelines)
     states = workspace.root / ".datalab" / "training"
     sheet, log = workspace.reports / "sheet.png", workspace.reports / "training"
-    train.run(inputs, train.Outputs(workspace.model, report, sheet, log, states), params, POLICY)
+    train.run(inputs, train.Outputs(workspace.model, report, sheet, log, states), params, POLICY, flip)
     return report

@@ -67,6 +67,8 @@ def test_what_was_tried_is_reported_and_weights_are_kept_only_with_it(workspace:
 def test_a_course_of_no_step_is_refused(workspace: Workspace) -> None:
     with pytest.raises(InputError, match="must be above 0"):
         run(workspace, replace(ON, steps=0))
+    with pytest.raises(InputError, match=r"adapt\.resamples must be 1 or more, got 0"):
+        run(workspace, replace(ON, resamples=0))
 
 
 def test_figures_are_means_over_images_not_over_objects() -> None:

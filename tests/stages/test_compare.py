@@ -7,14 +7,15 @@ import pytest
 
 from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.embedding_cache import embedded_by
-from datalab.adapters.files import read_json, read_label_map, write_json
+from datalab.adapters.files import read_json, read_label_map, write_json, write_table
 from datalab.adapters.segmenter import Segmenter, load_segmenter, save_segmenter
+from datalab.errors import InputError
 from datalab.rounds.closing import keep_champion
 from datalab.stages import evaluate
 from datalab.stages.compare import Inputs, Outputs, Params, run
 from datalab.workspace import Workspace
 from tests.stages.test_evaluate import PARAMS as EVALUATE
-from tests.stages.test_evaluate import inputs_of, outputs_in
+from tests.stages.test_evaluate import copy_of_dataset, inputs_of, outputs_in
 
 PARAMS = Params(seed=0, resamples=100, flip=True)
 
@@ -97,3 +98,50 @@ def test_the_champion_is_the_model_from_before_the_round(tmp_path: Path) -> None
     assert kept.read_bytes() == b"first"
     keep_champion(workspace, 3)
     assert kept.read_bytes() == b"second"
+
+
+def champion_of(trained: Workspace, root: Path, learned: list[str]) -> Path:
+    """Folder of a champion: the model of `trained`, when its dataset still had these images for training."""
+    old = Workspace(root)
+    old.model.parent.mkdir(parents=True)
+    shutil.copyfile(trained.model, old.model)
+    index = read_dataset(trained.dataset).index
+    was = index["split"].mask(index["image_id"].isin(learned), "train")
+    write_table(old.dataset / "index.parquet", index.assign(split=was))
+    keep_champion(old, 2)
+    return old.champion
+
+
+def test_what_the_champion_learned_from_is_not_judged(trained: Workspace, tmp_path: Path) -> None:
+    """Images change sides when a rating is taken back, or shares and seed are changed; copies go with them."""
+    dataset = copy_of_dataset(trained, tmp_path)
+    index = read_dataset(dataset).index
+    first, copy, *others = read_dataset(dataset).split("test")["image_id"]
+    write_table(dataset / "index.parquet", index.assign(group=index["group"].mask(index["image_id"] == copy, first)))
+    files = replace(
+        inputs(trained, tmp_path), dataset=dataset, champion=champion_of(trained, tmp_path / "old", [first])
+    )
+    run(files, outputs(tmp_path), PARAMS)
+    report = read_json(tmp_path / "comparison.json")
+    assert (report["left_out"], report["test_images"], report["reason"]) == (2, len(others), None)
+    assert sorted(path.stem for path in (tmp_path / "maps").iterdir()) == others
+    run(replace(files, champion=tmp_path / "champion"), outputs(tmp_path), PARAMS)  # kept by an earlier version
+    report = read_json(tmp_path / "comparison.json")
+    assert (report["left_out"], report["test_images"]) == (0, len(others) + 2)
+
+
+def test_a_champion_that_learned_from_all_test_images_is_not_asked(trained: Workspace, tmp_path: Path) -> None:
+    test = read_dataset(trained.dataset).split("test")["image_id"].tolist()
+    champion = champion_of(trained, tmp_path / "old", test)
+    files = Inputs(champion, trained.dataset, trained.images, trained.embeddings, tmp_path / "none")
+    run(files, outputs(tmp_path), PARAMS)
+    assert read_json(tmp_path / "comparison.json") == {
+        "reason": "the model before learned from every test image",
+        "test_images": 0,
+        "left_out": len(test),
+    }
+
+
+def test_a_bootstrap_without_draws_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"compare\.resamples must be 1 or more, got 0"):
+        run(Inputs(*[tmp_path] * 5), outputs(tmp_path), replace(PARAMS, resamples=0))

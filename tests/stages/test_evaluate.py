@@ -6,13 +6,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from datalab.adapters.coco_eval import ObjectJudge
 from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.files import read_json, read_label_map, read_table, write_json, write_label_map
 from datalab.adapters.segmenter import load_segmenter, save_segmenter
 from datalab.errors import InputError
-from datalab.stages.evaluate import Inputs, Outputs, Params, confusion_rows, run
+from datalab.stages import evaluate
+from datalab.stages.evaluate import Inputs, Outputs, Params, confusion_rows, object_figures, run
 from datalab.tables import CONFUSIONS
 from datalab.workspace import Workspace
+from tests.adapters.test_coco_eval import NOWHERE, square
 
 PARAMS = Params(seed=0, resamples=100, flip=True, sheet=3, bins=10, min_area_share=0.001)
 NAMES = ("background", "leaf", "rust")
@@ -113,6 +116,8 @@ def test_the_temperature_changes_the_calibration_error_and_no_bins_are_one_line(
         run(inputs, outputs_in(tmp_path), replace(PARAMS, bins=0))
     with pytest.raises(InputError, match=r"evaluate\.min_area_share must be 0 or more and below 1, got 1\.0"):
         run(inputs, outputs_in(tmp_path), replace(PARAMS, min_area_share=1.0))
+    with pytest.raises(InputError, match=r"evaluate\.resamples must be 1 or more, got 0"):
+        run(inputs, outputs_in(tmp_path), replace(PARAMS, resamples=0))
 
 
 def test_other_classes_than_the_dataset_are_told_apart(trained: Workspace, tmp_path: Path) -> None:
@@ -141,3 +146,25 @@ def copy_of_dataset(workspace: Workspace, tmp_path: Path) -> Path:
     for path in (workspace.dataset / "masks").glob("*.png"):
         write_label_map(other / "masks" / path.name, read_label_map(path))
     return other
+
+
+def test_objects_of_a_class_that_is_nowhere_have_no_recall_and_no_f1() -> None:
+    judge = ObjectJudge(3)
+    judge.add([square(1, 0, 0)], [square(1, 0, 0), square(2, 20, 20)], NOWHERE)
+    found = object_figures(judge, NAMES)
+    assert found["per_class"]["leaf"] == {"precision": 1, "recall": 1, "f1": 1}
+    assert found["per_class"]["rust"] == {"precision": 0, "recall": None, "f1": None}
+    assert found["f1"] == pytest.approx(2 / 3, abs=1e-6)
+
+
+def test_wrong_numbers_of_the_last_part_are_told_before_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text("robustness: {seed: 1, images: 2, resamples: 0}\n")
+    names = ("model", "dataset", "images", "embeddings", "guidelines", "out", "judged", "confusions", "robustness",
+             "plots", "cost")  # fmt: skip
+    given = [part for name in names for part in (f"--{name}", str(tmp_path / name))]
+    monkeypatch.setattr("sys.argv", ["evaluate", *given, "--params", str(params)])
+    with pytest.raises(InputError, match=r"robustness\.resamples must be 1 or more, got 0"):
+        evaluate.main()

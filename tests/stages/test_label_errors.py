@@ -1,8 +1,12 @@
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from datalab.adapters.files import read_label_map, read_table, write_label_map, write_table
+from datalab.errors import InputError
 from datalab.stages.label_errors import Inputs, Params, run
 from datalab.tables import ANNOTATED_REGIONS, LABEL_ERRORS, RATINGS, SUSPECTED
 from datalab.workspace import Workspace
@@ -55,3 +59,19 @@ def test_a_spoiled_label_is_the_worst(blobs: Workspace) -> None:
     before = out.read_bytes()
     run(suspected(blobs), out, PARAMS, TRAIN, POLICY)
     assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("wrong", "of_train", "message"),
+    [
+        ({"steps": 0}, {}, r"label_errors\.steps must be 1 or more, got 0"),
+        ({}, {"loss": "dise"}, "train.loss is 'dise'; known: cross_entropy"),
+    ],
+)
+def test_what_no_training_can_use_is_one_line(
+    blobs: Workspace, wrong: dict[str, Any], of_train: dict[str, Any], message: str
+) -> None:
+    run_dataset(blobs)
+    with pytest.raises(InputError, match=message):
+        run(suspected(blobs), blobs.label_errors, replace(PARAMS, **wrong), replace(TRAIN, **of_train), POLICY)
+    assert not blobs.label_errors.exists()

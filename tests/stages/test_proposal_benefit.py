@@ -4,8 +4,8 @@ from typing import Any
 import pandas as pd
 
 from datalab.adapters.files import read_json, write_table
-from datalab.stages.proposal_benefit import Params, run
-from datalab.tables import BATCH, GOLD, REGIONS, ROUND_BATCH
+from datalab.stages.proposal_benefit import Inputs, Params, run
+from datalab.tables import BATCH, GOLD, GOLD_EVENTS, REGIONS, ROUND_BATCH
 from tests.quality.images import HEIGHT, WIDTH, Box, rle, tables
 
 COIN: Box = ("coin", 0, 0, 4, 4)
@@ -18,17 +18,23 @@ def write_world(folder: Path, aided: bool = True) -> None:
     write_table(folder / "ratings.parquet", ratings)
     write_table(folder / "regions.parquet", regions.assign(origin="proposal"))
     write_table(folder / "gold.parquet", TRUTH)
-    batch = [(one, "batch", 1, rank, "random", one not in ("b", "e")) for rank, one in enumerate("abge")]
+    roles = {"g": "gold"}
+    batch = [
+        (one, roles.get(one, "batch"), 1, rank, "random", one not in ("b", "e")) for rank, one in enumerate("abge")
+    ]
     table = pd.DataFrame(batch, columns=list(ROUND_BATCH))
     write_table(folder / "rounds" / "0001" / "batch.parquet", table if aided else table.loc[:, list(BATCH)])
     proposals = pd.DataFrame([("a", "a-p0", "coin", rle(0, 0, 4, 2), HEIGHT, WIDTH)], columns=list(REGIONS))
     write_table(folder / "rounds" / "0001" / "proposals.parquet", proposals)
 
 
-def report(folder: Path) -> Any:
-    ratings, regions, gold = (folder / f"{name}.parquet" for name in ("ratings", "regions", "gold"))
+def report(folder: Path, *events: tuple[str, str]) -> Any:
+    """`events`: (image, action), in round 0001."""
+    ratings, regions, gold, ledger = (folder / f"{name}.parquet" for name in ("ratings", "regions", "gold", "events"))
+    rows = [(image, action, "because", "eve", "0001", "2026-01-01") for image, action in events]
+    write_table(ledger, pd.DataFrame(rows, columns=list(GOLD_EVENTS)))
     params = Params(seed=4, iou_threshold=0.5, least_tasks=2, longest_answer_s=12.5)
-    run(folder / "rounds", [ratings], [regions], gold, folder / "out.json", params)
+    run(Inputs(folder / "rounds", [ratings], [regions], gold, ledger), folder / "out.json", params)
     return read_json(folder / "out.json")
 
 
@@ -44,6 +50,23 @@ def test_a_round_has_its_figures_and_all_rounds_theirs(tmp_path: Path) -> None:
     assert one["gold_f1"]["with"]["value"] == 1
     assert one["gold_f1"]["without"]["value"] is None
     assert found["all"]["tasks"] == one["tasks"]
+
+
+def test_gold_in_doubt_judges_nobody_and_is_no_task_of_the_batch(tmp_path: Path) -> None:
+    write_world(tmp_path)
+    found = report(tmp_path, ("g", "contested"))["all"]
+    assert found["gold_f1"]["with"]["value"] is None
+    assert found["tasks"] == {"with": 1, "without": 2}
+
+
+def test_what_was_said_before_an_image_became_gold_is_an_answer_like_others(tmp_path: Path) -> None:
+    write_world(tmp_path)
+    truth = TRUTH.assign(image_id="a", region_id="t2")
+    write_table(tmp_path / "gold.parquet", pd.concat([TRUTH, truth], ignore_index=True))
+    found = report(tmp_path, ("a", "added"))["all"]
+    assert found["gold_f1"]["with"]["n"] == 1
+    assert found["seconds_per_object"]["with"]["value"] == 10
+    assert found["tasks"] == {"with": 2, "without": 2}
 
 
 def test_a_round_of_before_is_left_out(tmp_path: Path) -> None:

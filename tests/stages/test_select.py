@@ -9,8 +9,11 @@ import pytest
 from datalab.adapters.files import read_table, write_table
 from datalab.errors import InputError
 from datalab.learning.selection import STRATEGIES
+from datalab.learning.strategies import Pool
+from datalab.stages import select
 from datalab.stages.select import Inputs, Params, run
 from datalab.tables import (
+    ANNOTATED_REGIONS,
     BATCH,
     CATALOG,
     CLASS_SCORES,
@@ -157,3 +160,31 @@ def test_wrong_numbers_are_one_line(inputs: Inputs, tmp_path: Path, wrong: dict[
     with pytest.raises(InputError, match="select"):
         run(inputs, tmp_path / "next.parquet", replace(PARAMS, **wrong))  # type: ignore[arg-type]
     assert not (tmp_path / "next.parquet").exists()
+
+
+def test_gold_is_no_label_that_a_model_learns_from(
+    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else every round's gold would flatten the shares of the classes, and look-alikes of gold would seem known."""
+    seen: list[tuple[pd.DataFrame, Pool]] = []
+
+    def watched(pool: pd.DataFrame, facts: Pool, *others: object) -> pd.DataFrame:
+        seen.append((pool, facts))
+        return pool.head(0).assign(rank=0, reason="")
+
+    monkeypatch.setattr(select, "next_batch", watched)
+    ids = image_ids(24)
+    catalog = read_table(inputs.catalog, CATALOG)
+    write_table(inputs.catalog, catalog.assign(duplicate_group=catalog["image_id"].replace({ids[21]: ids[22]})))
+    run(inputs, tmp_path / "next.parquet", PARAMS)
+    ratings, regions = read_table(inputs.ratings, RATINGS), read_table(inputs.regions, ANNOTATED_REGIONS)
+    gold = ids[22:]
+    asked = pd.DataFrame([(f"g{key}", "0001", key, "a@b.c", 99.0, "gold", 64, 48) for key in gold], columns=RATINGS)
+    drawn = [regions.head(1).assign(image_id=key, annotation_id=f"g{key}", label="square") for key in gold]
+    write_table(inputs.ratings, pd.concat([ratings, asked]))
+    write_table(inputs.regions, pd.concat([regions, *drawn]))
+    run(inputs, tmp_path / "next.parquet", PARAMS)
+    (pool, before), (without_copy, after) = seen
+    assert after.class_counts.tolist() == before.class_counts.tolist()
+    np.testing.assert_array_equal(after.labelled, before.labelled)
+    assert set(pool["image_id"]) - set(without_copy["image_id"]) == {ids[21]}  # people have seen a copy of it

@@ -6,6 +6,8 @@ from datalab.adapters import segmenter_training
 from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.files import read_json
 from datalab.adapters.segmenter import load_segmenter
+from datalab.adapters.segmenter_samples import read_sample
+from datalab.adapters.segmenter_temperature import temperature_of
 from datalab.errors import InputError
 from datalab.stages import train
 from datalab.workspace import Workspace
@@ -83,3 +85,21 @@ def test_a_missing_embedding_is_one_line_and_leaves_no_model(blobs: Workspace) -
     with pytest.raises(InputError, match="run dvc repro embed"):
         run_train(blobs, SHORT)
     assert not blobs.model.exists()
+
+
+def test_the_temperature_is_of_the_committee_that_score_asks(trained: Workspace) -> None:
+    """With the mirrored view the mean is as sure as its views agree; one alone is surer, and wants more heat."""
+    segmenter, folder = load_segmenter(trained.model), read_dataset(trained.dataset)
+    validation = [
+        read_sample(
+            trained.images / str(row.file),
+            trained.embeddings / f"{row.image_id}.npy",
+            segmenter.longest_side,
+            folder.mask(str(row.image_id)),
+            folder.class_ids,
+        )
+        for row in folder.split("validation").itertuples()
+    ]
+    once, twice = (temperature_of(segmenter.network, validation, flip) for flip in (False, True))
+    assert twice < once
+    assert segmenter.temperature == pytest.approx(twice)

@@ -71,13 +71,14 @@ def image_figures(inputs: ReviewInputs) -> dict[str, ByImage]:
 
 
 def gold_iou(inputs: ReviewInputs) -> ByImage:
-    """image_id -> mean over the people who labelled it of the mean IoU of their label map with gold, as `map_iou`."""
+    """image_id -> mean over the people whom it judges of the mean IoU of their label map with gold, as `map_iou`."""
     if inputs.gold is None or inputs.ratings is None or inputs.regions is None:
         return {}
     drawn = dict(iter(inputs.regions.groupby("annotation_id")))
     truth = {image_id: rows[rows["rle"] != ""] for image_id, rows in inputs.gold.groupby("image_id")}
     found: dict[str, list[float]] = {}
-    for row in inputs.ratings[inputs.ratings["image_id"].isin(list(truth))].to_dict("records"):
+    judging = inputs.ratings if inputs.judging is None else inputs.judging
+    for row in judging[judging["image_id"].isin(list(truth))].to_dict("records"):
         size = (int(row["height"]), int(row["width"]))
         true = _painted(truth[row["image_id"]], size, inputs.guidelines)
         theirs = _painted(drawn.get(row["annotation_id"]), size, inputs.guidelines)

@@ -63,6 +63,8 @@ class ReviewInputs:
     """What reviewers said and what came of it: one row per image, columns `image_id` and those of REVIEW_FIELDS."""
     gold: pd.DataFrame | None = None
     """Table GOLD."""
+    judging: pd.DataFrame | None = None
+    """The rows of `ratings` by which people are judged; None: all of those on gold."""
     doubts: pd.DataFrame | None = None
     """Table ADJUDICATION."""
     label_errors: pd.DataFrame | None = None

@@ -15,8 +15,11 @@ THINNED = 5
 """Every fifth pixel each way: neighbours say the same."""
 
 
-def temperature_of(network: SegmenterNetwork, validation: Sequence[Sample]) -> float:
-    """The temperature that fits the committee to the validation images, within 0.25 and 4; 1 without any."""
+def temperature_of(network: SegmenterNetwork, validation: Sequence[Sample], flip: bool) -> float:
+    """The temperature that fits the committee to the validation images, within 0.25 and 4; 1 without any.
+
+    `flip`: whether the committee has the mirrored view too, as it must have wherever the temperature is applied.
+    """
     asked = Segmenter(network, tuple(range(network.size.classes)), ("",) * network.size.classes, longest_side=0)
     found: list[npt.NDArray[np.float32]] = []
     truths: list[npt.NDArray[np.uint8]] = []
@@ -24,7 +27,7 @@ def temperature_of(network: SegmenterNetwork, validation: Sequence[Sample]) -> f
         assert sample.labels is not None
         truth = sample.labels[::THINNED, ::THINNED]
         judged = truth != IGNORE_ID
-        members = members_of(asked, sample, flip=False)[:, :, ::THINNED, ::THINNED]
+        members = members_of(asked, sample, flip)[:, :, ::THINNED, ::THINNED]
         found.append(members.transpose(0, 2, 3, 1)[:, judged])
         truths.append(truth[judged])
     return fit_temperature(np.concatenate(found, axis=1), np.concatenate(truths)) if found else 1.0

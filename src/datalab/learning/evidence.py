@@ -103,6 +103,12 @@ def check_lens(lens: Lens) -> None:
             raise InputError(f"score.{kind} is {name!r}; known: {', '.join(known)}")
     if lens.measure == "augmentation" and lens.views < 2:
         raise InputError("score.measure augmentation needs score.flip: true, else there is one view of each image")
+    for name, least in (("band", 0), ("window", 1)):
+        if getattr(lens, name) < least:
+            raise InputError(f"score.{name} must be {least} or more, got {getattr(lens, name)}")
+    for name in ("elsewhere", "top"):
+        if not 0 <= getattr(lens, name) <= 1:
+            raise InputError(f"score.{name} must be within 0 and 1, got {getattr(lens, name)}")
 
 
 def evidence_of(members: Map, lens: Lens) -> Evidence:

@@ -7,15 +7,16 @@ from typing import Any
 import pandas as pd
 
 TREND = ("round", "slice", "images", "iou", "low", "high", "elsewhere")
-END = re.compile(r"^(?P<trait>[^:]+) (?P<end>up to|from) -?[\d.]+(e[+-]?\d+)?$")
+END = re.compile(r"^(?P<trait>[^:]+) (?P<end>up to|from|above|below) -?[\d.]+(e[+-]?\d+)?$")
 """Of a number's name: a colon is in the name of a value, as in "folder: photos from 2019"."""
-ENDS = {"up to": "lowest", "from": "highest"}
+ENDS = {"up to": "lowest", "below": "lowest", "from": "highest", "above": "highest"}
 
 
 def lasting_name(name: str, named: Collection[str] = ()) -> str:
     """The name under which a slice is found in other rounds: a third of a number has other borders in each.
 
-    `named` slices keep their names, whatever those look like.
+    What lies above the lowest number, or below the highest, is called a third though it may be fewer images. `named`
+    slices keep their names, whatever those look like.
     """
     found = None if name in named else END.match(name)
     return name if found is None else f"{ENDS[found['end']]} third of {found['trait']}"

@@ -80,12 +80,18 @@ def compare(
 
 
 def _ends(column: str, values: Floats) -> dict[str, BoolMask]:
-    """Lowest and highest third; nothing where the values hardly differ."""
+    """Lowest and highest third; nothing where the values hardly differ.
+
+    Where two thirds of the images share the lowest number, the highest end is what lies above it, and the other way
+    round: a third that takes in its border would be all of them.
+    """
     known = values[~np.isnan(values)]
     if len(np.unique(known)) < PARTS:
         return {}
     low, high = np.quantile(known, [1 / PARTS, 1 - 1 / PARTS])
-    return {f"{column} up to {low:.3g}": values <= low, f"{column} from {high:.3g}": values >= high}
+    lowest = ("below", values < low) if low == known.max() else ("up to", values <= low)
+    highest = ("above", values > high) if high == known.min() else ("from", values >= high)
+    return {f"{column} {end} {border:.3g}": inside for (end, inside), border in ((lowest, low), (highest, high))}
 
 
 def _mean_with_interval(values: Floats, rng: np.random.Generator, resamples: int) -> tuple[float, float, float]:

@@ -19,6 +19,13 @@ def states(image_ids: Iterable[str], events: pd.DataFrame) -> dict[str, str]:
     return {image_id: IN_USE if action in ("added", "upheld") else action for image_id, action in found.items()}
 
 
+def sound_gold(gold: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
+    """The rows of table GOLD whose truth nobody doubts: what may stand for the truth, whoever or whatever is judged."""
+    state = states(gold["image_id"], events)
+    sound = [image_id for image_id, one in state.items() if one not in WRONG]
+    return gold[gold["image_id"].isin(sound)].reset_index(drop=True)
+
+
 def judging_ratings(ratings: pd.DataFrame, gold_ids: Iterable[str], events: pd.DataFrame) -> pd.DataFrame:
     """The rows of table RATINGS by which people are judged.
 

@@ -3,13 +3,15 @@
 import shutil
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from datalab.adapters.dvc import add, repro
-from datalab.adapters.files import fresh_folder, locked, read_json, write_json
+from datalab.adapters.files import fresh_folder, locked, read_json, read_table, write_json
 from datalab.adapters.review import publish as publish_dataset
 from datalab.adapters.review_app import review_url
-from datalab.adapters.review_inputs import read_inputs
+from datalab.adapters.review_inputs import ReviewInputs, read_inputs
+from datalab.quality.gold_ledger import judging_ratings, sound_gold
 from datalab.rounds.adjudicating import ensure_decisions
 from datalab.rounds.living_gold import read_events
 from datalab.rounds.progress import Progress
@@ -42,21 +44,33 @@ def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, A
 
 
 def keep_champion(workspace: Workspace, number: int) -> None:
-    """Put the model that stands before this round learns where `compare` finds it; again changes nothing."""
+    """Put the model that stands before this round learns, and what it learned from, where `compare` finds both.
+
+    Again changes nothing.
+    """
     noted = workspace.champion / "round.json"
     if noted.exists() and read_json(noted)["compared_in"] == number:
         return
     with fresh_folder(workspace.champion) as folder:
         if workspace.model.exists():
             shutil.copyfile(workspace.model, folder / workspace.model.name)
+            write_json(folder / "learned.json", _learned(workspace.dataset / "index.parquet"))
         write_json(folder / noted.name, {"compared_in": number})
+
+
+def _learned(index: Path) -> list[str]:
+    """Images that the model was fitted to or stopped by, for they may be test images next; none without a dataset."""
+    if not index.exists():
+        return []
+    table = read_table(index, ("image_id", "split"))
+    return sorted(table.loc[table["split"] != "test", "image_id"])
 
 
 def publish(workspace: Workspace, state: Round | None, progress: Progress | None) -> dict[str, Any]:
     """Collect what reviewers said and bring the FiftyOne dataset of the workspace up to date."""
     settings = Settings.load(workspace.env)
     collected = collect_reviews(workspace)
-    inputs = replace(read_inputs(workspace), reviews=outcomes(workspace), journal=workspace.review_journal)
+    inputs = replace(trusted_inputs(workspace), reviews=outcomes(workspace), journal=workspace.review_journal)
     # a person's `datalab review` beside a flow would add every image twice
     with locked(workspace.data / "review"):
         report = publish_dataset(settings.fiftyone_database_uri, workspace.name, inputs, progress)
@@ -65,3 +79,14 @@ def publish(workspace: Workspace, state: Round | None, progress: Progress | None
         "views": list(report.views),
         "collected_reviews": collected,
     }
+
+
+def trusted_inputs(workspace: Workspace) -> ReviewInputs:
+    """What is shown to reviewers, without gold whose truth somebody doubts, and with whom the rest of it judges."""
+    inputs = read_inputs(workspace)
+    if inputs.gold is None:
+        return inputs
+    events = read_events(workspace)
+    gold = sound_gold(inputs.gold, events)
+    judging = None if inputs.ratings is None else judging_ratings(inputs.ratings, gold["image_id"], events)
+    return replace(inputs, gold=gold, judging=judging)

@@ -14,7 +14,9 @@ from datalab.learning.embeddings import Embedding, Vector, region_vector
 from datalab.learning.gate import GateParams
 from datalab.learning.prototypes import fit_prototypes, nearest_label
 from datalab.masks import rle_to_mask
+from datalab.quality.gold_ledger import sound_gold
 from datalab.rounds.gating import gate_proposals
+from datalab.rounds.living_gold import read_events
 from datalab.rounds.mending import regions_to_mend
 from datalab.rounds.progress import Progress
 from datalab.rounds.reviewing import round_requests
@@ -49,7 +51,7 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     guidelines = load_guidelines(workspace.guidelines)
     folder = workspace.round_folder(state.number)
     files = read_table(workspace.catalog, CATALOG).set_index("image_id")["file"]
-    gold = read_table(workspace.gold, GOLD)
+    gold = _sound_gold(workspace)
     batch = read_table(folder / "batch.parquet", ROUND_BATCH)
     mended = regions_to_mend(workspace, round_requests(folder))
     aided = list(batch.loc[batch["aided"].astype(bool) & ~batch["image_id"].isin(mended["image_id"]), "image_id"])
@@ -97,6 +99,10 @@ def _drafts(workspace: Workspace, image_id: str, guidelines: Guidelines, params:
     return [Draft(label, mask) for label, mask in found]
 
 
+def _sound_gold(workspace: Workspace) -> pd.DataFrame:
+    return sound_gold(read_table(workspace.gold, GOLD), read_events(workspace))
+
+
 def label_proposals(
     workspace: Workspace, proposals: pd.DataFrame, guidelines: Guidelines, least_margin: float
 ) -> pd.DataFrame:
@@ -138,7 +144,7 @@ def _labels_from_gold(
     workspace: Workspace, proposals: pd.DataFrame, guidelines: Guidelines, least_margin: float
 ) -> list[str | None]:
     """A gold image's own objects are left out for its proposals: nobody else's proposals know the truth either."""
-    gold = read_table(workspace.gold, GOLD)
+    gold = _sound_gold(workspace)
     regions = gold[gold["label"].isin(guidelines.names)].reset_index(drop=True)
     background = _background_vectors(workspace, gold)
     vectors = np.array([*_region_vectors(workspace, regions), *background.values()])

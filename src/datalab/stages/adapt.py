@@ -19,7 +19,7 @@ from datalab.adapters.sam_training import BOX, CLICK
 from datalab.adapters.torch_threads import side_by_side
 from datalab.config import load_params
 from datalab.errors import InputError, one_line_errors
-from datalab.learning.metrics import bootstrap_interval
+from datalab.learning.metrics import bootstrap_interval, check_resamples
 from datalab.masks import rle_to_mask
 from datalab.stages.embed import Params as EmbedParams
 from datalab.tables import CONSENSUS
@@ -65,6 +65,7 @@ def run(inputs: Inputs, decoder: Path, report: Path, params: Params, embed: Embe
         raise InputError("adapt.steps, adapt.batch_size and adapt.learning_rate must be above 0")
     if params.least_images < 2:
         raise InputError("adapt.least_images must be 2 or more: of one image there is no interval")
+    check_resamples(params.resamples, "adapt")
     facts: dict[str, Any] = {"kept": False, "reason": "adapt.enabled is false", "sam": None}
     weights: dict[str, torch.Tensor] = {}
     if params.enabled:

@@ -13,17 +13,19 @@ from tqdm import tqdm
 
 from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
 from datalab.adapters.embedding_cache import embedded_by
-from datalab.adapters.files import fresh_folder, read_label_map, read_table, write_json, write_label_map
+from datalab.adapters.files import fresh_folder, read_json, read_label_map, read_table, write_json, write_label_map
 from datalab.adapters.segmenter import Segmenter, load_segmenter, predict
 from datalab.adapters.segmenter_samples import positions_of, read_sample
 from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.learning.comparison import Duel, counts_of, duel
-from datalab.learning.metrics import confusion_matrix
+from datalab.learning.metrics import check_resamples, confusion_matrix
 from datalab.tables import CONFUSIONS
 
 MODEL = "segmenter.safetensors"
 """In the champion's folder; absent in the first round."""
+LEARNED = "learned.json"
+"""Beside it, the ids of the images that it learned from; absent where an earlier version kept the champion."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Inputs:
     """Files of the stage."""
 
     champion: Path
-    """Folder with the model of the round before."""
+    """Folder with the model of the round before and what it learned from."""
     dataset: Path
     images: Path
     embeddings: Path
@@ -63,29 +65,40 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     """Judge the champion on the test images as `evaluate` judged the challenger, and write what differs.
 
     The report has `champion`, `challenger` and `difference` (mIoU, pooled, with 95% intervals over images), on how many
-    images each is better, or the `reason` why there is nothing to compare.
+    images each is better, or the `reason` why there is nothing to compare. Test images that the champion learned from,
+    they or an image of their group, are not judged: `left_out` counts them, `test_images` the others.
     """
+    check_resamples(params.resamples, "compare")
     folder = read_dataset(inputs.dataset)
-    rows = folder.split("test")
+    test = folder.split("test")
+    rows = test[~test["group"].isin(_learned_groups(inputs.champion / LEARNED, folder))]
+    left_out = len(test) - len(rows)
     path = inputs.champion / MODEL
     champion = load_segmenter(path) if path.exists() else None
     reason = _why_not(champion, folder, rows, inputs)
     with fresh_folder(outputs.predictions) as maps:
         if champion is None or reason:
-            write_json(outputs.report, {"reason": reason, "test_images": len(rows)})
+            write_json(outputs.report, {"reason": reason, "test_images": len(rows), "left_out": left_out})
             return
         judged = np.stack(list(_judge(champion, rows, folder, inputs, maps, params.flip)))
     challenger = read_table(inputs.confusions, CONFUSIONS)
     known = counts_of(challenger, rows["image_id"].tolist(), folder.class_names)
     found = duel(judged, known, np.random.default_rng(params.seed), params.resamples)
-    write_json(outputs.report, _report(found))
+    write_json(outputs.report, {**_report(found), "left_out": left_out})
+
+
+def _learned_groups(learned: Path, folder: DatasetFolder) -> pd.Series:
+    """Groups of today's dataset with an image that the champion learned from; none where nobody kept which."""
+    ids = read_json(learned) if learned.exists() else []
+    return folder.index.loc[folder.index["image_id"].isin(ids), "group"]
 
 
 def _why_not(champion: Segmenter | None, folder: DatasetFolder, rows: pd.DataFrame, inputs: Inputs) -> str | None:
     if champion is None:
         return "there is no model of an earlier round"
     if rows.empty:
-        return "the dataset has no test image"
+        none = folder.split("test").empty
+        return "the dataset has no test image" if none else "the model before learned from every test image"
     if (champion.class_ids, champion.class_names) != (folder.class_ids, folder.class_names):
         return "the model before knows other classes"
     if champion.network.uses_embedding and champion.encoder != embedded_by(inputs.embeddings):

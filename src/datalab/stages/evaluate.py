@@ -25,7 +25,14 @@ from datalab.config import load_guidelines, load_params
 from datalab.errors import InputError, one_line_errors
 from datalab.learning.calibration import Reliability, reliability, reliability_table
 from datalab.learning.evaluation import Row, boundary_figures, calibration, figures, plain
-from datalab.learning.metrics import Counts, boundary_counts, confusion_matrix, mean_defined, mean_iou
+from datalab.learning.metrics import (
+    Counts,
+    boundary_counts,
+    check_resamples,
+    confusion_matrix,
+    mean_defined,
+    mean_iou,
+)
 from datalab.learning.objects import objects_of
 from datalab.learning.traits import image_traits
 from datalab.learning.uncertainty import tempered
@@ -149,10 +156,13 @@ def object_figures(judge: ObjectJudge, names: tuple[str, ...]) -> dict[str, Any]
 
 
 def _hit_shares(hits: Counts) -> dict[str, float]:
-    """Of (3,) objects right, wrong and missed; NaN where there is nothing to divide by."""
+    """Of (3,) objects right, wrong and missed; NaN where there is nothing to divide by.
+
+    F1, like recall, is NaN without an object in the truth: there was nothing to find.
+    """
     right, wrong, missed = hits.tolist()
     parts = {"precision": (right, right + wrong), "recall": (right, right + missed)}
-    parts["f1"] = (2 * right, 2 * right + wrong + missed)
+    parts["f1"] = (2 * right, 2 * right + wrong + missed if right + missed else 0)
     return {name: above / below if below else math.nan for name, (above, below) in parts.items()}
 
 
@@ -243,6 +253,7 @@ def _plot_reliability(plots: Path, errors: dict[str, Row], before: Reliability, 
 
 
 def _check(params: Params) -> None:
+    check_resamples(params.resamples, "evaluate")
     if params.bins < 1:
         raise InputError(f"evaluate.bins must be 1 or more, got {params.bins}")
     if not 0 <= params.min_area_share < 1:
@@ -258,6 +269,7 @@ def main() -> None:
     given = parser.parse_args()
     inputs = Inputs(given.model, given.dataset, given.images, given.embeddings, given.guidelines)
     damage = load_params(given.params, "robustness", robustness.Params)
+    robustness.check(damage)  # before the work of the first part
     outputs = Outputs(given.out, given.judged, given.confusions, given.plots, given.cost)
     run(inputs, outputs, load_params(given.params, "evaluate", Params))
     files = robustness.Inputs(given.model, given.dataset, given.images, given.embeddings)

@@ -16,13 +16,14 @@ from datalab.adapters.segmenter_augment import Policy
 from datalab.adapters.segmenter_folds import out_of_fold
 from datalab.adapters.segmenter_samples import Sample, read_sample
 from datalab.config import load_params
-from datalab.errors import one_line_errors
+from datalab.errors import InputError, one_line_errors
 from datalab.learning.folds import assign_folds
 from datalab.quality.label_errors import calibrate, find_suspects, image_quality, object_disagreement
 from datalab.quality.object_lab import image_doubt, object_lab
 from datalab.quality.rated import RatedImages, rated_images
 from datalab.quality.vote_doubts import vote_doubts, voted_objects
 from datalab.stages.train import Params as TrainParams
+from datalab.stages.train import check as check_train
 from datalab.stages.train import load_policy, recipe_of
 from datalab.tables import ANNOTATED_REGIONS, LABEL_ERRORS, RATINGS
 
@@ -62,8 +63,11 @@ class Inputs:
 def run(inputs: Inputs, out: Path, params: Params, train: TrainParams, policy: Policy) -> None:
     """Write `out` (table LABEL_ERRORS), worst first: doubtful objects, and three rows for every labelled image.
 
-    InputError where there are fewer different images than folds.
+    InputError where there are fewer different images than folds, or a number of either section cannot be used.
     """
+    if params.steps < 1:
+        raise InputError(f"label_errors.steps must be 1 or more, got {params.steps}")
+    check_train(train)
     folder = read_dataset(inputs.dataset)
     samples = [
         read_sample(

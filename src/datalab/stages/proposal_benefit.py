@@ -12,8 +12,9 @@ import pandas as pd
 from datalab.adapters.files import has_columns, read_table, write_json
 from datalab.config import load_params
 from datalab.errors import one_line_errors
+from datalab.quality.gold_ledger import judging_ratings
 from datalab.quality.proposal_benefit import Answer, Shape, measure_benefit
-from datalab.tables import ANNOTATED_REGIONS, GOLD, RATINGS, REGIONS, ROUND_BATCH, empty
+from datalab.tables import ANNOTATED_REGIONS, GOLD, GOLD_EVENTS, RATINGS, REGIONS, ROUND_BATCH, empty
 
 
 @dataclass(frozen=True)
@@ -28,27 +29,41 @@ class Params:
     """A longer answer counts as this: people leave tasks open over lunch, and one of them would decide a mean."""
 
 
-def run(
-    rounds: Path, ratings: Sequence[Path], regions: Sequence[Path], gold: Path, report: Path, params: Params
-) -> None:
+@dataclass(frozen=True)
+class Inputs:
+    """Files of the stage."""
+
+    rounds: Path
+    ratings: Sequence[Path]
+    """Tables RATINGS of the newest answers and of those on gold that later ones replaced."""
+    regions: Sequence[Path]
+    """Their tables ANNOTATED_REGIONS."""
+    gold: Path
+    gold_events: Path
+    """Table GOLD_EVENTS: by what nobody is judged."""
+
+
+def run(inputs: Inputs, report: Path, params: Params) -> None:
     """Write `report`: `rounds` (round_id to figures) and `all`, the same over every round.
 
-    `ratings` and `regions` are the tables of the newest answers and of those on gold that later ones replaced.
-
     Rounds that were opened before tasks without proposals existed are left out, and so is what a reviewer sent back: it
-    starts from the consensus.
+    starts from the consensus. What people said of an image before it became gold counts like any other answer, for it
+    may have made the truth; what they said of gold whose truth is in doubt is left out.
     """
-    truth = _by(read_table(gold, GOLD), "image_id")
-    drawn = _by(pd.concat([read_table(path, ANNOTATED_REGIONS) for path in regions]), "annotation_id")
-    answered = pd.concat([read_table(path, RATINGS) for path in ratings], ignore_index=True)
-    rated = _by(answered.assign(lead_time_s=answered["lead_time_s"].clip(upper=params.longest_answer_s)), "round_id")
+    gold, events = read_table(inputs.gold, GOLD), read_table(inputs.gold_events, GOLD_EVENTS)
+    truth = _by(gold, "image_id")
+    drawn = _by(pd.concat([read_table(path, ANNOTATED_REGIONS) for path in inputs.regions]), "annotation_id")
+    answered = pd.concat([read_table(path, RATINGS) for path in inputs.ratings], ignore_index=True)
+    answered = answered.assign(lead_time_s=answered["lead_time_s"].clip(upper=params.longest_answer_s))
+    judged = judging_ratings(answered, gold["image_id"], events).index
+    rated = _by(answered.assign(judged=answered.index.isin(judged)), "round_id")
     rng = np.random.default_rng(params.seed)
     answers: list[Answer] = []
     figures = {}
-    for folder in sorted(path.parent for path in rounds.glob("*/batch.parquet")):
+    for folder in sorted(path.parent for path in inputs.rounds.glob("*/batch.parquet")):
         if not has_columns(folder / "batch.parquet", ROUND_BATCH):
             continue
-        found = list(_answers(folder, rated.get(folder.name, empty(RATINGS)), drawn, truth))
+        found = list(_answers(folder, rated.get(folder.name, empty((*RATINGS, "judged"))), drawn, truth))
         figures[folder.name] = measure_benefit(found, params.iou_threshold, params.least_tasks, rng)
         answers += found
     pooled = measure_benefit(answers, params.iou_threshold, params.least_tasks, rng)
@@ -63,8 +78,11 @@ def _answers(
     aided = dict(zip(batch["image_id"], batch["aided"], strict=True))
     path = folder / "proposals.parquet"
     proposals = _by(read_table(path, REGIONS), "image_id") if path.exists() else {}
+    shown_as_gold = set(batch.loc[batch["role"] == "gold", "image_id"])
     for row in ratings[ratings["image_id"].isin(batch["image_id"])].to_dict("records"):
         image_id = row["image_id"]
+        if image_id in shown_as_gold and not row["judged"]:
+            continue
         regions = drawn.get(row["annotation_id"])
         yield Answer(
             image_id=image_id,
@@ -73,7 +91,7 @@ def _answers(
             regions=_shapes(regions),
             origins=() if regions is None else tuple(regions["origin"]),
             proposals=_shapes(proposals.get(image_id)),
-            truth=_shapes(truth[image_id]) if image_id in truth else None,
+            truth=_shapes(truth[image_id]) if row["judged"] else None,
             height=int(row["height"]),
             width=int(row["width"]),
         )
@@ -92,13 +110,14 @@ def _shapes(rows: pd.DataFrame | None) -> tuple[Shape, ...]:
 def main() -> None:
     """Paths come from dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("rounds", "gold", "report", "params"):
+    for name in ("rounds", "gold", "gold-events", "report", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     for name in ("ratings", "regions"):
         parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
     paths = parser.parse_args()
     params = load_params(paths.params, "proposal_benefit", Params)
-    run(paths.rounds, paths.ratings, paths.regions, paths.gold, paths.report, params)
+    inputs = Inputs(paths.rounds, paths.ratings, paths.regions, paths.gold, paths.gold_events)
+    run(inputs, paths.report, params)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from datalab.learning.metrics import (
     Counts,
     Floats,
     bootstrap_interval,
+    check_resamples,
     confusion_matrix,
     iou_per_class,
     mean_over,
@@ -70,8 +71,7 @@ def run(inputs: Inputs, out: Path, plots: Path, params: Params, embed: EmbedPara
     it is lower: `drop`, from `low` to `high` (95% bootstrap interval over images, each compared with itself undamaged);
     `mean_drop` is the mean over them all. Classes are those that occur in the truth of the drawn images.
     """
-    if params.images < 1:
-        raise InputError(f"robustness.images must be 1 or more, got {params.images}")
+    check(params)
     held = read_held_out(inputs.dataset, inputs.model)
     folder, rows, segmenter = held.folder, held.rows, held.segmenter
     rng = np.random.default_rng(params.seed)
@@ -83,6 +83,13 @@ def run(inputs: Inputs, out: Path, plots: Path, params: Params, embed: EmbedPara
     )
     write_text(plots / "robustness.csv", table.to_csv(index=False))
     plot_robustness(plots / "robustness.png", table.dropna(), report["undamaged"] or 0.0)
+
+
+def check(params: Params) -> None:
+    """InputError for numbers that cannot be used, naming the key; `evaluate` asks before it starts."""
+    check_resamples(params.resamples, "robustness")
+    if params.images < 1:
+        raise InputError(f"robustness.images must be 1 or more, got {params.images}")
 
 
 def figures(counts: Counts, rng: np.random.Generator, resamples: int) -> dict[str, Any]:

@@ -77,12 +77,14 @@ def run(inputs: Inputs, out: Path, params: Params) -> None:
     """Write table NEXT_BATCH: at most `images` pool images, one per duplicate group; no rows where the pool is empty.
 
     Near duplicates of labelled images are left out: they would cost people's time and teach nothing. So is what a
-    reviewer excluded, and what was asked in several rounds without an answer that could be used.
+    reviewer excluded, and what was asked in several rounds without an answer that could be used. Gold, from which no
+    model learns, counts neither for how often a class was labelled nor for what is far from the labelled images.
     """
     strategy_named(params.strategy)
     catalog = read_table(inputs.catalog, CATALOG).set_index("image_id", drop=False)
     ratings, regions = read_table(inputs.ratings, RATINGS), read_table(inputs.regions, ANNOTATED_REGIONS)
     known = catalog[catalog["image_id"].isin(ratings["image_id"])]
+    learned = known[~known["image_id"].isin(ratings.loc[ratings["role"] == "gold", "image_id"])]
     pool = read_table(inputs.scores, (*SCORES, *EVIDENCE))
     batches = [read_table(path, BATCH) for path in sorted(inputs.rounds.glob("[0-9]*/batch.parquet"))]
     asked = Counter(image_id for batch in batches for image_id in batch["image_id"])
@@ -92,7 +94,7 @@ def run(inputs: Inputs, out: Path, params: Params) -> None:
     pool = pool[~pool["duplicate_group"].isin(known["duplicate_group"])].reset_index(drop=True)
     vectors, labelled = (
         read_image_vectors(catalog.loc[ids].to_dict("records"), inputs.embeddings)
-        for ids in (pool["image_id"], known.index)
+        for ids in (pool["image_id"], learned.index)
     )
     if len(labelled) and len(vectors) and labelled.shape[1] != vectors.shape[1]:
         raise InputError(f"the embeddings of {inputs.embeddings} are of different models; run dvc repro embed")
@@ -120,7 +122,8 @@ def _facts(
     objects = [name for name in names if name != BACKGROUND]
     drawn = regions.groupby("annotation_id").size().reindex(ratings["annotation_id"]).fillna(0)
     costs = fit_costs(np.asarray(drawn, dtype=np.float64), np.asarray(ratings["lead_time_s"], dtype=np.float64))
-    shown = regions.groupby("label")["image_id"].nunique().reindex(objects).fillna(0)
+    of_gold = regions["annotation_id"].isin(ratings.loc[ratings["role"] == "gold", "annotation_id"])
+    shown = regions[~of_gold].groupby("label")["image_id"].nunique().reindex(objects).fillna(0)
     return Pool(
         vectors=vectors,
         labelled=labelled,

@@ -13,6 +13,7 @@ from datalab.adapters.files import read_table, write_json, write_table, write_te
 from datalab.adapters.plots import plot_slices
 from datalab.config import load_params
 from datalab.errors import InputError, one_line_errors
+from datalab.learning.metrics import check_resamples
 from datalab.learning.slices import compare, found_slices, named_slices
 from datalab.masks import BoolMask
 from datalab.tables import CATALOG, JUDGED, SLICES
@@ -55,6 +56,7 @@ def run(inputs: Inputs, members: Path, out: Path, plots: Path, params: Params) -
     """
     if params.least < 2:
         raise InputError(f"slices.least must be 2 or more, got {params.least}")
+    check_resamples(params.resamples, "slices")
     images = read_table(inputs.judged, JUDGED, others=True)
     traits = images.drop(columns=["image_id", "iou"]).join(_catalog_traits(images, read_table(inputs.catalog, CATALOG)))
     viewed = _viewed_slices(images, read_table(inputs.views, SLICES))

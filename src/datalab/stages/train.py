@@ -27,7 +27,7 @@ from datalab.adapters.segmenter_state import StateFile, run_key
 from datalab.adapters.segmenter_temperature import temperature_of
 from datalab.adapters.segmenter_training import Recipe, train_segmenter
 from datalab.adapters.training_log import TrainingLog
-from datalab.config import load_guidelines, load_named, load_params
+from datalab.config import load_guidelines, load_named, load_number, load_params
 from datalab.errors import InputError, one_line_errors
 
 LOGGER = logging.getLogger(__name__)
@@ -93,12 +93,13 @@ class Outputs:
     """Folder for a run that may be killed; no output of the stage."""
 
 
-def run(inputs: Inputs, outputs: Outputs, params: Params, policy: Policy) -> None:
+def run(inputs: Inputs, outputs: Outputs, params: Params, policy: Policy, flip: bool) -> None:
     """Train on split "train", stop by split "validation"; write the model and the curve.
 
     Refused (StateError) where not even one batch can be learned by heart. The report holds the curve (step, loss,
     validation_miou), the best step, counts, and which weights the model started from; no timings, so that the same
     inputs give the same bytes. A run that was killed goes on at its last look. Of several processes one writes.
+    `flip`: whether the temperature is of a committee with the mirrored view, as that of `score`, which works with it.
     """
     check(params)
     folder = read_dataset(inputs.dataset)
@@ -118,7 +119,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, policy: Policy) -> Non
         network, looks = train_segmenter(train, validation, recipe, backbone, state, on_look)
     if not is_first_process():
         return
-    heat = temperature_of(network, validation)
+    heat = temperature_of(network, validation, flip)
     encoder = embedded_by(inputs.embeddings)
     segmenter = Segmenter(network, folder.class_ids, folder.class_names, params.longest_side, heat, encoder)
     save_segmenter(outputs.model, segmenter)
@@ -221,7 +222,8 @@ def main() -> None:
     inputs = Inputs(given.dataset, given.images, given.embeddings, given.guidelines)
     outputs = Outputs(given.out, given.report, given.sheet, given.log, given.states)
     params = load_params(given.params, "train", Params)
-    run(inputs, outputs, params, load_policy(given.params, params.augmentation))
+    flip = bool(load_number(given.params, "score", "flip", bool))
+    run(inputs, outputs, params, load_policy(given.params, params.augmentation), flip)
 
 
 if __name__ == "__main__":
