@@ -31,7 +31,7 @@ def workspace(tmp_path: Path) -> Workspace:
     write_text(workspace.env, "".join(f"{key}=x\n" for key in KEYS))
     write_json(workspace.reports / "model_agreement.json", {"unseen": {"model": {"agreement": FIGURE}}})
     duel = {"champion": FIGURE, "challenger": FIGURE, "difference": {**FIGURE, "value": 0.1, "low": -0.1, "high": 0.3}}
-    compared = {"reason": None, "test_images": 9, "better": 5, "worse": 2, **duel}
+    compared = {"reason": None, "test_images": 9, "left_out": 3, "better": 5, "worse": 2, **duel}
     write_json(workspace.reports / "comparison.json", compared)
     write_json(workspace.reports / "leaks.json", {"leaks": 2, "judged": 9, "pairs": [], "reason": None})
     write_json(workspace.reports / "slices.json", {"worse": [], "slices": [], "named": []})
@@ -50,10 +50,14 @@ def test_a_report_has_its_proof_in_the_file_the_summary_and_the_page(workspace: 
     assert rows["next batch: worth it"] == "cannot tell yet: 2 of the 3 comparable rounds that a forecast needs"
     assert rows["held-out images"].endswith("; 2 of 9 held out look like training images: reports/plots/leaks.png")
     said = rows["model against the one before: mIoU"]
-    assert said == "0.100 (-0.100 to 0.300), better on 5 of 9 test images, worse on 2"
+    assert said == (
+        "0.100 (-0.100 to 0.300), better on 5 of 9 test images, worse on 2; "
+        "3 left out, which the one before had learned from"
+    )
     page = (workspace.reports / "round-0002.html").read_text(encoding="utf-8")
     assert "Does the next batch pay?" in page
     assert "Is the new model better?" in page
+    assert "3 more are left out" in page
     assert "2 of the 3 comparable rounds that a forecast needs" in page
     assert page.count('alt="mIoU against labelled images and annotators') == 1
     assert (workspace.reports / "confusions" / "0002.parquet").exists()

@@ -75,7 +75,9 @@ def _comparison(found: Report | None) -> Iterator[tuple[str, str]]:
         yield "model against the one before", f"not compared: {found['reason']}"
         return
     counts = f"better on {found['better']} of {found['test_images']} test images, worse on {found['worse']}"
-    yield "model against the one before: mIoU", f"{interval(found['difference'])}, {counts}"
+    left_out = found.get("left_out")
+    known = f"; {left_out} left out, which the one before had learned from" if left_out else ""
+    yield "model against the one before: mIoU", f"{interval(found['difference'])}, {counts}{known}"
 
 
 def _proof(proof: Report | None) -> Iterator[tuple[str, str]]:
