@@ -2,7 +2,6 @@
 
 import io
 import struct
-import zlib
 from typing import Any
 
 import cv2
@@ -12,10 +11,12 @@ import pytest
 import tifffile
 from PIL import Image
 
-from datalab.adapters.images_decode import NotUsableError, Picture, image_id_of, own_limits, read_picture
+from datalab.adapters.images_decode import NotUsableError, Picture, channel_bits, image_id_of, own_limits, read_picture
+from tests.adapters.png_bytes import png
 
 CORNERS = np.zeros((20, 30, 3), dtype=np.uint8)
 CORNERS[:10, :15] = (250, 10, 20)  # top left red
+LOSSLESS = [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000]
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -65,6 +66,15 @@ def test_exif_orientation_is_applied_once(kind: str) -> None:
     assert upright[5, 5, 0] < 50
 
 
+def test_exif_orientation_of_16_bit_colour_with_transparency() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    rows = b"".join(b"\0" + struct.pack(">HHHH", red, 0, 0, 65535) * 30 for red in (900,) * 10 + (0,) * 10)
+    upright = pixels(png(30, 20, 16, 6, rows, (b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))))
+    assert upright.shape == (30, 20, 3)
+    assert upright[:, [5, 15], 0].tolist() == [[255, 0]] * 30
+
+
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_exif_orientation_of_16_bit_grey(kind: str) -> None:
     exif = Image.Exif()
@@ -85,21 +95,72 @@ def test_16_bit_grey_is_stretched_from_its_own_range() -> None:
     assert pixels(encoded(Image.fromarray(values), "PNG"))[0, :3].tolist() == [255, 128, 0]
 
 
-@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".ppm", ".jp2"])
 def test_16_bit_colour_is_stretched_by_one_range(suffix: str) -> None:
-    values = np.zeros((10, 10, 3), dtype=np.uint16)
-    values[:5] = (100, 200, 500)  # OpenCV's order: blue, green, red
-    plain = pixels(cv2.imencode(suffix, values)[1].tobytes())
+    values = np.zeros((40, 40, 3), dtype=np.uint16)
+    values[:20] = (100, 200, 500)  # OpenCV's order: blue, green, red
+    plain = pixels(cv2.imencode(suffix, values, LOSSLESS)[1].tobytes())
     assert plain[0, 0].tolist() == [255, 102, 51]
-    assert plain[9, 9].tolist() == [0, 0, 0]
+    assert plain[39, 39].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".jp2"])
+def test_16_bit_colour_with_transparency_is_stretched_too(suffix: str) -> None:
+    """From black to white among what is seen: 12-bit values were nearly black, those of a JPEG2000 all white."""
+    values = np.full((40, 40, 4), 65535, dtype=np.uint16)
+    values[..., :3], values[:20, :, :3] = 1000, (1000, 2000, 3000)
+    values[0], values[39, :, 3] = (9, 9, 60_000, 0), 32768
+    plain = pixels(cv2.imencode(suffix, values, LOSSLESS)[1].tobytes())
+    assert plain[[0, 1, 20, 39], 0].tolist() == [[255, 255, 255], [255, 128, 0], [0, 0, 0], [127, 127, 127]]
+
+
+def test_16_bit_grey_with_transparency_in_a_png() -> None:
+    rows = [b"\0" + struct.pack(">HH", grey, alpha) * 10 for grey, alpha in ((0, 0), (3000, 65535), (1000, 65535))]
+    plain = pixels(png(10, 12, 16, 4, b"".join(rows * 4)))
+    assert plain[:3, 0].tolist() == [[255] * 3, [255] * 3, [0] * 3]
+
+
+def test_the_transparent_colour_of_a_16_bit_png() -> None:
+    rows = b"".join(b"\0" + struct.pack(">HHH", *colour) * 10 for colour in ((1, 2, 3), (500, 0, 100)) * 5)
+    plain = pixels(png(10, 10, 16, 2, rows, (b"tRNS", struct.pack(">HHH", 1, 2, 3))))
+    assert plain[:2, 0].tolist() == [[255, 255, 255], [255, 0, 51]]
+
+
+def test_16_bit_colour_that_was_multiplied_by_its_alpha() -> None:
+    values = np.full((10, 10, 4), 65535, dtype=np.uint16)
+    values[:5, :, :3], values[5:] = (0, 1000, 2000), (0, 500, 1000, 32768)
+    straight, multiplied = io.BytesIO(), io.BytesIO()
+    tifffile.imwrite(multiplied, values, photometric="rgb", extrasamples=["assocalpha"])
+    values[5:, :, :3] *= 2
+    tifffile.imwrite(straight, values, photometric="rgb", extrasamples=["unassalpha"])
+    assert pixels(multiplied.getvalue())[[0, 5], 0].tolist() == [[0, 128, 255], [127, 191, 255]]
+    np.testing.assert_array_equal(pixels(multiplied.getvalue()), pixels(straight.getvalue()))
+
+
+def test_12_bits_in_a_jpeg2000() -> None:
+    """Its alpha goes from 0 to 4095. No library here writes it: the sizes are changed in a file of 16 bits."""
+    values = np.full((40, 40, 4), 65535, dtype=np.uint16)
+    content = bytearray(cv2.imencode(".jp2", values, LOSSLESS)[1].tobytes())
+    at = content.index(b"\xff\x4f\xff\x51") + 42
+    content[at : at + 12 : 3] = bytes([11] * 4)
+    with Image.open(io.BytesIO(content)) as image:
+        assert channel_bits(image, bytes(content)) == 12
+    assert not pixels(bytes(content)).any()  # one value everywhere, fully opaque
+
+
+def test_16_bit_colour_that_cannot_be_read_is_refused() -> None:
+    """OpenCV wants a line's end after the last number."""
+    assert "save it as a 16-bit RGB PNG" in reason(b"P3 10 10 65535" + b" 4000" * 300)
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
-def test_16_bit_colour_is_turned_as_8_bit_colour_is(turn: int) -> None:
+@pytest.mark.parametrize("channels", [3, 4])
+def test_16_bit_colour_is_turned_as_8_bit_colour_is(turn: int, channels: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = turn
     shallow = pixels(encoded(Image.fromarray(CORNERS), "TIFF", exif=exif))
-    deep = pixels(sixteen_bit_tiff(CORNERS.astype(np.uint16) * 257, turn))
+    opaque = np.full((*CORNERS.shape[:2], channels - 3), 255, dtype=np.uint16)
+    deep = pixels(sixteen_bit_tiff(np.dstack([CORNERS, opaque]) * 257, turn))
     assert deep.shape == shallow.shape
     assert np.abs(deep.astype(int) - _full_range(shallow)).max() <= 1
 
@@ -111,7 +172,8 @@ def _full_range(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
 
 def sixteen_bit_tiff(values: npt.NDArray[np.uint16], turn: int) -> bytes:
     """A TIFF as OpenCV writes it, with the tag "orientation" added at the end of its directory."""
-    content = bytearray(cv2.imencode(".tiff", values[..., ::-1], [cv2.IMWRITE_TIFF_COMPRESSION, 1])[1].tobytes())
+    bgr = values[..., [2, 1, 0, 3][: values.shape[2]]]
+    content = bytearray(cv2.imencode(".tiff", bgr, [cv2.IMWRITE_TIFF_COMPRESSION, 1])[1].tobytes())
     assert content[:4] == b"II*\0"
     at = int.from_bytes(content[4:8], "little")
     count = int.from_bytes(content[at : at + 2], "little")
@@ -229,12 +291,20 @@ def test_what_is_no_image(content: bytes) -> None:
 
 
 def test_bomb_is_seen_from_its_header() -> None:
-    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 100)), (b"IEND", b"")]
-    content = b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    assert (
+        reason(png(60_000, 60_000, 8, 2, b"\0" * 100))
+        == "60000x60000 pixels is more than max_pixels 10000; it was not decoded"
     )
-    assert reason(content) == "60000x60000 pixels is more than max_pixels 10000; it was not decoded"
+
+
+def test_a_tile_larger_than_the_picture_is_no_way_round_the_bound() -> None:
+    """A tile is decoded whole: one of 28000x28000 pixels took 750 MB for a picture of 32x32."""
+    values = np.zeros((32, 32), dtype=np.uint8)
+    small, large = io.BytesIO(), io.BytesIO()
+    tifffile.imwrite(small, values, tile=(96, 96))
+    tifffile.imwrite(large, values, tile=(112, 96))
+    assert picture(small.getvalue()).width == 32
+    assert reason(large.getvalue()) == "a tile of 96x112 pixels is more than max_pixels 10000"
 
 
 def test_a_small_side() -> None:

@@ -13,6 +13,7 @@ from datalab.adapters.mask_folder import read_classes, read_truth
 from datalab.errors import InputError
 from datalab.masks import label_map, rle_area, rle_to_mask
 from datalab.tables import CATALOG
+from tests.adapters.png_bytes import png
 from tests.shared_data import shared_data
 
 CAMVID_CLASSES = Path(__file__).parents[2] / "docs" / "examples" / "camvid-classes.yaml"
@@ -227,6 +228,20 @@ def test_masks_that_are_none(tmp_path: Path, mask: npt.NDArray[np.generic], mess
     save(tmp_path / "a.png", mask)
     with pytest.raises(InputError, match=message):
         read_classes(tmp_path)
+
+
+@pytest.mark.parametrize("colour", [2, 4, 6])
+def test_16_bit_colour_is_no_mask(tmp_path: Path, colour: int) -> None:
+    """Pillow keeps its upper bytes: the class 3 everywhere was read as 0, an image without objects."""
+    rows = (b"\0" + b"\0\3" * {2: 3, 4: 2, 6: 4}[colour] * 7) * 5
+    (tmp_path / "a.png").write_bytes(png(7, 5, 16, colour, rows))
+    with pytest.raises(InputError, match=r"a\.png has several channels of 16 bits; save it as 8-bit or 16-bit grey"):
+        read_classes(tmp_path)
+
+
+def test_16_bit_grey_is_a_mask(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", values(SCENE).astype(np.uint16))
+    assert [item.id for item in read_classes(tmp_path)] == [1, 2, 9]
 
 
 def test_folders_that_are_none(tmp_path: Path) -> None:

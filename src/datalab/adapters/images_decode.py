@@ -3,8 +3,8 @@
 Whatever the format, the outcome is mode "L" or "RGB", upright, one frame:
 EXIF orientation is applied; 16-bit, 32-bit and floating point values are stretched from their own smallest and largest
 value to 0..255 (one range for all channels, so that colours keep their hue); transparent pixels are laid on white;
-palettes, CMYK and the like become RGB. Of a phone's multi-picture JPEG (MPO) the main picture is taken; any other file
-with several frames is refused, since nobody can say which of them is meant.
+palettes, CMYK (of 16 bits the upper 8) and the like become RGB. Of a phone's multi-picture JPEG (MPO) the main picture
+is taken; any other file with several frames is refused, since nobody can say which of them is meant.
 """
 
 import hashlib
@@ -26,9 +26,11 @@ FORMATS = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "JPEG2000", "PPM"
 """What Pillow may try; its other readers (EPS starts a program, FITS, ...) stay shut."""
 KEPT_AS_THEY_ARE = {"JPEG": "jpg", "PNG": "png"}
 ORIENTATION = 0x0112
-BITS, PHOTOMETRIC, PLANES = 258, 262, 284
-"""Of a TIFF: bits of each channel, what its values stand for, and where the channels lie."""
-WHITE_IS_ZERO, SEPARATE = 0, 2
+BITS, PHOTOMETRIC, PLANES, TILE_WIDTH, TILE_HEIGHT, EXTRA_CHANNELS = 258, 262, 284, 322, 323, 338
+"""Of a TIFF: bits of each channel, what its values stand for, where the channels lie, tiles, what a fourth one is."""
+WHITE_IS_ZERO, SEPARATE, PREMULTIPLIED = 0, 2, (1,)
+JPEG2000_SIZE = b"\xff\x4f\xff\x51"
+"""The marker that a JPEG2000's pixels begin with, and that of the sizes; 40 bytes on is the number of channels."""
 ROWS = 256
 """Stretched at once."""
 
@@ -60,12 +62,12 @@ def read_picture(content: bytes, max_pixels: int, min_side: int) -> Picture:
     try:
         with Image.open(io.BytesIO(content), formats=readers) as image:
             _check_header(image, max_pixels, min_side)
-            deep = _is_deep(image)  # before anything is decoded: then Pillow has forgotten it
+            bits = channel_bits(image, content)  # before anything is decoded: then Pillow has forgotten it
             # before EXIF is asked for: of a PNG Pillow decodes the pixels for that, and a broken EXIF block is forgiven
             image.load()
-            as_it_is = not deep and _is_plain(image)
+            as_it_is = bits <= 8 and _is_plain(image)
             suffix = KEPT_AS_THEY_ARE.get(str(image.format), "png") if as_it_is else "png"
-            plain = _plain(image, content, deep)
+            plain = _plain(image, content, bits)
     except NotUsableError:
         raise
     except Exception as exc:  # decoders raise nearly every class there is on a broken file
@@ -103,6 +105,11 @@ def _check_header(image: Image.Image, max_pixels: int, min_side: int) -> None:
         raise NotUsableError(f"{width}x{height} pixels: a side is smaller than min_side {min_side}")
     if image.format != "MPO" and getattr(image, "is_animated", False):
         raise NotUsableError("has more than one frame; save the one you mean as a picture of its own")
+    if isinstance(image, TiffImageFile):
+        # a tile is decoded whole, however little of it is in the picture; a strip ends where the picture does
+        columns, rows = int(image.tag_v2.get(TILE_WIDTH, 0)), int(image.tag_v2.get(TILE_HEIGHT, 0))
+        if columns * rows > max_pixels:
+            raise NotUsableError(f"a tile of {columns}x{rows} pixels is more than max_pixels {max_pixels}")
 
 
 def _is_plain(image: Image.Image) -> bool:
@@ -115,14 +122,11 @@ def _is_plain(image: Image.Image) -> bool:
     )
 
 
-def _plain(image: Image.Image, content: bytes, deep: bool) -> Image.Image:
+def _plain(image: Image.Image, content: bytes, bits: int) -> Image.Image:
     # a TIFF is turned while it is loaded, by Pillow as by OpenCV
     orientation = 1 if image.format == "TIFF" else _orientation(image)
-    if deep:
-        if isinstance(image, TiffImageFile) and image.tag_v2.get(PLANES) == SEPARATE:
-            raise NotUsableError("16-bit colours in separate planes cannot be read; save it as a 16-bit RGB PNG")
-        values = np.asarray(image) if image.mode[0] in "IF" else _deep_colour(content)
-        image = _stretched(values, _is_white_least(image), image.info.get("transparency"))
+    if bits > 8:
+        image = _from_deep(image, content, bits)
     elif "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "La", "RGBa"):
         image = _on_white(image)
     elif image.mode not in ("L", "RGB"):
@@ -146,19 +150,32 @@ def _turned(image: Image.Image, orientation: int) -> Image.Image:
     return ImageOps.exif_transpose(upright)
 
 
-def _is_deep(image: Image.Image) -> bool:
-    """More than 8 bits a channel. Pillow opens 16-bit colour as "RGB" and drops the low byte silently; where it comes
-    with transparency, that is accepted.
+def channel_bits(image: Image.Image, content: bytes) -> int:
+    """Bits of each channel in the file that `image` was opened from and not yet decoded: 8 or more.
+
+    Of colours with more than 8 Pillow keeps the upper 8 silently. 16 stands for grey of any more bits; CMYK has 8.
     """
     if image.mode[0] in "IF":
-        return True
-    if image.mode != "RGB":
-        return False
+        return 16
+    if image.mode not in ("LA", "RGB", "RGBA"):
+        return 8
     if isinstance(image, TiffImageFile):
-        return bool(max(image.tag_v2.get(BITS, (8,))) > 8)
+        return int(max(image.tag_v2.get(BITS, (8,))))
+    if image.format == "JPEG2000":
+        return _bits_of_jpeg2000(content)
     tiles: list[Any] = getattr(image, "tile", [])
-    raw_modes = [tile[3] if isinstance(tile[3], str) else tile[3][0] for tile in tiles if tile[3]]
-    return image.format == "PNG" and any("16" in mode for mode in raw_modes)
+    if image.format == "PNG":
+        return 16 if any("16" in tile[3] for tile in tiles) else 8
+    # of a PPM the largest value is known, unless it is 255
+    is_deep = image.format == "PPM" and any(isinstance(tile[3], tuple) and tile[3][1] > 255 for tile in tiles)
+    return 16 if is_deep else 8
+
+
+def _bits_of_jpeg2000(content: bytes) -> int:
+    """The largest number among the channels', each of which has three bytes; the first one's upper bit is a sign."""
+    at = content.find(JPEG2000_SIZE) + 40
+    channels = int.from_bytes(content[at : at + 2])
+    return max((byte & 0x7F for byte in content[at + 2 : at + 2 + 3 * channels : 3]), default=7) + 1
 
 
 def _is_white_least(image: Image.Image) -> bool:
@@ -166,21 +183,61 @@ def _is_white_least(image: Image.Image) -> bool:
     return isinstance(image, TiffImageFile) and bool(image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO)
 
 
-def _deep_colour(content: bytes) -> npt.NDArray[Any]:
-    """The (H, W, 3) RGB values of a 16-bit colour file, unscaled; a TIFF upright, a PNG not turned."""
+def _from_deep(image: Image.Image, content: bytes, bits: int) -> Image.Image:
+    """8-bit grey or RGB of a file with more bits; a TIFF upright, any other not turned."""
+    if isinstance(image, TiffImageFile) and image.tag_v2.get(PLANES) == SEPARATE:
+        raise NotUsableError("16-bit colours in separate planes cannot be read; save it as a 16-bit RGB PNG")
+    if image.mode[0] in "IF":
+        grey = _stretched(np.asarray(image), _is_white_least(image), image.info.get("transparency"))
+        return Image.fromarray(grey)
+    values = _deep_colour(content, 4 if image.mode == "RGBA" or "transparency" in image.info else 3)
+    colour, opaque = values[..., 2::-1], 2**bits - 1
+    if values.shape[2] == 3:
+        return Image.fromarray(_stretched(colour))
+    alpha = values[..., 3]
+    if isinstance(image, TiffImageFile) and image.tag_v2.get(EXTRA_CHANNELS) == PREMULTIPLIED:
+        _undo_premultiplied(colour, alpha, opaque)
+    # what nobody sees must not count for the range
+    colour[alpha == 0] = colour[np.unravel_index(alpha.argmax(), alpha.shape)]
+    plain = _stretched(colour)
+    _lay_on_white(plain, alpha, opaque)
+    return Image.fromarray(plain)
+
+
+def _deep_colour(content: bytes, channels: int) -> npt.NDArray[Any]:
+    """The (H, W, channels) values of a 16-bit colour file, unscaled, in the order blue, green, red, alpha."""
     values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if values is None or values.ndim != 3 or values.shape[2] != 3 or values.dtype == np.uint8:
+    if values is None or values.ndim != 3 or values.shape[2] != channels or values.dtype == np.uint8:
         raise NotUsableError("16-bit colour of a kind that cannot be read; save it as a 16-bit RGB PNG")
-    return values[..., ::-1]
+    return values
 
 
-def _stretched(values: npt.NDArray[Any], white_is_least: bool, transparent: object) -> Image.Image:
-    """(H, W) or (H, W, 3) values mapped from [smallest, largest] to 0..255 uint8; NaN and infinities become 0.
+def _blocks(height: int) -> list[slice]:
+    """Rows that are computed at once: in double precision a large photograph would take gigabytes."""
+    return [slice(start, start + ROWS) for start in range(0, height, ROWS)]
 
-    Turned round with `white_is_least`; where a grey value is `transparent` it becomes white. Rows go by blocks: in
-    double precision a large photograph would take gigabytes.
+
+def _undo_premultiplied(colour: npt.NDArray[Any], alpha: npt.NDArray[Any], opaque: int) -> None:
+    """In place: the (H, W, 3) colours as they were before they were multiplied by their share of `opaque`."""
+    for block in _blocks(len(colour)):
+        share = np.maximum(alpha[block], 1)[..., None] / opaque
+        colour[block] = np.minimum(np.round(colour[block] / share), opaque)
+
+
+def _lay_on_white(plain: npt.NDArray[np.uint8], alpha: npt.NDArray[Any], opaque: int) -> None:
+    """In place, (H, W, 3) colours with an `alpha` (H, W) from 0 to `opaque`."""
+    for block in _blocks(len(plain)):
+        plain[block] = np.round(255 - (255.0 - plain[block]) * (alpha[block] / opaque)[..., None])
+
+
+def _stretched(
+    values: npt.NDArray[Any], white_is_least: bool = False, transparent: object = None
+) -> npt.NDArray[np.uint8]:
+    """(H, W) or (H, W, 3) values mapped from [smallest, largest] to 0..255; NaN and infinities become 0.
+
+    Turned round with `white_is_least`; where a grey value is `transparent` it becomes white.
     """
-    blocks = [slice(start, start + ROWS) for start in range(0, len(values), ROWS)]
+    blocks = _blocks(len(values))
     known = (values[block][np.isfinite(values[block])] for block in blocks)
     ends = [(float(one.min()), float(one.max())) for one in known if len(one)]
     if not ends:
@@ -194,7 +251,7 @@ def _stretched(values: npt.NDArray[Any], white_is_least: bool, transparent: obje
         stretched[block] = 255 - scaled if white_is_least else scaled
         if isinstance(transparent, int):
             stretched[block][values[block] == transparent] = 255
-    return Image.fromarray(stretched)
+    return stretched
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -24,6 +25,7 @@ import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
+from datalab.adapters.images_decode import channel_bits
 from datalab.adapters.mask_classes import automatic_classes, ignored_values, pixel_value, read_classes_file
 from datalab.config import LabelClass, is_background
 from datalab.errors import InputError
@@ -230,7 +232,10 @@ def _check_size(image: _Image, path: Path, values: npt.NDArray[np.uint8]) -> Non
 def _read_values(path: Path) -> npt.NDArray[np.uint8]:
     """The (H, W) values of a mask file. A palette's indexes count, not its colours; grey stored as RGB is accepted."""
     try:
-        with Image.open(path) as image:
+        content = path.read_bytes()
+        with Image.open(BytesIO(content)) as image:
+            if image.mode[0] not in "IF" and channel_bits(image, content) > 8:
+                raise InputError(f"mask {path} has several channels of 16 bits; save it as 8-bit or 16-bit grey")
             bands = len(image.getbands()) - (image.mode in ("LA", "RGBA"))
             values = np.asarray(image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
