@@ -2,11 +2,15 @@
 
 Each repeat is another photograph. `end_to_end` compares a JPEG's way to Label Studio's JSON with encoder and decoder
 alone. Images named as arguments are compared too, without timing: python benchmarks/mask_generator.py photos/*.jpg
+
+On a GPU the peer's decoder is timed in the half precision that ours has there; the masks are compared with those that
+the peer makes in full precision.
 """
 
+import copy
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from io import BytesIO
 from itertools import cycle
@@ -16,17 +20,19 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from sam_encoder import finished
 from scipy.optimize import linear_sum_assignment
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor
 from segment_anything.modeling import Sam
-from segment_anything.utils.amg import build_point_grid
 from skimage import data
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from datalab.adapters.label_studio.results import region_to_result
 from datalab.adapters.mask_generator import GeneratorParams, generate_masks
+from datalab.adapters.mask_grid import Grid
 from datalab.adapters.sam import load_sam
-from datalab.adapters.sam_decoder import PointDecoder
+from datalab.adapters.sam_encoder import precision_for
 from datalab.masks import iou_matrix
 from measure import median_ratio, print_result
 
@@ -65,14 +71,65 @@ def network_alone(sam: Sam, pixels: Any) -> None:
     with torch.inference_mode():
         predictor = SamPredictor(sam)
         predictor.set_image(pixels)
-        decoder = PointDecoder(sam, predictor.features)
-        grid = build_point_grid(PARAMS.points_per_side) * np.array(pixels.shape[1::-1])
-        points = torch.as_tensor(predictor.transform.apply_coords(grid, pixels.shape[:2]))
-        for batch in torch.split(points, 64):
-            decoded = decoder.decode(batch)
+        grid = Grid(predictor, PARAMS.points_per_side)
+        for batch in torch.split(grid.points, 64):
+            decoded = grid.decoder.decode(batch)
             good = torch.nonzero((decoded.predicted_iou > PARAMS.min_predicted_iou).any(dim=1)).flatten()
             if len(good):
-                decoder.masks(decoded, good)
+                grid.decoder.masks(decoded, good)
+
+
+class InPrecision(nn.Module):
+    """The official decoder with its products in another precision."""
+
+    def __init__(self, decoder: nn.Module, precision: torch.dtype) -> None:
+        """`precision`: torch.float32, or torch.bfloat16 for products."""
+        super().__init__()
+        self.decoder, self.precision = decoder, precision
+
+    def forward(self, image_embeddings: Tensor, **prompts: Any) -> tuple[Tensor, Tensor]:
+        """Logits and predicted IoU, float32."""
+        half = self.precision != torch.float32
+        with torch.autocast(image_embeddings.device.type, self.precision, enabled=half):
+            logits, scores = self.decoder(image_embeddings=image_embeddings, **prompts)
+        return logits.float(), scores.float()
+
+
+def in_precision(sam: Sam, precision: torch.dtype) -> Sam:
+    """A copy of `sam` whose decoder computes in `precision`."""
+    changed = copy.deepcopy(sam)
+    changed.mask_decoder = InPrecision(changed.mask_decoder, precision)
+    return changed
+
+
+def peer_of(sam: Sam) -> SamAutomaticMaskGenerator:
+    """The generator of segment_anything with the thresholds of ours."""
+    return SamAutomaticMaskGenerator(
+        sam,
+        points_per_side=PARAMS.points_per_side,
+        pred_iou_thresh=PARAMS.min_predicted_iou,
+        stability_score_thresh=PARAMS.min_stability,
+        output_mode="coco_rle",
+    )
+
+
+def times(sam: Sam, files: list[bytes], precision: torch.dtype) -> dict[str, float]:
+    """The named ratios; the peer's decoder computes in `precision`."""
+    peer = peer_of(in_precision(sam, precision))
+    ours_next, peer_next, whole_next, network_next = (cycle(files) for _ in range(4))
+
+    def ratio(ours: Callable[[], Any], other: Callable[[], Any]) -> float:
+        return median_ratio(finished(sam.device, ours), finished(sam.device, other), REPEATS)
+
+    return {
+        "generator": ratio(
+            lambda: generate_masks(sam, pixels_of(next(ours_next)), PARAMS),
+            lambda: peer.generate(pixels_of(next(peer_next))),
+        ),
+        "end_to_end": ratio(
+            lambda: to_label_studio(sam, next(whole_next)), lambda: network_alone(sam, pixels_of(next(network_next)))
+        ),
+    }
 
 
 def agreement(pairs: Iterator[tuple[list[str], list[str], tuple[int, int]]]) -> dict[str, float | int]:
@@ -90,28 +147,11 @@ def main() -> None:
     """Measure and print."""
     torch.set_num_threads(1)
     sam = load_sam("small").requires_grad_(False)
-    peer = SamAutomaticMaskGenerator(
-        sam,
-        points_per_side=PARAMS.points_per_side,
-        pred_iou_thresh=PARAMS.min_predicted_iou,
-        stability_score_thresh=PARAMS.min_stability,
-        output_mode="coco_rle",
-    )
+    device = sam.device
+    precision = precision_for(device) if device.type == "cuda" else torch.float32
     files = photographs()
     further = [Path(name).read_bytes() for name in sys.argv[1:]]
-    ours_next, peer_next, whole_next, network_next = (cycle(files) for _ in range(4))
-    ratio = {
-        "generator": median_ratio(
-            lambda: generate_masks(sam, pixels_of(next(ours_next)), PARAMS),
-            lambda: peer.generate(pixels_of(next(peer_next))),
-            REPEATS,
-        ),
-        "end_to_end": median_ratio(
-            lambda: to_label_studio(sam, next(whole_next)),
-            lambda: network_alone(sam, pixels_of(next(network_next))),
-            REPEATS,
-        ),
-    }
+    ratio, peer = times(sam, files, precision), peer_of(sam)
 
     def compared() -> Iterator[tuple[list[str], list[str], tuple[int, int]]]:
         for file in tqdm([*files, *further], "compare", unit="image", disable=None):
@@ -123,11 +163,12 @@ def main() -> None:
     quality = agreement(compared())
     counts = abs(quality["masks"] / quality["masks_of_peer"] - 1)
     gate = quality["matched_iou"] >= LEAST_IOU and counts <= MOST_COUNT
+    place = torch.cuda.get_device_name() if device.type == "cuda" else "1 thread"
     name = (
-        f"segment-anything {version('segment-anything')} SamAutomaticMaskGenerator, torch {torch.__version__}, 1 thread"
+        f"segment-anything {version('segment-anything')} SamAutomaticMaskGenerator, torch {torch.__version__}, {place}"
     )
-    sizes = {"points": PARAMS.points_per_side**2, "images": len(files) + len(further), **quality}
-    print_result("mask_generator", ratio, name, sizes, REPEATS, bool(gate))
+    sizes = {"points": PARAMS.points_per_side**2, "images": len(files) + len(further), "precision": str(precision)}
+    print_result("mask_generator", ratio, name, sizes | quality, REPEATS, bool(gate))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -78,6 +79,17 @@ def test_masks_are_those_of_the_reference(sam: Sam, name: str, size: tuple[int, 
         assert one.predicted_iou == pytest.approx(predicted_iou, abs=1e-5)
         assert one.stability == pytest.approx(stability, abs=1e-3)
         assert one.area == area
+
+
+@pytest.mark.slow
+def test_what_only_the_quarters_show_is_found_once(sam: Sam) -> None:
+    """All four, of equal size, see the disc where they overlap; the whole image gives no mask."""
+    picture, params = np.full((200, 200, 3), 90, dtype=np.uint8), GeneratorParams(6, 0.8, 0.75, 1)
+    cv2.circle(picture, (100, 100), 10, (220, 200, 40), -1)
+    assert generate_masks(sam, picture, replace(params, tile_layers=0)) == []
+    assert [one.rle for one in generate_masks(sam, picture, params)] == [
+        one[0] for one in reference(sam, picture, params)
+    ]
 
 
 def test_nothing_good_enough_is_no_mask(sam: Sam) -> None:

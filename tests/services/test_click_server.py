@@ -139,6 +139,10 @@ def test_any_json_gets_an_answer(server: Server, sent: Any) -> None:
     assert "results" in server.predict(sent)
 
 
+def test_what_is_nested_too_deep_is_refused(server: Server) -> None:
+    assert server.call("POST", "/predict", data=b"[" * 200_000 + b"]" * 200_000).status_code == 400
+
+
 def test_sizes_are_bounded(server: Server) -> None:
     assert server.call("POST", "/predict", data=b"{").status_code == 400
     assert server.call("POST", "/predict", data=iter([b"{}"])).status_code == 411

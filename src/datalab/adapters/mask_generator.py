@@ -123,7 +123,7 @@ def _of_tiles(
 
 def _smallest_tile_first(found: list[FoundMask], areas: list[float]) -> list[FoundMask]:
     """Of masks with nearly the same box the one of the smaller tile, which saw it larger."""
-    if len(set(areas)) < 2:
+    if not found:
         return found
     boxes = torch.tensor([one.box for one in found], dtype=torch.float)
     return [found[place] for place in nms(boxes, 1 / torch.tensor(areas), SAME_BOX_IOU).tolist()]

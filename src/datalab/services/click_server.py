@@ -114,7 +114,7 @@ async def _json(request: Request) -> Any:
     try:
         # in a thread: while a large body is read the health check has to be answered
         return await asyncio.to_thread(json.loads, await request.body())
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise HTTPException(status.HTTP_400_BAD_REQUEST, "this is no JSON") from exc
 
 
