@@ -7,10 +7,11 @@ import pytest
 import torch
 from segment_anything.modeling import Sam
 
+from datalab.adapters import sam_adapt
 from datalab.adapters.mask_generator import Pixels
 from datalab.adapters.sam import load_sam
 from datalab.adapters.sam_adapt import Course, Lesson, adapt, judge, lessons_of
-from datalab.adapters.sam_training import BOX, CLICK
+from datalab.adapters.sam_training import BOX, CLICK, mask_loss
 from datalab.masks import BoolMask
 
 
@@ -52,6 +53,47 @@ def test_a_lesson_points_at_its_object_in_the_pixels_of_the_square(sam: Sam) -> 
     # the box is seen enlarged: it fills two thirds of the square's longer side
     assert max(box.box[2:] - box.box[:2]) == pytest.approx(256 / 1.5, rel=0.1)
     assert box.target.sum() > 4 * click.target.sum()
+
+
+def test_of_a_click_the_mask_that_sam_likes_best_is_judged_and_of_a_box_the_single_one(
+    sam: Sam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exam = lessons(sam, range(1))  # a click and a box
+    click, box = (torch.from_numpy(one.target) >= 0.5 for one in exam)
+    right, all_of_it = torch.where(box, 9.0, -9.0), torch.full(click.shape, 9.0)
+    of_box, of_click = [right, -right, -right, -right], [-all_of_it, -all_of_it, all_of_it, -all_of_it]
+    logits = torch.stack([torch.stack(of_box), torch.stack(of_click)])
+    quality = torch.tensor([[0.1, 0.9, 0.9, 0.9], [0.9, 0.1, 0.8, 0.3]])
+    monkeypatch.setattr(sam_adapt, "prompted_masks", lambda *_: (logits, quality, torch.tensor([1, 0])))
+    assert judge(sam, exam).tolist() == pytest.approx([click.float().mean().item(), 1])
+
+
+def test_every_answer_is_compared_with_its_own_object(sam: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers come sorted by the kind of their prompt; an object fills more of the square where it is seen enlarged."""
+    known = lessons(sam, range(3))
+    enlarged = min(one.target.sum() for one in known if one.kind == BOX)
+    assert enlarged > max(one.target.sum() for one in known if one.kind == CLICK)
+    shown: list[torch.Tensor] = []
+
+    def watched(logits: torch.Tensor, quality: torch.Tensor, targets: torch.Tensor, kinds: torch.Tensor) -> object:
+        assert torch.equal(targets.sum((1, 2)) >= enlarged, kinds == BOX)
+        assert torch.equal(kinds, kinds.sort().values)
+        shown.append(kinds)
+        return mask_loss(logits, quality, targets, kinds)
+
+    monkeypatch.setattr(sam_adapt, "mask_loss", watched)
+    adapt(copy.deepcopy(sam), known, Course(2, 8, 1e-3), np.random.default_rng(0))
+    assert set(torch.cat(shown).tolist()) == {BOX, CLICK}
+
+
+def test_boxes_are_shaken_by_a_share_of_their_sides(sam: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
+    exam = [one for one in lessons(sam, range(1)) if one.kind == BOX] * 200
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(sam_adapt, "prompted_masks", lambda *asked: seen.append(asked[2][:, 0]))
+    sam_adapt._ask(sam, exam, np.random.default_rng(0))
+    tight = exam[0].box
+    shares = (seen[0].numpy() - tight) / np.tile(tight[2:] - tight[:2], 2)
+    np.testing.assert_allclose(shares.std(axis=0), sam_adapt.SHAKEN, rtol=0.2)
 
 
 @pytest.mark.slow

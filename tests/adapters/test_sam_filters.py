@@ -1,15 +1,25 @@
 """What SAM finds and nobody should see, and packaged weights that are not there."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from datalab.adapters import sam
-from datalab.adapters.mask_generator import FoundMask
+from datalab.adapters.mask_generator import FoundMask, Pixels
 from datalab.errors import InputError
+from datalab.masks import mask_to_rle, rle_to_mask
 
 SHAPE = (100, 200)
 PARAMS = sam.ProposalParams("small", 8, 0, 0.5, 0.5, 0.01, 0.6, 5, 0.0)
+
+
+def found(left: int, predicted_iou: float, stability: float = 1.0) -> FoundMask:
+    """Twenty columns, without neighbours."""
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[20:60, left : left + 20] = True
+    return FoundMask(mask_to_rle(mask), (left, 20, left + 19, 59), 800, predicted_iou, stability)
 
 
 @pytest.mark.parametrize(
@@ -25,6 +35,48 @@ PARAMS = sam.ProposalParams("small", 8, 0, 0.5, 0.5, 0.01, 0.6, 5, 0.0)
 def test_background_and_crumbs_are_dropped(area: int, box: list[int], kept: bool) -> None:
     corners = (box[0], box[1], box[0] + box[2], box[1] + box[3])
     assert sam._is_like_an_object(FoundMask("", corners, area, 0.9, 0.9), SHAPE, PARAMS) is kept
+
+
+def test_the_best_come_first_and_the_rest_are_cut() -> None:
+    masks = [found(0, 0.6), found(40, 0.9), found(80, 0.95, 0.7), found(120, 0.8)]
+    kept = sam._kept(masks, np.zeros((*SHAPE, 3), dtype=np.uint8), replace(PARAMS, max_regions=3))
+    assert [one.predicted_iou for one in kept] == [0.9, 0.8, 0.95]
+
+
+def test_crumbs_of_a_mask_are_dropped() -> None:
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[10:50, 10:50] = mask[80:82, 150:152] = True
+    whole = rle_to_mask(sam._full_size(mask_to_rle(mask), SHAPE, (200, 400)), 200, 400)
+    assert whole[40, 40]
+    assert not whole[160:164, 300:304].any()
+
+
+@pytest.mark.parametrize(("predicted_iou", "stability", "shown"), [(0.4, 0.9, 0), (0.6, 0.4, 0), (1.03, 0.9, 1)])
+def test_a_refined_region_is_shown_where_sam_is_sure_enough(
+    monkeypatch: pytest.MonkeyPatch, predicted_iou: float, stability: float, shown: int
+) -> None:
+    one = found(40, predicted_iou, stability)
+    monkeypatch.setattr(sam, "_refined", lambda *_: [one])
+    drafts = [sam.Draft("coin", rle_to_mask(one.rle, *SHAPE))]
+    asked = sam.Asked("img", np.full((*SHAPE, 3), 90, dtype=np.uint8), drafts)
+    table = sam.propose_regions(sam.load_sam("small"), "v", [asked], replace(PARAMS, points_per_side=1))
+    assert (table["source"] == "refined").sum() == shown
+    assert table["predicted_iou"].between(0, 1).all()
+
+
+def test_an_image_keeps_the_pixels_that_its_tiles_can_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    widths: list[int] = []
+
+    def nothing(_: object, images: list[Pixels], *__: object) -> list[list[FoundMask]]:
+        widths.append(images[0].shape[1])
+        return [[]]
+
+    monkeypatch.setattr(sam, "generate_masks_together", nothing)
+    small = sam.load_sam("small")
+    asked = sam.Asked("img", np.zeros((60, 3000, 3), dtype=np.uint8))
+    for layers in (0, 1, 2):
+        sam.propose_regions(small, "v", [asked], replace(PARAMS, tile_layers=layers))
+    assert widths == [1024, 2048, 3000]
 
 
 @pytest.mark.parametrize("content", [None, b"garbage"])

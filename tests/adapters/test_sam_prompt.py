@@ -109,6 +109,26 @@ def test_a_click_with_alt_tells_which_object_is_meant(
     assert min(iou(before, scene[1]), iou(after, scene[1])) > 0.9
 
 
+def test_of_three_masks_the_one_that_agrees_with_the_clicks_is_taken(
+    sam: Sam, embedding: Embedding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that SAM likes best covers what was clicked away, too."""
+    logits = torch.full((1, 3, 64, 64), -5.0)
+    logits[0, 0] = logits[0, 1, :, :32] = logits[0, 2, :, 32:] = 5
+    monkeypatch.setattr(sam_prompt, "zooms_in", lambda _: False)
+    monkeypatch.setattr(sam.mask_decoder, "forward", lambda **_: (logits, torch.tensor([[0.9, 0.6, 0.8]])))
+    mask, predicted = mask_at(sam, embedding, HEIGHT, WIDTH, Prompt(((50, 60, True), (135, 60, False))))
+    assert (mask[60, 50], mask[60, 135]) == (True, False)
+    assert predicted == pytest.approx(0.6)
+
+
+def test_what_was_clicked_on_is_no_crumb_and_what_was_clicked_away_is_one() -> None:
+    low = np.full((64, 64), -5, dtype=np.float32)
+    low[:40, :40] = low[60:62, 50:52] = low[2:4, 60:62] = low[50:52, 10:12] = 5
+    kept = sam_prompt._without_crumbs(low, ((101, 121, True), (121, 5, False)), 128) > 0
+    assert (kept[0, 0], kept[60, 50], kept[2, 60], kept[50, 10]) == (True, True, False, False)
+
+
 def test_nothing_is_encoded(sam: Sam, embedding: Embedding, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(image: torch.Tensor) -> None:
         raise AssertionError("an image was encoded")

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from datalab.learning.embeddings import crop_embedding, image_vector, region_vector
-from datalab.learning.prototypes import fit_prototypes, nearest_label
 
 GRID = np.arange(16, dtype=np.float32).reshape(1, 4, 4)
 
@@ -36,15 +35,6 @@ def test_a_region_vector_is_the_mean_over_its_cells() -> None:
 
 def test_an_empty_region_is_the_whole_image() -> None:
     assert region_vector(np.ones((2, 2, 2)), np.zeros((4, 4), dtype=bool)) == pytest.approx([0.5**0.5] * 2)
-
-
-def test_the_nearest_examples_name_a_region() -> None:
-    rng = np.random.default_rng(1)
-    centres = {"coin": [1.0, 0, 0], "cup": [0, 1.0, 0], "": [0, 0, 1.0]}
-    labels = [name for name, count in (("coin", 20), ("cup", 4), ("", 6)) for _ in range(count)]
-    vectors = np.array([centres[name] + rng.normal(0, 0.05, 3) for name in labels], dtype=np.float32)
-    asked = np.array([[0.9, 0.1, 0], [0.1, 0.9, 0], [0, 0.1, 1.1]], dtype=np.float32)
-    assert nearest_label(asked, fit_prototypes(vectors, labels)) == ["coin", "cup", ""]
 
 
 def test_rows_and_columns_of_a_wide_image_are_not_mixed_up() -> None:

@@ -61,6 +61,12 @@ def test_errors_are_of_images_left_out() -> None:
     assert error.as_json()["reason"] is None
 
 
+def test_an_image_left_out_is_judged_by_the_curves_of_its_own_classes() -> None:
+    known = examples([0.5] * 8, [0.9, *[0.1] * 6, 0.9], "abbbbbba", images="xxxxyyyy")
+    found = held_out_error(known, replace(PARAMS, least_class_examples=1))
+    assert found.mean_absolute_error == pytest.approx(0)
+
+
 def test_nothing_shown_has_no_mean_and_says_why() -> None:
     error = held_out_error(examples([0.5, 0.5], [0.1, 0.2]), PARAMS)
     assert (error.shown, error.shown_mean_iou, error.shown_bad_share) == (0, None, None)

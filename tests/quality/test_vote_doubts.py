@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from datalab.quality.vote_doubts import Voted, vote_doubts
+from datalab.quality.rated import rated_images
+from datalab.quality.vote_doubts import Voted, vote_doubts, voted_objects
+from tests.quality.images import tables
 
 COIN, CUP = [0.05, 0.9, 0.05], [0.05, 0.05, 0.9]
 
@@ -34,6 +36,15 @@ def test_a_tie_is_broken_by_the_model() -> None:
 def test_somebody_who_saw_nothing_has_voted_too() -> None:
     found = vote_doubts([*agreeing(20), voted({"ann": 1, "bob": 0, "cy": 0}, [0.9, 0.05, 0.05])])[-1]
     assert (found.given, found.suggested) == (0, 0)
+
+
+def test_whoever_looked_and_did_not_draw_an_object_votes_for_background() -> None:
+    rated = rated_images(*tables({("a", "ann"): [("coin", 0, 0, 4, 8)], ("a", "bob"): []}))["a"]
+    chances = np.stack([np.full((3, 4), share) for share in (0.2, 0.7, 0.1)])
+    [(box, one)] = voted_objects(rated, {"background": 0, "coin": 1, "cup": 2}, chances, 0.5)
+    assert box == (0, 0, 4, 2)
+    assert one.votes == {"ann": 1, "bob": 0}
+    assert one.seen.tolist() == pytest.approx([0.2, 0.7, 0.1])
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,22 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from safetensors.torch import load_file
 
-from datalab.adapters.files import read_json
-from datalab.adapters.sam_adapt import Lesson
+from datalab.adapters.dataset_folder import read_dataset
+from datalab.adapters.files import read_json, read_table
+from datalab.adapters.sam import load_sam
+from datalab.adapters.sam_adapt import Floats, Lesson
 from datalab.errors import InputError
+from datalab.masks import mask_to_rle
 from datalab.stages import adapt
 from datalab.stages.adapt import Inputs, Params, figures
 from datalab.stages.embed import Params as EmbedParams
+from datalab.tables import CONSENSUS
 from datalab.workspace import Workspace
 from tests.stages.blob_workspace import blob_workspace, run_dataset
 
@@ -52,6 +58,55 @@ def test_too_little_to_learn_from_is_told(workspace: Workspace) -> None:
     assert found["kept"] is False
     assert "of 1000 objects" in str(found["reason"])
     assert load_file(workspace.sam_decoder) == {}
+
+
+def test_too_few_images_to_judge_by_are_told(workspace: Workspace) -> None:
+    found = run(workspace, replace(ON, least_images=1000))
+    assert found["kept"] is False
+    assert "of 1000 validation images with an object" in str(found["reason"])
+
+
+def test_an_object_without_a_pixel_teaches_nothing(workspace: Workspace) -> None:
+    drawn = adapt._objects(Inputs(workspace.consensus, workspace.dataset, workspace.images)).head(1)
+    gone = drawn.assign(rle=mask_to_rle(np.zeros((48, 64), dtype=bool)))
+    rng = np.random.default_rng(0)
+    lessons = adapt._lessons(load_sam("small"), pd.concat([gone, drawn]), workspace.images, rng)
+    assert len(lessons) == 2  # a click and a box
+
+
+@pytest.mark.parametrize(("gains", "kept"), [((0.1, 0.2), True), ((0.4, -0.1), False), ((-0.1, -0.2), False)])
+def test_only_what_is_surely_better_on_validation_images_is_kept(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, gains: tuple[float, float], kept: bool
+) -> None:
+    """`gains`: of the first and of every other image."""
+    asked: list[list[str]] = []
+    judged: list[int] = []
+    nothing = np.zeros(0, dtype=np.float32)
+
+    def lessons(_: object, objects: pd.DataFrame, *__: object) -> list[Lesson]:
+        asked.append(sorted(set(objects["image_id"])))
+        return [
+            Lesson(one, kind, nothing.astype(np.float16), nothing, nothing, nothing)
+            for one in asked[-1]
+            for kind in (0, 1)
+        ]
+
+    def judge(_: object, exam: list[Lesson]) -> Floats:
+        judged.append(len(exam))
+        gain = np.where([one.image_id == exam[0].image_id for one in exam], *gains)
+        return np.asarray(0.5 + gain * (len(judged) > 1), dtype=np.float64)
+
+    monkeypatch.setattr(adapt, "_lessons", lessons)
+    monkeypatch.setattr(adapt, "adapt", lambda *_: None)
+    monkeypatch.setattr(adapt, "judge", judge)
+    found: Any = run(workspace, ON)
+    drawn = set(read_table(workspace.consensus, CONSENSUS)["image_id"])
+    for ids, split in zip(asked, ("train", "validation"), strict=True):
+        assert ids == sorted(drawn & set(read_dataset(workspace.dataset).split(split)["image_id"]))
+    assert found["all"]["before"] == 0.5
+    assert np.sign(found["all"]["difference"]["value"]) == np.sign(sum(gains))
+    assert found["kept"] is kept
+    assert bool(load_file(workspace.sam_decoder)) is kept
 
 
 @pytest.mark.slow

@@ -23,11 +23,14 @@ def queue(
     errors: tuple[tuple[str, str, float], ...] = (),
     params: Params = PARAMS,
     asked: str = "",
+    gold: tuple[str, ...] = (),
 ) -> pd.DataFrame:
     """Images a to t by ann; a and b by bob as well, who agreed on a."""
     answers: dict[tuple[str, str], list[Box]] = {(image, "ann"): [] for image in "abcdefghijklmnopqrst"}
     answers |= {("a", "bob"): [], ("b", "bob"): []}
-    write_table(folder / "ratings.parquet", tables(answers)[0])
+    ratings = tables(answers)[0]
+    roles = np.where(ratings["image_id"].isin(gold), "gold", "batch")
+    write_table(folder / "ratings.parquet", ratings.assign(role=roles))
     agreement = pd.DataFrame({"image_id": ["a", "b"], "agreement": [1.0, 0.2]})
     write_table(folder / "agreement.parquet", agreement)
     write_json(folder / "gold.json", {"annotators": {name: {"skill": skill} for name, skill in PEOPLE.items()}})
@@ -65,8 +68,22 @@ def test_an_image_that_the_model_finds_nothing_on_is_safer_than_one_with_a_suspe
     assert table["label_error"].tolist() == pytest.approx([0.6, 0, np.nan], nan_ok=True)
 
 
+def test_of_several_suspected_errors_the_worst_counts_and_is_named(tmp_path: Path) -> None:
+    errors = (("c", "spurious", 0.3), ("c", "swapped", 0.9), ("c", "dropped", 0.5))
+    table = queue(tmp_path, contested=("c",), errors=errors)
+    assert table["label_error"].tolist() == [0.9]
+    assert table["why"].tolist() == ["existence of coin, cup or coin? (swapped)"]
+
+
 def test_what_is_decided_is_not_asked_again(tmp_path: Path) -> None:
     assert queue(tmp_path, contested=("a",), decided=("b",))["image_id"].tolist() == ["a"]
+
+
+def test_gold_is_not_asked_about(tmp_path: Path) -> None:
+    everything = Params(**{**vars(PARAMS), "audit_share": 1.0})
+    table = queue(tmp_path, contested=("a",), gold=("a", "b"), params=everything)
+    assert sorted(table["image_id"]) == list("cdefghijklmnopqrst")
+    assert read_json(tmp_path / "left.json")["unseen_images"] == 18
 
 
 def test_whole_images_are_asked_about(tmp_path: Path) -> None:

@@ -15,9 +15,14 @@ from tests.stages.rated_folder import write_rated
 COIN: Box = ("coin", 0, 0, 4, 4)
 
 
-def report(folder: Path, predicted: dict[str, tuple[int, int]], splits: dict[str, str]) -> Any:
-    """Two people draw a coin on a, b and c; the model one of this (height, width), or nothing."""
-    ratings, regions = write_rated(folder, {(image, who): [COIN] for image in "abc" for who in ("ann", "bob")})
+def report(
+    folder: Path,
+    predicted: dict[str, tuple[int, int]],
+    splits: dict[str, str],
+    people: tuple[str, ...] = ("ann", "bob"),
+) -> Any:
+    """`people` draw a coin on a, b and c; the model one of this (height, width), or nothing."""
+    ratings, regions = write_rated(folder, {(image, who): [COIN] for image in "abc" for who in people})
     for image, (height, width) in predicted.items():
         grid = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
         grid[:height, :width] = 1
@@ -38,10 +43,20 @@ def test_what_the_model_learned_from_is_kept_apart(tmp_path: Path) -> None:
     assert found["unseen"]["people"]["agreement"]["value"] == 1
 
 
+def test_validation_images_are_learned_from(tmp_path: Path) -> None:
+    found = report(tmp_path, dict.fromkeys("abc", (4, 4)), {"a": "train", "b": "validation", "c": "test"})
+    assert (found["learned_from"]["images"], found["unseen"]["images"]) == (2, 1)
+
+
 def test_images_without_a_prediction_do_not_count(tmp_path: Path) -> None:
     found = report(tmp_path, {"a": (4, 4)}, {"a": "test"})
     assert found["unseen"]["images"] == 1
     assert found["learned_from"]["model"]["agreement"]["value"] is None
+
+
+def test_an_image_of_one_person_counts(tmp_path: Path) -> None:
+    found = report(tmp_path, {"a": (4, 4)}, {"a": "test"}, people=("ann",))["unseen"]
+    assert (found["images"], found["per_annotator"]["ann"]["agreement"]["value"]) == (1, 1)
 
 
 def test_a_prediction_of_another_size_is_named(tmp_path: Path) -> None:

@@ -49,6 +49,19 @@ def test_a_model_against_itself_is_no_better(trained: Workspace, tmp_path: Path)
         assert set(read_label_map(tmp_path / "maps" / f"{image_id}.png").flat) <= {0, 1, 2}
 
 
+def test_a_champion_that_sees_background_everywhere_is_worse(trained: Workspace, tmp_path: Path) -> None:
+    files = inputs(trained, tmp_path)
+    champion = load_segmenter(trained.model)
+    for parameter in champion.network.parameters():
+        parameter.data.zero_()
+    save_segmenter(files.champion / "segmenter.safetensors", champion)
+    run(files, outputs(tmp_path), PARAMS)
+    report = read_json(tmp_path / "comparison.json")
+    assert report["champion"]["value"] < 0.5 < report["challenger"]["value"]
+    assert report["difference"]["value"] > 0.3
+    assert report["better"] > report["worse"] == 0
+
+
 def test_the_first_round_has_nothing_to_compare(trained: Workspace, tmp_path: Path) -> None:
     (tmp_path / "champion").mkdir()
     files = Inputs(tmp_path / "champion", trained.dataset, trained.images, trained.embeddings, tmp_path / "none")

@@ -110,6 +110,13 @@ def test_what_the_audit_found_is_counted(tmp_path: Path) -> None:
     assert report["wrong_images"] == 1
 
 
+def test_an_audit_of_an_image_that_was_contested_later_is_no_part_of_the_sample(tmp_path: Path) -> None:
+    answers: dict[tuple[str, str], list[Box]] = {("a", "x"): [COIN, CUP], ("a", "y"): [COIN], ("b", "x"): [COIN]}
+    merged(tmp_path, answers, decisions=decided("audit", {"a": [], "b": [COIN]}))
+    report = read_json(tmp_path / "report.json")
+    assert (report["contested_images"], report["audited_images"], report["wrong_images"]) == (1, 1, 0)
+
+
 def test_the_disagreement_is_drawn_where_two_rated(tmp_path: Path) -> None:
     merged(tmp_path, {("a", "x"): [COIN], ("a", "y"): [NARROW], ("b", "x"): [COIN]})
     assert [path.name for path in (tmp_path / "maps").iterdir()] == ["a.png"]

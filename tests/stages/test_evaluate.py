@@ -9,10 +9,12 @@ from PIL import Image
 from datalab.adapters.coco_eval import ObjectJudge
 from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.files import read_json, read_label_map, read_table, write_json, write_label_map
-from datalab.adapters.segmenter import load_segmenter, save_segmenter
+from datalab.adapters.plots import Tile
+from datalab.adapters.segmenter import Prediction, Segmenter, load_segmenter, predict, save_segmenter
+from datalab.adapters.segmenter_samples import Sample
 from datalab.errors import InputError
 from datalab.stages import evaluate
-from datalab.stages.evaluate import Inputs, Outputs, Params, confusion_rows, object_figures, run
+from datalab.stages.evaluate import Inputs, Judged, Outputs, Params, confusion_rows, object_figures, run
 from datalab.tables import CONFUSIONS
 from datalab.workspace import Workspace
 from tests.adapters.test_coco_eval import NOWHERE, square
@@ -77,6 +79,31 @@ def test_the_same_inputs_give_the_same_bytes(trained: Workspace, tmp_path: Path)
     assert len(contents[0]) == 9
 
 
+@pytest.mark.parametrize("flip", [True, False])
+def test_the_mirrored_image_is_asked_as_params_say(
+    trained: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flip: bool
+) -> None:
+    asked: list[bool] = []
+
+    def watched(segmenter: Segmenter, sample: Sample, mirrored: bool) -> Prediction:
+        asked.append(mirrored)
+        return predict(segmenter, sample, mirrored)
+
+    monkeypatch.setattr(evaluate, "predict", watched)
+    run(inputs_of(trained), outputs_in(tmp_path), replace(PARAMS, flip=flip))
+    assert set(asked) == {flip}
+
+
+def test_the_worst_images_are_shown_first() -> None:
+    picture, labels = np.zeros((2, 2, 3), dtype=np.uint8), np.zeros((2, 2), dtype=np.uint8)
+    counts = np.zeros((2, 2), dtype=np.int64)
+    nothing = Judged(counts, counts, {}, np.zeros((2, 1, 3)), 0.0)
+    scored = (("a", 0.9), ("b", 0.2), ("c", np.nan), ("d", 0.5))
+    tiles = [Tile(name, picture, labels, labels, iou) for name, iou in scored]
+    _, worst = evaluate._all_judged(iter([(nothing, tile) for tile in tiles]), 3)
+    assert [tile.image_id for tile in worst] == ["b", "d", "a"]
+
+
 def test_the_cells_of_every_image_are_kept_by_name() -> None:
     counts = np.zeros((2, 3, 3), dtype=np.int64)
     counts[0, 0, 0], counts[0, 1, 2], counts[1, 2, 0] = 7, 3, 5
@@ -101,6 +128,16 @@ def test_small_pieces_are_no_objects(trained: Workspace, tmp_path: Path, share: 
     report = read_json(tmp_path / "metrics.json")
     assert report["objects"]["truth"] == objects * report["test_images"]
     assert (report["objects"]["ap"] is None) == (objects == 0)
+
+
+def test_objects_on_pixels_that_nobody_judges_do_not_count(trained: Workspace, tmp_path: Path) -> None:
+    other = copy_of_dataset(trained, tmp_path)
+    for row in read_dataset(other).split("test").itertuples():
+        truth = np.full((48, 64), 255, dtype=np.uint8)
+        truth[0] = 0
+        write_label_map(other / "masks" / f"{row.image_id}.png", truth)
+    run(replace(inputs_of(trained), dataset=other), outputs_in(tmp_path), PARAMS)
+    assert read_json(tmp_path / "metrics.json")["objects"]["found"] == 0
 
 
 def test_the_temperature_changes_the_calibration_error_and_no_bins_are_one_line(
@@ -146,6 +183,11 @@ def copy_of_dataset(workspace: Workspace, tmp_path: Path) -> Path:
     for path in (workspace.dataset / "masks").glob("*.png"):
         write_label_map(other / "masks" / path.name, read_label_map(path))
     return other
+
+
+def test_precision_is_of_what_was_found_and_recall_of_what_is_there() -> None:
+    found = evaluate._hit_shares(np.array([6, 2, 4]))
+    assert found == {"precision": 0.75, "recall": 0.6, "f1": pytest.approx(12 / 18)}
 
 
 def test_objects_of_a_class_that_is_nowhere_have_no_recall_and_no_f1() -> None:

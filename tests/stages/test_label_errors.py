@@ -7,6 +7,7 @@ import pytest
 
 from datalab.adapters.files import read_label_map, read_table, write_label_map, write_table
 from datalab.errors import InputError
+from datalab.stages import label_errors
 from datalab.stages.label_errors import Inputs, Params, run
 from datalab.tables import ANNOTATED_REGIONS, LABEL_ERRORS, RATINGS, SUSPECTED
 from datalab.workspace import Workspace
@@ -59,6 +60,10 @@ def test_a_spoiled_label_is_the_worst(blobs: Workspace) -> None:
     before = out.read_bytes()
     run(suspected(blobs), out, PARAMS, TRAIN, POLICY)
     assert out.read_bytes() == before
+
+
+def test_a_box_of_the_prediction_lies_where_it_does_in_the_image() -> None:
+    assert label_errors._on_image((2, 3, 4, 5), (24, 32), (48, 96)) == (6, 6, 12, 10)
 
 
 @pytest.mark.parametrize(

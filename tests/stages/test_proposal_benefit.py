@@ -3,7 +3,7 @@ from typing import Any
 
 import pandas as pd
 
-from datalab.adapters.files import read_json, write_table
+from datalab.adapters.files import read_json, read_table, write_table
 from datalab.stages.proposal_benefit import Inputs, Params, run
 from datalab.tables import BATCH, GOLD, GOLD_EVENTS, REGIONS, ROUND_BATCH
 from tests.quality.images import HEIGHT, WIDTH, Box, rle, tables
@@ -57,6 +57,14 @@ def test_gold_in_doubt_judges_nobody_and_is_no_task_of_the_batch(tmp_path: Path)
     found = report(tmp_path, ("g", "contested"))["all"]
     assert found["gold_f1"]["with"]["value"] is None
     assert found["tasks"] == {"with": 1, "without": 2}
+
+
+def test_what_a_reviewer_sent_back_does_not_count(tmp_path: Path) -> None:
+    write_world(tmp_path)
+    path = tmp_path / "rounds" / "0001" / "batch.parquet"
+    batch = read_table(path, ROUND_BATCH)
+    write_table(path, batch.assign(reason=batch["reason"].where(batch["image_id"] != "a", "review")))
+    assert report(tmp_path)["all"]["tasks"] == {"with": 1, "without": 2}
 
 
 def test_what_was_said_before_an_image_became_gold_is_an_answer_like_others(tmp_path: Path) -> None:

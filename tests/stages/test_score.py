@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from datalab.adapters.files import read_label_map, read_table
+from datalab.adapters.segmenter import load_segmenter, save_segmenter
 from datalab.errors import InputError
 from datalab.learning.evidence import MEASURES, REDUCTIONS
 from datalab.stages.score import Inputs, Outputs, Params, run
@@ -81,6 +82,16 @@ def test_every_measure_and_reduction_scores_the_pool(
     assert (by_class.loc[by_class["label"] == "background", "score"] == 0).all()
     assert by_class.groupby("image_id")["residual"].sum().abs().max() < 1e-5
     assert sorted(path.stem for path in (tmp_path / "maps").iterdir()) == list(scores["image_id"])
+
+
+def test_the_temperature_changes_the_scores(trained: Workspace, tmp_path: Path) -> None:
+    """Hot, all members say the same of everything: there is nothing to disagree about."""
+    means = []
+    for heat in (1.0, 100.0):
+        save_segmenter(tmp_path / "model.safetensors", replace(load_segmenter(trained.model), temperature=heat))
+        run(replace(inputs_of(trained), model=tmp_path / "model.safetensors"), outputs_in(tmp_path), PARAMS)
+        means.append(read_table(tmp_path / "scores.parquet", SCORES)["uncertainty"].mean())
+    assert means[1] < 0.1 * means[0]
 
 
 def test_an_interrupted_run_leaves_the_old_predictions(trained: Workspace, tmp_path: Path) -> None:

@@ -88,6 +88,11 @@ def test_gold_that_people_contradict_together_is_suspect(tmp_path: Path) -> None
     assert whole_report(tmp_path, {("g", who): [COIN] for who in people})["suspects"] == []
 
 
+def test_two_people_alone_make_no_gold_suspect(tmp_path: Path) -> None:
+    together = whole_report(tmp_path, {("g", who): [("coin", 2, 4, 6, 8)] for who in ("ann", "bob")})
+    assert together["suspects"] == []
+
+
 def test_gold_where_people_see_nothing_is_suspect_and_rightly_empty_gold_is_not(tmp_path: Path) -> None:
     people = ("ann", "bob", "cat")
     nothing: Answers = {("g", who): [] for who in people}

@@ -188,3 +188,18 @@ def test_gold_is_no_label_that_a_model_learns_from(
     assert after.class_counts.tolist() == before.class_counts.tolist()
     np.testing.assert_array_equal(after.labelled, before.labelled)
     assert set(pool["image_id"]) - set(without_copy["image_id"]) == {ids[21]}  # people have seen a copy of it
+
+
+def test_what_is_known_of_the_pool_is_in_the_order_of_its_rows(inputs: Inputs) -> None:
+    pool = read_table(inputs.scores, (*SCORES, *EVIDENCE)).iloc[::-1].reset_index(drop=True)
+    ratings, drawn = read_table(inputs.ratings, RATINGS), read_table(inputs.regions, ANNOTATED_REGIONS)
+    few = drawn[(drawn["label"] == "disc") | drawn["image_id"].isin(drawn["image_id"].unique()[:2])]
+    few = pd.concat([few, few.head(1).assign(region_id="another")])
+    objects = few.groupby("annotation_id").size().reindex(ratings["annotation_id"]).fillna(0).to_numpy()
+    # twice, since fewer than 20 ratings say nothing about costs
+    timed, none = pd.concat([ratings.assign(lead_time_s=10 + 20 * objects)] * 2), np.zeros((0, 1), dtype=np.float32)
+    facts = select._facts(pool, read_table(inputs.class_scores, CLASS_SCORES), none, none, timed, few)
+    assert facts.class_scores is not None
+    np.testing.assert_allclose(facts.class_scores, np.repeat(pool[["uncertainty"]].to_numpy(), 2, axis=1))
+    assert facts.class_counts.tolist() == [few.query("label == 'disc'")["image_id"].nunique(), 2]
+    np.testing.assert_allclose(facts.costs, 10 + 20 * pool["objects"])

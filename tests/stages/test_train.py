@@ -7,6 +7,7 @@ from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.files import read_json
 from datalab.adapters.segmenter import load_segmenter
 from datalab.adapters.segmenter_samples import read_sample
+from datalab.adapters.segmenter_schedule import Look
 from datalab.adapters.segmenter_temperature import temperature_of
 from datalab.errors import InputError
 from datalab.stages import train
@@ -26,6 +27,12 @@ def test_the_model_knows_its_classes_and_the_report_its_curve(trained: Workspace
     assert report["curve"][1]["loss"] < report["curve"][0]["loss"]
     dataset = read_dataset(trained.dataset)
     assert report["images_train"] == len(dataset.split("train"))
+
+
+def test_the_best_look_is_reported() -> None:
+    looks = [Look(20, 0.9, 0.4), Look(40, 0.5, 0.8), Look(60, 0.4, 0.6)]
+    report = train._report(looks, 9, 3)
+    assert (report["best_step"], report["best_validation_miou"]) == (40, 0.8)
 
 
 @pytest.mark.slow
@@ -103,3 +110,16 @@ def test_the_temperature_is_of_the_committee_that_score_asks(trained: Workspace)
     once, twice = (temperature_of(segmenter.network, validation, flip) for flip in (False, True))
     assert twice < once
     assert segmenter.temperature == pytest.approx(twice)
+
+
+def test_the_temperature_is_fitted_on_validation_images(blobs: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_dataset(blobs)
+    fitted: list[int] = []
+
+    def fit(_: object, samples: list[object], __: bool) -> float:
+        fitted.append(len(samples))
+        return 1.0
+
+    monkeypatch.setattr(train, "temperature_of", fit)
+    report = read_json(run_train(blobs, SHORT))
+    assert fitted == [report["images_validation"]] != [report["images_train"]]
