@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from datalab.adapters import files, workspaces
-from datalab.adapters.workspaces import claim_folder, create_workspace, workspace_name
+from datalab.adapters.workspaces import claim_folder, create_workspace, follow_code, workspace_name
 from datalab.config import LabelClass, load_guidelines
 from datalab.errors import InputError
 
@@ -39,6 +39,19 @@ def test_its_numbers_and_classes_are_kept_and_its_graph_follows_the_code(tmp_pat
     assert made.params.read_text() == "mine: {}"
     assert (made.root / "dvc.yaml").read_text() == (ROOT / "dvc.yaml").read_text()
     assert len(load_guidelines(made.guidelines).classes) == 2
+
+
+def test_the_graph_follows_the_code_that_the_workspace_is_linked_to(tmp_path: Path) -> None:
+    repository, root = tmp_path / "repository", tmp_path / "tiles"
+    (repository / "src").mkdir(parents=True)
+    (repository / "dvc.yaml").write_text("stages: {new: {cmd: x}}")
+    root.mkdir()
+    (root / "dvc.yaml").write_text("stages: {old: {cmd: x}}")
+    follow_code(root)
+    assert "old" in (root / "dvc.yaml").read_text()
+    (root / "src").symlink_to(repository / "src")
+    follow_code(root)
+    assert (root / "dvc.yaml").read_text() == "stages: {new: {cmd: x}}"
 
 
 def test_no_class_is_told(tmp_path: Path) -> None:

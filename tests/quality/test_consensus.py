@@ -79,9 +79,9 @@ def test_an_object_that_all_drew_elsewhere_is_a_doubt() -> None:
     (one,) = everything(thin)
     assert (one.label, one.doubt, one.kept, one.votes) == ("coin", "existence", False, 3)
     assert one.contributors == ("ann", "bob", "cat")
-    # what bob or cat alone drew is no reason to learn nothing there
-    assert (one.rle, one.disputed) == (rle(2, 0, 4, 8), rle(2, 0, 4, 8))
-    assert one.agreement == pytest.approx((1 + 1 / 3 + 1 / 3) / 3)
+    # what bob or cat alone drew is asked about, and no reason to learn nothing there
+    assert (one.rle, one.disputed) == (rle(1, 0, 5, 8), rle(2, 0, 4, 8))
+    assert one.agreement == 0.5
     (one,) = everything({**thin, "bob": [], "dan": []})
     assert (one.doubt, one.votes, one.disputed) == ("existence", 2, rle(2, 0, 3, 8))
     assert everything({**thin, "bob": [], "dan": [], "eve": []}) == []
@@ -92,6 +92,11 @@ def test_masks_that_hang_together_and_share_no_pixel_of_half_the_people_are_no_o
         who: [("coin", 0, left, 4, left + 3)] for who, left in (("ann", 0), ("bob", 2), ("cat", 4))
     }
     assert [one.doubt for one in everything(chain | {"dan": [], "eve": []})] == []
+
+
+def test_neighbours_whose_outlines_overlap_by_a_pixel_are_two_objects() -> None:
+    beside: dict[str, list[Box]] = {"ann": [("coin", 0, 0, 6, 4)], "bob": [("cup", 5, 3, 6, 8)], "cat": []}
+    assert everything(beside) == []
 
 
 def test_what_people_drew_apart_is_no_object_of_them_together() -> None:

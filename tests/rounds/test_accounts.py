@@ -71,8 +71,11 @@ def test_a_file_of_another_form_is_not_overwritten(tmp_path: Path, text: str) ->
 
 
 def test_two_commands_at_once_lose_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    workspace = Workspace(tmp_path)
+    """Not even those of two workspaces, which share the accounts of one Label Studio."""
+    workspace, other = Workspace(tmp_path), Workspace(tmp_path / "workspaces" / "w")
     ensure_env(workspace.env, tmp_path)
+    other.root.mkdir(parents=True)
+    other.env.symlink_to(workspace.env)
     both = threading.Barrier(2)
 
     def connected(url: str, token: str) -> Client:
@@ -86,6 +89,7 @@ def test_two_commands_at_once_lose_no_password(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(accounts, "connect", connected)
     monkeypatch.setattr(accounts, "ensure_annotator", slow)
     with ThreadPoolExecutor() as pool:
-        done = list(pool.map(lambda email: make_accounts(workspace, [email]), ["ann@x.org", "ben@x.org"]))
+        asked = [(workspace, "ann@x.org"), (other, "ben@x.org")]
+        done = list(pool.map(lambda one: make_accounts(one[0], [one[1]]), asked))
     assert done == [(["ann@x.org"], []), (["ben@x.org"], [])]
     assert set(read_accounts(workspace.accounts)) == {"ann@x.org", "ben@x.org"}

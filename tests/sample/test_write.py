@@ -12,7 +12,6 @@ from datalab.adapters.images import IngestParams, ingest
 from datalab.adapters.mask_folder import read_classes, read_truth
 from datalab.config import load_guidelines, load_params
 from datalab.errors import InputError
-from datalab.sample import write
 from datalab.sample.compose import compose
 from datalab.sample.write import CLASSES, FEWEST, TURNED, write_sample
 from datalab.tables import CATALOG, REJECTED
@@ -43,15 +42,10 @@ def test_bad_requests(tmp_path: Path) -> None:
     assert (tmp_path / "mine.txt").read_text() == "precious"
 
 
-def test_an_empty_folder_that_one_is_in_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    out = tmp_path / "empty"
-    out.mkdir()
-    monkeypatch.chdir(out)
-    monkeypatch.setattr(write, "_write_scene", lambda folder, *_: None)
-    for step in ("_write_copies", "_write_broken"):
-        monkeypatch.setattr(write, step, lambda folder: None)
-    write_sample(Path(), FEWEST, SEED)
-    assert (out / "masks" / "classes.yaml").is_file()
+def test_the_folder_that_one_is_in_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="the folder that you are in; name another"):
+        write_sample(Path(), FEWEST, SEED)
 
 
 def test_guidelines_are_those_of_the_sample(sample: Path) -> None:

@@ -71,6 +71,22 @@ def test_the_newest_of_one_person_counts_and_skipped_ones_do_not(tmp_path: Path)
     assert regions["annotation_id"].tolist() == [2]
 
 
+def test_the_newest_is_what_was_changed_last_whatever_its_id(tmp_path: Path) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", [COIN]), ("a", "ann", [CUP])])
+    path = tmp_path / "0001" / "annotations.parquet"
+    annotations = read_table(path, ANNOTATIONS)
+    write_table(path, annotations.assign(updated_at=annotations["updated_at"].tolist()[::-1]))
+    ratings, regions = collected(tmp_path)
+    assert ratings["annotation_id"].tolist() == [1]
+    assert regions["label"].tolist() == ["coin"]
+
+
+def test_the_splits_go_by_the_newest_answer_of_the_first_round(tmp_path: Path) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", [CUP]), ("a", "ann", [COIN])])
+    collected(tmp_path)
+    assert first_labels(tmp_path) == [["a", "0001", "coin"]]
+
+
 def test_an_image_sent_again_is_what_was_said_in_its_newest_round(tmp_path: Path) -> None:
     write_round(tmp_path, "0001", [("a", "ann", [COIN]), ("a", "bob", [COIN]), ("b", "ann", [COIN])])
     write_round(tmp_path, "0002", [("a", "cat", [CUP])], first_id=10)
@@ -138,6 +154,18 @@ def test_a_correction_takes_the_place_of_what_it_was_and_leaves_the_splits(tmp_p
     assert first_labels(tmp_path) == before
 
 
+def test_a_corrected_answer_to_gold_stays_older_than_one_of_a_later_round(tmp_path: Path) -> None:
+    write_round(tmp_path, "0001", [("g", "ann", [COIN])], gold=("g",))
+    write_round(tmp_path, "0002", [("g", "ann", [CUP])], gold=("g",), first_id=3)
+    correct(tmp_path, "0001", ("g", "ann", [COIN, COIN]), annotation_id=1)
+    table = read_table(tmp_path / "0002" / "corrections.parquet", ANNOTATIONS)
+    write_table(tmp_path / "0002" / "corrections.parquet", table.assign(updated_at="0009-00"))
+    ratings, _ = collected(tmp_path)
+    assert ratings["round_id"].tolist() == ["0002"]
+    assert read_table(tmp_path / "earlier_ratings.parquet", RATINGS)["round_id"].tolist() == ["0001"]
+    assert len(read_table(tmp_path / "earlier_regions.parquet", ANNOTATED_REGIONS)) == 2
+
+
 def test_an_answer_that_was_set_aside_and_submitted_again_is_first_seen_by_the_round_that_read_it(
     tmp_path: Path,
 ) -> None:
@@ -182,10 +210,11 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         collected(tmp_path)
 
 
-def test_a_mask_of_another_size_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("side", "size"), [("width", "99 x 6"), ("height", "8 x 99")])
+def test_a_mask_of_another_size_is_named(tmp_path: Path, side: str, size: str) -> None:
     write_round(tmp_path, "0001", [("a", "ann", [COIN])])
-    broken(tmp_path, width=99)
-    with pytest.raises(InputError, match="has a mask of 8 x 6 pixels, the image has 99 x 6"):
+    broken(tmp_path, **{side: 99})
+    with pytest.raises(InputError, match=f"has a mask of 8 x 6 pixels, the image has {size}"):
         collected(tmp_path)
 
 

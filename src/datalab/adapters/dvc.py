@@ -25,6 +25,8 @@ KEPT_LINES = 30
 PATIENCE_S = 1800.0
 """How long another dvc command is waited for."""
 BETWEEN_TRIES_S = 5.0
+SETTLED_S = 1.0
+"""Longer than a live command takes to write its lock file, in place."""
 BUSY = ("is busy, it is being blocked by", "Unable to acquire lock. Most likely another DVC process")
 """DVC's own words: a stage that calls something busy is no reason to wait."""
 HALF_WRITTEN = "Unable to read RWLock-file"
@@ -98,7 +100,9 @@ def _run(
         code, lines = _once(root, arguments, on_line)
         if code == 0:
             return
-        if any(HALF_WRITTEN in line for line in lines) and _remove_half_written(root / ".dvc" / "tmp" / "rwlock"):
+        if any(HALF_WRITTEN in line for line in lines) and time.monotonic() < until:
+            time.sleep(SETTLED_S)
+            _remove_half_written(root / ".dvc" / "tmp" / "rwlock")
             continue
         if not any(words in line for line in lines for words in BUSY):
             raise StateError(f"dvc {' '.join(arguments)} failed: {_why(lines)} (run it in {root} to see all of it)")
@@ -109,19 +113,17 @@ def _run(
         time.sleep(BETWEEN_TRIES_S)
 
 
-def _remove_half_written(rwlock: Path) -> bool:
-    """Whether DVC's note of who reads and writes what was one that nobody can read, and is gone.
+def _remove_half_written(rwlock: Path) -> None:
+    """Remove DVC's note of who reads and writes what where nobody can read it: a killed command left it.
 
-    DVC writes it in place, and only while it holds another lock: what it cannot read was left by a killed command.
+    Another command may have made it anew by now; then it stays.
     """
+    if not rwlock.exists():
+        return
     try:
         json.loads(rwlock.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError):
         rwlock.unlink(missing_ok=True)
-        return True
-    except FileNotFoundError:
-        return True
-    return False
 
 
 def _why(lines: Sequence[str]) -> str:

@@ -30,9 +30,7 @@ def create_workspace(repository: Path, root: Path, classes: Sequence[LabelClass]
     """
     if not (root / "guidelines" / "classes.yaml").exists():
         _write_guidelines(root / "guidelines", classes)
-    graph = (repository / GRAPH).read_text(encoding="utf-8")
-    if not (root / GRAPH).exists() or (root / GRAPH).read_text(encoding="utf-8") != graph:
-        write_text(root / GRAPH, graph)
+    _take_graph(repository, root)
     for name in OWN:
         if not (root / name).exists():
             write_bytes(root / name, (repository / name).read_bytes())
@@ -45,6 +43,12 @@ def create_workspace(repository: Path, root: Path, classes: Sequence[LabelClass]
     _ignore(root / ".gitignore")
     initialise(root)
     return Workspace.at(root)
+
+
+def follow_code(root: Path) -> None:
+    """Bring the dvc.yaml of a workspace up to the code that its `src` is linked to; others keep their own."""
+    if (root / "src").is_symlink():
+        _take_graph((root / "src").resolve().parent, root)
 
 
 def claim_folder(root: Path, images: Path) -> None:
@@ -61,6 +65,12 @@ def claim_folder(root: Path, images: Path) -> None:
         )
     if known != images or not note.exists():
         write_text(note, f"{images}\n")
+
+
+def _take_graph(repository: Path, root: Path) -> None:
+    graph = (repository / GRAPH).read_text(encoding="utf-8")
+    if not (root / GRAPH).exists() or (root / GRAPH).read_text(encoding="utf-8") != graph:
+        write_text(root / GRAPH, graph)
 
 
 def _write_guidelines(folder: Path, classes: Sequence[LabelClass]) -> None:

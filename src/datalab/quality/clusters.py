@@ -3,15 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 from scipy.sparse.csgraph import connected_components
 
-from datalab.masks import iou_matrix, rle_union
+from datalab.masks import iou_matrix, rle_areas, rle_union
 from datalab.quality.matching import match_regions
 from datalab.quality.rated import RatedImage
 
 UNKNOWN_SKILL = 0.5
 LEAST_SKILL = 1e-6
 """Somebody without any hit still decides where nobody else does."""
+TOUCHING = 0.2
+"""Outlines of neighbours overlap by a few pixels, of two objects that nobody would take for one."""
 
 
 @dataclass
@@ -21,7 +25,7 @@ class Cluster:
     members: list[tuple[str, str, str]]
     """(annotator, label, rle), one per annotator, the most skilled first."""
     touching: bool = False
-    """Whether the masks merely overlap somewhere: too little to say that they are one object."""
+    """Whether the masks overlap too little to say that they are one object."""
 
     @property
     def ballot(self) -> list[tuple[str, str]]:
@@ -52,19 +56,27 @@ def cluster_objects(rated: Sequence[RatedImage], voices: Mapping[str, float], io
 
 
 def join_touching(clusters: Sequence[Cluster], voices: Mapping[str, float], height: int, width: int) -> list[Cluster]:
-    """Clusters of one image whose masks overlap anywhere, directly or through others, as one that is `touching`.
+    """Clusters of one image that share TOUCHING of the smaller one's pixels, directly or through others, as one that is
+    `touching`.
 
     What a person drew in several of them is one mask, of the class they gave first.
     """
     if not clusters:
         return []
     outer = [rle_union(cluster.shapes, height, width) for cluster in clusters]
-    count, numbers = connected_components(iou_matrix(outer, outer, height, width) > 0, directed=False)
+    count, numbers = connected_components(_shares(outer, height, width) >= TOUCHING, directed=False)
     drawn: list[dict[str, list[tuple[str, str]]]] = [{} for _ in range(count)]
     for cluster, number in zip(clusters, numbers, strict=True):
         for annotator, label, rle in cluster.members:
             drawn[number].setdefault(annotator, []).append((label, rle))
     return [_touching(of_group, voices, height, width) for of_group in drawn]
+
+
+def _shares(masks: Sequence[str], height: int, width: int) -> npt.NDArray[np.float64]:
+    """Of every pair the share of the smaller mask that lies in the other, shape (len(masks), len(masks))."""
+    iou, areas = iou_matrix(masks, masks, height, width), rle_areas(masks, height, width)
+    shared = iou / (1 + iou) * (areas[:, None] + areas)
+    return np.asarray(shared / np.maximum(1, np.minimum(areas[:, None], areas)), dtype=np.float64)
 
 
 def _touching(

@@ -85,7 +85,7 @@ def _seconded(rated: Sequence[RatedImage], voices: Mapping[str, float], iou_thre
     if len(people) < half:  # most often, and then nothing has to be compared
         return found
     height, width = rated[0].height, rated[0].width
-    touching = join_touching(left, voices, height, width)
+    touching = [one for one in join_touching(left, voices, height, width) if len(one.members) >= half]
     return [*found, *(one for one in touching if _shared(one.shapes, half, height, width).any())]
 
 
@@ -100,9 +100,10 @@ def _merge(
     doubt, kept = _judge(cluster, len(rated), label)
     if tied and doubt != "existence":
         doubt, kept = "class", False
-    # masks that merely touch may reach far: what few of them cover is nobody's object
-    least = len(rated) / 2 if cluster.touching else 1
-    disputed = "" if kept else mask_to_rle(_shared(shapes, least, height, width))
+    disputed = "" if kept else mask_to_rle(_shared(shapes, 1, height, width))
+    if cluster.touching:
+        # all of it is asked about; what few marked is background until then, for such masks may reach far
+        rle, disputed = disputed, mask_to_rle(_shared(shapes, len(rated) / 2, height, width))
     if not doubt and method == "two" and iou_matrix(shapes[:1], shapes[1:], height, width)[0, 0] < rules.outline_iou:
         common = _shared(shapes, 2, height, width)
         doubt, disputed = "outline", mask_to_rle(_shared(shapes, 1, height, width) & ~common)

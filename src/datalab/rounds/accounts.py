@@ -65,7 +65,8 @@ def make_accounts(workspace: Workspace, emails: Iterable[str]) -> tuple[list[str
     client = connect(settings.label_studio_url, settings.label_studio_token)
     made, failed = [], []
     # another command would write the accounts that it has read over those made here; git ignores what is in data/
-    with client.session, locked(workspace.data / workspace.accounts.name):
+    # beside them, for workspaces share them
+    with client.session, locked(workspace.accounts.parent / "data" / workspace.accounts.name):
         accounts = read_accounts(workspace.accounts)
         for email in tqdm(list(emails), desc="accounts", unit="account", disable=None):
             try:

@@ -35,8 +35,10 @@ def write_sample(out: Path, count: int, seed: int) -> None:
     with an EXIF orientation; besides two exact copies, two copies compressed once more, a JPEG cut off in the middle
     and a text named .jpg. Image n depends on `seed` and n alone. InputError where `count` is below 120 or `out` exists.
     """
-    # `.` has no name to put the finished folder in the place of
-    out = out.resolve()
+    if out.resolve() == Path.cwd():  # the finished folder takes its place, and the shell would stand in none
+        raise InputError(
+            "the sample cannot take the place of the folder that you are in; name another: datalab sample new"
+        )
     if count < FEWEST:
         raise InputError(f"the sample needs at least {FEWEST} images, not {count}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

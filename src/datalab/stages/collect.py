@@ -121,9 +121,13 @@ def _apart(annotations: pd.DataFrame) -> pd.DataFrame:
 
 
 def _newest(submitted: pd.DataFrame) -> pd.DataFrame:
-    """Of each person the newest answer; of an image that is no gold those of its newest round alone."""
+    """Of each person the newest answer; of an image that is no gold those of its newest round alone.
+
+    An answer of an earlier round that was corrected yesterday is older than one of a later round.
+    """
     rounds = submitted.groupby("image_id")["round_id"].transform("max")
     counting = submitted[(submitted["role"] == "gold") | (submitted["round_id"] == rounds)]
+    counting = counting.sort_values("round_id", kind="stable")
     return counting.drop_duplicates(["image_id", "annotator"], keep="last").sort_values("annotation_id")
 
 
