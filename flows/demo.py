@@ -71,6 +71,7 @@ def run_flow(workspace: Workspace, source: Source) -> int:
     os.environ["PREFECT_API_URL"] = Settings.load(workspace.env).prefect_api_url
     # bars and `main` tell the terminal what happens; the log is in the Prefect UI
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    os.environ["DO_NOT_TRACK"] = "1"  # the server sends nothing, and the client would still print a notice
     from label_round import label_round  # noqa: PLC0415  (prefect reads its settings on import)
 
     images, masks, classes = (

@@ -27,11 +27,13 @@ from datalab.rounds.opening import Source, choose, take_in
 from datalab.rounds.progress import Progress, terminal_bar
 from datalab.rounds.proposing import propose
 from datalab.rounds.report import write_report
+from datalab.rounds.restoring import restore_rounds
 from datalab.rounds.state import STEPS, Round, latest_round, load_round, save_round, taking_in_again
 from datalab.rounds.summary import summary_rows
 from datalab.workspace import Workspace
 
-LOG = logging.getLogger("prefect.label_round")
+# not one of Prefect's loggers: `make demo` keeps those from the terminal
+LOG = logging.getLogger("datalab.label_round")
 Step = Callable[[Workspace, Round, Progress], dict[str, Any] | None]
 
 SECONDS_BETWEEN_TRIES: list[float] = [2, 10, 30]
@@ -75,6 +77,7 @@ def advance(place: Workspace, source: Source, wait: bool) -> int:
     follow_code(place.root)
     for folder in (place.data, place.reports):
         remove_leftovers(folder)
+    restore_rounds(place)
     state = current_round(place)
     if source.images is not None:
         state = taking_in_again(state)

@@ -75,6 +75,13 @@ def test_a_page_changes_the_version_and_not_the_ontology(guidelines: Path) -> No
     assert after.ontology_hash == before.ontology_hash
 
 
+def test_what_editors_leave_beside_it_is_no_page(guidelines: Path) -> None:
+    before = load_guidelines(guidelines)
+    for name in (".README.md.swp", ".DS_Store", "README.md~"):
+        (guidelines / name).write_text("x")
+    assert load_guidelines(guidelines) == before
+
+
 def test_a_class_changes_the_ontology(guidelines: Path) -> None:
     before = load_guidelines(guidelines)
     (guidelines / "classes.yaml").write_text(CLASSES.replace("cup", "mug"))

@@ -170,7 +170,9 @@ def _folder_digest(folder: Path) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    """What is shown to people; not what editors and file managers leave beside it."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in found if not path.name.startswith(".") and not path.name.endswith("~"))
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -76,6 +76,9 @@ RATINGS = ("annotation_id", "round_id", "image_id", "annotator", "lead_time_s", 
 a row in ANNOTATED_REGIONS says: looked at, nothing there. An image without a rating by somebody is missing, never
 background."""
 
+RATING_PROVENANCE = ("guideline_version",)
+"""Further column of ratings.parquet: the guidelines that the task was made with."""
+
 CONSENSUS = (*REGIONS, "votes", "raters", "agreement")
 """Merged objects. `votes` of `raters` annotators drew it; `agreement`: mean IoU of their masks with the consensus."""
 

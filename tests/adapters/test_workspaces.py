@@ -1,8 +1,12 @@
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from datalab.adapters import files, workspaces
+from datalab.adapters.dvc import add
 from datalab.adapters.workspaces import claim_folder, create_workspace, follow_code, workspace_name
 from datalab.config import LabelClass, load_guidelines
 from datalab.errors import InputError
@@ -27,7 +31,29 @@ def test_a_workspace_has_its_own_classes_and_the_code(tmp_path: Path) -> None:
     assert "/.env.annotators\n" in ignored
     (made.root / ".gitignore").write_text("/mine\n/data/*")
     create_workspace(ROOT, tmp_path / "tiles", CLASSES, env)
-    assert (made.root / ".gitignore").read_text().startswith("/mine\n/data/*\n/src\n")
+    assert (made.root / ".gitignore").read_text().startswith("/mine\n/data/?*\n/src\n")
+
+
+@pytest.mark.slow
+def test_dvc_finds_what_is_versioned_and_a_checkout_keeps_it(tmp_path: Path) -> None:
+    made = create_workspace(ROOT, tmp_path / "tiles", CLASSES, tmp_path / "env")
+    labels = made.round_folder(1) / "annotations.parquet"
+    labels.parent.mkdir(parents=True)
+    labels.write_text("what people drew")
+    add(made, [made.rounds])
+    add(made, [made.rounds])  # as in every round: what has not changed since
+    kept = subprocess.run(
+        ["git", "status", "--porcelain", "-uall"], cwd=made.root, capture_output=True, text=True, check=True
+    )
+    assert "data/rounds.dvc" in kept.stdout
+    assert "annotations.parquet" not in kept.stdout
+    dvc = Path(sys.executable).parent / "dvc"
+    for lost in (False, True):
+        if lost:
+            shutil.rmtree(made.rounds)
+        # it also says that no stage has run
+        subprocess.run([dvc, "checkout"], cwd=made.root, capture_output=True, check=False)
+        assert labels.read_text() == "what people drew"
 
 
 @pytest.mark.slow

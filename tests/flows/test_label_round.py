@@ -34,7 +34,7 @@ def test_a_patient_run_says_that_it_waits_and_begins_when_the_other_one_is_over(
     told = threading.Event()
     handler = logging.Handler()
     handler.emit = lambda record: told.set()  # type: ignore[method-assign]
-    logging.getLogger("prefect.label_round").addHandler(handler)
+    logging.getLogger("datalab.label_round").addHandler(handler)
     with alone(workspace, patient=True):
         other = threading.Thread(target=second)
         other.start()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from datalab.adapters.files import read_table
@@ -14,7 +15,7 @@ from datalab.errors import InputError
 from datalab.rounds import labeling
 from datalab.rounds.history import FOLDER, read_versions
 from datalab.rounds.progress import silent
-from datalab.tables import ANNOTATIONS, QUARANTINE
+from datalab.tables import ANNOTATIONS, BATCH, QUARANTINE
 from tests.adapters.label_studio.fake_server import FakeLabelStudio, client_over
 from tests.rounds.labeling_round import nobody, ready_workspace
 from tests.services.labeling import OTHER, TRUE
@@ -158,6 +159,20 @@ def test_a_task_that_is_offered_to_nobody_holds_up_no_round(work: Labeling) -> N
         task["is_labeled"] = True
     answer["completed_by"] = None  # the account was deleted
     assert labeling.label(work.workspace, work.state, silent) is not None
+
+
+def test_an_overlap_that_was_lowered_holds_for_the_round_that_waits(work: Labeling) -> None:
+    for task_id in work.tasks:
+        work.server.answer(task_id, 1, [COIN])
+    assert labeling.label(work.workspace, work.state, silent) is None
+    params = work.workspace.params.read_text()
+    work.workspace.params.write_text(params.replace("  overlap: 3", "  overlap: 1"))
+    before = read_table(work.folder / "batch.parquet", BATCH, others=True)
+    assert labeling.label(work.workspace, work.state, silent) is not None
+    assert {task["overlap"] for task in work.server.tasks} == {1}
+    assert all(task["is_labeled"] for task in work.server.tasks if task["id"] != work.tasks[-1])
+    after = read_table(work.folder / "batch.parquet", BATCH, others=True)
+    pd.testing.assert_frame_equal(after, before.assign(overlap=1))
 
 
 def test_work_is_kept_while_people_are_still_at_it(work: Labeling) -> None:

@@ -1,5 +1,6 @@
 """Classes for proposals, in a workspace with hand-made embeddings: two channels, one per kind of object."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,8 @@ def test_regions_that_have_a_class_keep_it(workspace: Workspace) -> None:
     pd.testing.assert_frame_equal(label_proposals(workspace, named, GUIDELINES, 0.9), named)
 
 
-def test_without_gold_everything_is_of_the_first_class(workspace: Workspace) -> None:
+def test_without_gold_nothing_tells_a_class_but_that_there_is_one_alone(workspace: Workspace) -> None:
     write_table(workspace.gold, pd.DataFrame(columns=list(GOLD)))
-    assert list(label_proposals(workspace, proposals(("a", "cup")), GUIDELINES, 0.9)["label"]) == ["coin"]
+    assert list(label_proposals(workspace, proposals(("a", "cup")), GUIDELINES, 0.9)["label"]) == [""]
+    one = replace(GUIDELINES, classes=GUIDELINES.classes[:1])
+    assert list(label_proposals(workspace, proposals(("a", "cup")), one, 0.9)["label"]) == ["coin"]

@@ -2,18 +2,21 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from datalab.adapters.files import read_json, write_json, write_text
+from datalab.adapters.files import read_json, read_table, write_json, write_table, write_text
 from datalab.errors import InputError
 from datalab.rounds.progress import silent
 from datalab.rounds.report import read_report, write_report
 from datalab.rounds.state import Round, save_round
 from datalab.rounds.summary import summary_rows
 from datalab.settings import KEYS
+from datalab.tables import DATASET, RATINGS
 from datalab.workspace import Workspace
 from tests.rounds.proof_history import write_history
 from tests.rounds.test_page import rated_workspace
+from tests.rounds.test_provenance import LOCK
 
 FACTS = {
     "batch": {"batch": 36, "gold": 1}, "sam": "sam-small-1", "proposals": 40, "annotations": 37, "skipped": 0,
@@ -28,6 +31,11 @@ def workspace(tmp_path: Path) -> Workspace:
     write_history(tmp_path, 2)
     workspace = rated_workspace(tmp_path)
     (workspace.reports / "round-0002.json").unlink()
+    ratings = read_table(workspace.ratings, RATINGS).assign(guideline_version="v1")
+    write_table(workspace.ratings, ratings)
+    index = [(one, f"{one}.png", "train", one, 2) for one in sorted(set(ratings["image_id"]))]
+    write_table(workspace.dataset / "index.parquet", pd.DataFrame(index, columns=list(DATASET)))
+    write_text(workspace.root / "dvc.lock", LOCK)
     write_text(workspace.env, "".join(f"{key}=x\n" for key in KEYS))
     write_json(workspace.reports / "model_agreement.json", {"unseen": {"model": {"agreement": FIGURE}}})
     duel = {"champion": FIGURE, "challenger": FIGURE, "difference": {**FIGURE, "value": 0.1, "low": -0.1, "high": 0.3}}
@@ -49,6 +57,9 @@ def test_a_report_has_its_proof_in_the_file_the_summary_and_the_page(workspace: 
     rows = {row["figure"]: row["value"] for row in summary_rows(report)}
     assert rows["next batch: worth it"] == "cannot tell yet: 2 of the 3 comparable rounds that a forecast needs"
     assert rows["held-out images"].endswith("; 2 of 9 held out look like training images: reports/plots/leaks.png")
+    assert rows["model"] == "m1, of dataset d1.dir with 3 images"
+    assert rows["model: images labelled by guidelines"] == "v1: 3"
+    assert rows["keep it"] == 'git add -A && git commit -m "Round 2"'
     said = rows["model against the one before: mIoU"]
     assert said == (
         "0.100 (-0.100 to 0.300), better on 5 of 9 test images, worse on 2; "

@@ -14,6 +14,7 @@ from datalab.tables import (
     FIRST_LABELS,
     GOLD,
     QUARANTINE,
+    RATING_PROVENANCE,
     RATINGS,
     REVIEWS,
     empty,
@@ -300,3 +301,12 @@ def test_ids_that_begin_anew_are_kept_apart(tmp_path: Path) -> None:
         ["a", "a", "coin"], ["c", "c", "coin"], ["b", "b", "cup"],
     ]  # fmt: skip
     assert ratings["annotation_id"].min() == 1
+
+
+def test_a_rating_has_the_guidelines_that_its_task_was_made_with(tmp_path: Path) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", [COIN]), ("b", "ann", [COIN])])
+    path = tmp_path / "0001" / "annotations.parquet"
+    write_table(path, read_table(path, ANNOTATIONS).assign(guideline_version=["v1", "v2"]))
+    collected(tmp_path)
+    table = read_table(tmp_path / "ratings.parquet", ("image_id", *RATING_PROVENANCE))
+    assert table.to_numpy().tolist() == [["a", "v1"], ["b", "v2"]]

@@ -17,7 +17,9 @@ GRAPH = "dvc.yaml"
 OWN = ("params.yaml", ".dvcignore")
 GENERIC_FOLDERS = {"images", "train", "val", "test", "img", "data"}
 MADE_FOR = ".made-for"
-IGNORED = ("/src", "/.made-for", "/.env", "/.env.annotators", "/.datalab", "/data/*", "!/data/*.dvc")
+DATA, FORMER_DATA = "/data/?*", "/data/*"
+"""To git they are one; DVC takes the former for the folder itself, and finds no .dvc file in it."""
+IGNORED = ("/src", "/.made-for", "/.env", "/.env.annotators", "/.datalab", DATA, "!/data/*.dvc")
 
 
 def create_workspace(repository: Path, root: Path, classes: Sequence[LabelClass], env: Path) -> Workspace:
@@ -46,9 +48,10 @@ def create_workspace(repository: Path, root: Path, classes: Sequence[LabelClass]
 
 
 def follow_code(root: Path) -> None:
-    """Bring the dvc.yaml of a workspace up to the code that its `src` is linked to; others keep their own."""
+    """Bring dvc.yaml and .gitignore of a workspace up to the code that its `src` is linked to; others keep theirs."""
     if (root / "src").is_symlink():
         _take_graph((root / "src").resolve().parent, root)
+        _ignore(root / ".gitignore")
 
 
 def claim_folder(root: Path, images: Path) -> None:
@@ -85,9 +88,10 @@ def _write_guidelines(folder: Path, classes: Sequence[LabelClass]) -> None:
 
 def _ignore(path: Path) -> None:
     """Have every line of IGNORED in the file; what a person wrote there stays."""
-    known = path.read_text(encoding="utf-8") if path.exists() else ""
-    lines = known.splitlines()
-    if missing := [line for line in IGNORED if line not in lines]:
+    known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    lines = [DATA if line == FORMER_DATA else line for line in known]
+    missing = [line for line in IGNORED if line not in lines]
+    if missing or lines != known:
         write_text(path, "\n".join([*lines, *missing, ""]))
 
 

@@ -13,7 +13,7 @@ from datalab.adapters.label_studio.ml_backend import attach_click_to_mask
 from datalab.adapters.label_studio.people import ensure_annotator
 from datalab.adapters.label_studio.project import ensure_project, find_project, labeling_url
 from datalab.adapters.label_studio.pull import round_progress
-from datalab.adapters.label_studio.push import PushedRound, close_round, push_batch
+from datalab.adapters.label_studio.push import PushedRound, close_round, existing_tasks, push_batch, set_overlap
 from datalab.adapters.label_studio.reconcile import PullParams, reconcile
 from datalab.adapters.label_studio.webhook import ensure_webhook
 from datalab.config import load_guidelines, load_params
@@ -58,16 +58,34 @@ def push(workspace: Workspace, state: Round, progress: Progress) -> dict[str, An
     notes = {str(image_id): note(rows) for image_id, rows in round_requests(folder).groupby("image_id")}
     tasks = push_batch(client, target, batch, proposals, urls, progress, notes)
     write_table(folder / "tasks.parquet", tasks)
-    return {"project_id": target.project_id, "tasks": len(tasks), "pushed_at": time.time()}
+    shown = {"guideline_version": guidelines.version, "ontology_hash": guidelines.ontology_hash}
+    return {"project_id": target.project_id, "tasks": len(tasks), "pushed_at": time.time(), **shown}
 
 
 def label(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any] | None:
-    """None while people still have to work, else the seconds since the push. What they did is kept either way."""
+    """None while people still have to work, else the seconds since the push. What they did is kept either way.
+
+    A `batch.overlap` that was lowered meanwhile holds for this round: with fewer people it would wait for ever.
+    """
     client, target = open_round(workspace, state)
+    lower_overlap(workspace, state, client, target)
     keep_changes(workspace.round_folder(state.number), client, target, read_table(workspace.catalog, CATALOG))
     done = round_progress(client, target)
     progress(done.annotations_done / max(1, done.annotations_wanted), f"people: {done.tasks_done}/{done.tasks_total}")
     return {"seconds": time.time() - state.facts["pushed_at"]} if done.complete else None
+
+
+def lower_overlap(workspace: Workspace, state: Round, client: Client, target: PushedRound) -> None:
+    """Have no task wait for more people than `batch.overlap` of params.yaml."""
+    path = workspace.round_folder(state.number) / "batch.parquet"
+    batch = read_table(path, BATCH, others=True)
+    overlap = load_params(workspace.params, "batch", BatchParams).overlap
+    if batch["overlap"].max() <= overlap:
+        return
+    batch = batch.assign(overlap=batch["overlap"].clip(upper=overlap))
+    set_overlap(client, batch, existing_tasks(client, target))
+    # the table last: by it the next run knows whether this one was killed
+    write_table(path, batch)
 
 
 def pull(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
@@ -86,7 +104,7 @@ def pull(workspace: Workspace, state: Round, progress: Progress) -> dict[str, An
     table, deleted = newest_versions(versions)
     aside = reconcile(table, target.guidelines.names, deleted, confirmed_empty(versions), params)
     unknown = aside[aside["reason"] == "unknown class"]
-    if len(unknown) and target.guidelines.ontology_hash != state.ontology_hash:
+    if len(unknown) and target.guidelines.ontology_hash != state.facts.get("ontology_hash", state.ontology_hash):
         raise InputError(
             f"classes.yaml has changed while round {state.round_id} was labelled, and {len(unknown)} answers or "
             "regions are of classes it no longer names; put these back until the round is over"
@@ -112,12 +130,19 @@ def simulate(workspace: Workspace, state: Round, truth: pd.DataFrame) -> dict[st
     """Let the simulated annotators of params.yaml label the round; name to number of their annotations."""
     params = load_params(workspace.params, "simulate", SimulateParams)
     settings = Settings.load(workspace.env)
+    profiles = profiles_of(params)
+    most = int(read_table(workspace.round_folder(state.number) / "batch.parquet", BATCH)["overlap"].max())
+    if most > len(profiles):
+        raise InputError(
+            f"a task of round {state.round_id} waits for {most} people, and simulate.annotators has {len(profiles)}; "
+            "add some, or lower batch.overlap and begin another workspace"
+        )
     client, target = open_round(workspace, state)
     classes = tuple(target.guidelines.names)
     work = Assignment(target.project_id, truth_by_image(truth, classes), classes, params.seed)
     people = [
         Person(profile, ensure_annotator(client, f"{profile.name}@datalab.local", settings.annotator_password))
-        for profile in profiles_of(params)
+        for profile in profiles
     ]
     progress = round_progress(client, target)
     wanted = progress.annotations_wanted - progress.annotations_done
@@ -145,7 +170,12 @@ def where_to_label(workspace: Workspace, state: Round) -> str:
     client, target = open_round(workspace, state)
     batch = read_table(workspace.round_folder(state.number) / "batch.parquet", BATCH)
     shared, most = int((batch["overlap"] > 1).sum()), int(batch["overlap"].max())
-    people = f"; {shared} of {len(batch)} tasks wait for answers of {most} people each" if shared else ""
+    people = (
+        f"; {shared} of {len(batch)} tasks wait for answers of {most} people each (you are fewer? lower batch.overlap "
+        f"in {workspace.params} and run this again)"
+        if shared
+        else ""
+    )
     elsewhere = "" if (workspace.root / "prefect.yaml").exists() else f" -p workspace={workspace.root}"
     return (
         f"Label at {labeling_url(client, target.project_id)}\n"

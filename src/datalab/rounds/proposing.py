@@ -108,10 +108,10 @@ def label_proposals(
 ) -> pd.DataFrame:
     """Give each proposal that has none a class and drop those that lie on background.
 
-    By the model's prediction where there is one, else by the nearest class of the gold regions in SAM's embedding,
-    else (no gold) the first class of the guidelines: people then correct the class. Where the best class leads the
-    second by less than `least_margin` (of the region's pixels, or of the neighbours' weight) the label stays "": the
-    region is for people to name.
+    By the model's prediction where there is one, else by the nearest class of the gold regions in SAM's embedding;
+    where there is no gold, it is the class of the guidelines if they have a single one. Where the best class leads the
+    second by less than `least_margin` (of the region's pixels, or of the neighbours' weight), or nothing tells, the
+    label stays "": the region is for people to name.
     """
     nameless = proposals[proposals["label"] == ""]
     if nameless.empty:
@@ -158,7 +158,7 @@ def _labels_from_gold(
             asked = np.stack(_region_vectors(workspace, rows))
             named[str(image_id)] = nearest_label(asked, prototypes, least_margin)
         else:
-            named[str(image_id)] = [guidelines.names[0]] * len(rows)
+            named[str(image_id)] = [guidelines.names[0] if len(guidelines.names) == 1 else None] * len(rows)
     waiting = {image_id: iter(found) for image_id, found in named.items()}
     return [next(waiting[image_id]) for image_id in proposals["image_id"]]
 

@@ -9,6 +9,7 @@ from datalab.errors import InputError
 from datalab.rounds.page import write_quality_page
 from datalab.rounds.progress import Progress
 from datalab.rounds.proof import prove
+from datalab.rounds.provenance import made_of
 from datalab.rounds.state import Round, round_numbers
 from datalab.rounds.trends import write_trends
 from datalab.settings import Settings
@@ -31,7 +32,9 @@ def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict
     report = {
         "round": state.number,
         "workspace": workspace.name,
-        "guideline_version": state.guideline_version,
+        # the one that the tasks were made with; the round may have been opened with another
+        "guideline_version": state.facts.get("guideline_version", state.guideline_version),
+        "made_of": made_of(workspace),
         "images": _images(workspace, state),
         "batch": state.facts["batch"],
         "sam": state.facts["sam"],
@@ -84,7 +87,8 @@ def read_report(workspace: Workspace, number: int | None) -> dict[str, Any]:
         if path.exists():
             report: dict[str, Any] = read_json(path)
             return report
-    raise InputError(f"{workspace.reports} has no report of round {number or 'any'}; finish a round first")
+    which = "no report yet" if number is None else f"no report of round {number}"
+    raise InputError(f"{workspace.reports} has {which}; finish a round first")
 
 
 def _images(workspace: Workspace, state: Round) -> dict[str, int]:

@@ -63,8 +63,20 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield from _proof(report.get("proof"))
     yield "for a reviewer", f"{report['to_adjudicate']} images (datalab adjudicate push)"
     yield "next batch", f"{report['next_batch']} images"
+    yield from _made_of(report)
     yield "seconds", _seconds(report["seconds"])
     yield from report["addresses"].items()
+
+
+def _made_of(report: Report) -> Iterator[tuple[str, str]]:
+    """Which labels made the model, and how that is kept; reports of earlier versions do not say."""
+    if (found := report.get("made_of")) is None:
+        return
+    yield "model", f"{found['model'][:12]}, of dataset {found['dataset'][:12]} with {found['images']} images"
+    for name, what in (("rounds", "of round"), ("annotators", "by"), ("guidelines", "by guidelines")):
+        counts = ", ".join(f"{key}: {count}" for key, count in sorted(found[name].items()))
+        yield f"model: images labelled {what}", counts
+    yield "keep it", f'git add -A && git commit -m "Round {report["round"]}"'
 
 
 def _comparison(found: Report | None) -> Iterator[tuple[str, str]]:

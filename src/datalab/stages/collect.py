@@ -24,6 +24,7 @@ from datalab.tables import (
     FIRST_LABELS,
     GOLD,
     QUARANTINE,
+    RATING_PROVENANCE,
     RATINGS,
     REVIEWS,
     empty,
@@ -92,7 +93,7 @@ def run(inputs: Inputs, outputs: Outputs) -> None:
     decoded = {_version(row): list(_regions(row)) for row in newest.to_dict("records")}
     rows = [row for found in decoded.values() for row in found]
     answers = [one for row in newest.to_dict("records") for one in _attributes(row, decoded[_version(row)])]
-    write_table(outputs.ratings, newest.loc[:, list(RATINGS)].reset_index(drop=True))
+    write_table(outputs.ratings, newest.loc[:, [*RATINGS, *RATING_PROVENANCE]].reset_index(drop=True))
     write_table(outputs.regions, pd.DataFrame(rows, columns=list(ANNOTATED_REGIONS)))
     write_table(outputs.attributes, pd.DataFrame(answers, columns=list(ATTRIBUTES)))
     write_table(outputs.first_labels, _first_labels(_first(submitted, batches), decoded))

@@ -209,8 +209,9 @@ def check(params: Params) -> None:
     for name in ("frozen_share", "ema"):
         if not 0 <= getattr(params, name) < 1:
             raise InputError(f"train.{name} must be 0 or more and below 1, got {getattr(params, name)}")
-    if params.learning_rate < 0:
-        raise InputError(f"train.learning_rate must be 0 (the model's own) or more, got {params.learning_rate}")
+    for name in ("learning_rate", "backbone_rate", "weight_decay", "imbalance", "object_share", "seed", "sheet"):
+        if getattr(params, name) < 0:
+            raise InputError(f"train.{name} must be 0 or more, got {getattr(params, name)}")
 
 
 def main() -> None:

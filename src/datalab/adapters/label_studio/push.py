@@ -65,7 +65,7 @@ def push_batch(
         client.post(f"/api/projects/{target.project_id}/import?return_task_ids=true", chunk)
         pushed += len(chunk)
     known = _without_repeats(client, target)
-    _set_overlap(client, batch, known, progress)
+    set_overlap(client, batch, known, progress)
     _close_earlier(client, target)
     return pd.DataFrame({"image_id": batch["image_id"], "task_id": [known[one]["id"] for one in batch["image_id"]]})
 
@@ -164,8 +164,11 @@ def _is_touched(task: dict[str, Any]) -> bool:
     return bool(task["total_annotations"] or task["cancelled_annotations"])
 
 
-def _set_overlap(client: Client, batch: pd.DataFrame, tasks: dict[str, Any], progress: Progress) -> None:
-    """New tasks have the project's overlap; those that fewer or more people shall see get their own."""
+def set_overlap(
+    client: Client, batch: pd.DataFrame, tasks: dict[str, Any], progress: Progress = lambda share, doing: None
+) -> None:
+    """New tasks have the project's overlap; those that fewer or more people shall see get their own. `tasks`: as
+    `existing_tasks` has them."""
     for place, (image_id, overlap) in enumerate(zip(batch["image_id"], batch["overlap"], strict=True)):
         task = tasks[image_id]
         if task["overlap"] != overlap:
