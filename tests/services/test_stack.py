@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -135,6 +136,21 @@ def test_a_killed_server_is_started_again(repository: Path) -> None:
     record = find(mongo.NAME, repository / ".datalab")
     assert record is not None
     psutil.Process(record.pid).kill()
+    up(repository, services=(mongo.NAME,))
+    assert pids(repository)[mongo.NAME] != record.pid
+
+
+def test_one_that_was_ending_when_it_was_looked_for_is_started_again(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up(repository, free_ports(), (mongo.NAME,))
+    record = find(mongo.NAME, repository / ".datalab")
+    assert record is not None
+    process = psutil.Process(record.pid)
+    process.kill()
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.05)
+    monkeypatch.setattr("datalab.services.stack.find", lambda name, state: record)
     up(repository, services=(mongo.NAME,))
     assert pids(repository)[mongo.NAME] != record.pid
 

@@ -5,7 +5,7 @@ Everything they keep lies in <repository>/.datalab: run/ (what is running), logs
 
 import fcntl
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from datalab.errors import ServiceError
 from datalab.services import click_to_mask, fiftyone_app, label_studio, mongo, prefect, receiver
 from datalab.services.environment import ensure_env
 from datalab.services.ports import Ports, holder_of, is_free_soon
-from datalab.services.processes import Service, find, start, stop, wait_until_ready
+from datalab.services.processes import Service, find, is_running, start, stop, wait_until_ready
 from datalab.services.progress import Report, progress_lines
 from datalab.settings import Settings
 
@@ -175,12 +175,11 @@ def _start_all(repository: Path, state: Path, settings: Settings, wanted: dict[s
             if service.name == prefect.WORKER:
                 report(service.name, "registering deployments")
                 prefect.register(repository.resolve(), state, settings)
-            record = find(service.name, state)
-            report(service.name, "starting" if record is None else "running already")
-            if record is None:
+            if not _runs_already(service, state, report, over.is_set):
+                report(service.name, "starting")
                 record = start(service, state)
                 started.append(service.name)
-            wait_until_ready(service, record, state, over.is_set)
+                wait_until_ready(service, record, state, over.is_set)
             report(service.name, f"ready: {service.address}")
 
     try:
@@ -193,6 +192,21 @@ def _start_all(repository: Path, state: Path, settings: Settings, wanted: dict[s
     except BaseException:
         _stop_all(started, state, report)
         raise
+
+
+def _runs_already(service: Service, state: Path, report: Report, cancelled: Callable[[], bool]) -> bool:
+    """Whether it runs and answers; not where it ended just then, as one does that was killed a moment ago."""
+    record = find(service.name, state)
+    if record is None:
+        return False
+    report(service.name, "running already")
+    try:
+        wait_until_ready(service, record, state, cancelled)
+    except ServiceError:
+        if cancelled() or is_running(record):
+            raise
+        return False
+    return True
 
 
 def _stop_all(names: Collection[str], state: Path, report: Report) -> list[str]:
