@@ -150,8 +150,9 @@ def test_one_that_was_ending_when_it_was_looked_for_is_started_again(
     process.kill()
     while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.05)
-    monkeypatch.setattr("datalab.services.stack.find", lambda name, state: record)
-    up(repository, services=(mongo.NAME,))
+    with monkeypatch.context() as patch:
+        patch.setattr("datalab.services.stack.find", lambda name, state: record)
+        up(repository, services=(mongo.NAME,))
     assert pids(repository)[mongo.NAME] != record.pid
 
 
