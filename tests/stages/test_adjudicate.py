@@ -24,8 +24,9 @@ def queue(
     params: Params = PARAMS,
     asked: str = "",
     gold: tuple[str, ...] = (),
+    judged: int = 9,
 ) -> pd.DataFrame:
-    """Images a to t by ann; a and b by bob as well, who agreed on a."""
+    """Images a to t by ann; a and b by bob as well, who agreed on a. `judged`: gold images that each has seen."""
     answers: dict[tuple[str, str], list[Box]] = {(image, "ann"): [] for image in "abcdefghijklmnopqrst"}
     answers |= {("a", "bob"): [], ("b", "bob"): []}
     ratings = tables(answers)[0]
@@ -33,7 +34,8 @@ def queue(
     write_table(folder / "ratings.parquet", ratings.assign(role=roles))
     agreement = pd.DataFrame({"image_id": ["a", "b"], "agreement": [1.0, 0.2]})
     write_table(folder / "agreement.parquet", agreement)
-    write_json(folder / "gold.json", {"annotators": {name: {"skill": skill} for name, skill in PEOPLE.items()}})
+    scores = {name: {"skill": skill, "images": judged} for name, skill in PEOPLE.items()}
+    write_json(folder / "gold.json", {"annotators": scores})
     doubts = [(one, "r", "coin", COIN, HEIGHT, WIDTH, "existence", False, RING, 1, 2, "ann") for one in contested]
     write_table(folder / "adjudication.parquet", pd.DataFrame(doubts, columns=list(ADJUDICATION)))
     rows = [(one, "", "", "", HEIGHT, WIDTH, "eve", "contested", asked) for one in decided]
@@ -45,6 +47,12 @@ def queue(
     inputs = Inputs(*(folder / name for name in (*names, "errors.parquet", "consensus.json")))
     run(inputs, folder / "queue.parquet", folder / "left.json", params)
     return read_table(folder / "queue.parquet", QUEUE)
+
+
+def test_the_skill_of_people_who_have_seen_no_gold_is_not_known(tmp_path: Path) -> None:
+    table = queue(tmp_path, contested=("b",), judged=0)
+    assert np.isnan(table["skill"]).all()
+    assert table["risk"].tolist() == pytest.approx([0.8])
 
 
 def test_the_riskiest_come_first_and_say_why(tmp_path: Path) -> None:

@@ -101,7 +101,9 @@ def _left(consensus: Mapping[str, int], unseen: int, risky: int) -> dict[str, An
 
 def _parts(ratings: pd.DataFrame, inputs: Inputs, errors: pd.DataFrame) -> dict[str, Mapping[object, float]]:
     """Part of the risk to its value by image."""
-    skills = {name: float(score["skill"]) for name, score in read_json(inputs.gold_report)["annotators"].items()}
+    scores = read_json(inputs.gold_report)["annotators"]
+    # the skill of somebody who has seen no gold is what was assumed before
+    skills = {name: float(score["skill"]) for name, score in scores.items() if score["images"]}
     lack = 1 - ratings["annotator"].map(skills).astype("float64")
     pairs = read_table(inputs.agreement, IMAGE_AGREEMENT)
     models = errors[errors["kind"] == "model"].set_index("image_id")["score"].to_dict()
