@@ -102,6 +102,7 @@ def test_a_quiet_round(tmp_path: Path) -> None:
         "suspects": (),
         "left": {"wrong_images_left": UNKNOWN},
         "queued": 0,
+        "audits": 0,
     }
     text = " ".join(written(tmp_path, replace(PAGE, **nothing)).split())
     for said in (
@@ -112,6 +113,14 @@ def test_a_quiet_round(tmp_path: Path) -> None:
     ):
         assert said in text
     assert "How many errors are left is not known: nothing to count." in text
+
+
+def test_a_round_of_one_person_with_an_audit(tmp_path: Path) -> None:
+    text = " ".join(written(tmp_path, replace(PAGE, heats=(), queue=(), double=0, audits=1)).split())
+    assert text.count("No image was labelled by two people.") == 1
+    assert "Nobody disagrees" not in text
+    assert "give the audit's images to a reviewer" in text
+    assert "No image waits." not in text
 
 
 def test_finished_parts_come_last_as_they_are(tmp_path: Path) -> None:
