@@ -16,7 +16,7 @@ from datalab.adapters.images import search_images
 from datalab.adapters.mask_classes import read_classes_file
 from datalab.adapters.mask_folder import read_classes
 from datalab.adapters.workspaces import claim_folder, create_workspace, workspace_name
-from datalab.config import LabelClass
+from datalab.config import LabelClass, load_guidelines
 from datalab.errors import DatalabError, InputError
 from datalab.rounds.labeling import simulate, where_to_label
 from datalab.rounds.opening import Source, read_source_truth
@@ -105,6 +105,9 @@ def prepare(images: Path | None, masks: Path | None, classes: Path | None) -> tu
     known = read_classes(masks, classes) if masks is not None else guessed_classes(classes)
     workspace = create_workspace(REPOSITORY, workspace_root(images), known, REPOSITORY / ".env")
     claim_folder(workspace.root, images.resolve())
+    names = load_guidelines(workspace.guidelines).names
+    if (masks or classes) and [item.name for item in known] != names:
+        CONSOLE.print(f"the classes of {workspace.guidelines} hold: {', '.join(names)}; change them there")
     return workspace, Source(images, masks, classes)
 
 

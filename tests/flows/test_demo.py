@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from demo import prepare
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -31,6 +33,20 @@ def test_wrong_folders_are_one_line(arguments: tuple[str, ...], message: str) ->
     assert failed.stderr.startswith("error: ")
     assert message in failed.stderr
     assert failed.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_other_classes_for_a_workspace_that_has_some_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("demo.workspace_root", lambda images: tmp_path / "workspace")
+    (tmp_path / "photos").mkdir()
+    classes = tmp_path / "classes.yaml"
+    for names in (("road", "car"), ("road", "tree")):
+        classes.write_text("classes:\n" + "".join(f"  - {{id: {n}, name: {one}}}\n" for n, one in enumerate(names, 1)))
+        prepare(tmp_path / "photos", None, classes)
+        said = " ".join(capsys.readouterr().out.split())
+        assert ("hold: road, car; change them there" in said) is ("tree" in names)
 
 
 @pytest.mark.slow

@@ -156,6 +156,15 @@ def test_one_that_was_ending_when_it_was_looked_for_is_started_again(
     assert pids(repository)[mongo.NAME] != record.pid
 
 
+def test_a_workspace_is_told_of_its_repositorys_servers(repository: Path) -> None:
+    workspace = repository / "workspaces" / "w"
+    workspace.mkdir(parents=True)
+    up(repository, free_ports(), (mongo.NAME,))
+    (workspace / ".env").symlink_to(repository / ".env")
+    assert status(workspace) == status(repository)
+    assert down(workspace) == [mongo.NAME]
+
+
 def test_a_server_moves_to_another_port(repository: Path) -> None:
     up(repository, free_ports(), (mongo.NAME,))
     first = pids(repository)[mongo.NAME]

@@ -63,6 +63,7 @@ def up(
     it was started is started anew. Where one does not come up: ServiceError, and what this call started is stopped.
     Without a `report` each service has its line on the terminal.
     """
+    repository = repository_of(repository)
     # before anything is written: this may not be the repository
     label_studio.program(repository)
     state = _state(repository)
@@ -88,7 +89,7 @@ def up(
 
 def down(repository: Path, report: Report | None = None) -> list[str]:
     """Stop every service; returns the names of those that were running."""
-    state = _state(repository)
+    state = _state(repository_of(repository))
     if not state.is_dir():
         return []
     with _alone(state), nullcontext(report) if report else progress_lines() as tell:
@@ -97,6 +98,7 @@ def down(repository: Path, report: Report | None = None) -> list[str]:
 
 def status(repository: Path) -> list[ServiceStatus]:
     """Every service as it is now; addresses are empty before the first `up`."""
+    repository = repository_of(repository)
     state = _state(repository)
     env_file = repository.resolve() / ".env"
     if not env_file.is_file():
@@ -104,6 +106,12 @@ def status(repository: Path) -> list[ServiceStatus]:
     known = _services(repository, state, Settings.load(env_file))
     with ThreadPoolExecutor() as pool:
         return list(pool.map(lambda service: _status_of(service, state), known.values()))
+
+
+def repository_of(folder: Path) -> Path:
+    """The repository whose servers a workspace uses, to which its .env is linked; any other folder itself."""
+    env = folder / ".env"
+    return env.resolve().parent if env.is_symlink() else folder.resolve()
 
 
 def _state(repository: Path) -> Path:
