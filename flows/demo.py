@@ -17,9 +17,10 @@ from datalab.adapters.mask_classes import read_classes_file
 from datalab.adapters.mask_folder import read_classes
 from datalab.adapters.workspaces import claim_folder, create_workspace, workspace_name
 from datalab.config import LabelClass, load_guidelines
-from datalab.errors import DatalabError, InputError
+from datalab.errors import DatalabError, InputError, NothingLeftError
 from datalab.rounds.labeling import simulate, where_to_label
 from datalab.rounds.opening import Source, read_source_truth
+from datalab.rounds.report import read_report
 from datalab.rounds.state import load_round
 from datalab.rounds.summary import summary_table
 from datalab.sample.write import write_sample
@@ -56,7 +57,12 @@ def run(images: Path | None, masks: Path | None, classes: Path | None, annotator
     people = annotators == "people" or (images is not None and masks is None)
     up(REPOSITORY)
     workspace, source = prepare(images, masks, classes)
-    number = run_flow(workspace, source)
+    try:
+        number = run_flow(workspace, source)
+    except NothingLeftError as exc:
+        CONSOLE.print(summary_table(read_report(workspace, None)))
+        CONSOLE.print(str(exc), markup=False)
+        return
     if load_round(workspace, number).due == "label":
         if people:
             CONSOLE.print(where_to_label(workspace, load_round(workspace, number)))

@@ -25,6 +25,10 @@ class StateError(DatalabError):
     """What was asked for cannot follow what has happened so far in this round."""
 
 
+class NothingLeftError(StateError):
+    """The work is done: there is no image to open a round with."""
+
+
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Around the `main()` of a stage: a DatalabError becomes "error: ..." on stderr and exit code 1."""

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from demo import prepare
+from datalab.adapters.files import write_json
+from datalab.errors import NothingLeftError
+from datalab.rounds.opening import Source
+from datalab.rounds.state import Round, save_round
+from datalab.workspace import Workspace
+from demo import prepare, run
+from tests.rounds.test_summary import REPORT
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,6 +53,25 @@ def test_other_classes_for_a_workspace_that_has_some_are_told(
         prepare(tmp_path / "photos", None, classes)
         said = " ".join(capsys.readouterr().out.split())
         assert ("hold: road, car; change them there" in said) is ("tree" in names)
+
+
+def test_work_that_is_done_ends_with_its_summary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = Workspace(tmp_path)
+    save_round(workspace, Round(2, "g", "o"))
+    write_json(workspace.reports / "round-0002.json", REPORT)
+
+    def nothing_left(*_: object) -> int:
+        raise NothingLeftError("every image has been labelled; ingest new ones")
+
+    monkeypatch.setattr("demo.up", lambda _: None)
+    monkeypatch.setattr("demo.prepare", lambda *_: (workspace, Source(None, None, None)))
+    monkeypatch.setattr("demo.run_flow", nothing_left)
+    run(None, None, None, None)
+    said = capsys.readouterr().out
+    assert "Round 2 of tiles" in said
+    assert said.rstrip().endswith("every image has been labelled; ingest new ones")
 
 
 @pytest.mark.slow

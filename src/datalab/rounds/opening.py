@@ -15,7 +15,7 @@ from datalab.adapters.image_vectors import read_image_vectors
 from datalab.adapters.images import IngestParams, ingest
 from datalab.adapters.mask_folder import read_classes, read_truth
 from datalab.config import load_params
-from datalab.errors import InputError, StateError
+from datalab.errors import InputError, NothingLeftError
 from datalab.learning.selection import MOST_ASKED, cold_start, given_up
 from datalab.rounds.adjudicating import ensure_decisions
 from datalab.rounds.batch import BatchParams, check, choose_gold, compose_batch, rotate_gold
@@ -105,7 +105,7 @@ def choose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, 
     if chosen.empty:
         rest = f" but {len(silent)} that {MOST_ASKED} rounds brought no usable answer about" if silent else ""
         how = f"datalab ingest FOLDER --workspace {workspace.root}"
-        raise StateError(f"every image has been labelled{rest}; ingest new ones ({how}) to open a round")
+        raise NothingLeftError(f"every image has been labelled{rest}; ingest new ones ({how}) to open a round")
     usable = [image_id for image_id in gold_in_use(workspace) if image_id not in excluded]
     batch = compose_batch(chosen, rotate_gold(usable, exposures, params.gold, rng), params, rng)
     folder = workspace.round_folder(state.number)
