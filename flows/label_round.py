@@ -3,7 +3,6 @@
 Killed anywhere, the next run continues; run twice, nothing happens twice.
 """
 
-import fcntl
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from prefect.artifacts import create_progress_artifact, create_table_artifact, u
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
-from datalab.adapters.files import read_json, remove_leftovers
+from datalab.adapters.files import locked, read_json, remove_leftovers
 from datalab.adapters.workspaces import follow_code
 from datalab.config import load_guidelines
 from datalab.errors import ServiceError
@@ -112,17 +111,12 @@ def alone(workspace: Workspace, patient: bool) -> Iterator[bool]:
 
     A limit of the deployment would hold up the runs of other workspaces, and not know of `make demo`.
     """
-    workspace.data.mkdir(parents=True, exist_ok=True)
-    with (workspace.data / ".label-round.lock").open("w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not patient:
-                yield False
-                return
-            LOG.warning("another run is at work in %s; this one waits until it is over", workspace.root)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield True
+
+    def say() -> None:
+        LOG.warning("another run is at work in %s; this one waits until it is over", workspace.root)
+
+    with locked(workspace.data / "label-round", say, patient) as is_mine:
+        yield is_mine
 
 
 def current_round(workspace: Workspace) -> Round:

@@ -59,11 +59,11 @@ def read_json(path: Path) -> Any:
 
 
 @contextmanager
-def locked(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+def locked(path: Path, on_wait: Callable[[], None] | None = None, patient: bool = True) -> Iterator[bool]:
     """Nobody else who asks for this file is in such a block at the same time, in whatever process; waits for them.
 
     For reading, changing and writing as one: a command beside a flow. Not to be nested for one file. `on_wait` is
-    called once where there is somebody to wait for.
+    called once where there is somebody to wait for; who is not `patient` gets False at once, and does not hold it.
     """
     with _readable_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,10 +72,13 @@ def locked(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[No
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if not patient:
+                yield False
+                return
             if on_wait is not None:
                 on_wait()
             fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield True
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

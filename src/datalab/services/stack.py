@@ -110,8 +110,7 @@ def status(repository: Path) -> list[ServiceStatus]:
 
 def repository_of(folder: Path) -> Path:
     """The repository whose servers a workspace uses, to which its .env is linked; any other folder itself."""
-    env = folder / ".env"
-    return env.resolve().parent if env.is_symlink() else folder.resolve()
+    return (folder / ".env").resolve().parent
 
 
 def _state(repository: Path) -> Path:
