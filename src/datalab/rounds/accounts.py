@@ -64,8 +64,8 @@ def make_accounts(workspace: Workspace, emails: Iterable[str]) -> tuple[list[str
     settings = Settings.load(workspace.env)
     client = connect(settings.label_studio_url, settings.label_studio_token)
     made, failed = [], []
-    # another command would write the accounts that it has read over those made here; git ignores what is in data/
-    # beside them, for workspaces share them
+    # another command, of another workspace too, would write the accounts that it has read over those made here; the
+    # lock lies in the data/ beside them, which git ignores
     with client.session, locked(workspace.accounts.parent / "data" / workspace.accounts.name):
         accounts = read_accounts(workspace.accounts)
         for email in tqdm(list(emails), desc="accounts", unit="account", disable=None):

@@ -3,14 +3,14 @@
 Everything they keep lies in <repository>/.datalab: run/ (what is running), logs/, one folder per server, media/.
 """
 
-import fcntl
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from datalab.adapters.files import locked
 from datalab.errors import ServiceError
 from datalab.services import click_to_mask, fiftyone_app, label_studio, mongo, prefect, receiver
 from datalab.services.environment import ensure_env
@@ -28,6 +28,8 @@ CHAINS = (
 )
 """Chains start side by side; within one, each service needs those before it."""
 NAMES = tuple(name for chain in CHAINS for name in chain)
+TURN = "lock"
+"""One `up` or `down` at a time; a second one waits for the first."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def up(
     # databases and secrets lie in it: it is for its owner only, also where `embed` has made it
     state.mkdir(mode=0o700, exist_ok=True)
     state.chmod(0o700)
-    with _alone(state), nullcontext(report) if report else progress_lines() as tell:
+    with locked(state / TURN), nullcontext(report) if report else progress_lines() as tell:
         settings = ensure_env(repository / ".env", state, ports)
         known = _services(repository, state, settings)
         wanted = {name: known[name] for name in NAMES if name in services}
@@ -92,7 +94,7 @@ def down(repository: Path, report: Report | None = None) -> list[str]:
     state = _state(repository_of(repository))
     if not state.is_dir():
         return []
-    with _alone(state), nullcontext(report) if report else progress_lines() as tell:
+    with locked(state / TURN), nullcontext(report) if report else progress_lines() as tell:
         return _stop_all(NAMES, state, tell)
 
 
@@ -115,14 +117,6 @@ def repository_of(folder: Path) -> Path:
 
 def _state(repository: Path) -> Path:
     return repository.resolve() / ".datalab"
-
-
-@contextmanager
-def _alone(state: Path) -> Iterator[None]:
-    """One `up` or `down` at a time; a second one waits for the first."""
-    with (state / "lock").open("w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _services(repository: Path, state: Path, settings: Settings) -> dict[str, Service]:
