@@ -54,6 +54,17 @@ def test_what_nobody_judged_is_painted_over_and_a_rim_is_not() -> None:
     assert _without(image, np.zeros((8, 8), dtype=np.bool_)) is image
 
 
+def test_padding_below_an_object_that_is_cut_off_is_painted_over() -> None:
+    labels = np.zeros((12, 8), dtype=np.uint8)
+    labels[4:, :] = 255  # the image ends here
+    labels[1:4, 2:6] = 1
+    found = _unjudged(labels)
+    assert not found[:4].any()
+    assert not found[4:7].any()  # as near as an outline in doubt
+    assert found[7:].all()
+    assert _unjudged(np.full((2, 2), 255, dtype=np.uint8)).all()
+
+
 @pytest.mark.slow
 def test_an_image_without_an_object_is_learned_from_too(network: InstanceSegmenter) -> None:
     labels = torch.zeros(2, 16, 16, dtype=torch.int64)

@@ -23,6 +23,8 @@ SMALLEST_ANCHOR = 8
 """Pixels of the working image; the next ones are 16, 32, 64 and 128."""
 LEAST_PIXELS = 4
 """Of the labels: smaller pieces of a class are no objects to learn from."""
+RIM = 3
+"""Pixels of the labels, six of the working image: the unjudged ones this near an object are its outline, in doubt."""
 LEAST_SCORE = 0.05
 PROPOSALS = 300
 """Boxes an image is searched at: as many as Ren et al., "Faster R-CNN" (2015), found enough on images of 600 pixels."""
@@ -85,8 +87,8 @@ class InstanceSegmenter(SegmenterNetwork):
     def instance_loss(self, images: Tensor, labels: Tensor) -> Tensor:
         """Sum of Mask R-CNN's losses on images (B, 3, H, W) and their label maps (B, H/2, W/2), 255 not judged.
 
-        Its losses know no such pixels. Where a whole object or area is not judged the image is painted over with its
-        mean colour, so that there is nothing to learn; a rim about an object counts as not the object.
+        Its losses know no such pixels. Where they are not judged the image is painted over with its mean colour, so
+        that there is nothing to learn; a rim about an object counts as not the object.
         """
         maps = [one.cpu().numpy().astype(np.uint8) for one in labels]
         targets = [_targets(one, images.device) for one in maps]
@@ -123,13 +125,12 @@ def _as_it_comes(image: Tensor, target: Any = None) -> tuple[Tensor, Any]:
 
 
 def _unjudged(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """(h, w): connected pixels of 255 that touch no object."""
-    numbered, count = ndimage.label(labels == IGNORE_ID)
-    objects = ndimage.binary_dilation((labels > 0) & (labels != IGNORE_ID))
-    alone = np.ones(count + 1, dtype=np.bool_)
-    alone[[0, *np.unique(numbered[objects]).tolist()]] = False
-    found: npt.NDArray[np.bool_] = alone[numbered]
-    return found
+    """(h, w): pixels of 255 further than a rim from every object."""
+    alone: npt.NDArray[np.bool_] = labels == IGNORE_ID
+    objects = (labels > 0) & ~alone
+    if objects.any():
+        alone[ndimage.distance_transform_cdt(~objects, "chessboard") <= RIM] = False
+    return alone
 
 
 def _without(image: Tensor, where: npt.NDArray[np.bool_]) -> Tensor:
