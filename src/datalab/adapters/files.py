@@ -90,7 +90,13 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 def read_table(path: Path, columns: tuple[str, ...], others: bool = False) -> pd.DataFrame:
     """These columns of a parquet file, with `others` all, these first; InputError where file or column is missing."""
-    table: pd.DataFrame = _read(path, lambda: pd.read_parquet(path))
+
+    def load() -> pd.DataFrame:
+        # what is not asked for may be most of the file
+        there = None if others else [one for one in parquet.read_schema(path).names if one in columns]
+        return pd.read_parquet(path, columns=there)
+
+    table: pd.DataFrame = _read(path, load)
     wanted = require(table, columns, str(path))
     return wanted.join(table.drop(columns=list(columns))) if others else wanted
 

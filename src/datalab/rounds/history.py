@@ -16,6 +16,8 @@ from datalab.adapters.label_studio.reconcile import is_empty
 from datalab.tables import ANNOTATION_VERSIONS, ANNOTATIONS, empty
 
 FOLDER = "versions"
+STAMPS = ("kind", "annotation_id", "updated_at")
+"""What a look at a round needs of them; the drawings are nearly all of their bytes."""
 
 
 def keep_changes(
@@ -25,19 +27,11 @@ def keep_changes(
 
     Of a `closed` round answers alone count: no drafts, and not that somebody cleared its tasks away.
     """
-    versions = read_versions(round_folder)
-    submitted, deleted = newest_versions(versions)
-    drafts = versions[versions["kind"] == "draft"].drop_duplicates("annotation_id", keep="last")
-    known = {
-        (kind, int(one)): str(at)
-        for kind, table in (("annotation", submitted), ("draft", drafts))
-        for one, at in zip(table["annotation_id"].tolist(), table["updated_at"].tolist(), strict=True)
-        if kind == "draft" or one not in deleted
-    }
-    changes = pull_changes(client, target, catalog, known, drafts=not closed)
-    gone = frozenset[int]() if closed else changes.gone
-    vanished = submitted[submitted["annotation_id"].isin(gone)].assign(kind="deleted")
-    tables = [table for table in (changes.rows, vanished) if len(table)]
+    changes = pull_changes(client, target, catalog, _known(round_folder), drafts=not closed)
+    tables = [changes.rows] if len(changes.rows) else []
+    if changes.gone and not closed:
+        submitted, _ = newest_versions(read_versions(round_folder))
+        tables.append(submitted[submitted["annotation_id"].isin(changes.gone)].assign(kind="deleted"))
     if not tables:
         return 0
     seen = pd.concat(tables, ignore_index=True).assign(pulled_at=datetime.now(UTC).isoformat(timespec="seconds"))
@@ -48,8 +42,7 @@ def keep_changes(
 
 def read_versions(round_folder: Path) -> pd.DataFrame:
     """Table ANNOTATION_VERSIONS of a round in the order in which they were seen; no row before the first pull."""
-    tables = [read_table(path, ANNOTATION_VERSIONS) for path in _files(round_folder)]
-    return pd.concat(tables, ignore_index=True) if tables else empty(ANNOTATION_VERSIONS)
+    return _read(round_folder, ANNOTATION_VERSIONS)
 
 
 def newest_versions(versions: pd.DataFrame) -> tuple[pd.DataFrame, set[int]]:
@@ -67,10 +60,23 @@ def confirmed_empty(versions: pd.DataFrame) -> set[int]:
     return {int(str(one)) for one, rows in often.groupby("annotation_id") if _is_twice_empty(rows)}
 
 
+def _known(round_folder: Path) -> dict[tuple[str, int], str]:
+    """(kind, id) of what was seen and not seen to be gone, to the time of its newest version."""
+    stamps = _read(round_folder, STAMPS)
+    newest = stamps.assign(draft=stamps["kind"] == "draft").drop_duplicates(["draft", "annotation_id"], keep="last")
+    rows = zip(newest["kind"], newest["annotation_id"], newest["updated_at"], strict=True)
+    return {(kind, int(one)): str(at) for kind, one, at in rows if kind != "deleted"}
+
+
 def _is_twice_empty(rows: pd.DataFrame) -> bool:
     """Of the versions of one answer, oldest first; the newest is looked at first, since most are not empty."""
     found = rows.to_dict("records")
     return is_empty(found[-1]) and len({row["updated_at"] for row in found if is_empty(row)}) > 1
+
+
+def _read(round_folder: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    tables = [read_table(path, columns) for path in _files(round_folder)]
+    return pd.concat(tables, ignore_index=True) if tables else empty(columns)
 
 
 def _files(round_folder: Path) -> list[Path]:
