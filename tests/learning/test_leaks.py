@@ -25,6 +25,13 @@ def test_what_looks_like_a_training_image_is_found_most_similar_first() -> None:
     assert len(find_leaks(index, vectors, -1.0)) == 10
 
 
+def test_a_test_image_may_not_look_like_a_validation_image_either() -> None:
+    index = index_of("train", "validation", "test")
+    vectors = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    found = find_leaks(index, vectors, 0.9)
+    assert found.to_numpy().tolist() == [["i2", "test", "i1", "validation", 1.0]]
+
+
 def test_without_two_sides_there_is_no_leak() -> None:
     for split in ("train", "test"):
         assert find_leaks(index_of(split, split), np.eye(2), -1.0).empty

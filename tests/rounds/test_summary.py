@@ -91,6 +91,17 @@ def test_every_figure_has_a_row_and_steps_keep_their_order() -> None:
     assert rows["FiftyOne"].endswith("/tiles")
 
 
+def test_figures_without_a_value_share_a_row_by_their_reason() -> None:
+    nobody, few = ({"value": None, "reason": why} for why in ("no image has two people", "too few"))
+    alone = {"objects": nobody, "pixels": FIGURE, "f1": nobody, "alpha": few}
+    rows = [row for row in summary_rows(REPORT | {"agreement": alone}) if row["figure"].startswith("agreement: ")]
+    assert [(row["figure"], row["value"]) for row in rows[:3]] == [
+        ("agreement: pixels", "0.812 (0.700 to 0.900)"),
+        ("agreement: not known", "objects, f1: no image has two people"),
+        ("agreement: not known", "alpha: too few"),
+    ]
+
+
 def test_a_report_from_before_there_was_a_proof_has_no_such_row() -> None:
     figures = [row["figure"] for row in summary_rows({key: REPORT[key] for key in REPORT if key != "proof"})]
     assert not {"next batch: worth it", "choice against chance"} & set(figures)

@@ -5,11 +5,13 @@ import numpy.typing as npt
 import pandas as pd
 
 LEAKS = ("image_id", "split", "other_id", "other_split", "similarity")
+AGAINST = {"validation": ("train",), "test": ("train", "validation")}
+"""What no image of a split may look like: by validation images it is decided when training stops."""
 BLOCK = 2048
 
 
 def find_leaks(index: pd.DataFrame, vectors: npt.NDArray[np.floating], least: float) -> pd.DataFrame:
-    """Table LEAKS: for each image of "test" and "validation" the most similar one of "train", the most similar first.
+    """Table LEAKS: for images of "test" and "validation" the most similar one of AGAINST, the most similar first.
 
     Args:
         index: `image_id` and `split`, a row for each of N images.
@@ -18,15 +20,18 @@ def find_leaks(index: pd.DataFrame, vectors: npt.NDArray[np.floating], least: fl
             [-1, 1]: photographs of one street point the same way until what they share is taken out.
     """
     splits, names = index["split"].to_numpy(), index["image_id"].to_numpy()
-    learned, judged = np.flatnonzero(splits == "train"), np.flatnonzero(splits != "train")
-    if not len(learned) or not len(judged):
-        return pd.DataFrame(columns=list(LEAKS))
     centred = vectors - vectors.mean(axis=0, dtype=np.float64)
     unit = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
-    places, similarity = _most_similar(unit[judged], unit[learned])
-    others = learned[places]
-    columns = [names[judged], splits[judged], names[others], splits[others], similarity.round(6)]
-    table = pd.DataFrame(dict(zip(LEAKS, columns, strict=True)))
+    tables = []
+    for split, against in AGAINST.items():
+        judged, known = np.flatnonzero(splits == split), np.flatnonzero(np.isin(splits, against))
+        if not len(judged) or not len(known):
+            continue
+        places, similarity = _most_similar(unit[judged], unit[known])
+        others = known[places]
+        columns = [names[judged], splits[judged], names[others], splits[others], similarity.round(6)]
+        tables.append(pd.DataFrame(dict(zip(LEAKS, columns, strict=True))))
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(LEAKS))
     alike = table[table["similarity"] >= least]
     return alike.sort_values(["similarity", "image_id"], ascending=[False, True], kind="stable", ignore_index=True)
 

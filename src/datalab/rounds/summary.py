@@ -46,8 +46,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield from _set_aside(report)
     yield "regions", ", ".join(f"{count} {origin}" for origin, count in sorted(report["regions"].items()))
     yield from _benefit(report["proposal_benefit"])
-    for name, figure in report["agreement"].items():
-        yield f"agreement: {name}", interval(figure)
+    yield from _figures("agreement", report["agreement"])
     yield "agreement: people and the model, unseen images", interval(report["agreement_with_model"])
     verdict = report["agreement_verdict"]
     yield "agreement: verdict", verdict["value"] or f"none: {verdict['reason']}"
@@ -66,6 +65,19 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield from _made_of(report)
     yield "seconds", _seconds(report["seconds"])
     yield from report["addresses"].items()
+
+
+def _figures(about: str, figures: dict[str, Report]) -> Iterator[tuple[str, str]]:
+    """Those with a value, then for each reason those without: where one person labels that is nearly all of them."""
+    for name, figure in figures.items():
+        if figure["value"] is not None:
+            yield f"{about}: {name}", interval(figure)
+    reasons: dict[str, list[str]] = {}
+    for name, figure in figures.items():
+        if figure["value"] is None:
+            reasons.setdefault(figure["reason"], []).append(name)
+    for reason, names in reasons.items():
+        yield f"{about}: not known", f"{', '.join(names)}: {reason}"
 
 
 def _made_of(report: Report) -> Iterator[tuple[str, str]]:
@@ -114,7 +126,7 @@ def _leaks(found: dict[str, Any] | None) -> str:
     """Reports of earlier versions know of no leaks."""
     if found is None or not found["leaks"]:
         return ""
-    return f"; {found['leaks']} of {found['judged']} held out look like training images: reports/plots/leaks.png"
+    return f"; {found['leaks']} of {found['judged']} held out look like learned ones: reports/plots/leaks.png"
 
 
 def _gate(facts: Report) -> str:

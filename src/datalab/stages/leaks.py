@@ -1,4 +1,4 @@
-"""Stage `leaks`: looks for images of test and validation that look like training images, and shows them."""
+"""Stage `leaks`: looks for test and validation images that look like what the model was made from, and shows them."""
 
 import argparse
 from dataclasses import dataclass
@@ -42,8 +42,9 @@ class Inputs:
 def run(inputs: Inputs, report: Path, picture: Path, params: Params) -> None:
     """Write the report and the picture of the most similar pairs.
 
-    `leaks` counts the images of test and validation with a training image that is too similar, `judged` all of them,
-    and `pairs` has the most similar ones with their files. With fewer than ten images nothing is looked for: `reason`.
+    `leaks` counts the images of test and validation that are too similar to a training image, those of test that are
+    to a validation image, too; `judged` counts all of them, and `pairs` has the most similar ones with their files.
+    With fewer than ten images nothing is looked for: `reason`.
     """
     if params.shown < 1:
         raise InputError(f"leaks.shown must be 1 or more, got {params.shown}")
@@ -66,7 +67,10 @@ def run(inputs: Inputs, report: Path, picture: Path, params: Params) -> None:
 
 
 def _pair(found: dict[str, Any], images: Path) -> tuple[str, Pixels, Pixels]:
-    title = f"{found['split']} {found['image_id'][:8]}, train {found['other_id'][:8]}: {found['similarity']:.2f}"
+    title = (
+        f"{found['split']} {found['image_id'][:8]}, {found['other_split']} {found['other_id'][:8]}: "
+        f"{found['similarity']:.2f}"
+    )
     return title, read_rgb(images / found["file"]), read_rgb(images / found["other_file"])
 
 
