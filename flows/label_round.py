@@ -115,8 +115,8 @@ def alone(workspace: Workspace, patient: bool) -> Iterator[bool]:
     def say() -> None:
         LOG.warning("another run is at work in %s; this one waits until it is over", workspace.root)
 
-    with locked(workspace.data / "label-round", say, patient) as is_mine:
-        yield is_mine
+    with locked(workspace.data / "label-round", say, patient) as mine:
+        yield mine is not None
 
 
 def current_round(workspace: Workspace) -> Round:

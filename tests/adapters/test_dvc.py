@@ -150,3 +150,26 @@ def test_who_writes_what_stages_read_waits_for_them(workspace: Workspace, caplog
     writer.join(10)
     assert sorted(order) == ["done", "write"]
     assert caplog.messages == [f"stages are at work in {workspace.root}; this goes on when they are done"]
+
+
+RUN = """\
+import sys
+from pathlib import Path
+from datalab.adapters.dvc import repro
+from datalab.workspace import Workspace
+repro(Workspace(Path(sys.argv[1])), ["long"])
+"""
+
+
+@pytest.mark.slow
+def test_stages_that_outlive_a_killed_run_are_waited_for(workspace: Workspace) -> None:
+    with subprocess.Popen([sys.executable, "-c", RUN, str(workspace.root)]) as run:
+        while not (workspace.root / "begun").exists():
+            assert run.poll() is None
+            time.sleep(0.05)
+        run.kill()
+    assert not (workspace.root / "late").exists()
+    waits: list[str] = []
+    with stages_at_rest(workspace, waits.append):
+        assert (workspace.root / "late").exists()
+    assert waits == ["waiting for stages that are at work in this workspace"]

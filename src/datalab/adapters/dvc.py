@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from datalab.adapters.files import locked
 from datalab.errors import ServiceError, StateError
@@ -52,23 +53,27 @@ def repro(
             if on_stage is not None:
                 on_stage(match.group(1))
 
-    with stages_at_rest(workspace):
-        _run(workspace.root, ["repro", *targets], watch, on_wait)
+    with stages_at_rest(workspace, on_wait) as turn:
+        _run(workspace.root, ["repro", *targets], watch, on_wait, turn)
     return ran
 
 
 @contextmanager
-def stages_at_rest(workspace: Workspace) -> Iterator[None]:
+def stages_at_rest(workspace: Workspace, on_wait: Callable[[str], None] | None = None) -> Iterator[TextIO]:
     """No stages run in the block, which waits for those that do: for whoever writes what stages read.
 
-    DVC notes what a file was when its stage ends; what changed while the stage ran would count as read.
+    DVC notes what a file was when its stage ends; what changed while the stage ran would count as read. The file it
+    gives is the turn: that lasts as long as any process has it open.
     """
 
     def say() -> None:
         LOG.warning("stages are at work in %s; this goes on when they are done", workspace.root)
+        if on_wait is not None:
+            on_wait("waiting for stages that are at work in this workspace")
 
-    with locked(workspace.data / "stages", say):
-        yield
+    with locked(workspace.data / "stages", say) as turn:
+        assert turn is not None  # it is patient
+        yield turn
 
 
 def add(workspace: Workspace, paths: Sequence[Path], on_wait: Callable[[str], None] | None = None) -> None:
@@ -94,10 +99,12 @@ def _run(
     arguments: Sequence[str],
     on_line: Callable[[str], None] | None = None,
     on_wait: Callable[[str], None] | None = None,
+    turn: TextIO | None = None,
 ) -> None:
+    """`turn` is kept by the command too, which may outlive us."""
     until = time.monotonic() + PATIENCE_S
     while True:
-        code, lines = _once(root, arguments, on_line)
+        code, lines = _once(root, arguments, on_line, turn)
         if code == 0:
             return
         if any(HALF_WRITTEN in line for line in lines) and time.monotonic() < until:
@@ -131,14 +138,23 @@ def _why(lines: Sequence[str]) -> str:
     return (errors or lines[-1:] or ["it does not say why"])[0].strip()
 
 
-def _once(root: Path, arguments: Sequence[str], on_line: Callable[[str], None] | None) -> tuple[int, list[str]]:
+def _once(
+    root: Path, arguments: Sequence[str], on_line: Callable[[str], None] | None, turn: TextIO | None
+) -> tuple[int, list[str]]:
     """Exit code and last lines. Stages call `python`, so the environment that runs us has to come first on the PATH."""
     binaries = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}", "DVC_NO_ANALYTICS": "1"}
     last: deque[str] = deque(maxlen=KEPT_LINES)
     command = [str(binaries / "dvc"), *arguments]
+    kept = [] if turn is None else [turn.fileno()]
     with subprocess.Popen(
-        command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=root,
+        env=environment,
+        pass_fds=kept,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -59,11 +59,12 @@ def read_json(path: Path) -> Any:
 
 
 @contextmanager
-def locked(path: Path, on_wait: Callable[[], None] | None = None, patient: bool = True) -> Iterator[bool]:
+def locked(path: Path, on_wait: Callable[[], None] | None = None, patient: bool = True) -> Iterator[TextIO | None]:
     """Nobody else who asks for this file is in such a block at the same time, in whatever process; waits for them.
 
     For reading, changing and writing as one: a command beside a flow. Not to be nested for one file. `on_wait` is
-    called once where there is somebody to wait for; who is not `patient` gets False at once, and does not hold it.
+    called once where there is somebody to wait for; who is not `patient` gets None at once, and does not hold it.
+    A process that is started with the file it gives open holds it to its own end, whatever becomes of ours.
     """
     with _readable_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,12 +74,12 @@ def locked(path: Path, on_wait: Callable[[], None] | None = None, patient: bool 
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if not patient:
-                yield False
+                yield None
                 return
             if on_wait is not None:
                 on_wait()
             fcntl.flock(lock, fcntl.LOCK_EX)
-        yield True
+        yield lock
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
