@@ -21,7 +21,7 @@ from datalab.errors import DatalabError, InputError, NothingLeftError
 from datalab.rounds.labeling import simulate, where_to_label
 from datalab.rounds.opening import Source, read_source_truth
 from datalab.rounds.report import read_report
-from datalab.rounds.state import load_round
+from datalab.rounds.state import NOT_LEARNED, load_round
 from datalab.rounds.summary import summary_table
 from datalab.sample.write import write_sample
 from datalab.services.stack import up
@@ -60,7 +60,8 @@ def run(images: Path | None, masks: Path | None, classes: Path | None, annotator
     try:
         number = run_flow(workspace, source)
     except NothingLeftError as exc:
-        CONSOLE.print(summary_table(read_report(workspace, None)))
+        if any(workspace.reports.glob("round-*.json")):  # rounds that were too small to learn from have none
+            CONSOLE.print(summary_table(read_report(workspace, None)))
         CONSOLE.print(str(exc), markup=False)
         return
     if load_round(workspace, number).due == "label":
@@ -69,6 +70,10 @@ def run(images: Path | None, masks: Path | None, classes: Path | None, annotator
             return
         simulate(workspace, load_round(workspace, number), read_source_truth(workspace, source))
         run_flow(workspace, source)
+    state = load_round(workspace, number)
+    if NOT_LEARNED in state.facts:
+        CONSOLE.print(state.facts[NOT_LEARNED], markup=False)
+        return
     CONSOLE.print(summary_table(read_json(workspace.reports / f"round-{number:04d}.json")))
 
 

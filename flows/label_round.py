@@ -27,7 +27,7 @@ from datalab.rounds.progress import Progress, terminal_bar
 from datalab.rounds.proposing import propose
 from datalab.rounds.report import write_report
 from datalab.rounds.restoring import restore_rounds
-from datalab.rounds.state import STEPS, Round, latest_round, load_round, save_round, taking_in_again
+from datalab.rounds.state import NOT_LEARNED, STEPS, Round, latest_round, load_round, save_round, taking_in_again
 from datalab.rounds.summary import summary_rows
 from datalab.workspace import Workspace
 
@@ -94,6 +94,9 @@ def advance(place: Workspace, source: Source, wait: bool) -> int:
         state = state.finished(step, facts.pop("seconds", time.monotonic() - started), facts)
         save_round(place, state)
     update_progress_artifact(artifact, progress=100.0)
+    if NOT_LEARNED in state.facts:
+        get_run_logger().warning(state.facts[NOT_LEARNED])
+        return state.number
     report = read_json(place.reports / f"round-{state.round_id}.json")
     create_table_artifact(summary_rows(report), key="label-round-summary", description=f"round {state.round_id}")
     return state.number

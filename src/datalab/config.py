@@ -1,15 +1,19 @@
 """What people write by hand: params.yaml and guidelines/. Read when asked for, never on import."""
 
 import hashlib
+import math
 import re
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Hashable
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 
 from datalab.errors import InputError
 
+WRITTEN = {int: int, float: float, str: str, bool: bool, tuple: list, dict: dict}
+"""What YAML makes of what is written for a field of such a type."""
 P = TypeVar("P")
 N = TypeVar("N", int, float)
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
@@ -66,7 +70,10 @@ class Guidelines:
 
 
 def load_params(path: Path, section: str, kind: type[P]) -> P:
-    """`section` of params.yaml as the dataclass `kind`; a missing section, unknown key or wrong type is an error."""
+    """`section` of params.yaml as the dataclass `kind`.
+
+    InputError names the file, section and key: what is missing, unknown, of another type or out of its range (Within).
+    """
     content = _read_yaml(path)
     if section not in content:
         raise InputError(f"{path} has no section {section!r}; it has {', '.join(sorted(content))}")
@@ -76,11 +83,7 @@ def load_params(path: Path, section: str, kind: type[P]) -> P:
 def load_number(path: Path, section: str, name: str, kind: type[N]) -> N:
     """One number of another part's section of params.yaml; InputError where it is missing or of another kind."""
     values = _read_yaml(path).get(section)
-    value = values.get(name) if isinstance(values, dict) else None
-    try:
-        number: N = _coerce(value, kind)
-    except ValueError as exc:
-        raise InputError(f"{path}: {section}.{name}: {exc}") from exc
+    number: N = _coerce(values.get(name) if isinstance(values, dict) else None, kind, f"{path}: {section}.{name}")
     return number
 
 
@@ -94,10 +97,10 @@ def load_named(path: Path, section: str, kind: type[P]) -> dict[str, P]:
 
 def load_guidelines(folder: Path) -> Guidelines:
     """Read guidelines/: classes.yaml and the Markdown pages beside it."""
-    content = _read_yaml(folder / "classes.yaml")
-    classes = tuple(
-        sorted((_label_class(item, folder) for item in content.get("classes") or []), key=lambda item: item.id)
-    )
+    listed = _read_yaml(folder / "classes.yaml").get("classes") or []
+    if not isinstance(listed, list):
+        raise InputError(f"{folder / 'classes.yaml'}: classes has to be a list, a line for each class")
+    classes = tuple(sorted((_label_class(item, folder) for item in listed), key=lambda item: item.id))
     _check_classes(classes, folder)
     pages = sorted(folder.glob("*.md"), key=lambda page: (page.name != "README.md", page.name))
     ontology = "\n".join(f"{item.id} {item.name}" for item in classes)
@@ -119,13 +122,11 @@ def _page(path: Path) -> str:
 
 def _label_class(item: Any, folder: Path) -> LabelClass:
     where = f"{folder / 'classes.yaml'}: classes"
+    if isinstance(item, dict) and "name" in item:
+        where = f"{where}: {item['name']!r}"
     if isinstance(item, dict) and isinstance(item.get("attributes"), list):
         item = {**item, "attributes": [_attribute(one, f"{where}: attributes") for one in item["attributes"]]}
-    built = _build(LabelClass, item, where)
-    given = built.attributes
-    if not (isinstance(given, tuple) and all(isinstance(one, Attribute) for one in given)):
-        raise InputError(f"{where}: attributes of {built.name!r} have to be a list of name and values")
-    return built
+    return _build(LabelClass, item, where)
 
 
 def _attribute(item: Any, where: str) -> Attribute:
@@ -133,7 +134,7 @@ def _attribute(item: Any, where: str) -> Attribute:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", built.name):
         raise InputError(f"{where}: {built.name!r} is no name; use small letters, digits and _")
     values = built.values
-    if not (isinstance(values, tuple) and values and all(isinstance(value, str) and value for value in values)):
+    if not (values and all(isinstance(value, str) and value for value in values)):
         raise InputError(f'{where}: values of {built.name!r} have to be a list of texts, such as ["yes", "no"]')
     return built
 
@@ -175,9 +176,20 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in found if not path.name.startswith(".") and not path.name.endswith("~"))
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses what stands twice in a mapping: the later one would count, and DVC refuses it, too."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        names = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = [name for name in names if names.count(name) > 1 and name != "<<"]
+        if twice:
+            raise yaml.MarkedYAMLError(problem=f"{twice[0]!r} stands there twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError as exc:
         raise InputError(f"{path} does not exist; it belongs to every datalab workspace") from exc
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
@@ -192,20 +204,35 @@ def _build(kind: type[P], values: Any, where: str) -> P:
     if not isinstance(values, dict):
         raise InputError(f"{where}: expected a mapping, got {values!r}")
     known = {field.name: field for field in fields(kind)}
-    unknown = sorted(set(values) - set(known))
-    if unknown:
+    if unknown := sorted(str(name) for name in set(values) - set(known)):
         raise InputError(f"{where}: unknown key(s) {', '.join(unknown)}; known: {', '.join(known)}")
-    try:
-        built = kind(**{name: _coerce(value, known[name].type) for name, value in values.items()})
-    except (TypeError, ValueError) as exc:
-        raise InputError(f"{where}: {exc}") from exc
-    return built
+    if missing := [name for name, field in known.items() if name not in values and _is_required(field)]:
+        raise InputError(f"{where}: {', '.join(missing)} missing; the repository's own file has all of them")
+    return kind(**{name: _coerce(value, known[name].type, f"{where}.{name}") for name, value in values.items()})
 
 
-def _coerce(value: Any, kind: Any) -> Any:
-    """Whole numbers may stand for fractions; any other difference of type is the user's mistake."""
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind in (int, float, str, bool) and type(value) is not kind:
-        raise ValueError(f"expected {kind.__name__}, got {value!r}")
+def _is_required(field: "Field[Any]") -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+def _coerce(value: Any, kind: Any, where: str) -> Any:
+    """Whole numbers may stand for fractions, and so may 1e-3, a text to YAML; any other difference is a mistake."""
+    plain, *limits = get_args(kind) if hasattr(kind, "__metadata__") else (kind,)
+    plain = get_origin(plain) or plain
+    if plain is float and type(value) in (int, str):
+        value = _as_fraction(value)
+    written = WRITTEN.get(plain, type(value))
+    if type(value) is not written or (isinstance(value, float) and not math.isfinite(value)):
+        raise InputError(f"{where}: expected {written.__name__}, got {value!r}")
+    for limit in limits:
+        if not limit.least <= value <= limit.most:
+            most = f" and at most {limit.most:g}" if limit.most < math.inf else ""
+            raise InputError(f"{where} is {value:g}; it has to be at least {limit.least:g}{most}")
     return tuple(value) if isinstance(value, list) else value
+
+
+def _as_fraction(value: int | str) -> float | str:
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return str(value)

@@ -12,6 +12,7 @@ from datalab.config import LabelClass, load_guidelines
 from datalab.errors import InputError
 
 ROOT = Path(__file__).parents[2]
+LINKS = ("src", ".env", ".datalab")
 CLASSES = (LabelClass(1, "crack", "#ff0000", "A dark line."), LabelClass(2, "hole", "#00ff00"))
 
 
@@ -78,6 +79,60 @@ def test_the_graph_follows_the_code_that_the_workspace_is_linked_to(tmp_path: Pa
     (root / "src").symlink_to(repository / "src")
     follow_code(root)
     assert (root / "dvc.yaml").read_text() == "stages: {new: {cmd: x}}"
+
+
+def repository_at(folder: Path) -> Path:
+    """What of a repository the links lead to, with an older workspace whose links have the whole path."""
+    root = folder / "workspaces" / "tiles"
+    for made in (folder / "src", folder / ".datalab", root):
+        made.mkdir(parents=True)
+    (folder / "dvc.yaml").write_text("stages: {}")
+    (folder / ".env").write_text("A=1")
+    for name in LINKS:
+        (root / name).symlink_to(folder / name)
+    return root
+
+
+def test_a_repository_may_be_moved_with_its_workspaces(tmp_path: Path) -> None:
+    follow_code(repository_at(tmp_path / "old"))
+    (tmp_path / "old").rename(tmp_path / "new")
+    root = tmp_path / "new" / "workspaces" / "tiles"
+    assert [(root / name).resolve() for name in LINKS] == [tmp_path / "new" / name for name in LINKS]
+    assert (root / ".env").read_text() == "A=1"
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_links_to_where_the_repository_was_are_made_anew(tmp_path: Path, stays: bool) -> None:
+    repository_at(tmp_path / "old")
+    shutil.copytree(tmp_path / "old", tmp_path / "new", symlinks=True)
+    if not stays:
+        shutil.rmtree(tmp_path / "old")
+    root = tmp_path / "new" / "workspaces" / "tiles"
+    follow_code(root)
+    assert [str((root / name).readlink()) for name in LINKS] == [f"../../{name}" for name in LINKS]
+    assert (root / "dvc.yaml").read_text() == "stages: {}"
+
+
+def test_the_links_of_a_workspace_elsewhere_stay_and_code_that_is_gone_is_told(tmp_path: Path) -> None:
+    repository_at(tmp_path / "repository")
+    root = tmp_path / "elsewhere"
+    root.mkdir()
+    (root / "src").symlink_to(tmp_path / "repository" / "src")
+    follow_code(root)
+    assert (root / "src").readlink() == tmp_path / "repository" / "src"
+    shutil.rmtree(tmp_path / "repository")
+    with pytest.raises(InputError, match=r"src leads to .*repository/src, which is gone; link it to datalab's src"):
+        follow_code(root)
+
+
+@pytest.mark.slow
+def test_a_workspace_in_the_repository_is_linked_by_relative_paths(tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    (repository / "src").mkdir(parents=True)
+    for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
+        shutil.copy(ROOT / name, repository / name)
+    made = create_workspace(repository, repository / "workspaces" / "tiles", CLASSES, repository / ".env")
+    assert [str((made.root / name).readlink()) for name in LINKS] == [f"../../{name}" for name in LINKS]
 
 
 def test_no_class_is_told(tmp_path: Path) -> None:

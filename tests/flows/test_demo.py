@@ -9,7 +9,7 @@ import pytest
 from datalab.adapters.files import write_json
 from datalab.errors import NothingLeftError
 from datalab.rounds.opening import Source
-from datalab.rounds.state import Round, save_round
+from datalab.rounds.state import NOT_LEARNED, STEPS, Round, save_round
 from datalab.workspace import Workspace
 from demo import prepare, run
 from tests.rounds.test_summary import REPORT
@@ -72,6 +72,24 @@ def test_work_that_is_done_ends_with_its_summary(
     said = capsys.readouterr().out
     assert "Round 2 of tiles" in said
     assert said.rstrip().endswith("every image has been labelled; ingest new ones")
+
+
+def test_a_round_without_a_model_says_why_and_so_does_work_that_is_done_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = Workspace(tmp_path)
+    why = {NOT_LEARNED: "round 0001 ends without a model: too few images"}
+    save_round(workspace, Round(1, "g", "o", seconds=dict.fromkeys(STEPS, 0.0), facts=why))
+
+    def nothing_left(*_: object) -> int:
+        raise NothingLeftError("every image has been labelled; ingest new ones")
+
+    monkeypatch.setattr("demo.up", lambda _: None)
+    monkeypatch.setattr("demo.prepare", lambda *_: (workspace, Source(None, None, None)))
+    for flow, said in ((lambda *_: 1, why[NOT_LEARNED]), (nothing_left, "every image has been labelled; ingest new")):
+        monkeypatch.setattr("demo.run_flow", flow)
+        run(None, None, None, None)
+        assert capsys.readouterr().out.startswith(said)
 
 
 @pytest.mark.slow

@@ -3,11 +3,16 @@
 import logging
 import threading
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
 
+import label_round
+from datalab.rounds.opening import Source
+from datalab.rounds.state import NOT_LEARNED, STEPS, Round, save_round
 from datalab.workspace import Workspace
-from label_round import alone
+from label_round import advance, alone, current_round
 
 
 def test_the_second_run_goes_away_where_it_has_no_patience(tmp_path: Path) -> None:
@@ -42,3 +47,26 @@ def test_a_patient_run_says_that_it_waits_and_begins_when_the_other_one_is_over(
         order.append("first")
     other.join(10)
     assert order == ["first", "second True"]
+
+
+def test_a_round_that_nothing_can_be_learned_from_ends_and_the_next_one_opens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    workspace = Workspace(tmp_path)
+    (workspace.guidelines).mkdir()
+    (workspace.guidelines / "classes.yaml").write_text("classes: [{id: 1, name: coin, color: '#e69f00'}]")
+    save_round(workspace, Round(1, "g", "o", seconds=dict.fromkeys(STEPS[: STEPS.index("learn")], 1.0)))
+    steps: list[str] = []
+
+    def run_step(step: str, *_: object) -> dict[str, Any]:
+        steps.append(step)
+        return {NOT_LEARNED: "round 0001 ends without a model: too few images"}
+
+    for name in ("create_progress_artifact", "update_progress_artifact", "create_table_artifact"):
+        monkeypatch.setattr(label_round, name, lambda *_, **__: uuid4())
+    monkeypatch.setattr(label_round, "run_step", run_step)
+    monkeypatch.setattr(label_round, "get_run_logger", lambda: logging.getLogger("tests"))
+    assert advance(workspace, Source(), wait=False) == 1
+    assert steps == ["learn"]
+    assert "ends without a model: too few images" in caplog.text
+    assert (current_round(workspace).number, current_round(workspace).due) == (2, "ingest")

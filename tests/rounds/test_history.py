@@ -64,8 +64,9 @@ def test_only_what_has_changed_is_fetched(work: Labeling) -> None:
         work.server.answer(task_id, 1, [COIN])
     work.pull()
     assert len(work.versions) == 6
-    listing = ["GET /api/projects", "GET /api/tasks"]
-    tasks = "GET /api/tasks"  # first whether one is open still
+    # where the images are served from, and first of the tasks whether one is open still
+    listing = ["GET /api/projects", "GET /api/storages/localfiles", "GET /api/tasks"]
+    tasks = "GET /api/tasks"
     assert work.pull()[1] == [*listing, tasks]
     work.server.answer(work.tasks[2], 2, [CUP])
     facts, asked = work.pull()
@@ -89,12 +90,25 @@ def test_a_class_that_was_renamed_meanwhile_is_told_before_anything_is_set_aside
     before = classes.read_text()
     work.state = replace(work.state, ontology_hash=load_guidelines(work.workspace.guidelines).ontology_hash)
     classes.write_text(before.replace("coin", "penny"))
-    with pytest.raises(InputError, match=r"of classes it no longer names; put these back until the round is over"):
+    with pytest.raises(
+        InputError, match=r"the class of 6 regions: 'coin' \(6\); put these classes back until the round"
+    ):
         work.pull()
     assert not (work.folder / "quarantine.parquet").exists()
     classes.write_text(before)
     work.pull()
     assert work.reasons == []
+
+
+def test_a_class_may_be_added_meanwhile_although_proposals_were_left_without_one(work: Labeling) -> None:
+    grey = region_to_result("g", "", OTHER, SIDE, SIDE, "proposal")
+    for task_id in work.tasks:
+        work.server.answer(task_id, 1, [COIN, grey])
+    classes = work.workspace.guidelines / "classes.yaml"
+    work.state = replace(work.state, ontology_hash=load_guidelines(work.workspace.guidelines).ontology_hash)
+    classes.write_text(classes.read_text() + '  - {id: 3, name: spoon, color: "#009e73"}\n')
+    work.pull()
+    assert work.reasons == ["unknown class"] * 6
 
 
 def test_every_version_is_kept_and_the_newest_counts(work: Labeling) -> None:
@@ -179,3 +193,27 @@ def test_work_is_kept_while_people_are_still_at_it(work: Labeling) -> None:
     answer = work.server.answer(work.tasks[0], 1, [COIN])
     assert labeling.label(work.workspace, work.state, silent) is None
     assert work.versions == [("annotation", answer["id"], answer["updated_at"])]
+
+
+def test_a_lowered_overlap_passes_over_a_task_that_was_deleted_and_tells_how_far_it_is(work: Labeling) -> None:
+    gone = work.server.tasks[-1]
+    work.server.tasks.remove(gone)
+    for task in work.server.tasks:
+        work.server.answer(task["id"], 1, [COIN])
+    params = work.workspace.params.read_text()
+    work.workspace.params.write_text(params.replace("  overlap: 3", "  overlap: 1"))
+    told: list[str] = []
+    assert labeling.label(work.workspace, work.state, lambda share, doing: told.append(doing)) is not None
+    assert {task["overlap"] for task in work.server.tasks} == {1}
+    assert any(doing.startswith("setting the overlap") for doing in told)
+
+
+def test_images_are_served_from_where_the_repository_is_now(work: Labeling) -> None:
+    (storage,) = work.server.storages
+    now = storage["path"]
+    storage["path"] = "/old/.datalab/media/w"
+    labeling.label(work.workspace, work.state, silent)
+    assert [one["path"] for one in work.server.storages] == [now]
+    work.server.asked.clear()
+    labeling.label(work.workspace, work.state, silent)
+    assert [one for one in work.server.asked if "storages" in one] == ["GET /api/storages/localfiles"]

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -10,7 +11,7 @@ from datalab.adapters.files import read_table, write_bytes, write_table
 from datalab.errors import StateError
 from datalab.rounds import opening
 from datalab.rounds.opening import choose
-from datalab.rounds.state import Round
+from datalab.rounds.state import NOT_LEARNED, STEPS, Round, save_round
 from datalab.tables import BATCH, CATALOG, GOLD, NEXT_BATCH, RATINGS, REVIEWS, ROUND_BATCH, empty
 from datalab.workspace import Workspace
 
@@ -35,10 +36,10 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     return made
 
 
-def asked(workspace: Workspace, number: int, ids: list[str], rated: list[str]) -> None:
+def asked(workspace: Workspace, number: int, ids: list[str], rated: list[str], **facts: str) -> None:
     """A round that is over."""
     folder = workspace.round_folder(number)
-    write_bytes(folder / "round.json", b"{}")
+    save_round(workspace, Round(number, "g", "o", seconds=dict.fromkeys(STEPS, 1.0), facts=facts))
     rows = [(image_id, "batch", 1, rank, "default", True) for rank, image_id in enumerate(ids)]
     write_table(folder / "batch.parquet", pd.DataFrame(rows, columns=list(ROUND_BATCH)))
     before = read_table(workspace.ratings, RATINGS) if workspace.ratings.exists() else empty(RATINGS)
@@ -68,3 +69,15 @@ def test_what_two_rounds_brought_no_answer_about_is_left_and_told(workspace: Wor
 def test_a_rated_image_is_not_asked_again(workspace: Workspace) -> None:
     asked(workspace, 1, IDS[:4], rated=IDS[:4])
     assert next_round(workspace, 2, IDS[2:]) == ["img4", "img5"]
+
+
+def test_after_a_round_that_made_no_dataset_the_batch_is_a_cold_start(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "read_image_vectors", lambda rows, _: np.eye(len(rows)))
+    catalog = read_table(workspace.catalog, CATALOG)
+    write_table(workspace.catalog, catalog.assign(duplicate_group=IDS))
+    asked(workspace, 1, IDS[:2], rated=IDS[:2], **{NOT_LEARNED: "2 images fill no three splits"})
+    assert next_round(workspace, 2, IDS[2:3]) == IDS[2:]
+    asked(workspace, 2, IDS[2:], rated=IDS[2:4])
+    assert next_round(workspace, 3, IDS[4:5]) == IDS[4:5]

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from datalab.errors import InputError, StateError
-from datalab.rounds.state import STEPS, Round, latest_round, load_round, save_round, taking_in_again
+from datalab.rounds.state import NOT_LEARNED, STEPS, Round, latest_round, load_round, save_round, taking_in_again
 from datalab.workspace import Workspace
 
 NEW = Round(number=1, guideline_version="g", ontology_hash="o")
@@ -59,3 +59,13 @@ def test_a_foreign_file_is_told(tmp_path: Path) -> None:
     (workspace.round_folder(1) / "round.json").write_text('{"numbers": 1}')
     with pytest.raises(InputError, match="not the state of a round"):
         load_round(workspace, 1)
+
+
+def test_a_round_that_nothing_can_be_learned_from_is_over() -> None:
+    state = NEW
+    for step in STEPS[: STEPS.index("learn")]:
+        state = state.finished(step, 1.0, {})
+    over = state.finished("learn", 2.0, {NOT_LEARNED: "too few images"})
+    assert over.due is None
+    assert (over.seconds["learn"], over.seconds["report"]) == (2.0, 0.0)
+    assert over.facts == {NOT_LEARNED: "too few images"}

@@ -2,9 +2,12 @@
 
 import json
 import subprocess
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +19,13 @@ import requests
 from datalab.adapters.label_studio import push as push_module
 from datalab.adapters.label_studio.client import Client, connect
 from datalab.adapters.label_studio.config import instructions_html, labeling_config
+from datalab.adapters.label_studio.ml_backend import attach_click_to_mask
 from datalab.adapters.label_studio.people import ensure_annotator
 from datalab.adapters.label_studio.project import ensure_project, find_project
 from datalab.adapters.label_studio.pull import RoundProgress, pull_annotations, round_progress
 from datalab.adapters.label_studio.results import region_to_result, results_to_regions
 from datalab.config import LabelClass
-from datalab.errors import ServiceError
+from datalab.errors import InputError, ServiceError
 from datalab.masks import mask_to_rle
 from datalab.services.label_studio import label_studio, program
 from datalab.settings import Settings
@@ -97,6 +101,61 @@ def test_a_project_is_made_once_and_follows_the_guidelines(client: Client, title
     assert found.settings["maximum_annotations"] == 3
     assert found.settings["show_instruction"] is True
     assert find_project(client, title + "?") is None
+
+
+def test_what_is_used_is_told_by_the_answers_and_not_by_the_servers_counts(
+    client: Client, people: list[Client], settings: Settings, tmp_path: Path
+) -> None:
+    """They count a draft at every save, whatever becomes of it later."""
+    table = lay_table(tmp_path, "counted", 2)
+    target, tasks = push(client, settings, table, table.batch([1, 1]))
+    first, second = tasks["task_id"]
+    rle = mask_to_rle(np.eye(400, dtype=bool))
+    coin, cup = (region_to_result(label, label, rle, 400, 400) for label in ("coin", "cup"))
+    draft = people[0].post(f"/api/tasks/{first}/drafts", {"result": [cup], "lead_time": 1})
+    people[1].post(f"/api/tasks/{second}/drafts", {"result": [coin], "lead_time": 1})
+    people[0].patch(f"/api/drafts/{draft['id']}/", {"result": [cup], "lead_time": 2})
+    answer(people[0], first, [coin], draft_id=draft["id"])
+    counts = client.get(f"/api/projects/{target.project_id}/summary/")
+    assert counts["created_labels_drafts"]["mask"]["cup"]  # which is in no draft any more
+    coins, cups = (replace(GUIDELINES, classes=(one,)) for one in GUIDELINES.classes)
+    ensure_project(client, "counted", coins, 3)
+    ensure_project(client, "counted", GUIDELINES, 3)
+    answer(people[1], second, [coin, cup])
+    # by two answers, and by the draft that is still there
+    with pytest.raises(InputError, match="'coin' of 'mask', used 3 times; put"):
+        ensure_project(client, "counted", cups, 3)
+
+
+def test_a_click_server_that_is_busy_for_seconds_is_attached_all_the_same(client: Client) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Busy)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        project_id = ensure_project(client, "clicks of a busy machine", GUIDELINES, 1)
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        assert attach_click_to_mask(client, project_id, url, "secret")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class Busy(BaseHTTPRequestHandler):
+    """Answers later than Label Studio waits by itself."""
+
+    def answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        time.sleep(3.5)
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    do_GET = do_POST = answer  # noqa: N815
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
 
 
 def test_an_annotator_gets_the_same_account_again(client: Client, settings: Settings) -> None:

@@ -78,7 +78,7 @@ def test_masks_classes_and_origins_are_those_of_the_truth(labelled: tuple[SmallR
 def test_a_used_class_cannot_be_taken_away(labelled: tuple[SmallRound, pd.DataFrame]) -> None:
     made, table = labelled
     before = find_project(made.client, "labelled & pulled")
-    with pytest.raises(InputError, match="'coin' of 'mask', used 12 times; put those back"):
+    with pytest.raises(InputError, match="'coin' of 'mask', used 13 times; put those back"):
         ensure_project(made.client, "labelled & pulled", replace(GUIDELINES, classes=(CUP,)), 3)
     assert find_project(made.client, "labelled & pulled") == before
     again = pull_annotations(made.client, made.target, catalog_table())

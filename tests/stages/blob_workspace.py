@@ -10,6 +10,7 @@ import yaml
 
 from datalab.adapters.embedding_cache import note_encoder
 from datalab.adapters.files import read_label_map, read_table, write_table
+from datalab.learning.splits import SplitParams
 from datalab.masks import mask_to_rle
 from datalab.stages import dataset, train
 from datalab.tables import ADJUDICATION, ANNOTATED_REGIONS, CATALOG, CONSENSUS, FIRST_LABELS, GOLD, RATINGS, empty
@@ -17,7 +18,7 @@ from datalab.workspace import Workspace
 from tests.adapters.blobs import AUGMENTATION, write_blob
 
 NAMES = {1: "disc", 2: "square"}
-DATASET = dataset.Params(seed=0, train=0.6, validation=0.2, test=0.2, group_by="")
+DATASET = SplitParams(seed=0, train=0.6, validation=0.2, test=0.2, group_by="")
 TRAIN = train.Params(
     seed=0,
     model="embedding_decoder",

@@ -95,7 +95,7 @@ def test_the_same_inputs_give_the_same_bytes(blobs: Workspace) -> None:
 
 def test_nothing_labelled_is_one_line_and_leaves_nothing(blobs: Workspace) -> None:
     write_table(blobs.ratings, empty(RATINGS))
-    with pytest.raises(InputError, match="no image has been labelled yet"):
+    with pytest.raises(InputError, match="no image but gold has an answer that counts"):
         run_dataset(blobs)
     assert not blobs.dataset.exists()
 

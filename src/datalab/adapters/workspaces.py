@@ -1,5 +1,6 @@
 """Make a workspace for another folder of images: the repository's pipeline with its own classes and data."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,6 +18,9 @@ GRAPH = "dvc.yaml"
 OWN = ("params.yaml", ".dvcignore")
 GENERIC_FOLDERS = {"images", "train", "val", "test", "img", "data"}
 MADE_FOR = ".made-for"
+WORKSPACES = "workspaces"
+"""Folder of the repository."""
+SHARED = ".datalab"
 DATA, FORMER_DATA = "/data/?*", "/data/*"
 """To git they are one; DVC takes the former for the folder itself, and finds no .dvc file in it."""
 IGNORED = ("/src", "/.made-for", "/.env", "/.env.annotators", "/.datalab", DATA, "!/data/*.dvc")
@@ -27,8 +31,8 @@ def create_workspace(repository: Path, root: Path, classes: Sequence[LabelClass]
 
     It has the repository's dvc.yaml, which follows the code, a params.yaml of its own (to be tuned for its images),
     guidelines made from `classes`, `src` linked to the repository's code (so that the stages' deps are found) and the
-    services' `env`, and where none is there the folder of the services' files, so that all workspaces share the
-    embeddings kept in it.
+    services' `env`, and where no folder is there that of the services' files, so that all workspaces share the
+    embeddings kept in it. In the repository these links are relative, so that they outlast its move.
     """
     if not (root / "guidelines" / "classes.yaml").exists():
         _write_guidelines(root / "guidelines", classes)
@@ -36,22 +40,36 @@ def create_workspace(repository: Path, root: Path, classes: Sequence[LabelClass]
     for name in OWN:
         if not (root / name).exists():
             write_bytes(root / name, (repository / name).read_bytes())
-    _link(root / "src", repository / "src")
-    _link(root / ".env", env)
-    shared = env.parent / ".datalab"
+    shared = env.parent / SHARED
     shared.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not (root / ".datalab").exists():
-        _link(root / ".datalab", shared)
+    _link(root / "src", repository / "src", repository)
+    _link(root / ".env", env, repository)
+    if (root / SHARED).is_symlink() or not (root / SHARED).exists():
+        _link(root / SHARED, shared, repository)
     _ignore(root / ".gitignore")
     initialise(root)
     return Workspace.at(root)
 
 
 def follow_code(root: Path) -> None:
-    """Bring dvc.yaml and .gitignore of a workspace up to the code that its `src` is linked to; others keep theirs."""
-    if (root / "src").is_symlink():
-        _take_graph((root / "src").resolve().parent, root)
-        _ignore(root / ".gitignore")
+    """Bring dvc.yaml and .gitignore of a workspace up to the code that its `src` is linked to; others keep theirs.
+
+    Links into a repository that was moved, or copied, with the workspace in it are made anew. InputError where the code
+    of a workspace elsewhere is gone.
+    """
+    if not (root / "src").is_symlink():
+        return
+    folder = root.resolve().parent
+    if folder.name == WORKSPACES and (folder.parent / "src").is_dir() and (folder.parent / GRAPH).is_file():
+        for name in ("src", ".env", SHARED):
+            if (root / name).is_symlink():
+                _link(root / name, folder.parent / name, folder.parent)
+    if not (root / "src").exists():
+        raise InputError(
+            f"{root / 'src'} leads to {(root / 'src').readlink()}, which is gone; link it to datalab's src"
+        )
+    _take_graph((root / "src").resolve().parent, root)
+    _ignore(root / ".gitignore")
 
 
 def claim_folder(root: Path, images: Path) -> None:
@@ -95,13 +113,17 @@ def _ignore(path: Path) -> None:
         write_text(path, "\n".join([*lines, *missing, ""]))
 
 
-def _link(link: Path, target: Path) -> None:
-    if link.is_symlink() and link.readlink() == target:
+def _link(link: Path, target: Path, repository: Path) -> None:
+    """Relative where both are in the repository, so that they move together."""
+    here, there = link.parent.resolve(), target.parent.resolve() / target.name
+    inside = all(path.is_relative_to(repository.resolve()) for path in (here, there))
+    held = Path(os.path.relpath(there, here)) if inside else target
+    if link.is_symlink() and link.readlink() == held:
         return
     if link.exists() and not link.is_symlink():
         raise InputError(f"{link} is in the way of a link to {target}; move it")
     link.unlink(missing_ok=True)
-    link.symlink_to(target)
+    link.symlink_to(held)
 
 
 def workspace_name(images: Path) -> str:

@@ -10,17 +10,43 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from datalab.errors import InputError
+from datalab.ranges import Natural, Share
 
 SPLITS = ("train", "validation", "test")
 BACKGROUND = ""
 Dealt = Mapping[str, Counter[str]]
 """Split -> rarest class of a group -> images."""
+
+
+class TooFewGroupsError(InputError):
+    """Nothing is wrong with the labels, there are too few: another round may bring more."""
+
+
+@dataclass(frozen=True)
+class SplitParams:
+    """How labelled images are dealt."""
+
+    seed: Natural
+    train: Share
+    """Share of the images."""
+    validation: Share
+    """Share that decides when training stops."""
+    test: Share
+    """Share that the reported figures come from; never trained on, never used to choose."""
+    group_by: str
+    """Regular expression on the path an image came from; what matches alike goes to one split."""
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Of train, validation and test."""
+        return self.train, self.validation, self.test
 
 
 def assign_splits(
@@ -48,8 +74,8 @@ def assign_splits(
         them go to the training side then, and out of the tests.
 
     Raises:
-        InputError: a share is not positive, they do not sum to 1, `group_by` is no regular expression, or there are
-            fewer than three groups, so that a split would be empty.
+        InputError: a share is not positive, they do not sum to 1, or `group_by` is no regular expression.
+        TooFewGroupsError: there are fewer than three groups, so that a split would be empty.
     """
     _check_shares(shares)
     table = images.sort_values(["round_id", "image_id"], ignore_index=True)
@@ -70,6 +96,15 @@ def assign_splits(
     return pd.DataFrame(
         {"image_id": ids, "group": [ids[group] for group in found], "split": [splits[group] for group in found]}
     )
+
+
+def first_seen(first_labels: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
+    """What the splits are dealt by, of every image ever labelled: its row of the catalog, `round_id` and `labels`."""
+    rows = [
+        (image_id, round_id, tuple(sorted(set(found["label"]) - {""})))
+        for (image_id, round_id), found in first_labels.groupby(["image_id", "round_id"], sort=True)
+    ]
+    return catalog.merge(pd.DataFrame(rows, columns=["image_id", "round_id", "labels"]), on="image_id")
 
 
 def names_of(sources: Sequence[str], group_by: str) -> list[str | None]:
@@ -131,7 +166,7 @@ def _check_shares(shares: Sequence[float]) -> None:
 def _check_filled(splits: Mapping[int, str], groups: int) -> None:
     missing = [name for name in SPLITS if name not in splits.values()]
     if missing:
-        raise InputError(
+        raise TooFewGroupsError(
             f"{groups} labelled image(s) that are no copies of each other cannot fill train, validation and test "
             f"({', '.join(missing)} would be empty); label at least {len(SPLITS)}"
         )

@@ -11,13 +11,16 @@ from datalab.adapters.files import fresh_folder, locked, read_json, read_table, 
 from datalab.adapters.review import publish as publish_dataset
 from datalab.adapters.review_app import review_url
 from datalab.adapters.review_inputs import ReviewInputs, read_inputs
+from datalab.config import load_number, load_params
+from datalab.learning.splits import SplitParams, TooFewGroupsError, assign_splits, first_seen
 from datalab.quality.gold_ledger import judging_ratings, sound_gold
 from datalab.rounds.adjudicating import ensure_decisions
 from datalab.rounds.living_gold import read_events
 from datalab.rounds.progress import Progress
 from datalab.rounds.reviewing import collect_reviews, ensure_reviews, outcomes
-from datalab.rounds.state import Round
+from datalab.rounds.state import NOT_LEARNED, Round
 from datalab.settings import Settings
+from datalab.tables import CATALOG, FIRST_LABELS, RATINGS
 from datalab.workspace import Workspace
 
 STAGES = 15
@@ -25,7 +28,10 @@ STAGES = 15
 
 
 def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
-    """Version the round's raw data and run the DVC graph: consensus, dataset, model, evaluation, next batch."""
+    """Version the round's raw data and run the DVC graph: consensus, dataset, model, evaluation, next batch.
+
+    Where the labels of all rounds are too few for that, the fact NOT_LEARNED: another round has to bring more.
+    """
     progress(0.0, "versioning the raw data")
     ensure_decisions(workspace)
     read_events(workspace)
@@ -40,7 +46,40 @@ def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, A
         progress(min(1.0, len(ran) / STAGES), f"dvc stage {stage}")
         ran.append(stage)
 
-    return {"stages": repro(workspace, on_stage=on_stage, on_wait=on_wait)}
+    why = None if _answered(workspace) else "nobody has answered anything yet"
+    if why is None:
+        repro(workspace, ["collect"], on_stage, on_wait)
+        why = too_few_labels(workspace)
+    if why is not None:
+        more = f"datalab ingest FOLDER --workspace {workspace.root}"
+        how = f"run again to open the next round, or take in more images first ({more})"
+        return {"stages": ran, NOT_LEARNED: f"round {state.round_id} ends without a model: {why}; {how}"}
+    repro(workspace, on_stage=on_stage, on_wait=on_wait)
+    return {"stages": ran}
+
+
+def too_few_labels(workspace: Workspace) -> str | None:
+    """Why the labels of all rounds, as stage `collect` has read them, make no dataset yet; None where they do."""
+    ratings = read_table(workspace.ratings, RATINGS)
+    rated = ratings.loc[ratings["role"] != "gold", "image_id"]
+    if rated.empty:
+        return "no image but gold has an answer that counts"
+    params = load_params(workspace.params, "dataset", SplitParams)
+    distance = load_number(workspace.params, "ingest", "near_duplicate_distance", int)
+    seen = first_seen(read_table(workspace.first_labels, FIRST_LABELS), read_table(workspace.catalog, CATALOG))
+    try:
+        dealt = assign_splits(seen, params.shares, params.seed, distance, params.group_by)
+    except TooFewGroupsError as exc:
+        return str(exc)
+    # images that a reviewer has left out keep their split and are in no dataset; without validation training goes on
+    filled = set(dealt.loc[dealt["image_id"].isin(rated), "split"])
+    missing = [name for name in ("train", "test") if name not in filled]
+    return f"no image with an answer that counts is left for {', '.join(missing)}" if missing else None
+
+
+def _answered(workspace: Workspace) -> bool:
+    """Whether any round has an answer, skipped ones included."""
+    return any(len(read_table(path, ("image_id",))) for path in workspace.rounds.glob("*/annotations.parquet"))
 
 
 def keep_champion(workspace: Workspace, number: int) -> None:

@@ -8,13 +8,19 @@ from tqdm import tqdm
 
 from datalab.adapters.files import has_columns, read_table, write_table
 from datalab.adapters.label_studio.client import Client, connect
-from datalab.adapters.label_studio.media import image_url, picture_urls, publish_images, publish_pictures
+from datalab.adapters.label_studio.media import (
+    ensure_served,
+    image_url,
+    picture_urls,
+    publish_images,
+    publish_pictures,
+)
 from datalab.adapters.label_studio.ml_backend import attach_click_to_mask
 from datalab.adapters.label_studio.people import ensure_annotator
 from datalab.adapters.label_studio.project import ensure_project, find_project, labeling_url
 from datalab.adapters.label_studio.pull import round_progress
 from datalab.adapters.label_studio.push import PushedRound, close_round, existing_tasks, push_batch, set_overlap
-from datalab.adapters.label_studio.reconcile import PullParams, reconcile
+from datalab.adapters.label_studio.reconcile import PullParams, reconcile, unknown_classes
 from datalab.adapters.label_studio.webhook import ensure_webhook
 from datalab.config import load_guidelines, load_params
 from datalab.errors import InputError, StateError
@@ -68,14 +74,14 @@ def label(workspace: Workspace, state: Round, progress: Progress) -> dict[str, A
     A `batch.overlap` that was lowered meanwhile holds for this round: with fewer people it would wait for ever.
     """
     client, target = open_round(workspace, state)
-    lower_overlap(workspace, state, client, target)
+    lower_overlap(workspace, state, client, target, progress)
     keep_changes(workspace.round_folder(state.number), client, target, read_table(workspace.catalog, CATALOG))
     done = round_progress(client, target)
     progress(done.annotations_done / max(1, done.annotations_wanted), f"people: {done.tasks_done}/{done.tasks_total}")
     return {"seconds": time.time() - state.facts["pushed_at"]} if done.complete else None
 
 
-def lower_overlap(workspace: Workspace, state: Round, client: Client, target: PushedRound) -> None:
+def lower_overlap(workspace: Workspace, state: Round, client: Client, target: PushedRound, progress: Progress) -> None:
     """Have no task wait for more people than `batch.overlap` of params.yaml."""
     path = workspace.round_folder(state.number) / "batch.parquet"
     batch = read_table(path, BATCH, others=True)
@@ -83,7 +89,7 @@ def lower_overlap(workspace: Workspace, state: Round, client: Client, target: Pu
     if batch["overlap"].max() <= overlap:
         return
     batch = batch.assign(overlap=batch["overlap"].clip(upper=overlap))
-    set_overlap(client, batch, existing_tasks(client, target))
+    set_overlap(client, batch, existing_tasks(client, target), progress)
     # the table last: by it the next run knows whether this one was killed
     write_table(path, batch)
 
@@ -103,11 +109,12 @@ def pull(workspace: Workspace, state: Round, progress: Progress) -> dict[str, An
     versions = read_versions(folder)
     table, deleted = newest_versions(versions)
     aside = reconcile(table, target.guidelines.names, deleted, confirmed_empty(versions), params)
-    unknown = aside[aside["reason"] == "unknown class"]
-    if len(unknown) and target.guidelines.ontology_hash != state.facts.get("ontology_hash", state.ontology_hash):
+    has_changed = target.guidelines.ontology_hash != state.facts.get("ontology_hash", state.ontology_hash)
+    if has_changed and (lost := unknown_classes(table, aside)):
+        named = ", ".join(f"{name!r} ({count})" for name, count in sorted(lost.items()))
         raise InputError(
-            f"classes.yaml has changed while round {state.round_id} was labelled, and {len(unknown)} answers or "
-            "regions are of classes it no longer names; put these back until the round is over"
+            f"classes.yaml has changed while round {state.round_id} was labelled and does not name the class of "
+            f"{lost.total()} regions: {named}; put these classes back until the round is over"
         )
     corrections = pull_corrections(workspace, client, target)
     again = reconcile(corrections.rows, target.guidelines.names, (), corrections.confirmed, params)
@@ -155,12 +162,13 @@ def simulate(workspace: Workspace, state: Round, truth: pd.DataFrame) -> dict[st
 
 
 def open_round(workspace: Workspace, state: Round) -> tuple[Client, PushedRound]:
-    """The server and the project of a round that was pushed."""
+    """The server and the project of a round that was pushed, its images served from where they are now."""
     settings = Settings.load(workspace.env)
     client = connect(settings.label_studio_url, settings.label_studio_token)
     project = find_project(client, workspace.name)
     if project is None:
         raise StateError(f"Label Studio has no project {workspace.name!r}; round {state.round_id} cannot go on without")
+    ensure_served(client, int(project.id), workspace, settings.datalab_media)
     return client, PushedRound(int(project.id), state.round_id, load_guidelines(workspace.guidelines))
 
 

@@ -22,7 +22,7 @@ from datalab.rounds.batch import BatchParams, check, choose_gold, compose_batch,
 from datalab.rounds.living_gold import GoldParams, check_classes, gold_in_use, needs_overlap, read_events, retire_leaked
 from datalab.rounds.progress import Progress
 from datalab.rounds.reviewing import collect_reviews, ensure_reviews, excluded_images, requested_first, requests_for
-from datalab.rounds.state import Round, round_numbers
+from datalab.rounds.state import NOT_LEARNED, Round, load_round, round_numbers
 from datalab.tables import BATCH, CATALOG, GOLD, NEXT_BATCH, RATINGS, REJECTED, ROUND_REVIEWS, empty
 from datalab.workspace import Workspace
 
@@ -74,7 +74,7 @@ def _new_gold(workspace: Workspace, source: Source) -> pd.DataFrame:
 
 
 def choose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
-    """Write batch.parquet: the model's next batch where there is a model, else a diverse cold start, and gold.
+    """Write batch.parquet: the model's next batch where there is one, else a diverse cold start, and gold.
 
     More images are labelled by several people while gold says that somebody's labels cannot be relied on.
     """
@@ -94,7 +94,7 @@ def choose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, 
     silent = given_up(exposures, rated) - gold - excluded
     busy = {*gold, *rated, *silent, *excluded}
     progress(0.0, "embedding images")
-    if workspace.model.exists():
+    if workspace.model.exists() and not _left_unlearned(workspace, state.number):
         repro(workspace, ["select"], lambda stage: progress(0.5, stage), partial(progress, 0.0))
         chosen = read_table(workspace.next_batch, NEXT_BATCH)
         chosen = chosen[~chosen["image_id"].isin({*busy, *requests["image_id"]})]
@@ -123,6 +123,12 @@ def _cold_start(workspace: Workspace, excluded: set[str], size: int, rng: np.ran
         return empty(NEXT_BATCH)
     vectors = read_image_vectors(pool.to_dict("records"), workspace.embeddings)
     return cold_start(vectors, list(pool["image_id"]), list(pool["duplicate_group"]), size, rng)
+
+
+def _left_unlearned(workspace: Workspace, before: int) -> bool:
+    """Whether the round before made no dataset: with an older model `select` would want one all the same."""
+    earlier = [number for number in round_numbers(workspace) if number < before]
+    return bool(earlier) and NOT_LEARNED in load_round(workspace, earlier[-1]).facts
 
 
 def _exposures(workspace: Workspace, before: int) -> Counter[str]:

@@ -14,6 +14,8 @@ from datalab.workspace import Workspace
 
 STEPS = ("ingest", "choose", "propose", "push", "label", "pull", "learn", "publish", "report")
 """label: people work, the flow waits. learn: dvc repro. publish: FiftyOne."""
+NOT_LEARNED = "not_learned"
+"""The fact of a round that ends in the step that finds it, with nothing published or reported; it says why."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,13 @@ class Round:
         return next((step for step in STEPS if step not in self.seconds), None)
 
     def finished(self, step: str, seconds: float, facts: dict[str, Any]) -> "Round":
-        """The round after `step`; StateError where another step is due."""
+        """The round after `step`, over where NOT_LEARNED is among `facts`; StateError where another step is due."""
         if step != self.due:
             raise StateError(f"round {self.round_id}: {step!r} cannot follow, {self.due or 'nothing'!r} is due")
-        return Round(
-            number=self.number,
-            guideline_version=self.guideline_version,
-            ontology_hash=self.ontology_hash,
-            seconds={**self.seconds, step: round(seconds, 2)},
+        left_out = STEPS[STEPS.index(step) :] if NOT_LEARNED in facts else ()
+        return replace(
+            self,
+            seconds={**self.seconds, **dict.fromkeys(left_out, 0.0), step: round(seconds, 2)},
             facts={**self.facts, **facts},
         )
 

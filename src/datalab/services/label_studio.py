@@ -56,6 +56,9 @@ def _environment(state: Path, settings: Settings) -> dict[str, str]:
         # webhooks to programs on this machine are wanted, and click-to-mask is one
         "LABEL_STUDIO_SSRF_PROTECTION_ENABLED": "false",
         "LABEL_STUDIO_ML_BLOCK_LOCAL_IP": "false",
+        # seconds; click-to-mask shares its cores with trainings, and Label Studio's own 1 and 3 are soon over
+        "LABEL_STUDIO_ML_TIMEOUT_HEALTH": "5",
+        "LABEL_STUDIO_ML_TIMEOUT_SETUP": "10",
         # Label Studio also reads names without its prefix: what the caller's shell has for other programs
         "LOG_LEVEL": "WARNING",
         "LABEL_STUDIO_DEBUG": "false",

@@ -9,24 +9,9 @@ import pandas as pd
 from datalab.adapters.files import fresh_folder, read_table, write_json, write_label_map, write_table
 from datalab.config import BACKGROUND, Guidelines, load_guidelines, load_number, load_params
 from datalab.errors import InputError, one_line_errors
-from datalab.learning.splits import assign_splits
+from datalab.learning.splits import SplitParams, TooFewGroupsError, assign_splits, first_seen
 from datalab.masks import IGNORE_ID, label_map
 from datalab.tables import ADJUDICATION, CATALOG, CONSENSUS, DATASET, FIRST_LABELS, RATINGS
-
-
-@dataclass(frozen=True)
-class Params:
-    """How labelled images are dealt."""
-
-    seed: int
-    train: float
-    """Share of the images."""
-    validation: float
-    """Share that decides when training stops."""
-    test: float
-    """Share that the reported figures come from; never trained on, never used to choose."""
-    group_by: str
-    """Regular expression on the path an image came from; what matches alike goes to one split."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +33,7 @@ class Inputs:
     """Folder with classes.yaml."""
 
 
-def run(inputs: Inputs, out: Path, params: Params, distance: int) -> None:
+def run(inputs: Inputs, out: Path, params: SplitParams, distance: int) -> None:
     """Write `out`: index.parquet (table DATASET), classes.json and masks/<image_id>.png.
 
     classes.json is a list of {"id", "name"}, background (0) first. Disputed pixels are 255: not judged, nothing is
@@ -60,12 +45,11 @@ def run(inputs: Inputs, out: Path, params: Params, distance: int) -> None:
     ratings = read_table(inputs.ratings, RATINGS)
     ratings = ratings[ratings["role"] != "gold"]
     if ratings.empty:
-        raise InputError("no image has been labelled yet; label a round first (prefect deployment run label-round)")
+        raise TooFewGroupsError("no image but gold has an answer that counts; label another round")
     catalog = read_table(inputs.catalog, CATALOG)
     images = labelled_images(ratings, catalog)
-    shares = (params.train, params.validation, params.test)
     seen = first_seen(read_table(inputs.first_labels, FIRST_LABELS), catalog)
-    dealt = assign_splits(seen, shares, params.seed, distance, params.group_by)
+    dealt = assign_splits(seen, params.shares, params.seed, distance, params.group_by)
     index = images.merge(dealt, on="image_id").loc[:, list(DATASET)]
     objects = _by_image(read_table(inputs.consensus, CONSENSUS))
     doubts = read_table(inputs.adjudication, ADJUDICATION)
@@ -87,15 +71,6 @@ def labelled_images(ratings: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFram
     if missing:
         raise InputError(f"image {missing[0]} was labelled but is not in the catalog; ingest its folder again")
     return rows.assign(raters=rows["image_id"].map(raters).astype("int64")).reset_index(drop=True)
-
-
-def first_seen(first_labels: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
-    """What the splits are dealt by, of every image ever labelled: its row of the catalog, `round_id` and `labels`."""
-    rows = [
-        (image_id, round_id, tuple(sorted(set(found["label"]) - {""})))
-        for (image_id, round_id), found in first_labels.groupby(["image_id", "round_id"], sort=True)
-    ]
-    return catalog.merge(pd.DataFrame(rows, columns=["image_id", "round_id", "labels"]), on="image_id")
 
 
 def known_regions(objects: pd.DataFrame | None, guidelines: Guidelines) -> list[tuple[int, str]]:
@@ -131,7 +106,7 @@ def main() -> None:
     labels = (given.ratings, given.first_labels)
     inputs = Inputs(given.consensus, given.adjudication, *labels, given.catalog, given.guidelines)
     distance = load_number(given.params, "ingest", "near_duplicate_distance", int)
-    run(inputs, given.out, load_params(given.params, "dataset", Params), distance)
+    run(inputs, given.out, load_params(given.params, "dataset", SplitParams), distance)
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ class FakeLabelStudio(BaseAdapter):
         self.clock += 1
         annotation.update(result=result, updated_at=f"t{self.clock:04d}")
 
-    def _answer(self, method: str, path: list[str], query: dict[str, str], body: Json) -> Json:  # noqa: PLR0911
+    def _answer(self, method: str, path: list[str], query: dict[str, str], body: Json) -> Json:  # noqa: PLR0911, PLR0912
         match method, path:
             case "GET", ["current-user", "whoami"]:
                 return {"id": 1}
@@ -114,6 +114,11 @@ class FakeLabelStudio(BaseAdapter):
                 return self._import(int(project_id), body)
             case (("GET" | "POST"), ["storages", "localfiles"]):
                 return self._listed(self.storages, body)
+            case "PATCH", ["storages", "localfiles", storage_id]:
+                self.storages[int(storage_id) - 1].update(body)
+                return self.storages[int(storage_id) - 1]
+            case "POST", ["projects", _, "summary", "reset"]:
+                return None
             case (("GET" | "POST"), ["webhooks"]):
                 return self._listed(self.webhooks, body)
             case "GET", ["tasks"]:

@@ -8,7 +8,7 @@ from typing import NoReturn
 import pytest
 
 from datalab.adapters.label_studio.client import connect
-from datalab.adapters.label_studio.media import image_url, publish_images
+from datalab.adapters.label_studio.media import ensure_served, image_url, publish_images
 from datalab.errors import InputError
 from datalab.workspace import Workspace
 from tests.adapters.label_studio.scripted_server import Answer, serving
@@ -37,6 +37,16 @@ def test_images_are_linked_and_the_folder_announced_once(workspace: Workspace, t
     assert (folder / "a.png").samefile(workspace.images / "a.png")
     assert [(method, body) for method, _, body in server.asked if method == "POST"] == [
         ("POST", {"project": 7, "path": str(folder), "use_blob_urls": True})
+    ]
+
+
+def test_a_folder_that_moved_takes_the_place_of_the_old_one_and_no_other(workspace: Workspace, tmp_path: Path) -> None:
+    known = [{"id": 4, "path": "/mine/photos"}, {"id": 5, "path": "/old/.datalab/media/tiles"}]
+    with serving(ME, (200, known), (200, {})) as server:
+        ensure_served(connect(server.url, "abc"), 7, workspace, tmp_path / "media")
+    folder = str(tmp_path / "media" / "tiles")
+    assert server.asked[2:] == [
+        ("PATCH", "/api/storages/localfiles/5", {"project": 7, "path": folder, "use_blob_urls": True})
     ]
 
 

@@ -13,6 +13,10 @@ ME: Answer = (200, {"id": 1})
 UP: Answer = (200, {"status": "UP"})
 
 
+def refusal(said: str) -> Answer:
+    return 400, {"validation_errors": {"non_field_errors": [said]}}
+
+
 def backend(url: str, /, **other: Any) -> dict[str, Any]:
     attached = {"id": 4, "title": TITLE, "url": url, "is_interactive": True, "state": "CO"}
     return {**attached, "auth_method": "BASIC_AUTH", "basic_auth_user": USER, **other}
@@ -65,7 +69,24 @@ def test_without_the_server_labeling_goes_on() -> None:
     assert attach(url="http://127.0.0.1:9") == (False, [])
 
 
-def test_a_wrong_password_is_told() -> None:
-    refused: Answer = (400, {"validation_errors": {"non_field_errors": ["401 Client Error"]}})
-    with serving(UP) as ours, pytest.raises(ServiceError, match="401 Client Error"):
-        attach((200, []), refused, url=ours.url)
+@pytest.mark.parametrize(
+    "said", ["Reason: 401 Client Error", "Able to connect, but authentication parameters are wrong"]
+)
+def test_a_wrong_password_is_told(said: str) -> None:
+    with serving(UP) as ours, pytest.raises(ServiceError, match=said):
+        attach((200, []), refusal(said), url=ours.url)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_where_label_studio_waits_in_vain_labeling_goes_on(known: bool, caplog: pytest.LogCaptureFixture) -> None:
+    with serving(UP) as ours:
+        found = [backend(ours.url, state="DI")] if known else []
+        done, changed = attach((200, found), refusal("Can't connect: Read timed out. (read timeout=5.0)"), url=ours.url)
+    assert (done, changed) == (False, [("PATCH", "/api/ml/4") if known else ("POST", "/api/ml")])
+    assert "project 7 goes without click-to-mask" in caplog.text
+    assert "read timeout=5.0" in caplog.text
+
+
+def test_another_trouble_of_label_studio_is_told() -> None:
+    with serving(UP) as ours, pytest.raises(ServiceError, match="answered 403"):
+        attach((200, []), (403, {"detail": "no"}), url=ours.url)

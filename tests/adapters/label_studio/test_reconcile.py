@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from datalab.adapters.label_studio.brush import mask_to_brush
-from datalab.adapters.label_studio.reconcile import REASONS, PullParams, is_empty, reconcile
+from datalab.adapters.label_studio.reconcile import REASONS, PullParams, is_empty, reconcile, unknown_classes
 from datalab.adapters.label_studio.results import region_to_result
 from datalab.tables import ANNOTATIONS, QUARANTINE
 from tests.quality.images import HEIGHT, WIDTH, rle
@@ -106,6 +106,15 @@ def test_of_a_region_drawn_twice_the_first_stays() -> None:
 def test_an_untouched_proposal_without_a_class_is_left_out_alone() -> None:
     proposal = region_to_result("p", "", rle(0, 0, 2, 2), HEIGHT, WIDTH, "proposal")
     assert found(answers([proposal, COIN])) == [[0, "region", 0, "unknown class"]]
+
+
+def test_only_classes_that_somebody_named_are_missed() -> None:
+    grey = region_to_result("p", "", rle(0, 0, 2, 2), HEIGHT, WIDTH, "proposal")
+    nameless = region_to_result("n", "", rle(0, 0, 2, 2), HEIGHT, WIDTH)
+    table = answers([grey, COIN, CUP], [nameless], [CUP], [COIN])
+    aside = reconcile(table, ["coin"], (), (), PARAMS)
+    assert aside["reason"].tolist() == ["unknown class"] * 4
+    assert unknown_classes(table, aside) == {"cup": 2}
 
 
 def test_an_empty_answer_is_doubtful_after_long_work_alone() -> None:

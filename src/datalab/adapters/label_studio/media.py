@@ -57,10 +57,28 @@ def publish_images(client: Client, project_id: int, workspace: Workspace, media:
         if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
             raise InputError(f"{file!r} in {workspace.catalog} leads out of {workspace.images}; ingest the image anew")
         _place(workspace.images / file, folder / file)
+    ensure_served(client, project_id, workspace, media)
+
+
+def ensure_served(client: Client, project_id: int, workspace: Workspace, media: Path) -> None:
+    """Have the project serve the workspace's folder, by its place of now: the repository may have been moved.
+
+    Again changes nothing, and asks once.
+    """
+    folder = image_folder(workspace, media)
     # the folder has to be known, never synchronised: that would make a task of every file in it
-    known = [storage["path"] for storage in client.get(STORAGES, project=project_id)]
-    if str(folder) not in known:
-        client.post(STORAGES, {"project": project_id, "path": str(folder), "use_blob_urls": True})
+    known = client.get(STORAGES, project=project_id)
+    if str(folder) in [storage["path"] for storage in known]:
+        return
+    # the server takes no folder that is not there
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = {"project": project_id, "path": str(folder), "use_blob_urls": True}
+    # one that a person has added has another folder
+    ours = [storage for storage in known if PurePosixPath(str(storage["path"])).name == folder.name]
+    if ours:
+        client.patch(f"{STORAGES}/{ours[0]['id']}", wanted)
+    else:
+        client.post(STORAGES, wanted)
 
 
 def picture_urls(workspace: Workspace, guidelines: Guidelines) -> dict[str, str]:

@@ -60,7 +60,7 @@ def ensure_project(
         return int(made["id"])
     changed = {key: value for key, value in wanted.items() if found.settings.get(key) != value}
     if "label_config" in changed:
-        refuse_orphans(client, found.id, changed["label_config"])
+        refuse_orphans(client, found.id, found.settings["label_config"], changed["label_config"])
     if changed:
         client.patch(f"/api/projects/{found.id}", changed)
     return found.id

@@ -168,10 +168,10 @@ def set_overlap(
     client: Client, batch: pd.DataFrame, tasks: dict[str, Any], progress: Progress = lambda share, doing: None
 ) -> None:
     """New tasks have the project's overlap; those that fewer or more people shall see get their own. `tasks`: as
-    `existing_tasks` has them."""
+    `existing_tasks` has them; one that was deleted is nobody's any more."""
     for place, (image_id, overlap) in enumerate(zip(batch["image_id"], batch["overlap"], strict=True)):
-        task = tasks[image_id]
-        if task["overlap"] != overlap:
+        task = tasks.get(image_id)
+        if task is not None and task["overlap"] != overlap:
             progress(0.8 + 0.2 * place / len(batch), f"setting the overlap {place}/{len(batch)}")
             # the server itself does not look again who is still missing
             is_labeled = len(set(task["annotators"])) >= overlap

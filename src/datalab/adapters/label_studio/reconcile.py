@@ -1,6 +1,7 @@
 """Answers that cannot be right, told before anything is computed from them: kept, set aside, with a reason."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +12,7 @@ from datalab.adapters.label_studio.attributes import results_to_attributes
 from datalab.adapters.label_studio.prompts import unanswered_prompts
 from datalab.adapters.label_studio.results import results_to_regions
 from datalab.errors import InputError
+from datalab.ranges import Amount
 from datalab.tables import QUARANTINE
 
 EMPTY, SIZE, DAMAGED, CLASS, TWICE, CLICKED, PERSON, DELETED = REASONS = (
@@ -29,7 +31,7 @@ EMPTY, SIZE, DAMAGED, CLASS, TWICE, CLICKED, PERSON, DELETED = REASONS = (
 class PullParams:
     """What makes an answer doubtful."""
 
-    empty_after_s: float
+    empty_after_s: Amount
     """An empty answer that took longer may be work that was lost; submitted once more, it counts."""
 
 
@@ -63,6 +65,18 @@ def reconcile(
         findings = [*_about_person(annotation, deleted), *_about_result(annotation, set(classes), confirmed, params)]
         rows += [{**annotation, **vars(finding)} for finding in findings]
     return pd.DataFrame(rows, columns=list(QUARANTINE))
+
+
+def unknown_classes(annotations: pd.DataFrame, aside: pd.DataFrame) -> Counter[str]:
+    """Name of each class that regions of `annotations` have and the guidelines do not, and how many regions.
+
+    `aside`: what `reconcile` made of them. A region without a class names none.
+    """
+    # of proposals that were left without a class there may be thousands
+    found = aside[(aside["reason"] == CLASS) & (aside["scope"] == "annotation")]
+    results = dict(zip(annotations["annotation_id"], annotations["result_json"], strict=True))
+    regions = [json.loads(results[one])[at] for one, at in zip(found["annotation_id"], found["place"], strict=True)]
+    return Counter(str(label) for region in regions for label in (region["value"].get(region["type"]) or ())[:1])
 
 
 def _about_person(annotation: dict[Any, Any], deleted: Collection[int]) -> Iterator[Finding]:
