@@ -38,7 +38,8 @@ def test_ingest_tells_what_it_did_and_again_adds_nothing(workspace: Path, tmp_pa
     (photos / "b.jpg").write_bytes(b"no picture")
     first, second = run("ingest", photos, "--workspace", workspace), run("ingest", photos, "--workspace", workspace)
     assert "2 files: 1 added, 0 known" in first.output
-    assert "1 quarantined" in first.output
+    assert "1 quarantined; 0 other files" in first.output
+    assert "quarantined: b.jpg: " in first.output
     assert "2 files: 0 added, 1 known" in second.output
 
 
@@ -72,6 +73,29 @@ def test_somebody_without_a_user_name_is_asked_for_one(workspace: Path, monkeypa
     failed = run("gold", "contest", "a", "--reason", "two cups", "--workspace", workspace)
     assert failed.exit_code == 1
     assert failed.output == "error: the system has no user name for you; say who you are: --by NAME\n"
+
+
+def test_of_many_refused_files_the_first_are_named(workspace: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(12):
+        (photos / f"{number:02d}.jpg").write_bytes(b"no picture %d" % number)
+    told = run("ingest", photos, "--workspace", workspace).output
+    assert told.count("quarantined: ") == 10
+    assert f"and 2 more in {workspace / 'data' / 'rejected.parquet'}" in told
+
+
+def test_no_gold_is_said(workspace: Path) -> None:
+    told = run("gold", "list", "--workspace", workspace)
+    assert told.exit_code == 0
+    assert told.output.startswith("no image is gold yet; datalab gold add makes some")
+
+
+@pytest.mark.parametrize("command", ["status", "down"])
+def test_of_servers_elsewhere_nothing_is_said(command: str, tmp_path: Path) -> None:
+    failed = run(command, tmp_path)
+    assert failed.exit_code == 1
+    assert failed.output == f"error: no servers were started from {tmp_path}; go to the datalab repository\n"
 
 
 def test_outside_a_workspace(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_a_table_round_trip_and_a_missing_column(tmp_path: Path) -> None:
 
 
 def test_missing_and_broken_files_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="does not exist; run the step"):
+    with pytest.raises(InputError, match="does not exist; a round makes it"):
         files.read_table(tmp_path / "no.parquet", ("a",))
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 but no")
     with pytest.raises(InputError, match="cannot be read"):

@@ -44,3 +44,18 @@ def test_another_fault_is_told_and_nothing_is_made(tmp_path: Path, commands: lis
     with pytest.raises(ServiceError, match="Prefect answered 500 to GET http"):
         register(tmp_path, (500, {}))
     assert commands == []
+
+
+def test_the_worker_looks_for_weights_where_the_caller_keeps_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ensure_env(tmp_path / ".env", tmp_path)
+    monkeypatch.delenv("DATALAB_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/large/cache")
+    moved = prefect.prefect_worker(tmp_path, tmp_path, settings)
+    assert moved.environment["DATALAB_CACHE"] == "/large/cache/datalab"
+    assert moved.environment["XDG_CACHE_HOME"] == "/large/cache"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    usual = prefect.prefect_worker(tmp_path, tmp_path, settings)
+    assert "XDG_CACHE_HOME" not in usual.environment
+    assert usual.digest != moved.digest

@@ -182,9 +182,13 @@ def _read(path: Path, load: Callable[[], Any]) -> Any:
     try:
         return load()
     except FileNotFoundError as exc:
-        raise InputError(f"{path} does not exist; run the step that makes it first") from exc
+        raise InputError(
+            f"{path} does not exist; a round makes it (prefect deployment run label-round), dvc checkout brings it back"
+        ) from exc
     except (OSError, ValueError) as exc:
-        raise InputError(f"{path} cannot be read: {' '.join(str(exc).split())}") from exc
+        raise InputError(
+            f"{path} cannot be read: {' '.join(str(exc).split())}; where it is damaged, dvc checkout brings it back"
+        ) from exc
 
 
 @contextmanager

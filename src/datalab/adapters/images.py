@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
 from tqdm import tqdm
@@ -15,6 +16,7 @@ from datalab.adapters.images_decode import NotUsableError, Picture, image_id_of,
 from datalab.adapters.images_files import SUFFIXES, FoundFiles, find_images
 from datalab.adapters.images_groups import duplicate_groups
 from datalab.errors import InputError
+from datalab.ranges import Count, Within
 from datalab.tables import CATALOG, REJECTED, empty, typed
 from datalab.workspace import Workspace
 
@@ -26,13 +28,13 @@ MOST_PIXELS = 2 * 89_478_485
 class IngestParams:
     """Section `ingest` of params.yaml."""
 
-    max_bytes: int
+    max_bytes: Count
     """Larger files are quarantined unread."""
-    max_pixels: int
+    max_pixels: Count
     """Width times height; larger images are quarantined from their header, undecoded."""
-    min_side: int
+    min_side: Count
     """Images with a shorter side, in pixels, are quarantined."""
-    near_duplicate_distance: int
+    near_duplicate_distance: Annotated[int, Within(0, 64)]
     """Images whose perceptual hashes differ in at most this many of 64 bits form one duplicate group."""
 
 
@@ -75,6 +77,14 @@ def ingest(folder: Path, workspace: Workspace, params: IngestParams) -> IngestRe
     found = search_images(folder, workspace)
     with stages_at_rest(workspace), locked(workspace.catalog):
         return _take_in(found, workspace, params)
+
+
+def quarantined(workspace: Workspace) -> Iterator[str]:
+    """`file: reason` of the files that were refused and not put right since."""
+    if workspace.rejected.exists():
+        rows = read_table(workspace.rejected, REJECTED)
+        for row in rows[rows["kind"] == "quarantined"].to_dict("records"):
+            yield f"{row['source']}: {row['reason']}"
 
 
 def _take_in(found: FoundFiles, workspace: Workspace, params: IngestParams) -> IngestReport:

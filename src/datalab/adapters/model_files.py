@@ -7,6 +7,11 @@ from datalab.adapters import backbones, checkpoints, encoders
 
 STARTS = "the models on {} start from it: dvc repro --force --single-item train label_errors && dvc repro"
 
+OFFICIAL_ADVICE = (
+    "to use it set in params.yaml checkpoint: {} in the sections proposals, embed and click, and in proposals also "
+    "points_per_side: 32, min_predicted_iou: 0.88 and min_stability: 0.95, its authors' values"
+)
+
 
 def pull_model(name: str, show: Callable[[int, int], None]) -> tuple[Path, str]:
     """Fetch what has this name unless it is there; its path, and what to do with it.
@@ -19,7 +24,7 @@ def pull_model(name: str, show: Callable[[int, int], None]) -> tuple[Path, str]:
         return encoders.pull_encoder(name), STARTS.format(name)
     official = checkpoints.official_of(name, [*backbones.FILES, *encoders.known_encoders()])
     path = checkpoints.pull(official, checkpoints.cache_folder(), show, checkpoints.SOURCE)
-    return path, f"set checkpoint: {name} in the sections proposals, embed and click of params.yaml to use it"
+    return path, OFFICIAL_ADVICE.format(name)
 
 
 def models_here() -> Iterator[tuple[str, str]]:

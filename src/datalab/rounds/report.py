@@ -10,7 +10,7 @@ from datalab.rounds.page import write_quality_page
 from datalab.rounds.progress import Progress
 from datalab.rounds.proof import prove
 from datalab.rounds.provenance import made_of
-from datalab.rounds.state import Round, round_numbers
+from datalab.rounds.state import Round
 from datalab.rounds.trends import write_trends
 from datalab.settings import Settings
 from datalab.tables import ANNOTATED_REGIONS, CATALOG, NEXT_BATCH, QUEUE, REJECTED
@@ -81,12 +81,11 @@ def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict
 
 def read_report(workspace: Workspace, number: int | None) -> dict[str, Any]:
     """The report of a round, of the newest one that has a report where `number` is None."""
-    numbers = [number] if number is not None else round_numbers(workspace)[::-1]
-    for candidate in numbers:
-        path = workspace.reports / f"round-{candidate:04d}.json"
-        if path.exists():
-            report: dict[str, Any] = read_json(path)
-            return report
+    # of the reports themselves: a commit has them, and no round.json
+    paths = sorted(workspace.reports.glob("round-[0-9]*.json" if number is None else f"round-{number:04d}.json"))
+    if paths:
+        report: dict[str, Any] = read_json(paths[-1])
+        return report
     which = "no report yet" if number is None else f"no report of round {number}"
     raise InputError(f"{workspace.reports} has {which}; finish a round first")
 

@@ -14,6 +14,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from datalab.adapters.checkpoints import cache_folder
 from datalab.errors import ServiceError
 from datalab.services.ports import LOOPBACK, port_of
 from datalab.services.processes import Service, answers, inherited, log_file
@@ -63,6 +64,8 @@ def prefect_worker(repository: Path, state: Path, settings: Settings) -> Service
             **_environment(state, settings),
             # dvc stages call `python`, which has to be ours
             "PATH": f"{BINARIES}{os.pathsep}{os.environ.get('PATH', '')}",
+            # where `datalab models pull` puts weights for the caller, flows look for them
+            **_caches(),
             # seconds between looks for work; the default of 10 is a long wait for a person
             "PREFECT_WORKER_QUERY_SECONDS": "2",
         },
@@ -71,6 +74,12 @@ def prefect_worker(repository: Path, state: Path, settings: Settings) -> Service
         ready=partial(worker_is_online, settings, log_file(WORKER, state)),
         start_seconds=60.0,
     )
+
+
+def _caches() -> dict[str, str]:
+    """The caller's, which processes started for people do not inherit otherwise; torch and Hugging Face have theirs."""
+    general = os.environ.get("XDG_CACHE_HOME")
+    return {"DATALAB_CACHE": str(cache_folder().parent), **({"XDG_CACHE_HOME": general} if general else {})}
 
 
 def worker_is_online(settings: Settings, log: Path) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datalab.adapters.files import locked
-from datalab.errors import ServiceError
+from datalab.errors import ServiceError, StateError
 from datalab.services import click_to_mask, fiftyone_app, label_studio, mongo, prefect, receiver
 from datalab.services.environment import ensure_env
 from datalab.services.ports import Ports, holder_of, is_free_soon
@@ -90,20 +90,25 @@ def up(
 
 
 def down(repository: Path, report: Report | None = None) -> list[str]:
-    """Stop every service; returns the names of those that were running."""
+    """Stop every service; returns the names of those that were running. StateError as of `status`."""
     state = _state(repository_of(repository))
     if not state.is_dir():
+        _check_repository(repository)
         return []
     with locked(state / TURN), nullcontext(report) if report else progress_lines() as tell:
         return _stop_all(NAMES, state, tell)
 
 
 def status(repository: Path) -> list[ServiceStatus]:
-    """Every service as it is now; addresses are empty before the first `up`."""
+    """Every service as it is now; addresses are empty before the first `up`.
+
+    StateError for a folder that is no repository: to say "down" there would not be true of the servers elsewhere.
+    """
     repository = repository_of(repository)
     state = _state(repository)
     env_file = repository.resolve() / ".env"
     if not env_file.is_file():
+        _check_repository(repository)
         return [ServiceStatus(name, "", None, False) for name in NAMES]
     known = _services(repository, state, Settings.load(env_file))
     with ThreadPoolExecutor() as pool:
@@ -113,6 +118,11 @@ def status(repository: Path) -> list[ServiceStatus]:
 def repository_of(folder: Path) -> Path:
     """The repository whose servers a workspace uses, to which its .env is linked; any other folder itself."""
     return (folder / ".env").resolve().parent
+
+
+def _check_repository(folder: Path) -> None:
+    if not (folder / "prefect.yaml").is_file():
+        raise StateError(f"no servers were started from {folder.resolve()}; go to the datalab repository")
 
 
 def _state(repository: Path) -> Path:
