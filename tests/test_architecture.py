@@ -11,19 +11,21 @@ from datalab.workspace import Workspace
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
-GROUND = {"config", "errors", "figure", "masks", "settings", "tables", "workspace"}
+GROUND = {"config", "errors", "figure", "masks", "ranges", "settings", "tables", "workspace"}
 
 ALLOWED: dict[str, set[str]] = {
     **dict.fromkeys(GROUND, GROUND),
-    "quality": {"masks", "tables", "errors", "figure"},
-    "learning": {"masks", "tables", "errors", "figure"},
+    "quality": {"masks", "ranges", "tables", "errors", "figure"},
+    "learning": {"masks", "ranges", "tables", "errors", "figure"},
     "adapters": {*GROUND, "learning"},
     "sample": {*GROUND, "adapters"},
     "stages": {*GROUND, "adapters", "quality", "learning"},
     "simulate": {*GROUND, "adapters"},
     "services": {*GROUND, "adapters"},
     "rounds": {*GROUND, "adapters", "quality", "learning", "simulate"},
-    "cli": {*GROUND, "adapters", "sample", "stages", "services", "rounds", "simulate"},
+    "cli_options": GROUND,
+    "cli_gold": {*GROUND, "cli_options", "rounds"},
+    "cli": {*GROUND, "cli_options", "cli_gold", "adapters", "sample", "stages", "services", "rounds", "simulate"},
     "prefect_plugin": set(),
     "flows": {*GROUND, "adapters", "rounds", "sample", "services", "simulate"},
 }

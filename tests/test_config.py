@@ -5,6 +5,7 @@ import pytest
 
 from datalab.config import Attribute, load_guidelines, load_number, load_params
 from datalab.errors import InputError
+from datalab.ranges import Count, Share
 
 CLASSES = """
 classes:
@@ -15,9 +16,10 @@ classes:
 
 @dataclass(frozen=True)
 class Params:
-    size: int
-    share: float
+    size: Count
+    share: Share
     name: str
+    notes: str = ""
 
 
 @pytest.fixture
@@ -39,13 +41,25 @@ def test_params_are_typed_and_whole_numbers_may_be_fractions(tmp_path: Path) -> 
     assert load_params(path, "stage", Params) == Params(3, 1.0, "a")
 
 
+def test_a_small_number_may_be_written_with_an_exponent(tmp_path: Path) -> None:
+    """To YAML 1e-3 is a text, to DVC a number."""
+    path = params_file(tmp_path, "stage: {size: 3, share: 1e-3, name: 1e-3}")
+    assert load_params(path, "stage", Params) == Params(3, 0.001, "1e-3")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("stage: {size: 3, share: 1, name: a, sice: 4}", r"unknown key\(s\) sice; known: size, share, name"),
-        ("stage: {size: 3, share: 1}", "name"),
-        ("stage: {size: '3', share: 1, name: a}", "expected int, got '3'"),
+        ("stage: {size: 3, share: 1, name: a, sice: 4}", r"unknown key\(s\) sice; known: size, share, name, notes"),
+        ("stage: {size: 3}", "stage: share, name missing; the repository's own file has all of them"),
+        ("stage: {size: '3', share: 1, name: a}", r"params\.yaml: stage\.size: expected int, got '3'"),
         ("stage: {size: true, share: 1, name: a}", "expected int, got True"),
+        ("stage: {size: 3, share: much, name: a}", r"stage\.share: expected float, got 'much'"),
+        ("stage: {size: 3, share: .nan, name: a}", r"stage\.share: expected float, got nan"),
+        ("stage: {size: 3, share: 50, name: a}", r"stage\.share is 50; it has to be at least 0 and at most 1"),
+        ("stage: {size: 0, share: 1, name: a}", r"stage\.size is 0; it has to be at least 1$"),
+        ("stage: {size: 3, share: 1, name: a, size: 4}", "'size' stands there twice"),
+        ("stage: {}\nstage: {}", "'stage' stands there twice"),
         ("stage: [1]", "expected a mapping"),
         ("other: {}", "no section 'stage'; it has other"),
         ("a: [", "not readable YAML"),
@@ -99,6 +113,9 @@ def test_a_class_changes_the_ontology(guidelines: Path) -> None:
         ("classes: [{id: 1, name: a, color: '#000000'}, {id: 1, name: b, color: '#000000'}]", "same id"),
         ("classes: [{id: 2, name: a, color: '#000000'}, {id: 1, name: a, color: '#000000'}]", "same name"),
         ("classes: [{id: 2, nam: a}]", "unknown key"),
+        ("classes: [{id: 2, name: cup}]", "classes: 'cup': color missing"),
+        ("classes: [{id: 2, name: cup, color: '#000000', hotkey: 1}]", r"'cup'\.hotkey: expected str, got 1"),
+        ("classes: 3", "classes has to be a list"),
     ],
 )
 def test_wrong_classes_are_told(tmp_path: Path, text: str, message: str) -> None:
@@ -143,10 +160,11 @@ def test_attributes_and_pictures_are_read(tmp_path: Path) -> None:
         ("[{name: State, values: [a]}]", "is no name"),
         ("[{name: state, values: []}]", "have to be a list of texts"),
         ("[{name: state, values: [1]}]", "have to be a list of texts"),
-        ("[{name: state, values: a}]", "have to be a list of texts"),
+        ("[{name: state, values: a}]", "values: expected list, got 'a'"),
         ("[{name: state, size: 1}]", "unknown key"),
-        ("{state: [a]}", "have to be a list of name and values"),
-        ("3", "have to be a list of name and values"),
+        ("{state: [a]}", "'coin'.attributes: expected list, got"),
+        ("3", "'coin'.attributes: expected list, got 3"),
+        ("[3]", "expected a mapping, got 3"),
     ],
 )
 def test_wrong_attributes_are_told(tmp_path: Path, attributes: str, said: str) -> None:

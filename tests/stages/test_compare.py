@@ -9,7 +9,6 @@ from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.embedding_cache import embedded_by
 from datalab.adapters.files import read_json, read_label_map, write_json, write_table
 from datalab.adapters.segmenter import Segmenter, load_segmenter, save_segmenter
-from datalab.errors import InputError
 from datalab.rounds.closing import keep_champion
 from datalab.stages import evaluate
 from datalab.stages.compare import Inputs, Outputs, Params, run
@@ -153,8 +152,3 @@ def test_a_champion_that_learned_from_all_test_images_is_not_asked(trained: Work
         "test_images": 0,
         "left_out": len(test),
     }
-
-
-def test_a_bootstrap_without_draws_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"compare\.resamples must be 1 or more, got 0"):
-        run(Inputs(*[tmp_path] * 5), outputs(tmp_path), replace(PARAMS, resamples=0))

@@ -149,12 +149,6 @@ def test_the_temperature_changes_the_calibration_error_and_no_bins_are_one_line(
     run(inputs, outputs_in(tmp_path), PARAMS)
     errors = read_json(tmp_path / "metrics.json")["calibration"]
     assert errors["ece"]["value"] > 2 * errors["ece_before"]["value"]
-    with pytest.raises(InputError, match=r"evaluate\.bins must be 1 or more, got 0"):
-        run(inputs, outputs_in(tmp_path), replace(PARAMS, bins=0))
-    with pytest.raises(InputError, match=r"evaluate\.min_area_share must be 0 or more and below 1, got 1\.0"):
-        run(inputs, outputs_in(tmp_path), replace(PARAMS, min_area_share=1.0))
-    with pytest.raises(InputError, match=r"evaluate\.resamples must be 1 or more, got 0"):
-        run(inputs, outputs_in(tmp_path), replace(PARAMS, resamples=0))
 
 
 def test_other_classes_than_the_dataset_are_told_apart(trained: Workspace, tmp_path: Path) -> None:
@@ -208,5 +202,5 @@ def test_wrong_numbers_of_the_last_part_are_told_before_the_first(
              "plots", "cost")  # fmt: skip
     given = [part for name in names for part in (f"--{name}", str(tmp_path / name))]
     monkeypatch.setattr("sys.argv", ["evaluate", *given, "--params", str(params)])
-    with pytest.raises(InputError, match=r"robustness\.resamples must be 1 or more, got 0"):
+    with pytest.raises(InputError, match=r"robustness\.resamples is 0; it has to be at least 1"):
         evaluate.main()

@@ -89,9 +89,3 @@ def test_a_reviewers_view_is_a_slice_of_its_test_images(tables: Inputs, tmp_path
     assert found["dark"]["images"] == 5
     members = read_table(tmp_path / "members.parquet", SLICES)
     assert members.loc[members["slice"] == "shots for $5, not $10", "image_id"].tolist() == seen
-
-
-@pytest.mark.parametrize(("name", "least"), [("least", 2), ("resamples", 1)])
-def test_wrong_numbers_are_one_line(tables: Inputs, tmp_path: Path, name: str, least: int) -> None:
-    with pytest.raises(InputError, match=rf"slices\.{name} must be {least} or more, got 0"):
-        cut(tables, tmp_path, replace(PARAMS, **{name: 0}))  # type: ignore[arg-type]

@@ -55,11 +55,7 @@ def test_the_same_seed_gives_the_same_bytes(blobs: Workspace) -> None:
         ({"model": "vnet"}, "train.model is 'vnet'; known: embedding_decoder, lraspp_mobilenet_v3_large, "),
         ({"loss": "hinge"}, "train.loss is 'hinge'; known: cross_entropy, focal, dice"),
         ({"sampling": "all"}, "train.sampling is 'all'; known: shuffled, balanced"),
-        ({"ema": 1.0}, "train.ema must be 0 or more and below 1"),
-        ({"steps": 0}, "train.steps must be 1 or more"),
-        ({"learning_rate": -0.1}, "train.learning_rate must be 0 or more, got -0.1"),
-        ({"weight_decay": -0.1}, "train.weight_decay must be 0 or more"),
-        ({"seed": -1}, "train.seed must be 0 or more"),
+        ({"ema": 1.0}, "train.ema must be below 1"),
     ],
 )
 def test_wrong_numbers_are_one_line(blobs: Workspace, wrong: dict[str, int | float | str], message: str) -> None:

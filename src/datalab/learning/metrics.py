@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from datalab.errors import InputError
 from datalab.figure import Figure
 from datalab.masks import IGNORE_ID, band_width, outline_band
 
@@ -134,12 +133,6 @@ def figure_of(value: float, low: float, high: float, alone: str) -> Figure:
     if np.isnan(low):
         return Figure(float(value), reason=alone)
     return Figure(float(value), low=float(low), high=float(high))
-
-
-def check_resamples(resamples: int, section: str) -> None:
-    """InputError for a bootstrap without a draw; `section` of params.yaml is named. For before the work, not after."""
-    if resamples < 1:
-        raise InputError(f"{section}.resamples must be 1 or more, got {resamples}")
 
 
 def bootstrap_interval(

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from datalab.errors import InputError
+from datalab.ranges import Count, Natural, Share
 from datalab.tables import ROUND_BATCH
 
 SENT_BACK = "review"
@@ -17,18 +18,18 @@ SENT_BACK = "review"
 class BatchParams:
     """Size and shape of a round."""
 
-    seed: int
-    images: int
+    seed: Natural
+    images: Count
     """Images chosen from the pool."""
-    overlap: int
+    overlap: Count
     """How many people label an image of the overlap set, and a gold image."""
-    overlap_share: float
+    overlap_share: Share
     """Share of the chosen images in the overlap set; the others are labelled once."""
-    careful_overlap_share: float
+    careful_overlap_share: Share
     """The same while gold says that somebody's labels cannot be relied on."""
-    gold: int
+    gold: Natural
     """Gold images mixed in."""
-    unaided_share: float
+    unaided_share: Share
     """Share of the tasks that get no proposals, drawn at random: what proposals are worth is measured against them."""
 
 

@@ -13,6 +13,7 @@ from datalab.adapters.files import locked, read_json, read_table, write_table
 from datalab.config import load_guidelines, load_params
 from datalab.errors import InputError
 from datalab.quality.gold_ledger import ACTIONS, IN_USE, leaked, states
+from datalab.ranges import Count, Natural, Share
 from datalab.rounds.batch import choose_gold
 from datalab.rounds.state import round_numbers
 from datalab.tables import ADJUDICATION, ANNOTATIONS, BATCH, CATALOG, CONSENSUS, DECISIONS, GOLD, GOLD_EVENTS, empty
@@ -26,15 +27,15 @@ VIEWS = ["image_id", "annotator", "round_id"]
 class GoldParams:
     """Ground truth set aside when masks are given, and when it has served its time."""
 
-    seed: int
-    share: float
+    seed: Natural
+    share: Share
     """Share of the catalog."""
-    at_least: int
-    at_most: int
-    leaked_share: float
+    at_least: Natural
+    at_most: Natural
+    leaked_share: Share
     """Gold that this share of the people have labelled `leaked_rounds` times is known to them."""
-    leaked_rounds: int
-    keep: int
+    leaked_rounds: Count
+    keep: Natural
     """Images that stay in use however often they were seen: no gold is worse than known gold."""
 
 

@@ -34,6 +34,7 @@ from datalab.adapters.label_studio.ml_backend import USER
 from datalab.adapters.sam import load_sam, model_version
 from datalab.config import load_number, load_params
 from datalab.errors import DatalabError, one_line_errors
+from datalab.ranges import Count
 from datalab.services.click_to_mask import PASSWORD
 from datalab.services.ports import LOOPBACK
 
@@ -50,7 +51,7 @@ class ClickParams:
 
     checkpoint: str
     """The same as in `embed`: "small" or the path of an official .pth file."""
-    threads: int
+    threads: Count
     """Torch's, for one click."""
 
 

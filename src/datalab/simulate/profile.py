@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from datalab.errors import InputError
+from datalab.ranges import Natural, Share
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class Profile:
 class SimulateParams:
     """Section `simulate` of params.yaml. `annotators`: the keys of `Profile`, but those given here for everybody."""
 
-    seed: int
-    small_share: float
+    seed: Natural
+    small_share: Share
     seconds: dict[str, float]
     annotators: tuple[dict[str, Any], ...]
 

@@ -16,6 +16,7 @@ from datalab.errors import InputError, one_line_errors
 from datalab.masks import rle_union
 from datalab.quality.adjudication import errors_left
 from datalab.quality.risk import PARTS, audit_sample, mix, risk_of
+from datalab.ranges import Amount, Natural, Share
 from datalab.tables import ADJUDICATION, DECISIONS, LABEL_ERRORS, QUEUE, RATINGS, SUSPECTED
 
 ASKED = ("images", "objects")
@@ -27,15 +28,15 @@ IMAGE_AGREEMENT = ("image_id", "agreement")
 class Params:
     """Section `adjudicate` of params.yaml."""
 
-    seed: int
-    audit_share: float
-    risk: float
+    seed: Natural
+    audit_share: Share
+    risk: Amount
     """From which an image is queued that nobody contested."""
-    agreement: float
+    agreement: Amount
     """Weights of the parts of the risk; this and the next three."""
-    skill: float
-    model: float
-    label_error: float
+    skill: Amount
+    model: Amount
+    label_error: Amount
     ask: str
     """About a contested image: one of ASKED."""
 

@@ -15,6 +15,7 @@ from datalab.figure import plain
 from datalab.quality.agreement_report import Limits, agreement_report, measure
 from datalab.quality.attributes import attribute_agreement, placed_answers
 from datalab.quality.rated import rated_images
+from datalab.ranges import Count, Natural, Share
 from datalab.tables import ANNOTATED_REGIONS, ATTRIBUTES, CATALOG, RATINGS
 
 MOST_SLICES = 50
@@ -24,13 +25,13 @@ MOST_SLICES = 50
 class Params:
     """Section `agree` of params.yaml."""
 
-    seed: int
-    iou_threshold: float
-    least_images: int
-    least_of_class: int
-    reliable: float
-    small_share: float
-    large_share: float
+    seed: Natural
+    iou_threshold: Share
+    least_images: Count
+    least_of_class: Count
+    reliable: Share
+    small_share: Share
+    large_share: Share
 
     @property
     def limits(self) -> Limits:

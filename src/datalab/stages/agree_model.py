@@ -12,6 +12,7 @@ from datalab.errors import InputError, one_line_errors
 from datalab.figure import plain
 from datalab.quality.model_voter import Voter, model_report, predicted_regions, with_model
 from datalab.quality.rated import RatedImages, rated_images
+from datalab.ranges import Natural, Share
 from datalab.tables import ANNOTATED_REGIONS, DATASET, RATINGS
 
 LEARNED_FROM = ("train", "validation")
@@ -21,9 +22,9 @@ LEARNED_FROM = ("train", "validation")
 class Params:
     """Section `agree_model` of params.yaml."""
 
-    seed: int
-    iou_threshold: float
-    min_area_share: float
+    seed: Natural
+    iou_threshold: Share
+    min_area_share: Share
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from datalab.adapters.segmenter_samples import positions_of, read_sample
 from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.learning.comparison import Duel, counts_of, duel
-from datalab.learning.metrics import check_resamples, confusion_matrix
+from datalab.learning.metrics import confusion_matrix
+from datalab.ranges import Count, Natural
 from datalab.tables import CONFUSIONS
 
 MODEL = "segmenter.safetensors"
@@ -32,8 +33,8 @@ LEARNED = "learned.json"
 class Params:
     """Section `compare` of params.yaml."""
 
-    seed: int
-    resamples: int
+    seed: Natural
+    resamples: Count
     """Draws of the bootstrap."""
     flip: bool
     """As in section `evaluate`, by which the challenger was judged."""
@@ -68,7 +69,6 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     images each is better, or the `reason` why there is nothing to compare. Test images that the champion learned from,
     they or an image of their group, are not judged: `left_out` counts them, `test_images` the others.
     """
-    check_resamples(params.resamples, "compare")
     folder = read_dataset(inputs.dataset)
     test = folder.split("test")
     rows = test[~test["group"].isin(_learned_groups(inputs.champion / LEARNED, folder))]

@@ -18,6 +18,7 @@ from datalab.quality.consensus import Merged, Rules, merge_images
 from datalab.quality.contested import decided_objects
 from datalab.quality.disagreement import disagreement_map
 from datalab.quality.rated import RatedImage, RatedImages, rated_images
+from datalab.ranges import Share
 from datalab.tables import ADJUDICATION, ANNOTATED_REGIONS, CONSENSUS, DECISIONS, PROVENANCE, RATINGS
 
 COLUMNS = tuple(dict.fromkeys((*CONSENSUS, *PROVENANCE, *ADJUDICATION)))
@@ -27,8 +28,8 @@ COLUMNS = tuple(dict.fromkeys((*CONSENSUS, *PROVENANCE, *ADJUDICATION)))
 class Params:
     """Section `consensus` of params.yaml."""
 
-    iou_threshold: float
-    outline_iou: float
+    iou_threshold: Share
+    outline_iou: Share
     pixels: str
     classes: str
 

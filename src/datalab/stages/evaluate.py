@@ -22,13 +22,12 @@ from datalab.adapters.plots_curves import plot_reliability
 from datalab.adapters.segmenter import Prediction, Segmenter, predict
 from datalab.adapters.segmenter_samples import Sample, positions_of, read_sample
 from datalab.config import load_guidelines, load_params
-from datalab.errors import InputError, one_line_errors
+from datalab.errors import one_line_errors
 from datalab.learning.calibration import Reliability, reliability, reliability_table
 from datalab.learning.evaluation import Row, boundary_figures, calibration, figures, plain
 from datalab.learning.metrics import (
     Counts,
     boundary_counts,
-    check_resamples,
     confusion_matrix,
     mean_defined,
     mean_iou,
@@ -37,6 +36,7 @@ from datalab.learning.objects import objects_of
 from datalab.learning.traits import image_traits
 from datalab.learning.uncertainty import tempered
 from datalab.masks import IGNORE_ID
+from datalab.ranges import Count, Natural, Share
 from datalab.stages import robustness
 from datalab.stages.embed import Params as EmbedParams
 from datalab.stages.held_out import read_held_out
@@ -47,16 +47,16 @@ from datalab.tables import CONFUSIONS
 class Params:
     """How intervals are drawn and what is shown."""
 
-    seed: int
-    resamples: int
+    seed: Natural
+    resamples: Count
     """Draws of the bootstrap."""
     flip: bool
     """Whether the mirrored image is asked as well, as when the pool is scored."""
-    sheet: int
+    sheet: Count
     """Images on the contact sheet, worst first."""
-    bins: int
+    bins: Count
     """Of confidence, when it is compared with how often the model is right."""
-    min_area_share: float
+    min_area_share: Share
     """Of the image; smaller connected pieces, of truth and prediction, are no objects."""
 
 
@@ -114,7 +114,6 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     pixels, as the model gives probabilities (`ece_before`) and as they are used, after the temperature (`ece`).
     `objects` has COCO's average precision of connected pieces, and precision, recall and F1 of those found.
     """
-    _check(params)
     held = read_held_out(inputs.dataset, inputs.model)
     folder, rows, segmenter = held.folder, held.rows, held.segmenter
     judge = ObjectJudge(len(folder.class_ids))
@@ -252,14 +251,6 @@ def _plot_reliability(plots: Path, errors: dict[str, Row], before: Reliability, 
     plot_reliability(plots / "reliability.png", was, now, title)
 
 
-def _check(params: Params) -> None:
-    check_resamples(params.resamples, "evaluate")
-    if params.bins < 1:
-        raise InputError(f"evaluate.bins must be 1 or more, got {params.bins}")
-    if not 0 <= params.min_area_share < 1:
-        raise InputError(f"evaluate.min_area_share must be 0 or more and below 1, got {params.min_area_share}")
-
-
 def main() -> None:
     """Command line of the stage; the paths are given in dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -268,8 +259,8 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     inputs = Inputs(given.model, given.dataset, given.images, given.embeddings, given.guidelines)
+    # read before the work of the first part
     damage = load_params(given.params, "robustness", robustness.Params)
-    robustness.check(damage)  # before the work of the first part
     outputs = Outputs(given.out, given.judged, given.confusions, given.plots, given.cost)
     run(inputs, outputs, load_params(given.params, "evaluate", Params))
     files = robustness.Inputs(given.model, given.dataset, given.images, given.embeddings)

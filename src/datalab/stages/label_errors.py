@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +17,13 @@ from datalab.adapters.segmenter_augment import Policy
 from datalab.adapters.segmenter_folds import out_of_fold
 from datalab.adapters.segmenter_samples import Sample, read_sample
 from datalab.config import load_params
-from datalab.errors import InputError, one_line_errors
+from datalab.errors import one_line_errors
 from datalab.learning.folds import assign_folds
 from datalab.quality.label_errors import calibrate, find_suspects, image_quality, object_disagreement
 from datalab.quality.object_lab import image_doubt, object_lab
 from datalab.quality.rated import RatedImages, rated_images
 from datalab.quality.vote_doubts import vote_doubts, voted_objects
+from datalab.ranges import Amount, Count, Natural, Share, Within
 from datalab.stages.train import Params as TrainParams
 from datalab.stages.train import check as check_train
 from datalab.stages.train import load_policy, recipe_of
@@ -35,17 +37,17 @@ Box = tuple[int, int, int, int]
 class Params:
     """Section `label_errors` of params.yaml; the network is that of section `train`."""
 
-    seed: int
-    folds: int
-    steps: int
+    seed: Natural
+    folds: Annotated[int, Within(2)]
+    steps: Count
     """Of training, per fold."""
-    imbalance: float
+    imbalance: Amount
     """As in section `train`; weighed classes get probabilities that are too high, which looks like errors."""
-    least_area: int
+    least_area: Count
     """Smallest object, in pixels of the prediction (half of train.longest_side)."""
-    least_score: float
+    least_score: Share
     """Objects below are not written."""
-    iou_threshold: float
+    iou_threshold: Share
     """Of two people's masks; below they are different objects."""
 
 
@@ -65,8 +67,6 @@ def run(inputs: Inputs, out: Path, params: Params, train: TrainParams, policy: P
 
     InputError where there are fewer different images than folds, or a number of either section cannot be used.
     """
-    if params.steps < 1:
-        raise InputError(f"label_errors.steps must be 1 or more, got {params.steps}")
     check_train(train)
     folder = read_dataset(inputs.dataset)
     samples = [

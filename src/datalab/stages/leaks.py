@@ -3,15 +3,16 @@
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.files import read_rgb, read_table, write_json
 from datalab.adapters.image_vectors import read_image_vectors
 from datalab.adapters.plots import Pixels, plot_pairs
 from datalab.config import load_params
-from datalab.errors import InputError, one_line_errors
+from datalab.errors import one_line_errors
 from datalab.learning.leaks import find_leaks
+from datalab.ranges import Count, Within
 from datalab.tables import CATALOG
 
 FEWEST = 10
@@ -22,9 +23,9 @@ FEWEST = 10
 class Params:
     """Section `leaks` of params.yaml."""
 
-    similarity: float
+    similarity: Annotated[float, Within(-1, 1)]
     """Cosine of two images' vectors from which they are reported, in [-1, 1]."""
-    shown: int
+    shown: Count
     """Pairs on the picture, and in the report."""
 
 
@@ -46,8 +47,6 @@ def run(inputs: Inputs, report: Path, picture: Path, params: Params) -> None:
     to a validation image, too; `judged` counts all of them, and `pairs` has the most similar ones with their files.
     With fewer than ten images nothing is looked for: `reason`.
     """
-    if params.shown < 1:
-        raise InputError(f"leaks.shown must be 1 or more, got {params.shown}")
     folder = read_dataset(inputs.dataset)
     found = folder.index.iloc[:0]
     facts: dict[str, Any] = {"leaks": None, "judged": int((folder.index["split"] != "train").sum()), "pairs": []}

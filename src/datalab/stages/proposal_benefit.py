@@ -14,6 +14,7 @@ from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.quality.gold_ledger import judging_ratings
 from datalab.quality.proposal_benefit import Answer, Shape, measure_benefit
+from datalab.ranges import Amount, Count, Natural, Share
 from datalab.tables import ANNOTATED_REGIONS, GOLD, GOLD_EVENTS, RATINGS, REGIONS, ROUND_BATCH, empty
 
 
@@ -21,11 +22,11 @@ from datalab.tables import ANNOTATED_REGIONS, GOLD, GOLD_EVENTS, RATINGS, REGION
 class Params:
     """Section `proposal_benefit` of params.yaml."""
 
-    seed: int
-    iou_threshold: float
-    least_tasks: int
+    seed: Natural
+    iou_threshold: Share
+    least_tasks: Count
     """Images with and without proposals; with fewer the warning says that nothing can be told."""
-    longest_answer_s: float
+    longest_answer_s: Amount
     """A longer answer counts as this: people leave tasks open over lunch, and one of them would decide a mean."""
 
 

@@ -23,17 +23,16 @@ from datalab.adapters.sam import embed_image, load_sam
 from datalab.adapters.segmenter import Segmenter, members_of
 from datalab.adapters.segmenter_samples import Sample, read_sample, with_pixels
 from datalab.adapters.torch_threads import side_by_side
-from datalab.errors import InputError
 from datalab.learning.corruptions import CORRUPTIONS, SEVERITIES, Pixels, corrupt
 from datalab.learning.metrics import (
     Counts,
     Floats,
     bootstrap_interval,
-    check_resamples,
     confusion_matrix,
     iou_per_class,
     mean_over,
 )
+from datalab.ranges import Count, Natural
 from datalab.stages.embed import Params as EmbedParams
 from datalab.stages.held_out import read_held_out
 
@@ -47,10 +46,10 @@ ASKED = [("none", 0), *((kind, severity) for kind in CORRUPTIONS for severity in
 class Params:
     """Section `robustness` of params.yaml; SAM is that of section `embed`."""
 
-    seed: int
-    images: int
+    seed: Natural
+    images: Count
     """Test images drawn at random; each is embedded and predicted 19 times."""
-    resamples: int
+    resamples: Count
     """Draws of the bootstrap."""
 
 
@@ -71,7 +70,6 @@ def run(inputs: Inputs, out: Path, plots: Path, params: Params, embed: EmbedPara
     it is lower: `drop`, from `low` to `high` (95% bootstrap interval over images, each compared with itself undamaged);
     `mean_drop` is the mean over them all. Classes are those that occur in the truth of the drawn images.
     """
-    check(params)
     held = read_held_out(inputs.dataset, inputs.model)
     folder, rows, segmenter = held.folder, held.rows, held.segmenter
     rng = np.random.default_rng(params.seed)
@@ -83,13 +81,6 @@ def run(inputs: Inputs, out: Path, plots: Path, params: Params, embed: EmbedPara
     )
     write_text(plots / "robustness.csv", table.to_csv(index=False))
     plot_robustness(plots / "robustness.png", table.dropna(), report["undamaged"] or 0.0)
-
-
-def check(params: Params) -> None:
-    """InputError for numbers that cannot be used, naming the key; `evaluate` asks before it starts."""
-    check_resamples(params.resamples, "robustness")
-    if params.images < 1:
-        raise InputError(f"robustness.images must be 1 or more, got {params.images}")
 
 
 def figures(counts: Counts, rng: np.random.Generator, resamples: int) -> dict[str, Any]:

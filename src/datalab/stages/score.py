@@ -15,6 +15,7 @@ from datalab.config import BACKGROUND, load_params
 from datalab.errors import one_line_errors
 from datalab.learning.evidence import MEASURES, Evidence, Lens, check_lens, evidence_of
 from datalab.learning.uncertainty import tempered
+from datalab.ranges import Count, Natural, Share
 from datalab.tables import CATALOG, CLASS_SCORES, EVIDENCE, GOLD, RATINGS, SCORES, typed
 
 
@@ -28,13 +29,13 @@ class Params:
     """One of datalab.learning.evidence.REDUCTIONS: how a map becomes a number."""
     flip: bool
     """Whether the mirrored image is asked as well; doubles members and time."""
-    band: int
+    band: Natural
     """How far beyond a predicted object still counts in full, in pixels of the prediction (half the working size)."""
-    elsewhere: float
+    elsewhere: Share
     """Weight of the rest, 0 to 1."""
-    window: int
+    window: Count
     """Side of the square over which uncertainty is averaged, in pixels of the prediction."""
-    top: float
+    top: Share
     """Share of the windows whose mean is the image's score."""
 
 

@@ -16,6 +16,7 @@ from datalab.quality.gold import Against, GoldImage, score_images
 from datalab.quality.gold_ledger import judging_ratings, suspects
 from datalab.quality.gold_score import GoldLimits, as_json, score_gold
 from datalab.quality.rated import RatedImages, rated_images
+from datalab.ranges import Amount, Count, Natural, Share
 from datalab.tables import ANNOTATED_REGIONS, GOLD, GOLD_EVENTS, RATINGS
 
 
@@ -23,16 +24,16 @@ from datalab.tables import ANNOTATED_REGIONS, GOLD, GOLD_EVENTS, RATINGS
 class Params:
     """Section `score_gold` of params.yaml."""
 
-    seed: int
-    iou_threshold: float
-    small_share: float
-    least_objects: int
-    target: float
-    pause_below: float
-    recent_rounds: int
-    advise_px: float
-    advise_share: float
-    suspect_gap: float
+    seed: Natural
+    iou_threshold: Share
+    small_share: Share
+    least_objects: Count
+    target: Share
+    pause_below: Share
+    recent_rounds: Count
+    advise_px: Amount
+    advise_share: Share
+    suspect_gap: Share
 
     @property
     def limits(self) -> GoldLimits:

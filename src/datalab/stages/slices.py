@@ -4,7 +4,7 @@ import argparse
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,10 @@ import pandas as pd
 from datalab.adapters.files import read_table, write_json, write_table, write_text
 from datalab.adapters.plots import plot_slices
 from datalab.config import load_params
-from datalab.errors import InputError, one_line_errors
-from datalab.learning.metrics import check_resamples
+from datalab.errors import one_line_errors
 from datalab.learning.slices import compare, found_slices, named_slices
 from datalab.masks import BoolMask
+from datalab.ranges import Count, Natural, Share, Within
 from datalab.tables import CATALOG, JUDGED, SLICES
 
 MANY_FOLDERS = 12
@@ -26,11 +26,11 @@ MANY_FOLDERS = 12
 class Params:
     """Which slices are looked at."""
 
-    seed: int
-    least: int
+    seed: Natural
+    least: Annotated[int, Within(2)]
     """Images a slice, and the rest, must have."""
-    resamples: int
-    q: float
+    resamples: Count
+    q: Share
     """Slices below are called worse: so many of them are false alarms, at most."""
     named: dict[str, str]
     """Name -> rule over the columns, e.g. dark: "brightness < 0.3"."""
@@ -54,9 +54,6 @@ def run(inputs: Inputs, members: Path, out: Path, plots: Path, params: Params) -
     `worse` lists the slices below the line, each as a sentence; where there are too few test images for any slice it
     is empty and `reason` says so.
     """
-    if params.least < 2:
-        raise InputError(f"slices.least must be 2 or more, got {params.least}")
-    check_resamples(params.resamples, "slices")
     images = read_table(inputs.judged, JUDGED, others=True)
     traits = images.drop(columns=["image_id", "iou"]).join(_catalog_traits(images, read_table(inputs.catalog, CATALOG)))
     viewed = _viewed_slices(images, read_table(inputs.views, SLICES))

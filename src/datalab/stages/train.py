@@ -29,6 +29,7 @@ from datalab.adapters.segmenter_training import Recipe, train_segmenter
 from datalab.adapters.training_log import TrainingLog
 from datalab.config import load_guidelines, load_named, load_number, load_params
 from datalab.errors import InputError, one_line_errors
+from datalab.ranges import Amount, Count, Natural, Share
 
 LOGGER = logging.getLogger(__name__)
 
@@ -37,34 +38,34 @@ LOGGER = logging.getLogger(__name__)
 class Params:
     """Size of the network, how it learns, and how images are varied."""
 
-    seed: int
+    seed: Natural
     model: str
     """One of datalab.adapters.segmenter_models.MODELS."""
     pretrained: bool
     """Whether a model with a backbone starts from ImageNet weights, where they are on this machine."""
-    longest_side: int
+    longest_side: Count
     """Working size in pixels."""
-    width: int
+    width: Count
     """Channels of the embedding decoder, a multiple of 16; the other models have widths of their own."""
-    members: int
+    members: Count
     """Heads of the committee."""
     loss: str
     sampling: str
-    steps: int
-    batch_size: int
-    learning_rate: float
-    backbone_rate: float
-    frozen_share: float
-    weight_decay: float
-    ema: float
-    validate_every: int
-    patience: int
-    imbalance: float
-    crop: int
-    object_share: float
+    steps: Count
+    batch_size: Count
+    learning_rate: Amount
+    backbone_rate: Amount
+    frozen_share: Share
+    weight_decay: Amount
+    ema: Share
+    validate_every: Count
+    patience: Count
+    imbalance: Amount
+    crop: Count
+    object_share: Share
     augmentation: str
     """A name of the section of that name."""
-    sheet: int
+    sheet: Natural
     """Images on the sheet."""
 
 
@@ -194,7 +195,7 @@ def _report(looks: list[Look], train: int, validation: int) -> dict[str, Any]:
 
 
 def check(params: Params) -> None:
-    """InputError for numbers that no training can use, naming the key."""
+    """InputError for what no training can use, naming the key."""
     check_model(params.model)
     check_loss(params.loss)
     check_sampling(params.sampling)
@@ -203,15 +204,9 @@ def check(params: Params) -> None:
             raise InputError(f"train.{name} must be a multiple of {STRIDE}, got {getattr(params, name)}")
     if params.width < 16 or params.width % 16:
         raise InputError(f"train.width must be a multiple of 16, got {params.width}")
-    for name in ("members", "steps", "batch_size", "validate_every", "patience"):
-        if getattr(params, name) < 1:
-            raise InputError(f"train.{name} must be 1 or more, got {getattr(params, name)}")
     for name in ("frozen_share", "ema"):
-        if not 0 <= getattr(params, name) < 1:
-            raise InputError(f"train.{name} must be 0 or more and below 1, got {getattr(params, name)}")
-    for name in ("learning_rate", "backbone_rate", "weight_decay", "imbalance", "object_share", "seed", "sheet"):
-        if getattr(params, name) < 0:
-            raise InputError(f"train.{name} must be 0 or more, got {getattr(params, name)}")
+        if getattr(params, name) == 1:
+            raise InputError(f"train.{name} must be below 1: then nothing would be learned")
 
 
 def main() -> None:
