@@ -3,13 +3,14 @@ import pytest
 from scipy.stats import ttest_ind
 
 from datalab.learning.caution import Gain, gain, trust
+from datalab.learning.metrics import Floats
 
 BETTER, EQUAL = Gain(0.3, 0.1, 0.1), Gain(0.1, 0.1, -0.05)
 
 
 def test_a_clear_gain_has_a_lower_end_above_zero_and_none_has_not() -> None:
-    rng = np.random.default_rng(0)
-    chosen, random = rng.normal(0.4, 0.05, 30), rng.normal(0.1, 0.05, 8)
+    chosen, random = np.array([0.35, 0.4, 0.45] * 10), np.array([0.05, 0.1, 0.15] * 3)
+    random = 0.1 + (random - 0.1) * chosen.std(ddof=1) / random.std(ddof=1)
     wide = gain(chosen, random)
     assert wide is not None
     peer = ttest_ind(chosen, random, equal_var=False, alternative="greater").confidence_interval(0.9)
@@ -23,7 +24,23 @@ def test_a_clear_gain_has_a_lower_end_above_zero_and_none_has_not() -> None:
 def test_four_random_images_of_equal_worth_are_rarely_taken_for_a_gain() -> None:
     rng = np.random.default_rng(1)
     found = [gain(rng.normal(0.3, 0.1, 32), rng.normal(0.3, 0.1, 4)) for _ in range(2000)]
-    assert np.mean([one is not None and one.low > 0 for one in found]) == pytest.approx(0.1, abs=0.02)
+    assert np.mean([one is not None and one.low > 0 for one in found]) == pytest.approx(0.05, abs=0.02)
+
+
+@pytest.mark.parametrize("wrong", [0.1, 0.3])
+def test_random_images_with_nothing_wrong_on_them_are_rarely_taken_for_a_gain(wrong: float) -> None:
+    """By their own variance, which is 0 where the model got none of the four wrong, half of such batches were one."""
+    rng = np.random.default_rng(3)
+
+    def drawn(count: int, share: float) -> Floats:
+        return np.where(rng.random(count) < share, rng.uniform(0.3, 1, count), 0.0)
+
+    def told(share: float) -> float:
+        found = [gain(drawn(32, share), drawn(4, wrong)) for _ in range(1000)]
+        return float(np.mean([one is not None and one.low > 0 for one in found]))
+
+    assert told(wrong) <= 0.05
+    assert told(0.9) > 0.6
 
 
 @pytest.mark.parametrize(

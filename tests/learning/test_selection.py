@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from datalab.errors import InputError
-from datalab.learning.selection import STRATEGIES, Budget, Recipe, cold_start, next_batch
-from datalab.tables import NEXT_BATCH
+from datalab.learning.selection import STRATEGIES, Budget, Recipe, cold_start, next_batch, parts_of
+from datalab.tables import BATCH, NEXT_BATCH
 from tests.learning.pools import TASTE, pool_of, unit_vectors, without_model
 
 RECIPE = Recipe("default", random=0.2, trust=1.0, near_duplicate=0.9999, taste=TASTE)
@@ -78,13 +78,61 @@ def test_the_same_picture_is_asked_about_once_and_not_when_it_is_labelled(strate
     assert sorted(int(name[1:]) // 3 for name in batch["image_id"]) == list(range(1, 10))
 
 
-def test_minutes_cut_the_batch_by_expected_seconds() -> None:
-    facts = replace(pool_of(50), costs=np.full(50, 90.0))
-    cut = next_batch(table_of(50), facts, Budget(30, 15.0), RECIPE, np.random.default_rng(0))
-    assert len(cut) == 10
-    assert (cut["reason"] == "random").sum() == 2
-    one = next_batch(table_of(50), facts, Budget(30, 0.1), RECIPE, np.random.default_rng(0))
-    assert len(one) == 1
+@pytest.mark.parametrize(
+    ("minutes", "random", "expected"),
+    [
+        (0.0, 0.2, {"default": 24, "random": 6}),
+        (30.0, 0.2, {"default": 16, "random": 4}),
+        (15.0, 0.2, {"default": 7, "random": 3}),
+        (15.0, 0.5, {"default": 5, "random": 5}),
+        (5.0, 0.2, {"random": 3}),
+        (0.1, 0.2, {"random": 3}),
+    ],
+)
+def test_minutes_cut_the_batch_by_expected_seconds(minutes: float, random: float, expected: dict[str, int]) -> None:
+    facts, recipe = replace(pool_of(50), costs=np.full(50, 90.0)), replace(RECIPE, random=random)
+    cut = next_batch(table_of(50), facts, Budget(30, minutes), recipe, np.random.default_rng(0))
+    assert Counter(cut["reason"]) == expected
+    assert cut["rank"].tolist() == list(range(len(cut)))
+
+
+@pytest.mark.parametrize(
+    ("pool", "images", "expected"), [(2, 30, {"random": 1, "default": 1}), (50, 5, {"random": 1, "default": 4})]
+)
+def test_minutes_make_no_control_larger(pool: int, images: int, expected: dict[str, int]) -> None:
+    batch = next_batch(table_of(pool), pool_of(pool), Budget(images, 60.0), RECIPE, np.random.default_rng(0))
+    assert Counter(batch["reason"]) == expected
+
+
+def test_minutes_leave_the_control_uniform_over_dear_and_cheap_images() -> None:
+    """Half of the pool is ten times as dear: a batch that is cut to its cheap images would show what is cheap."""
+    costs = np.where(np.arange(40) % 2, 200.0, 20.0)
+    facts, dear, sizes = replace(pool_of(40), costs=costs), 0, []
+    for seed in range(300):
+        batch = next_batch(table_of(40), facts, Budget(36, 10.0), RECIPE, np.random.default_rng(seed))
+        control = batch.loc[batch["reason"] == "random", "image_id"]
+        dear += sum(costs[int(name[1:])] == 200.0 for name in control)
+        sizes.append(len(control))
+        assert costs[[int(name[1:]) for name in batch["image_id"]]].sum() <= max(600, 200 * len(control))
+    assert set(sizes) == {3}
+    assert dear / sum(sizes) == pytest.approx(0.5, abs=0.05)
+
+
+def batch_table(reasons: str, first: int = 0) -> pd.DataFrame:
+    rows = [(f"i{first + place}", "batch", 1, place, why) for place, why in enumerate(reasons.split())]
+    return pd.DataFrame([*rows, ("gold", "gold", 3, 9, "gold")], columns=list(BATCH))
+
+
+def test_the_cold_start_is_no_choice() -> None:
+    """Typical images are easy; as chosen ones they would weigh more than any later batch, for their large control."""
+    batches = [batch_table("cold_start random cold_start random"), batch_table("badge random review badge", 4)]
+    assert parts_of(batches) == [([], []), (["i4", "i7"], ["i5"])]
+    assert parts_of([batch_table("random random")]) == [([], [])]
+
+
+def test_an_image_that_was_asked_again_is_of_its_last_batch() -> None:
+    batches = [batch_table("default random default"), batch_table("random default", 2), batch_table("review", 1)]
+    assert parts_of(batches) == [(["i0"], ["i1"]), (["i3"], ["i2"]), ([], [])]
 
 
 def test_without_a_model_the_batch_says_so_by_empty_scores() -> None:

@@ -1,12 +1,15 @@
 """What two people drew, typed by hand, and the figures worked out from it."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from datalab.quality.agreement_report import Limits, agreement_report, measure
+from datalab.config import load_number
+from datalab.quality.agreement import object_agreement
+from datalab.quality.agreement_report import Limits, agreement_report, measure, verdict
 from datalab.quality.rated import rated_images
 from tests.quality.images import Box, tables
 
@@ -55,3 +58,17 @@ def test_the_pixels_of_a_class_are_its_own() -> None:
     classes = report(*tables(answers))["per_class"]
     assert classes["coin"]["pixels"]["quantity"].value == pytest.approx(4 / 48)
     assert classes["cup"]["pixels"]["quantity"].value == 0
+
+
+def test_few_images_of_a_class_seldom_make_it_reliable_by_luck() -> None:
+    """Two people who each miss 9% and else agree to 0.9: the truth is 0.75. Of ten images one in six was reliable."""
+    rng, found = np.random.default_rng(1), []
+    images = load_number(Path(__file__).parents[2] / "params.yaml", "agree", "least_of_class", int)
+    for _ in range(200):
+        drew = rng.random((images, 2)) > 0.09
+        overlap = np.where(drew.all(axis=1), rng.normal(0.9, 0.04, images).clip(0.5, 1), 0.0)
+        objects = pd.DataFrame({"image_id": [f"{place}" for place in range(images)], "annotator_a": "ann"})
+        objects = objects.assign(annotator_b="bob", outcome=np.where(overlap > 0, "matched", "only_a"), iou=overlap)
+        figure = object_agreement(objects.loc[pd.Series(drew.any(axis=1))], rng)
+        found.append(verdict(figure, LIMITS.least_images, LIMITS)["value"] == "reliable")
+    assert np.mean(found) <= 0.05

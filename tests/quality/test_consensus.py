@@ -99,6 +99,52 @@ def test_neighbours_whose_outlines_overlap_by_a_pixel_are_two_objects() -> None:
     assert everything(beside) == []
 
 
+NEAR: Box = ("coin", 0, 0, 4, 3)
+"""A copy of EXACT but for a column: IoU 0.75."""
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"ann": [EXACT, NEAR], "bob": [EXACT]},
+        {"ann": [NEAR, EXACT], "bob": [EXACT, NEAR], "cat": [EXACT], "dan": [EXACT]},
+        {"ann": [EXACT, NEAR], "bob": [EXACT], "cat": [EXACT]},
+    ],
+    ids=["two", "two of four", "three"],
+)
+def test_a_proposal_left_beside_its_redrawn_object_is_no_second_object(answers: dict[str, list[Box]]) -> None:
+    (one,) = everything(answers)
+    assert (columns(one), one.doubt, one.disputed, one.contributors) == (4, "", "", tuple(answers))
+
+
+def test_second_masks_of_several_people_are_not_joined_to_one_doubt() -> None:
+    """Ann's and bob's share a column, which half of the raters drew so."""
+    whole: Box = ("coin", 0, 0, 4, 8)
+    (one,) = everything(
+        {
+            "ann": [whole, ("coin", 0, 0, 4, 5)],
+            "bob": [("coin", 0, 2, 4, 8), ("coin", 0, 4, 4, 8)],
+            "cat": [whole],
+        }
+    )
+    assert (columns(one), one.doubt) == (8, "")
+
+
+@pytest.mark.parametrize(
+    ("ann", "bob"),
+    [
+        ([EXACT, ("cup", 0, 0, 4, 3)], [EXACT]),
+        ([EXACT, ("coin", 0, 0, 4, 1)], [EXACT]),
+        ([EXACT], [EXACT, STRAY]),
+    ],
+    ids=["of another class", "smaller", "elsewhere"],
+)
+def test_what_one_of_two_drew_besides_stays_a_doubt(ann: list[Box], bob: list[Box]) -> None:
+    kept, other = everything({"ann": ann, "bob": bob})
+    assert (kept.kept, kept.doubt) == (True, "")
+    assert (other.kept, other.doubt) == (False, "existence")
+
+
 def test_what_people_drew_apart_is_no_object_of_them_together() -> None:
     apart: dict[str, list[Box]] = {"ann": [("coin", 0, 0, 2, 2)], "bob": [("coin", 0, 2, 2, 4)], "cat": [STRAY]}
     assert everything(apart) == []

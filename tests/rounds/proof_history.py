@@ -20,6 +20,7 @@ NAMES = ("background", "coin", "cup")
 PARAMS = """\
 proof: {seed: 1, resamples: 300, stop_below_points: 1.0, ahead: 3, longest_answer_s: 600.0}
 batch: {seed: 5, images: 36, overlap: 3, overlap_share: 0.5, careful_overlap_share: 1.0, gold: 6, unaided_share: 0.1}
+select: {images: 36, minutes: 0}
 """
 
 

@@ -146,6 +146,45 @@ def test_an_image_that_was_asked_again_counts_in_its_last_batch(tmp_path: Path) 
     assert [len(part.surprise) for part in parts[2]] == [32, 4]
 
 
+def test_the_cold_start_is_compared_with_nothing(tmp_path: Path) -> None:
+    """Its typical images are easy, and its control is twice as large: it would outweigh what the model chose."""
+    workspace, _ = write_history(tmp_path, 2)
+    path = workspace.round_folder(1) / "batch.parquet"
+    batch = read_table(path, BATCH)
+    write_table(path, batch.assign(reason=batch["reason"].replace("default", "cold_start")))
+    found = prove(workspace, Round(2, "g", "o"))["control"]
+    assert found["all"] == found["round"]
+    assert found["all"]["images"] == {"chosen": 32, "random": 4}
+
+
+@pytest.mark.parametrize(
+    ("minutes", "reason", "count", "said"),
+    [
+        (5, "random", 3, True),
+        (0, "random", 3, False),
+        (5, "random", 4, False),
+        (5, "default", 3, False),
+        (5, "random", 0, False),
+    ],
+)
+def test_minutes_that_pay_for_no_chosen_image_are_told(
+    tmp_path: Path, minutes: int, reason: str, count: int, said: bool
+) -> None:
+    workspace, _ = write_history(tmp_path, 1)
+    write_text(workspace.params, PARAMS.replace("minutes: 0", f"minutes: {minutes}"))
+    write_table(workspace.next_batch, read_table(workspace.next_batch, NEXT_BATCH).head(count).assign(reason=reason))
+    why = prove(workspace, Round(1, "g", "o"))["verdict"]["reason"]
+    end = "; select.minutes pays for no chosen image: the next batch is 3 random ones, the least control"
+    assert why.endswith(end) == ("select.minutes" in why) == said
+
+
+def test_a_small_pool_is_no_lack_of_minutes(tmp_path: Path) -> None:
+    workspace, _ = write_history(tmp_path, 1, pool=3)
+    write_text(workspace.params, PARAMS.replace("minutes: 0", "minutes: 5"))
+    write_table(workspace.next_batch, read_table(workspace.next_batch, NEXT_BATCH).assign(reason="random"))
+    assert "select.minutes" not in prove(workspace, Round(1, "g", "o"))["verdict"]["reason"]
+
+
 def test_what_a_reviewer_sent_back_is_in_neither_part(tmp_path: Path) -> None:
     workspace, _ = write_history(tmp_path, 1)
     path = workspace.round_folder(1) / "batch.parquet"
@@ -171,7 +210,7 @@ def test_what_a_reviewer_sent_back_is_in_neither_part(tmp_path: Path) -> None:
 def test_wrong_numbers_are_one_line(tmp_path: Path, old: str, new: str) -> None:
     workspace, _ = write_history(tmp_path, 1)
     write_text(workspace.params, PARAMS.replace(old, new))
-    with pytest.raises(InputError, match=r"^proof\.\w+ must be [\d.]+ or more, got -?[\d.]+$"):
+    with pytest.raises(InputError, match=r"proof\.\w+ is -?[\d.]+; it has to be at least [\d.]+$"):
         prove(workspace, Round(1, "g", "o"))
 
 

@@ -153,6 +153,16 @@ def test_rounds_in_which_choosing_found_nothing_shrink_the_chosen_part(inputs: I
     assert Counter(chosen(inputs, tmp_path / "next.parquet")["reason"]) == {"default": 4, "random": 1}
 
 
+def test_a_cold_start_that_found_nothing_leaves_the_chosen_part_alone(inputs: Inputs, tmp_path: Path) -> None:
+    rated = image_ids(12)
+    rows = [(image_id, "model", "", "", 0, 0, 9, 9, 0.2) for image_id in rated]
+    write_table(inputs.label_errors, pd.DataFrame(rows, columns=list(LABEL_ERRORS)))
+    for number, chosen_by, ids in (("0001", "cold_start", rated[:6]), ("0002", "default", rated[6:])):
+        batch = [(key, "batch", 1, place, (chosen_by, "random")[place % 2]) for place, key in enumerate(ids)]
+        write_table(inputs.rounds / number / "batch.parquet", pd.DataFrame(batch, columns=list(BATCH)))
+    assert Counter(chosen(inputs, tmp_path / "next.parquet")["reason"]) == {"default": 4, "random": 1}
+
+
 @pytest.mark.parametrize(
     "wrong", [{"images": 0}, {"candidates": 0}, {"random": -0.1}, {"strategy": "luck"}, {"minutes": -1.0}], ids=str
 )

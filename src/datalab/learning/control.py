@@ -80,22 +80,30 @@ def _compare(batches: Sequence[tuple[Floats, Floats]]) -> Comparison:
 def difference(batches: Sequence[tuple[Floats, Floats]], level: float = 0.95) -> Figure:
     """Mean of (first - second) over batches, weighted by their effective sizes, with an interval of this level.
 
-    Student's t with unequal variances (Welch 1947, Satterthwaite 1946): the bootstrap of four random images is far too
-    sure. Each part has two values or more; there is no interval where all of them are equal.
+    Student's t with unequal variances (Welch 1947, Satterthwaite 1946), no part's below the pooled one of its batch:
+    four random images with nothing wrong on them are alike by chance, and their bootstrap is far too sure as well. Each
+    part has two values or more; there is no interval where all of them are equal.
     """
     weights = _weights(batches)
     value = float(weights @ [first.mean() - second.mean() for first, second in batches])
     if all(np.ptp(values) == 0 for pair in batches for values in pair):
         return Figure(value, reason="no interval: all images of a part are alike")
     shares = [
-        (weight**2 * values.var(ddof=1) / len(values), len(values) - 1)
+        (weight**2 * spread / len(values), len(values) - 1)
         for weight, pair in zip(weights, batches, strict=True)
-        for values in pair
+        for values, spread in zip(pair, _spreads(pair), strict=True)
     ]
     variance = sum(share for share, _ in shares)
     freedom = variance**2 / sum(share**2 / left for share, left in shares)
     reach = float(students_t.ppf((1 + level) / 2, freedom) * np.sqrt(variance))
     return Figure(value, low=value - reach, high=value + reach)
+
+
+def _spreads(parts: tuple[Floats, Floats]) -> Floats:
+    """(2,) variances of the parts of one batch, the lower one raised to the pooled one."""
+    freedoms = np.array([len(values) - 1 for values in parts])
+    spreads = np.array([values.var(ddof=1) for values in parts])
+    return np.asarray(np.maximum(spreads, freedoms @ spreads / freedoms.sum()), dtype=np.float64)
 
 
 def _weights(batches: Sequence[tuple[Floats, Floats]]) -> Floats:

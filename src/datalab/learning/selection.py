@@ -1,11 +1,12 @@
 """Which images people should look at next: the batch with its control, its budget and its caution.
 
-Every batch carries a uniform random part: it is the control that shows whether choosing helps, the only unbiased sample
-among the labelled images, and a protection where the model is sure and wrong. It is drawn before anything else is.
+Every batch carries a uniform random part: it is the control that shows whether choosing helps, an unbiased sample of
+what was left in the pool in its round (and of that alone: what was chosen before is missing in it), and a protection
+where the model is sure and wrong. It is drawn before anything else is, whatever its images cost.
 """
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from datalab.errors import InputError
+from datalab.learning.control import LEAST_IMAGES
 from datalab.learning.cover import Indices, Vectors, blocks
 from datalab.learning.default_strategy import default
 from datalab.learning.strategies import (
@@ -54,7 +56,7 @@ class Budget:
     images: int
     """At most this many."""
     minutes: float
-    """At most this many minutes of one person's time, by the pool's expected costs; 0: no such limit."""
+    """Of one person's time, by the pool's expected costs; a control of LEAST_IMAGES may take more. 0: no such limit."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ def next_batch(
     Args:
         pool: image_id, duplicate_group, one row per row of `facts`.
         facts: What the strategies get to see.
-        budget: How many are wanted; a smaller pool is taken whole.
+        budget: How many are wanted; a smaller pool is taken whole. The minutes that the control leaves are the chosen
+            part's, which is empty where it leaves none.
         recipe: Which strategy, and how large the random part is.
         rng: Draws the random part, the representative of a duplicate group, and for the strategy.
 
@@ -104,15 +107,34 @@ def next_batch(
     wanted = min(budget.images, len(kept))
     if wanted == 0:
         return empty(NEXT_BATCH)
-    control = _drawn(facts.vectors, kept, min(wanted, _ceil(_random_share(recipe) * wanted)), recipe, rng)
+    control = _drawn(facts.vectors, kept, _control_size(facts.costs[kept], wanted, budget, recipe), recipe, rng)
     rest = np.setdiff1d(kept, control)
     rest = rest[_unlike(facts.vectors[rest], facts.vectors[control], recipe.near_duplicate)]
     chosen = _chosen(facts, control, rest, wanted - len(control), recipe, choose, rng)
+    if budget.minutes:
+        chosen = _within(chosen, facts.costs, 60 * budget.minutes - float(facts.costs[control].sum()))
     parts = {"random": control} if recipe.strategy == "random" else {recipe.strategy: chosen, "random": control}
-    order = _within(_interleave(parts), facts.costs, budget.minutes)
+    order = _interleave(parts)
     scores = np.full(len(pool), np.nan) if facts.scores is None else facts.scores
     rows = [(pool["image_id"].iloc[place], rank, why, scores[place]) for rank, (place, why) in enumerate(order)]
     return pd.DataFrame(rows, columns=list(NEXT_BATCH))
+
+
+def parts_of(batches: Sequence[pd.DataFrame]) -> list[tuple[list[str], list[str]]]:
+    """The images that a strategy chose and the random ones beside them, of each table BATCH, oldest first.
+
+    A batch in which no strategy chose anything has neither, such as the cold start: no model had a part in it. Gold and
+    what a reviewer sent back are in none, and an image that was asked again is of its last batch.
+    """
+    tables = [batch[(batch["role"] == "batch") & batch["reason"].isin(STRATEGIES)] for batch in batches]
+    last = {image_id: place for place, table in enumerate(tables) for image_id in table["image_id"]}
+    parts = []
+    for place, table in enumerate(tables):
+        own = table[table["image_id"].map(last) == place]
+        drawn = own["reason"] == "random"
+        chosen = own.loc[~drawn, "image_id"].tolist()
+        parts.append((chosen, own.loc[drawn, "image_id"].tolist() if chosen else []))
+    return parts
 
 
 def given_up(asked: Mapping[str, int], rated: Collection[str]) -> set[str]:
@@ -194,8 +216,18 @@ def _chosen(
     return picked
 
 
-def _random_share(recipe: Recipe) -> float:
-    return 1.0 if recipe.strategy == "random" else recipe.random + (1 - recipe.random) * (1 - recipe.trust)
+def _control_size(costs: Floats, wanted: int, budget: Budget, recipe: Recipe) -> int:
+    """The control's share of `wanted` images, and of the minutes: as many as it pays at the mean of the `costs` (N,).
+
+    But LEAST_IMAGES, of which it can be compared, if it has so many. What the drawn images cost themselves must not
+    count, or dear ones would be left out.
+    """
+    share = 1.0 if recipe.strategy == "random" else recipe.random + (1 - recipe.random) * (1 - recipe.trust)
+    full = min(wanted, _ceil(share * wanted))
+    if not budget.minutes:
+        return full
+    paid = math.floor(60 * budget.minutes / float(costs.mean()) + 1e-9)
+    return min(full, max(LEAST_IMAGES, _ceil(share * paid)))
 
 
 def _unlike(vectors: Vectors, others: Vectors, cosine: float) -> npt.NDArray[np.bool_]:
@@ -215,12 +247,9 @@ def _different(vectors: Vectors, cosine: float) -> npt.NDArray[np.bool_]:
     return kept
 
 
-def _within(order: list[tuple[int, str]], costs: Floats, minutes: float) -> list[tuple[int, str]]:
-    """The first stretch that fits into the minutes, at least one image; all of it where there is no limit."""
-    if not minutes:
-        return order
-    spent = np.cumsum([costs[row] for row, _ in order])
-    return order[: max(1, int((spent <= 60 * minutes).sum()))]
+def _within(rows: Indices, costs: Floats, seconds: float) -> Indices:
+    """The first stretch of the rows that fits into the seconds."""
+    return rows[: int((np.cumsum(costs[rows]) <= seconds).sum())]
 
 
 def _one_per_group(groups: list[str], rng: np.random.Generator) -> Indices:

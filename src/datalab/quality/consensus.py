@@ -77,8 +77,8 @@ def merge_images(images: RatedImages, skills: Mapping[str, float], rules: Rules)
 
 def _seconded(rated: Sequence[RatedImage], voices: Mapping[str, float], iou_threshold: float) -> list[Cluster]:
     """What at least half of the raters drew: first as one object, then as masks that share some of their pixels."""
-    clusters = cluster_objects(rated, voices, iou_threshold)
     half = len(rated) / 2
+    clusters = _without_copies(cluster_objects(rated, voices, iou_threshold), rated, iou_threshold)
     left = [cluster for cluster in clusters if len(cluster.members) < half]
     people = {annotator for cluster in left for annotator, *_ in cluster.members}
     found = [cluster for cluster in clusters if len(cluster.members) >= half]
@@ -87,6 +87,25 @@ def _seconded(rated: Sequence[RatedImage], voices: Mapping[str, float], iou_thre
     height, width = rated[0].height, rated[0].width
     touching = [one for one in join_touching(left, voices, height, width) if len(one.members) >= half]
     return [*found, *(one for one in touching if _shared(one.shapes, half, height, width).any())]
+
+
+def _without_copies(clusters: list[Cluster], rated: Sequence[RatedImage], iou_threshold: float) -> list[Cluster]:
+    """Less the second masks of what more than half of the raters drew: of the same people, in the same class.
+
+    Who leaves a proposal in place and draws its object anew has drawn one object, and no second one that others missed.
+    """
+
+    def has_most(cluster: Cluster) -> bool:
+        return 2 * len(cluster.members) > len(rated)
+
+    kept = [cluster for cluster in clusters if has_most(cluster)]
+
+    def copied(cluster: Cluster) -> bool:
+        same = [one.shapes[0] for one in kept if set(cluster.ballot) <= set(one.ballot)]
+        overlap = iou_matrix(cluster.shapes[:1], same, rated[0].height, rated[0].width) if same else np.zeros(0)
+        return bool((overlap >= iou_threshold).any())
+
+    return [cluster for cluster in clusters if has_most(cluster) or not copied(cluster)]
 
 
 def _merge(

@@ -118,9 +118,10 @@ def action(score: GoldScore, limits: GoldLimits) -> dict[str, str]:
     """`value`: "none", "warn", "more overlap" or "pause", and the `reason`. Labels are never deleted for it.
 
     Judged by the skill's interval: more overlap where all of it is below the target, pause where all of it is below
-    `pause_below`; a warning where just the value is below the target, or the recent rounds are worse.
+    `pause_below`; a warning where just the value is below the target, or the recent rounds are worse. What is below the
+    target only because skill is drawn towards one half is no warning: F1 itself has to be below, too.
     """
-    skill = score.skill
+    skill, f1 = score.skill, score.figures["f1"].value
     true = score.objects["matched"] + score.objects["confused"] + score.objects["missed"]
     assert skill.value is not None
     assert skill.high is not None
@@ -134,7 +135,7 @@ def action(score: GoldScore, limits: GoldLimits) -> dict[str, str]:
     if score.drifting:
         assert score.change.value is not None
         return {"value": "warn", "reason": f"F1 fell by {-score.change.value:.2f} against earlier rounds"}
-    if skill.value < limits.target:
+    if skill.value < limits.target and f1 is not None and f1 < limits.target:
         return {"value": "warn", "reason": f"{shown} may be below {limits.target}"}
     return {"value": "none", "reason": shown}
 

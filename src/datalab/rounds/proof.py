@@ -1,17 +1,18 @@
 """Does labelling still pay, and does choosing: section `proof` of a round's report."""
 
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
 import numpy as np
 
 from datalab.adapters.files import read_table, write_table
-from datalab.config import load_params
-from datalab.errors import InputError
+from datalab.config import load_number, load_params
 from datalab.figure import Figure
-from datalab.learning.control import Comparison, Part, per_image, per_minute
+from datalab.learning.control import LEAST_IMAGES, Comparison, Part, per_image, per_minute
 from datalab.learning.forecast import POINTS, Forecast, forecast, hindsight, verdict
 from datalab.learning.learning_curve import LearningCurve, learning_curve
 from datalab.learning.power_law import Floats
+from datalab.ranges import Amount, Count, Natural, Within
 from datalab.rounds.batch import BatchParams
 from datalab.rounds.proof_inputs import (
     Row,
@@ -31,14 +32,14 @@ from datalab.workspace import Workspace
 class ProofParams:
     """Section `proof` of params.yaml."""
 
-    seed: int
-    resamples: int
+    seed: Natural
+    resamples: Annotated[int, Within(100)]
     """Draws of the bootstrap."""
-    stop_below_points: float
+    stop_below_points: Amount
     """Of mIoU (a hundredth each): a batch that surely brings less is not worth labelling."""
-    ahead: int
+    ahead: Count
     """Batches that are forecast."""
-    longest_answer_s: float
+    longest_answer_s: Annotated[float, Within(1)]
     """An answer that was open for longer counts as this."""
 
 
@@ -50,7 +51,6 @@ def prove(workspace: Workspace, state: Round) -> Row:
     undefined is null with a reason.
     """
     params = load_params(workspace.params, "proof", ProofParams)
-    _check(params)
     rng = np.random.default_rng([params.seed, state.number])
     write_table(kept_confusions(workspace, state.number), read_table(workspace.confusions, CONFUSIONS))
     rows = past_rows(workspace, state.number, params.longest_answer_s)
@@ -63,13 +63,14 @@ def prove(workspace: Workspace, state: Round) -> Row:
     gain = Figure(None, reason=reason) if seen is None else seen.gain
     least = params.stop_below_points / POINTS
     past = hindsight(images, curve.scores, curve.draws, least, rng)
+    said = verdict(gain, len(images), batch, least)
     return {
         "point": rows[-1],
         "curve": {"basis": curve.basis, "rounds": _curve_rows(rows, curve)},
         "forecast": {"reason": reason, **_forecast_rows(seen, rows[-1])},
         "next_batch": {"images": batch, "minutes": _minutes(rows[-1], batch), "gain": gain.as_json()},
         "stop_below_points": params.stop_below_points,
-        "verdict": asdict(verdict(gain, len(images), batch, least)),
+        "verdict": {**asdict(said), "reason": said.reason + _unpaid(workspace)},
         "hindsight": [
             {
                 "round": curve.points[one.place].number,
@@ -91,6 +92,16 @@ def _planned(workspace: Workspace, labelled: int, rounds: int) -> tuple[int, Flo
     pool = max(batch, len(read_table(workspace.scores, SCORES)))
     added = np.minimum(batch * np.arange(1, rounds + 1), pool)
     return batch, np.unique(labelled + added).astype(np.float64)
+
+
+def _unpaid(workspace: Workspace) -> str:
+    """What is to be said of a next batch whose minutes pay for no chosen image; "" of any other."""
+    reasons, pool = read_table(workspace.next_batch, NEXT_BATCH)["reason"], read_table(workspace.scores, SCORES)
+    wanted = min(load_number(workspace.params, "select", "images", int), len(pool))
+    limited = load_number(workspace.params, "select", "minutes", float) > 0 and len(reasons) < wanted
+    if not limited or not 0 < len(reasons) <= LEAST_IMAGES or (reasons != "random").any():
+        return ""
+    return f"; select.minutes pays for no chosen image: the next batch is {len(reasons)} random ones, the least control"
 
 
 def _minutes(row: Row, images: float) -> float | None:
@@ -166,18 +177,3 @@ def _says(found: Figure) -> str:
     if found.high < 0:
         return f"the chosen images surprise the model less than random ones: {interval}"
     return f"no difference between chosen and random images can be told: {interval}"
-
-
-def _check(params: ProofParams) -> None:
-    wrong = [
-        f"proof.{name} must be {least} or more, got {value}"
-        for name, value, least in (
-            ("resamples", params.resamples, 100),
-            ("ahead", params.ahead, 1),
-            ("stop_below_points", params.stop_below_points, 0),
-            ("longest_answer_s", params.longest_answer_s, 1),
-        )
-        if not value >= least
-    ]
-    if wrong:
-        raise InputError("; ".join(wrong))

@@ -10,14 +10,12 @@ from datalab.adapters.files import read_json, read_table
 from datalab.figure import Figure
 from datalab.learning.control import Part
 from datalab.learning.learning_curve import Judged, Point
-from datalab.rounds.batch import SENT_BACK
+from datalab.learning.selection import parts_of
 from datalab.rounds.state import Round, round_numbers
 from datalab.tables import BATCH, CONFUSIONS, DATASET, LABEL_ERRORS, RATINGS
 from datalab.workspace import Workspace
 
 Row = dict[str, Any]
-NOT_CHOSEN = ("random", SENT_BACK)
-"""Reasons of images that no strategy picked."""
 ANSWERS = ("image_id", "lead_time_s", "was_cancelled")
 
 
@@ -95,7 +93,7 @@ def judged_in(workspace: Workspace, numbers: list[int]) -> Judged:
 
 
 def batch_parts(workspace: Workspace, upto: int, longest_s: float) -> dict[int, tuple[Part, Part]]:
-    """Round -> its chosen and its random images, as far as they are labelled and no gold."""
+    """Round -> the `parts_of` its batch, as far as they are labelled."""
     errors = read_table(workspace.label_errors, LABEL_ERRORS)
     surprise = errors[errors["kind"] == "model"].set_index("image_id")["score"].astype(float)
     ratings = read_table(workspace.ratings, RATINGS)
@@ -106,23 +104,17 @@ def batch_parts(workspace: Workspace, upto: int, longest_s: float) -> dict[int, 
         for number in sorted(round_numbers(workspace))
         if number <= upto
     }
-    # an image that was skipped and asked again is of its last batch
-    asked = {
-        image_id: number
-        for number, batch in batches.items()
-        for image_id in batch.loc[(batch["role"] == "batch") & (batch["reason"] != SENT_BACK), "image_id"]
+
+    def part(number: int, image_ids: list[str]) -> Part:
+        known = surprise.reindex(image_ids).dropna()
+        taken = minutes.reindex(pd.MultiIndex.from_product([[f"{number:04d}"], known.index]))
+        return Part(np.asarray(known, dtype=np.float64), np.asarray(taken, dtype=np.float64))
+
+    parts = parts_of(list(batches.values()))
+    return {
+        number: (part(number, chosen), part(number, drawn))
+        for number, (chosen, drawn) in zip(batches, parts, strict=True)
     }
-    found = {}
-    for number, whole in batches.items():
-        batch = whole[(whole["role"] == "batch") & whole["image_id"].isin(surprise.index)]
-        batch = batch[batch["image_id"].map(asked) == number]
-        keys = pd.MultiIndex.from_product([[f"{number:04d}"], batch["image_id"]])
-        values = np.asarray(surprise[batch["image_id"]], dtype=np.float64)
-        taken = np.asarray(minutes.reindex(keys), dtype=np.float64)
-        picked = ~batch["reason"].isin(NOT_CHOSEN).to_numpy()
-        drawn = (batch["reason"] == "random").to_numpy()
-        found[number] = (Part(values[picked], taken[picked]), Part(values[drawn], taken[drawn]))
-    return found
 
 
 def _counted(workspace: Workspace, number: int, report: Row, longest_s: float) -> Row:

@@ -16,9 +16,10 @@ from datalab.errors import InputError, one_line_errors
 from datalab.learning.caution import Gain, gain, trust
 from datalab.learning.costs import fit_costs
 from datalab.learning.cover import Vectors
-from datalab.learning.selection import STRATEGIES, Budget, Recipe, given_up, next_batch, strategy_named
+from datalab.learning.selection import Budget, Recipe, given_up, next_batch, parts_of, strategy_named
 from datalab.learning.strategies import Pool, Taste
 from datalab.quality.reviews import images_judged
+from datalab.ranges import Amount, Count, Natural, Share
 from datalab.tables import (
     ANNOTATED_REGIONS,
     BATCH,
@@ -37,21 +38,21 @@ from datalab.tables import (
 class Params:
     """Size and make-up of the next batch."""
 
-    seed: int
+    seed: Natural
     strategy: str
     """One of datalab.learning.selection.STRATEGIES."""
-    images: int
-    minutes: float
-    """Of one person's time by the expected costs; 0: no limit but `images`."""
-    random: float
+    images: Count
+    minutes: Amount
+    """Of one person's time by the expected costs, but for a control that can be compared; 0: no limit but `images`."""
+    random: Share
     """Share that is drawn at random, at least a tenth."""
-    candidates: int
+    candidates: Count
     """The unsure part is chosen among this many times its size of the highest scores."""
-    stratified: float
+    stratified: Share
     """Share of the default's chosen part that is dealt to the classes, rare ones first."""
-    cost_power: float
+    cost_power: Share
     """Scores are divided by expected seconds ** this."""
-    near_duplicate: float
+    near_duplicate: Share
     """Cosine of image vectors from which on two images count as the same."""
 
 
@@ -149,14 +150,11 @@ def _gains(batches: list[pd.DataFrame], label_errors: Path) -> list[Gain | None]
     """What choosing found in each round so far, oldest first. `batches`: table BATCH of each."""
     errors = read_table(label_errors, LABEL_ERRORS)
     wrong = errors[errors["kind"] == "model"].set_index("image_id")["score"]
-    found: list[Gain | None] = []
-    for whole in batches:
-        batch = whole[(whole["role"] == "batch") & whole["image_id"].isin(wrong.index)]
-        drawn = batch["reason"] == "random"
-        picked = batch["reason"].isin(STRATEGIES) & ~drawn
-        parts = [np.asarray(wrong[batch["image_id"][one]], dtype=np.float64) for one in (picked, drawn)]
-        found.append(gain(parts[0], parts[1]))
-    return found
+
+    def of(image_ids: list[str]) -> npt.NDArray[np.float64]:
+        return np.asarray(wrong.reindex(image_ids).dropna(), dtype=np.float64)
+
+    return [gain(of(chosen), of(drawn)) for chosen, drawn in parts_of(batches)]
 
 
 def main() -> None:
