@@ -54,6 +54,8 @@ def main(images: Path | None, masks: Path | None, classes: Path | None, annotato
 def run(images: Path | None, masks: Path | None, classes: Path | None, annotators: str | None) -> None:
     """What `main` does, with errors left to the caller."""
     check_folders(images, masks, classes)
+    if annotators == "simulated" and images is not None and masks is None:
+        raise InputError("simulated annotators draw from exact masks; pass MASKS=folder too, or leave ANNOTATORS out")
     people = annotators == "people" or (images is not None and masks is None)
     up(REPOSITORY)
     workspace, source = prepare(images, masks, classes)

@@ -31,6 +31,7 @@ def demo(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
         (("--images", ".", "--masks", "no-such-folder"), "MASKS=no-such-folder is no folder"),
         (("--images", ".", "--classes", "no-such-file"), "CLASSES=no-such-file is no file"),
         (("--masks", "."), "pass IMAGES=folder too"),
+        (("--images", "docs/images", "--annotators", "simulated"), "simulated annotators draw from exact masks"),
     ],
 )
 def test_wrong_folders_are_one_line(arguments: tuple[str, ...], message: str) -> None:

@@ -56,6 +56,7 @@ def test_an_answer_that_made_an_image_gold_is_not_judged_by_it(tmp_path: Path) -
 def pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """Nothing has been answered yet. Of the graph `collect` alone runs, in this process."""
     workspace, _ = ready_workspace(tmp_path / "w", nobody(tmp_path / "media"))
+    (workspace.root / "dvc.yaml").write_text("stages: {collect: {cmd: never}}")
     rows = [(one, f"{one}.png", f"{one}.png", 8, 6, APART[one], one) for one in ASKED]
     write_table(workspace.catalog, pd.DataFrame(rows, columns=list(CATALOG)))
     write_table(workspace.gold, empty(GOLD))

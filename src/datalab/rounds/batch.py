@@ -6,7 +6,6 @@ from pathlib import PurePosixPath
 import numpy as np
 import pandas as pd
 
-from datalab.errors import InputError
 from datalab.ranges import Count, Natural, Share
 from datalab.tables import ROUND_BATCH
 
@@ -31,16 +30,6 @@ class BatchParams:
     """Gold images mixed in."""
     unaided_share: Share
     """Share of the tasks that get no proposals, drawn at random: what proposals are worth is measured against them."""
-
-
-def check(params: BatchParams) -> None:
-    """InputError, naming the key, for a batch that nobody can label or measure."""
-    for name, least in (("images", 1), ("overlap", 1), ("gold", 0)):
-        if getattr(params, name) < least:
-            raise InputError(f"batch.{name} must be {least} or more, got {getattr(params, name)}")
-    for name in ("overlap_share", "careful_overlap_share", "unaided_share"):
-        if not 0 <= getattr(params, name) <= 1:
-            raise InputError(f"batch.{name} must be within 0 and 1, got {getattr(params, name)}")
 
 
 def compose_batch(chosen: pd.DataFrame, gold: list[str], params: BatchParams, rng: np.random.Generator) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datalab.adapters.dvc import add, repro
+from datalab.adapters.dvc import add, repro, stage_count
 from datalab.adapters.files import fresh_folder, locked, read_json, read_table, write_json
 from datalab.adapters.review import publish as publish_dataset
 from datalab.adapters.review_app import review_url
@@ -15,16 +15,13 @@ from datalab.config import load_number, load_params
 from datalab.learning.splits import SplitParams, TooFewGroupsError, assign_splits, first_seen
 from datalab.quality.gold_ledger import judging_ratings, sound_gold
 from datalab.rounds.adjudicating import ensure_decisions
-from datalab.rounds.living_gold import read_events
+from datalab.rounds.living_gold import ensure_events, read_events
 from datalab.rounds.progress import Progress
 from datalab.rounds.reviewing import collect_reviews, ensure_reviews, outcomes
 from datalab.rounds.state import NOT_LEARNED, Round
 from datalab.settings import Settings
 from datalab.tables import CATALOG, FIRST_LABELS, RATINGS
 from datalab.workspace import Workspace
-
-STAGES = 15
-"""About how many stages dvc.yaml has: only for the progress shown."""
 
 
 def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
@@ -34,16 +31,16 @@ def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, A
     """
     progress(0.0, "versioning the raw data")
     ensure_decisions(workspace)
-    read_events(workspace)
+    ensure_events(workspace)
     ensure_reviews(workspace)
     keep_champion(workspace, state.number)
     on_wait = partial(progress, 0.0)
     raw = ("catalog", "champion", "decisions", "gold", "gold_events", "images", "reviews", "rounds", "view_slices")
     add(workspace, [getattr(workspace, name) for name in raw], on_wait)
-    ran: list[str] = []
+    ran, stages = list[str](), stage_count(workspace)
 
     def on_stage(stage: str) -> None:
-        progress(min(1.0, len(ran) / STAGES), f"dvc stage {stage}")
+        progress(min(1.0, len(ran) / stages), f"dvc stage {stage}")
         ran.append(stage)
 
     why = None if _answered(workspace) else "nobody has answered anything yet"

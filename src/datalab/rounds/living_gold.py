@@ -48,11 +48,15 @@ class Change:
     by: str
 
 
-def read_events(workspace: Workspace) -> pd.DataFrame:
-    """Table GOLD_EVENTS, oldest first; it is made where it is missing, as a DVC stage reads it."""
+def ensure_events(workspace: Workspace) -> None:
+    """A table without a row where there is none: a DVC stage reads it."""
     if not workspace.gold_events.exists():
         write_table(workspace.gold_events, empty(GOLD_EVENTS))
-    return read_table(workspace.gold_events, GOLD_EVENTS)
+
+
+def read_events(workspace: Workspace) -> pd.DataFrame:
+    """Table GOLD_EVENTS, oldest first."""
+    return read_table(workspace.gold_events, GOLD_EVENTS) if workspace.gold_events.exists() else empty(GOLD_EVENTS)
 
 
 def record(workspace: Workspace, image_ids: Sequence[str], change: Change) -> None:

@@ -18,8 +18,15 @@ from datalab.config import load_params
 from datalab.errors import InputError, NothingLeftError
 from datalab.learning.selection import MOST_ASKED, cold_start, given_up
 from datalab.rounds.adjudicating import ensure_decisions
-from datalab.rounds.batch import BatchParams, check, choose_gold, compose_batch, rotate_gold
-from datalab.rounds.living_gold import GoldParams, check_classes, gold_in_use, needs_overlap, read_events, retire_leaked
+from datalab.rounds.batch import BatchParams, choose_gold, compose_batch, rotate_gold
+from datalab.rounds.living_gold import (
+    GoldParams,
+    check_classes,
+    ensure_events,
+    gold_in_use,
+    needs_overlap,
+    retire_leaked,
+)
 from datalab.rounds.progress import Progress
 from datalab.rounds.reviewing import collect_reviews, ensure_reviews, excluded_images, requested_first, requests_for
 from datalab.rounds.state import NOT_LEARNED, Round, load_round, round_numbers
@@ -50,7 +57,7 @@ def take_in(workspace: Workspace, source: Source) -> dict[str, Any]:
         write_table(workspace.gold, empty(GOLD) if source.masks is None else _new_gold(workspace, source))
     ensure_decisions(workspace)
     ensure_reviews(workspace)
-    read_events(workspace)
+    ensure_events(workspace)
     return facts
 
 
@@ -79,7 +86,6 @@ def choose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, 
     More images are labelled by several people while gold says that somebody's labels cannot be relied on.
     """
     params = load_params(workspace.params, "batch", BatchParams)
-    check(params)
     rng = np.random.default_rng([params.seed, state.number])
     careful = needs_overlap(workspace)
     if careful:
