@@ -1,4 +1,5 @@
 import hashlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,21 @@ def test_a_connection_that_breaks_off_is_one_line(hub: Path, published: Path, mo
     monkeypatch.setattr(torch.hub, "download_url_to_file", break_off)
     with pytest.raises(ServiceError, match=r"cannot be downloaded \(Connection reset by peer\); put the file at"):
         pull_backbone("resnet50", published.as_uri())
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(hub: Path, published: Path) -> None:
+    hub.parent.write_bytes(b"")
+    with pytest.raises(InputError, match=r"checkpoints cannot be written: Not a directory; set TORCH_HOME to a folder"):
+        pull_backbone("resnet50", published.as_uri())
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_download_shows_a_bar_on_a_terminal(
+    hub: Path, published: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    pull_backbone("resnet50", published.as_uri())
+    assert ("100%" in capsys.readouterr().err) is terminal
 
 
 def test_a_damaged_file_is_refused(hub: Path, published: Path) -> None:

@@ -1,5 +1,6 @@
 """Against a real HTTP server on this machine that breaks off, lies, or does not know ranges."""
 
+import errno
 import hashlib
 import threading
 from collections.abc import Iterator
@@ -153,6 +154,41 @@ def test_a_name_finds_its_file_and_an_altered_one_never_loads(tmp_path: Path, mo
             model_version(checkpoint)
 
 
+def test_a_path_is_a_whole_one_or_begins_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.pth").write_bytes(b"abc")
+    assert checkpoint_path("~/mine.pth") == checkpoint_path(str(tmp_path / "mine.pth")) == tmp_path / "mine.pth"
+    with pytest.raises(
+        InputError, match=r"give the whole path of the \.pth file as `checkpoint` in the section"
+    ) as told:
+        checkpoint_path("mine.pth")
+    assert "\n" not in str(told.value)
+    for missing in ("~/none.pth", "sam_vit_x"):
+        with pytest.raises(
+            InputError, match="does not exist; set `checkpoint` in the section that uses it to the whole"
+        ):
+            checkpoint_path(missing)
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InputError, match=r"file/models cannot be written: Not a directory; set DATALAB_CACHE") as told:
+        pull(FILE, tmp_path / "file" / "models", source=server.url)
+    assert "\n" not in str(told.value)
+
+
+def test_a_disk_that_is_full_meanwhile_is_one_line(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "_append", full)
+    with pytest.raises(InputError, match="cannot be written: No space left on device; set DATALAB_CACHE"):
+        pull(FILE, tmp_path, source=server.url)
+
+
 def test_only_files_with_an_official_name_have_to_be_official(tmp_path: Path) -> None:
     (tmp_path / "mine.pth").write_bytes(b"abc")
     check_official(tmp_path / "mine.pth")
@@ -172,7 +208,7 @@ def test_the_command_fetches_and_lists(server: Server, tmp_path: Path, monkeypat
     pulled = CliRunner().invoke(main, ["models", "pull", "sam_vit_b"])
     assert pulled.exit_code == 0, pulled.output
     assert str(tmp_path / "models" / "model.pth") in pulled.output
-    assert "set checkpoint: sam_vit_b" in pulled.output
+    assert "checkpoint: sam_vit_b" in pulled.output
     after = CliRunner().invoke(main, ["models", "list"])
     assert f"sam_vit_b          {tmp_path / 'models' / 'model.pth'}" in after.output
     failed = CliRunner().invoke(main, ["models", "pull", "sam_vit_z"])

@@ -12,7 +12,7 @@ from segment_anything.modeling import Sam
 
 from datalab.adapters import click_to_mask
 from datalab.adapters.click_to_mask import ClickToMask
-from datalab.adapters.embedding_cache import EmbeddingCache
+from datalab.adapters.embedding_cache import EmbeddingCache, image_hash
 from datalab.adapters.files import read_rgb
 from datalab.adapters.label_studio.click import Asked, ClickRequest
 from datalab.adapters.sam import load_sam
@@ -86,6 +86,50 @@ def test_a_photograph_is_read_once_for_all_boxes_of_a_request(
     boxes = [Asked(f"r{n}", "disc", Prompt(box=(n, n, 60 + n, 60 + n))) for n in range(3)]
     clicks.masks(replace(click(), asked=tuple(boxes)))
     assert len(read) == 1
+
+
+def test_another_box_on_the_last_photograph_reads_nothing(
+    clicks: ClickToMask, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def counted(path: Path) -> Any:
+        read.append(path.stem)
+        return read_rgb(path)
+
+    monkeypatch.setattr(click_to_mask, "read_rgb", counted)
+    box = (Asked("r", "disc", Prompt(box=(22.0, 12, 58, 48))),)
+    for name in ("a", "a", "b", "a"):
+        clicks.masks(replace(click(f"tiles/{name}.png"), asked=box))
+    Image.open(media / "tiles" / "b.png").save(media / "tiles" / "a.png")
+    clicks.masks(replace(click(), asked=box))
+    assert read == ["a", "b", "a", "a"]
+
+
+def test_an_image_in_the_cache_does_not_wait_for_anothers_encoding(clicks: ClickToMask, sam: Sam, media: Path) -> None:
+    clicks.masks(click())
+    other = ClickToMask(sam, "sam-small-test", clicks.cache, media, MOST_PIXELS)
+    with other._encoding:  # somebody else opened a photograph
+        answer = threading.Thread(target=other.masks, args=(click(),), daemon=True)
+        answer.start()
+        answer.join(20)
+        assert not answer.is_alive()
+
+
+def test_what_was_used_last_is_known_longest(clicks: ClickToMask, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[str] = []
+
+    def counted(path: Path) -> str:
+        hashed.append(path.stem)
+        return image_hash(path)
+
+    monkeypatch.setattr(click_to_mask, "image_hash", counted)
+    monkeypatch.setattr(click_to_mask, "KEPT", 2)
+    Image.new("RGB", (WIDTH, HEIGHT)).save(media / "tiles" / "c.png")
+    monkeypatch.setattr(click_to_mask, "mask_at", lambda *_: (np.ones((HEIGHT, WIDTH), dtype=bool), 0.9))
+    for name in "abaca":
+        clicks.masks(click(f"tiles/{name}.png"))
+    assert hashed == ["a", "b", "c"]
 
 
 def test_after_a_restart_nothing_is_encoded_again(clicks: ClickToMask, sam: Sam, media: Path) -> None:

@@ -19,6 +19,11 @@ stages:
     cmd: python -c "from pathlib import Path; Path('out').write_text(str(2 * int(Path('in').read_text())))"
     deps: [in]
     outs: [out]
+  counted:
+    cmd: >-
+      python -c "import sys; sys.stderr.write('embed 0/4\\n100 of 7/7 images\\nembed 3/4\\n'); open('all', 'w')"
+    deps: [in]
+    outs: [all]
   broken:
     cmd: >-
       python -c "import sys; sys.exit('error: the cat sat on it')"
@@ -45,6 +50,13 @@ def test_stages_run_once_and_say_so(workspace: Workspace) -> None:
     assert repro(workspace, ["double"], seen.append) == ["double"] == seen
     assert (workspace.root / "out").read_text() == "42"
     assert repro(workspace, ["double"]) == []
+
+
+@pytest.mark.slow
+def test_a_long_stage_tells_how_far_it_is(workspace: Workspace) -> None:
+    seen: list[tuple[float, str]] = []
+    repro(workspace, ["counted"], on_count=lambda share, words: seen.append((share, words)))
+    assert seen == [(0.0, "embed 0/4"), (0.75, "embed 3/4")]
 
 
 @pytest.mark.slow

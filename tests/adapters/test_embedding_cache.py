@@ -7,8 +7,10 @@ import pytest
 from datalab.adapters.embedding_cache import (
     Embedding,
     EmbeddingCache,
+    embedded_by,
     embedding_bytes,
     image_hash,
+    note_encoder,
     place_embedding,
     read_embedding,
 )
@@ -119,6 +121,24 @@ def test_a_placed_entry_survives_that_the_cache_is_removed(tmp_path: Path) -> No
     assert found is not None
     np.testing.assert_array_equal(found, VALUES)
     assert [path.name for path in target.parent.iterdir()] == ["a.npy"]
+
+
+def test_what_a_killed_run_left_beside_the_target_is_no_obstacle(tmp_path: Path) -> None:
+    cache, target = EmbeddingCache(tmp_path / "cache"), tmp_path / "out" / "copy.npy"
+    cache.find_or_make(HASH, MODEL, Encoder())
+    target.parent.mkdir()
+    os.link(cache.path(HASH, MODEL), target.parent / ".copy.npy")
+    place_embedding(cache.path(HASH, MODEL), target)
+    assert [path.name for path in target.parent.iterdir()] == ["copy.npy"]
+    found = read_embedding(target)
+    assert found is not None
+    np.testing.assert_array_equal(found, VALUES)
+
+
+def test_a_folder_notes_whose_embeddings_it_holds(tmp_path: Path) -> None:
+    assert embedded_by(tmp_path / "embeddings") == ""
+    note_encoder(tmp_path / "embeddings", MODEL)
+    assert embedded_by(tmp_path / "embeddings") == MODEL
 
 
 def test_on_another_disk_the_entry_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,6 +93,18 @@ def test_what_is_damaged_or_altered_is_fetched_again_and_what_is_whole_is_not(
     assert asked == [False, True, True]
 
 
+def test_the_published_revision_is_asked_for(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str, str]] = []
+
+    def fetch(repository: str, name: str, revision: str, force_download: bool) -> str:
+        asked.append((repository, name, revision))
+        return "weights"
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
+    assert pull_encoder("resnet34") == Path("weights")
+    assert asked == [("smp-hub/resnet34.imagenet", "model.safetensors", published("resnet34")[1])]
+
+
 def test_no_connection_is_one_line(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(

@@ -191,6 +191,22 @@ def test_memory_that_one_prompt_fills_is_an_error(sam: Sam, monkeypatch: pytest.
         generate_masks(sam, photograph("coffee", 60, 40), GeneratorParams(2, 0.3, 0.3, 0))
 
 
+def test_an_image_that_comes_with_its_embedding_is_not_encoded_again(sam: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, params = photograph("coffee", 60, 40), GeneratorParams(2, 0.1, 0.1, 0)
+    encoded, alone = encode(sam, picture), generate_masks(sam, picture, params)
+
+    def refuse(sam: Sam, pixels: Pixels) -> SamPredictor:
+        raise AssertionError("the image was encoded")
+
+    monkeypatch.setattr("datalab.adapters.mask_generator.encode", refuse)
+    assert generate_masks(sam, picture, params, encoded) == alone
+
+
+def test_a_batch_holds_as_many_images_as_their_grids_fill() -> None:
+    on_cpu = load_sam("small").cpu()
+    assert [images_at_once(on_cpu, side) for side in (2, 4, 8, 12)] == [16, 4, 1, 1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("tile_layers", [0, 1])
 def test_images_that_share_batches_get_the_masks_they_get_alone(sam: Sam, tile_layers: int) -> None:

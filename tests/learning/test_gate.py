@@ -9,22 +9,35 @@ from sklearn.isotonic import IsotonicRegression
 from datalab.learning.gate import (
     BAD_IOU,
     Examples,
+    GateError,
     GateParams,
     decide,
     fit_calibration,
     gate_scores,
     held_out_error,
+    held_out_expected,
     why_no_gate,
+    why_none_shown,
 )
 
 PARAMS = GateParams(
-    least_examples=4, least_images=2, least_class_examples=3, propose_at=0.6, auto_accept=False, accept_at=0.9
+    least_examples=4,
+    least_images=2,
+    least_class_examples=3,
+    propose_at=0.6,
+    auto_accept=False,
+    accept_at=0.9,
+    ungated_at=0.65,
 )
 
 
 def examples(scores: list[float], true_iou: list[float], labels: str = "", images: str = "") -> Examples:
     names = tuple(labels) if labels else ("",) * len(scores)
     return Examples(np.array(scores), np.array(true_iou), names, tuple(images or "ab" * len(scores))[: len(scores)])
+
+
+def error_of(known: Examples, params: GateParams = PARAMS) -> GateError:
+    return held_out_error(known, held_out_expected(known, params), params)
 
 
 def test_violators_are_pooled() -> None:
@@ -53,7 +66,9 @@ def test_a_class_with_enough_examples_has_its_own_curve() -> None:
 
 def test_errors_are_of_images_left_out() -> None:
     # each image is predicted from the other one: 0.8 by 0.4 and the other way round
-    error = held_out_error(examples([0.5, 0.5, 0.5, 0.5], [0.8, 0.8, 0.4, 0.4], images="aabb"), PARAMS)
+    known = examples([0.5, 0.5, 0.5, 0.5], [0.8, 0.8, 0.4, 0.4], images="aabb")
+    np.testing.assert_allclose(held_out_expected(known, PARAMS), [0.4, 0.4, 0.8, 0.8])
+    error = error_of(known)
     assert error.mean_absolute_error == pytest.approx(0.4)
     assert error.shown == 2
     assert error.shown_mean_iou == pytest.approx(0.4)
@@ -63,12 +78,12 @@ def test_errors_are_of_images_left_out() -> None:
 
 def test_an_image_left_out_is_judged_by_the_curves_of_its_own_classes() -> None:
     known = examples([0.5] * 8, [0.9, *[0.1] * 6, 0.9], "abbbbbba", images="xxxxyyyy")
-    found = held_out_error(known, replace(PARAMS, least_class_examples=1))
+    found = error_of(known, replace(PARAMS, least_class_examples=1))
     assert found.mean_absolute_error == pytest.approx(0)
 
 
 def test_nothing_shown_has_no_mean_and_says_why() -> None:
-    error = held_out_error(examples([0.5, 0.5], [0.1, 0.2]), PARAMS)
+    error = error_of(examples([0.5, 0.5], [0.1, 0.2]))
     assert (error.shown, error.shown_mean_iou, error.shown_bad_share) == (0, None, None)
     assert error.reason == "no proposal on gold reaches 0.6"
 
@@ -93,8 +108,72 @@ def test_no_examples_are_refused() -> None:
 
 def test_decisions_and_their_limits() -> None:
     expected = np.array([0.59, 0.6, 0.9])
-    assert decide(expected, PARAMS) == ["draw", "propose", "propose"]
-    assert decide(expected, replace(PARAMS, auto_accept=True)) == ["draw", "propose", "accept"]
+    assert decide(expected, ["cup"] * 3, PARAMS) == ["draw", "propose", "propose"]
+    assert decide(expected, ["cup"] * 3, replace(PARAMS, auto_accept=True)) == ["draw", "propose", "accept"]
+
+
+def test_what_has_no_class_is_never_accepted() -> None:
+    accepting = replace(PARAMS, auto_accept=True)
+    assert decide(np.array([0.99, 0.99, 0.1]), ["", "cup", ""], accepting) == ["propose", "accept", "draw"]
+
+
+def test_the_error_of_acceptance_is_stated_over_images_before_it_is_turned_on() -> None:
+    # two accepted proposals on each of three images, b's are bad; what has no class or scores less does not count
+    known = Examples(
+        scores=np.array([0.9] * 7 + [0.1] * 3),
+        true_iou=np.array([1.0, 0.9, 0.45, 0.45, 0.9, 0.9, 0.0, 0.0, 0.0, 0.0]),
+        labels=("cup",) * 6 + ("",) + ("cup",) * 3,
+        image_ids=("a", "a", "b", "b", "c", "c", "c", "a", "b", "c"),
+    )
+    found = held_out_error(known, np.array([0.9] * 7 + [0.1] * 3), PARAMS)
+    assert found.accepted == 6
+    # means 0.95, 0.45, 0.9: Student's t with two degrees of freedom, cut at 1
+    assert found.accepted_mean_iou.value == pytest.approx(2.3 / 3)
+    assert found.accepted_mean_iou.n == 3
+    assert found.accepted_mean_iou.low == pytest.approx(2.3 / 3 - 4.302653 * np.std([0.95, 0.45, 0.9], ddof=1) / 3**0.5)
+    assert found.accepted_mean_iou.high == 1
+    # one bad image of three, by Clopper and Pearson's table
+    bad = found.accepted_bad_share
+    assert (bad.value, bad.low, bad.high) == pytest.approx((1 / 3, 0.0084, 0.9057), abs=1e-4)
+    written = found.as_json()
+    assert written["accepted_bad_share"]["high"] == pytest.approx(0.9057, abs=1e-4)
+    assert written["accepted"] == 6
+
+
+def test_that_nothing_accepted_was_bad_is_no_proof_that_nothing_is() -> None:
+    known = Examples(np.full(8, 0.9), np.full(8, 0.95), ("cup",) * 8, tuple("aabbccdd"))
+    bad = error_of(known).accepted_bad_share
+    assert (bad.value, bad.low) == (0, 0)
+    assert bad.high == pytest.approx(1 - 0.025 ** (1 / 4))  # four images, no more
+
+
+def test_where_nothing_reaches_acceptance_there_is_a_reason() -> None:
+    found = error_of(examples([0.9] * 4, [0.95] * 4, images="abcd"))  # without classes
+    assert found.accepted == 0
+    assert found.accepted_mean_iou.value is None
+    assert found.accepted_bad_share.reason == "no proposal on gold that has a class reaches 0.9"
+
+
+def test_a_few_gold_images_can_say_that_all_of_a_source_is_bad() -> None:
+    reason = why_none_shown(examples([0.8] * 6, [0.0, 0.1, 0.05, 0.1, 0.2, 0.0], images="aabbcc"))
+    # means 0.05, 0.075, 0.1 and Student's t of one side, two degrees of freedom: 2.92
+    high = 0.075 + 2.92 * 0.025 / 3**0.5
+    assert reason == f"none is shown: 6 proposals on 3 gold images have a true IoU of 0.07, at most {high:.2f}"
+
+
+@pytest.mark.parametrize(
+    ("true_iou", "images"),
+    [
+        ([0.0, 0.0], "ab"),  # two images tell nothing about a third
+        ([0.0, 0.0, 0.9], "abc"),
+        ([0.45, 0.5, 0.5], "abc"),
+        ([0.0] * 9 + [0.9, 0.6], "aaaaaaaaabc"),  # many on one image are no more than that image
+        ([], ""),
+    ],
+)
+def test_nothing_is_held_back_on_a_suspicion(true_iou: list[float], images: str) -> None:
+    known = Examples(np.full(len(images), 0.9), np.array(true_iou), ("",) * len(images), tuple(images))
+    assert why_none_shown(known) is None
 
 
 def test_scores_rise_with_both() -> None:
@@ -102,5 +181,5 @@ def test_scores_rise_with_both() -> None:
 
 
 def test_a_mask_of_just_the_border_is_not_bad() -> None:
-    found = held_out_error(examples([0.9] * 4, [BAD_IOU] * 4, images="abcd"), replace(PARAMS, propose_at=0.4))
+    found = error_of(examples([0.9] * 4, [BAD_IOU] * 4, images="abcd"), replace(PARAMS, propose_at=0.4))
     assert (found.shown, found.shown_bad_share) == (4, 0)

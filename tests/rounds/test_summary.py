@@ -74,7 +74,7 @@ def test_every_figure_has_a_row_and_steps_keep_their_order() -> None:
     assert rows["agreement: verdict"] == "none: too few"
     assert rows["gold: ann"] == "F1 undefined: nothing to count, IoU undefined: nothing to count"
     assert rows["proposals: gate"] == (
-        "2 model, 7 sam shown, 31 left out below an expected IoU of 0.6; gold: model not calibrated (too little gold); "
+        "2 model, 7 sam shown, 31 left out; gold: model not calibrated (too little gold); "
         "sam off by 0.12, shown IoU 0.71, 12% below one half"
     )
     assert rows["proposals: seconds per object"] == ("with 0.812 (0.700 to 0.900), without undefined: nothing to count")

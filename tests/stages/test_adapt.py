@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.torch import load_file
+from segment_anything.modeling import Sam
 
 from datalab.adapters.dataset_folder import read_dataset
-from datalab.adapters.files import read_json, read_table
-from datalab.adapters.sam import load_sam
+from datalab.adapters.embedding_cache import Embedding, embedding_bytes
+from datalab.adapters.files import read_json, read_rgb, read_table
+from datalab.adapters.mask_generator import Pixels
+from datalab.adapters.sam import embed_image, load_sam
 from datalab.adapters.sam_adapt import Floats, Lesson
-from datalab.errors import InputError
 from datalab.masks import mask_to_rle
 from datalab.stages import adapt
 from datalab.stages.adapt import Inputs, Params, figures
@@ -40,9 +42,13 @@ def workspace(tmp_path: Path) -> Workspace:
     return workspace
 
 
+def inputs_of(workspace: Workspace) -> Inputs:
+    return Inputs(workspace.consensus, workspace.dataset, workspace.images, workspace.embeddings)
+
+
 def run(workspace: Workspace, params: Params) -> dict[str, object]:
     report = workspace.reports / "sam_adaptation.json"
-    inputs = Inputs(workspace.consensus, workspace.dataset, workspace.images)
+    inputs = inputs_of(workspace)
     adapt.run(inputs, workspace.sam_decoder, report, params, EmbedParams("small"))
     found: dict[str, object] = read_json(report)
     return found
@@ -67,11 +73,65 @@ def test_too_few_images_to_judge_by_are_told(workspace: Workspace) -> None:
 
 
 def test_an_object_without_a_pixel_teaches_nothing(workspace: Workspace) -> None:
-    drawn = adapt._objects(Inputs(workspace.consensus, workspace.dataset, workspace.images)).head(1)
+    drawn = adapt._objects(inputs_of(workspace)).head(1)
     gone = drawn.assign(rle=mask_to_rle(np.zeros((48, 64), dtype=bool)))
     rng = np.random.default_rng(0)
-    lessons = adapt._lessons(load_sam("small"), pd.concat([gone, drawn]), workspace.images, rng)
+    lessons = adapt._lessons(load_sam("small"), pd.concat([gone, drawn]), inputs_of(workspace), rng)
     assert len(lessons) == 2  # a click and a box
+
+
+def objects_of(images: list[str]) -> pd.DataFrame:
+    return pd.DataFrame({"image_id": images, "region_id": range(len(images))}, index=range(7, 7 + len(images)))
+
+
+def test_no_more_objects_are_taken_than_can_be_drawn() -> None:
+    objects = objects_of([*"aaabbc"])
+    found = adapt.drawn(objects, 3, np.random.default_rng(0))
+    assert len(found) == len(set(found["region_id"])) == 3
+    assert list(found["region_id"]) == sorted(found["region_id"])
+    pd.testing.assert_frame_equal(adapt.drawn(objects, 6, np.random.default_rng(0)), objects)
+
+
+def test_the_exam_is_dealt_over_the_images() -> None:
+    objects = objects_of([*"aaaaaaaabbc"])
+    for seed in range(5):
+        found = adapt.dealt(objects, 5, np.random.default_rng(seed))
+        assert list(found["image_id"]) == [*"aabbc"]
+    pd.testing.assert_frame_equal(adapt.dealt(objects, 11, np.random.default_rng(0)), objects)
+
+
+@pytest.mark.slow
+def test_many_objects_cost_no_more_than_the_steps_need(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(adapt, "MOST_JUDGED", 3)
+    found = run(workspace, replace(ON, steps=2, batch_size=3))
+    assert (found["objects_drawn"], found["objects_judged"]) == (6, 3)
+    said = capsys.readouterr().err
+    assert "embed objects 0/" in said
+    assert "adapt SAM 0/2" in said
+
+
+def test_what_is_embedded_is_not_encoded_again(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs, sam = inputs_of(workspace), load_sam("small")
+    objects = adapt._objects(inputs)
+    objects = objects[objects["image_id"] == objects["image_id"].iloc[0]]
+    entry = inputs.embeddings / f"{objects['image_id'].iloc[0]}.npy"
+    entry.write_bytes(embedding_bytes(embed_image(sam, read_rgb(inputs.images / objects["file"].iloc[0]))))
+    encoded: list[tuple[int, ...]] = []
+
+    def counted(sam: Sam, pixels: Pixels) -> Embedding:
+        encoded.append(pixels.shape)
+        return embed_image(sam, pixels)
+
+    monkeypatch.setattr("datalab.adapters.sam_adapt.embed_image", counted)
+    known = adapt._lessons(sam, objects, inputs, np.random.default_rng(0))
+    assert len(encoded) == len(objects)  # the enlarged boxes alone
+    entry.unlink()
+    without = adapt._lessons(sam, objects, inputs, np.random.default_rng(0))
+    assert len(encoded) == 2 * len(objects) + 1
+    for one, other in zip(known, without, strict=True):
+        np.testing.assert_allclose(one.embedding, other.embedding, atol=1e-3)
 
 
 @pytest.mark.parametrize(("gains", "kept"), [((0.1, 0.2), True), ((0.4, -0.1), False), ((-0.1, -0.2), False)])
@@ -117,13 +177,6 @@ def test_what_was_tried_is_reported_and_weights_are_kept_only_with_it(workspace:
     before = workspace.sam_decoder.read_bytes()
     assert run(workspace, ON) == found
     assert workspace.sam_decoder.read_bytes() == before
-
-
-def test_a_course_of_no_step_is_refused(workspace: Workspace) -> None:
-    with pytest.raises(InputError, match="must be above 0"):
-        run(workspace, replace(ON, steps=0))
-    with pytest.raises(InputError, match=r"adapt\.resamples must be 1 or more, got 0"):
-        run(workspace, replace(ON, resamples=0))
 
 
 def test_figures_are_means_over_images_not_over_objects() -> None:

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,24 @@ def test_only_what_is_missing_is_embedded(tmp_path: Path) -> None:
     assert {path.stem for path in out.glob("*.npy")} == {"a", "b", "c"}
     assert (out / "a.npy").stat().st_mtime_ns == first
     assert np.load(out / "c.npy").dtype == np.float16
+
+
+def test_how_far_it_is_is_told_in_a_pipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(catalog_of(tmp_path, "ab"), tmp_path / "images", tmp_path / "cache", tmp_path / "embeddings", PARAMS)
+    assert capsys.readouterr().err.startswith("embed 0/2\n")
+
+
+def test_without_the_cache_what_is_there_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(checkpoint: str) -> None:
+        raise AssertionError("the model was loaded")
+
+    out = tmp_path / "embeddings"
+    catalog = catalog_of(tmp_path, "ab")
+    run(catalog, tmp_path / "images", tmp_path / "cache", out, PARAMS)
+    shutil.rmtree(tmp_path / "cache")
+    monkeypatch.setattr("datalab.stages.embed.load_sam", refuse)
+    run(catalog, tmp_path / "images", tmp_path / "cache", out, PARAMS)
+    assert {path.stem for path in out.glob("*.npy")} == {"a", "b"}
 
 
 def test_what_left_the_catalog_and_what_another_checkpoint_made_goes(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ They lie where torch keeps such files ($TORCH_HOME/hub/checkpoints), so that wha
 name of a file ends with the first 8 hex digits of its SHA-256, which is what torchvision checks too.
 """
 
+import sys
 from pathlib import Path
 from urllib.error import URLError
 
@@ -62,14 +63,20 @@ def starting_weights(model: str, wanted: bool) -> tuple[dict[str, Tensor] | None
 def pull_backbone(name: str, source: str = SOURCE) -> Path:
     """Fetch the weights unless they are there; the path.
 
-    ServiceError where the source cannot be reached, InputError where it sends other bytes; neither leaves a file.
+    ServiceError where the source cannot be reached, InputError where it sends other bytes or the folder cannot be
+    written; neither leaves a file. Where stderr is a terminal there is a bar.
     """
     path, url = backbone_path(name), f"{source}/{FILES[name]}"
     if path.is_file():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        torch.hub.download_url_to_file(url, str(path), hash_prefix=_prefix(name), progress=False)
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise InputError(
+            f"{path.parent} cannot be written: {exc.strerror}; set TORCH_HOME to a folder that can"
+        ) from exc
+    try:
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=_prefix(name), progress=sys.stderr.isatty())
     except OSError as exc:  # no connection, one that breaks off, a full disk
         reason = exc.reason if isinstance(exc, URLError) else exc.strerror
         raise ServiceError(f"{url} cannot be downloaded ({reason}); put the file at {path} yourself") from exc

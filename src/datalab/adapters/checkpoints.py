@@ -52,6 +52,15 @@ OFFICIAL = {
 }
 """By the name that `checkpoint` in params.yaml takes."""
 
+
+@dataclass(frozen=True)
+class EmbedParams:
+    """Section `embed` of params.yaml: of the SAM that embeds every image, and whose decoder `adapt` teaches."""
+
+    checkpoint: str
+    """The same as in `proposals`: "small", one of OFFICIAL, or the whole path of a .pth file."""
+
+
 Progress = Callable[[int, int], None]
 """Called with the bytes that are there and those of the whole file."""
 
@@ -63,7 +72,7 @@ def cache_folder() -> Path:
 
 
 def checkpoint_path(checkpoint: str) -> Path:
-    """The file of "small", of an official name, or of a path; InputError where it does not exist."""
+    """The file of "small", of an official name, or of a whole path; InputError where it does not exist."""
     if checkpoint == SMALL:
         return Path(str(resources.files("datalab"))) / "weights" / "small_sam.safetensors"
     if checkpoint in OFFICIAL:
@@ -73,13 +82,27 @@ def checkpoint_path(checkpoint: str) -> Path:
                 f"SAM checkpoint {checkpoint} is not on this machine yet; run: datalab models pull {checkpoint}"
             )
         return path
-    path = Path(checkpoint)
-    if not path.is_file():
+    path = Path(checkpoint).expanduser()
+    # flows, stages and click-to-mask are started in different folders
+    if path.suffix and not path.is_absolute():
         raise InputError(
-            f"SAM checkpoint {path} does not exist; set proposals.checkpoint in params.yaml to a .pth file, to "
-            f"{', '.join(OFFICIAL)} or to {SMALL}"
+            f"SAM checkpoint {checkpoint} is another file from every folder; give the whole path of the .pth file as "
+            "`checkpoint` in the section that uses it"
+        )
+    if not path.is_absolute() or not path.is_file():
+        raise InputError(
+            f"SAM checkpoint {checkpoint} does not exist; set `checkpoint` in the section that uses it to the whole "
+            f"path of a .pth file, to {', '.join(OFFICIAL)} or to {SMALL}"
         )
     return path
+
+
+def check_same(proposals: str, embed: str) -> None:
+    """InputError where two sections' `checkpoint` differ: what `adapt` taught the one SAM would not be the other's."""
+    if proposals != embed:
+        raise InputError(
+            f"params.yaml has proposals.checkpoint: {proposals} and embed.checkpoint: {embed}; give both the same"
+        )
 
 
 def official_of(name: str, others: Iterable[str] = ()) -> Official:
@@ -109,15 +132,14 @@ def pull(
 
     A download that broke off goes on where it stopped, in the same call or the next one. The file gets its name only
     when size and SHA-256 are right. ServiceError where the source cannot be reached; InputError for other bytes, a full
-    disk, or a pull of the same file under way.
+    disk, a folder that cannot be written, or a pull of the same file under way.
     """
     path = folder / official.file
     if path.is_file() and _difference(path, official) is None:
         on_progress(official.bytes, official.bytes)
         return path
-    folder.mkdir(parents=True, exist_ok=True)
     part = folder / f".{official.file}.part"
-    with _held(part) as file:
+    with _readable_disk_errors(folder), _held(part) as file:
         _check_space(folder, official.bytes - file.seek(0, os.SEEK_END))
         _fetch(f"{source}/{official.file}", file, official, path, on_progress)
         wrong = _difference(part, official)
@@ -132,8 +154,19 @@ def pull(
 
 
 @contextmanager
+def _readable_disk_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise InputError(
+            f"{folder} cannot be written: {exc.strerror}; set DATALAB_CACHE to a folder with room for it"
+        ) from exc
+
+
+@contextmanager
 def _held(part: Path) -> Iterator[IO[bytes]]:
     """The unfinished file, kept from other pulls while the block runs; its bytes stay when the block fails."""
+    part.parent.mkdir(parents=True, exist_ok=True)
     with part.open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

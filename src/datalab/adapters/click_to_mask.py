@@ -31,7 +31,10 @@ FileKey = tuple[Path, int, int]
 
 
 class ClickToMask:
-    """Serves several people at once: encodings come one after the other, decodings do not wait for them."""
+    """Serves several people at once: encodings come one after the other, decodings do not wait for them.
+
+    The pixels of the last image that a box was dragged on are kept, up to 180 MB of the largest that is ingested.
+    """
 
     def __init__(self, sam: Sam, model_version: str, cache: EmbeddingCache, media: Path, most_pixels: int) -> None:
         """`media`: the folder that images are read from, and none outside of it; none of more than `most_pixels`."""
@@ -43,7 +46,9 @@ class ClickToMask:
         self.encoded = 0
         """How many images this object has encoded."""
         self._known: OrderedDict[FileKey, Embedding] = OrderedDict()
+        self._last: tuple[FileKey, Pixels] | None = None
         self._encoding = threading.Lock()
+        self._noting = threading.Lock()
 
     def masks(self, request: ClickRequest) -> list[tuple[Asked, BoolMask, float]]:
         """The mask (height, width) of every region asked for and its predicted IoU; those that are empty are left out.
@@ -53,7 +58,7 @@ class ClickToMask:
         path = media_file(self.media, request.image)
         _check(path, request, self.most_pixels)
         # read at the first box: every box that is open on the screen is asked for again with each click
-        pixels = cache(partial(read_rgb, path))
+        pixels = cache(partial(self._pixels, path))
         found = [(asked, *self._mask(path, pixels, request, asked.prompt)) for asked in request.asked]
         kept = [one for one in found if one[1].any()]
         if not kept:
@@ -76,24 +81,39 @@ class ClickToMask:
         mask[y0:y1, x0:x1] = found
         return mask, score
 
+    def _pixels(self, path: Path) -> Pixels:
+        """Another box on the same photograph comes with the next request."""
+        key, last = _key(path), self._last
+        if last is None or last[0] != key:
+            last = self._last = (key, read_rgb(path))
+        return last[1]
+
     def _embedding(self, path: Path) -> Embedding:
-        status = path.stat()
-        key = (path, status.st_mtime_ns, status.st_size)
-        known = self._known.get(key)
-        if known is not None:
-            return known
-        # two people who open an image at the same time cause one encoding
-        with self._encoding:
-            if key not in self._known:
-                encode = partial(self._encode, path)
-                self._known[key] = self.cache.find_or_make(image_hash(path), self.model_version, encode)
-                if len(self._known) > KEPT:
-                    self._known.popitem(last=False)
-            return self._known[key]
+        key = _key(path)
+        with self._noting:
+            if (known := self._known.get(key)) is not None:
+                self._known.move_to_end(key)
+                return known
+        digest = image_hash(path)
+        found = self.cache.find(digest, self.model_version)
+        if found is None:
+            # two people who open an image at the same time cause one encoding
+            with self._encoding:
+                found = self.cache.find_or_make(digest, self.model_version, partial(self._encode, path))
+        with self._noting:
+            self._known[key] = found
+            if len(self._known) > KEPT:
+                self._known.popitem(last=False)
+        return found
 
     def _encode(self, path: Path) -> Embedding:
         self.encoded += 1
         return embed_image(self.sam, read_rgb(path))
+
+
+def _key(path: Path) -> FileKey:
+    status = path.stat()
+    return path, status.st_mtime_ns, status.st_size
 
 
 def _check(path: Path, request: ClickRequest, most_pixels: int) -> None:

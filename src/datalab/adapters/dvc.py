@@ -16,7 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+import yaml
+
 from datalab.adapters.files import locked
+from datalab.adapters.stage_progress import share_done
 from datalab.errors import ServiceError, StateError
 from datalab.workspace import Workspace
 
@@ -38,10 +41,12 @@ def repro(
     targets: Sequence[str] = (),
     on_stage: Callable[[str], None] | None = None,
     on_wait: Callable[[str], None] | None = None,
+    on_count: Callable[[float, str], None] | None = None,
 ) -> list[str]:
     """Run `dvc repro`; returns the stages that ran (none when everything was up to date).
 
-    `on_stage` is called with a stage's name as it starts, `on_wait` with words while another command is waited for.
+    `on_stage` is called with a stage's name as it starts, `on_wait` with words while another command is waited for,
+    `on_count` with the share of its work that a long stage has done, 0 to 1, and its words, such as "embed 1200/10000".
     StateError carries DVC's own last error line; ServiceError where the other command takes longer than PATIENCE_S.
     """
     ran: list[str] = []
@@ -52,10 +57,17 @@ def repro(
             ran.append(match.group(1))
             if on_stage is not None:
                 on_stage(match.group(1))
+        elif on_count is not None and (share := share_done(line.strip())) is not None:
+            on_count(share, line.strip())
 
     with stages_at_rest(workspace, on_wait) as turn:
         _run(workspace.root, ["repro", *targets], watch, on_wait, turn)
     return ran
+
+
+def stage_count(workspace: Workspace) -> int:
+    """How many stages dvc.yaml has: for the progress of `repro`."""
+    return len(yaml.safe_load((workspace.root / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
@@ -30,6 +31,7 @@ from datalab.adapters.sam_small import build_small_sam
 from datalab.adapters.sam_zoom import masks_in_enlarged_boxes, zooms_in
 from datalab.errors import InputError
 from datalab.masks import BoolMask, iou_matrix, mask_to_rle, rle_to_mask
+from datalab.ranges import Count, Share, Within
 from datalab.tables import CANDIDATES, require, typed
 
 LOGGER = logging.getLogger(__name__)
@@ -46,18 +48,18 @@ class ProposalParams:
     """Section `proposals` of params.yaml: which of SAM's masks people get to see."""
 
     checkpoint: str
-    """"small", an official name (`datalab models list`), or the path of a .pth file."""
-    points_per_side: int
-    tile_layers: int
+    """"small", an official name (`datalab models list`), or the whole path of a .pth file."""
+    points_per_side: Count
+    tile_layers: Annotated[int, Within(0, 3)]
     """0: the whole image at once; 1: also its four quarters, overlapping; 2: also sixteen parts."""
-    min_predicted_iou: float
-    min_stability: float
-    min_area_share: float
+    min_predicted_iou: Share
+    min_stability: Share
+    min_area_share: Share
     """Of the image; smaller masks are dropped."""
-    max_area_share: float
+    max_area_share: Share
     """Larger masks are background."""
-    max_regions: int
-    class_margin: float
+    max_regions: Count
+    class_margin: Share
     """By how much a class has to lead the second one to be given, 0 to 1; else people name the region."""
 
 

@@ -12,13 +12,13 @@ import numpy.typing as npt
 import torch
 from segment_anything.modeling import Sam
 from segment_anything.utils.transforms import ResizeLongestSide
-from tqdm import tqdm
 
 from datalab.adapters.embedding_cache import Embedding
 from datalab.adapters.mask_generator import Pixels
 from datalab.adapters.sam import embed_image
 from datalab.adapters.sam_training import BOX, CLICK, mask_loss, prompted_masks
 from datalab.adapters.sam_zoom import part_round, zooms_in
+from datalab.adapters.stage_progress import stage_bar
 from datalab.adapters.torch_threads import single_thread
 from datalab.masks import BoolMask
 
@@ -55,10 +55,18 @@ class Course:
 
 
 def lessons_of(
-    sam: Sam, image_id: str, pixels: Pixels, masks: Sequence[BoolMask], rng: np.random.Generator
+    sam: Sam,
+    image_id: str,
+    pixels: Pixels,
+    masks: Sequence[BoolMask],
+    rng: np.random.Generator,
+    embedding: Embedding | None = None,
 ) -> list[Lesson]:
-    """A click and a box on every object of a (H, W, 3) uint8 RGB image; `masks` (H, W), none of them empty."""
-    whole = embed_image(sam, pixels)
+    """A click and a box on every object of a (H, W, 3) uint8 RGB image; `masks` (H, W), none of them empty.
+
+    `embedding`: what `embed_image` made of the image, which spares encoding it again.
+    """
+    whole = embed_image(sam, pixels) if embedding is None else embedding
     lessons = []
     for mask in masks:
         lessons.append(_lesson(sam, image_id, CLICK, whole, mask, rng))
@@ -76,7 +84,7 @@ def adapt(sam: Sam, lessons: Sequence[Lesson], course: Course, rng: np.random.Ge
     decoder = sam.mask_decoder
     optimiser = torch.optim.AdamW(decoder.parameters(), course.learning_rate, weight_decay=0.01)
     with single_thread():
-        for step in tqdm(range(course.steps), "adapt SAM", unit="step", leave=False, disable=None):
+        for step in stage_bar("adapt SAM", course.steps, "step", range(course.steps)):
             chosen = [lessons[place] for place in rng.integers(0, len(lessons), course.batch_size)]
             for group in optimiser.param_groups:
                 group["lr"] = course.learning_rate * min(1.0, (step + 1) / 20) * (1 - step / course.steps)

@@ -5,16 +5,23 @@ with the true IoU; by how much depends on the images. Isotonic regression learns
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import betaincinv, stdtrit
 from sklearn.isotonic import IsotonicRegression
+
+from datalab.figure import Figure, plain, undefined
+from datalab.ranges import Count, Share
 
 Floats = npt.NDArray[np.float64]
 FEWEST_IMAGES = 2
 """To judge the gate on one by the others."""
+FEWEST_AGAINST = 3
+"""Gold images whose proposals may speak against all of a source; two tell nothing about the spread."""
 BAD_IOU = 0.5
 """A mask below is of more harm than use: people delete it and draw anew."""
 
@@ -23,18 +30,20 @@ BAD_IOU = 0.5
 class GateParams:
     """Section `proposal_gate` of params.yaml."""
 
-    least_examples: int
-    """Proposals on gold images; with fewer there is no gate, the fixed thresholds of `proposals` alone decide."""
-    least_images: int
+    least_examples: Count
+    """Proposals on gold images; with fewer there is no gate, and what `ungated_at` says is shown."""
+    least_images: Count
     """Gold images they come from, at least."""
-    least_class_examples: int
+    least_class_examples: Count
     """A class with so many examples gets a curve of its own; the others share one."""
-    propose_at: float
+    propose_at: Share
     """Expected IoU from which a proposal is shown."""
     auto_accept: bool
     """Whether the best proposals are read-only, so that people pass them over."""
-    accept_at: float
+    accept_at: Share
     """Expected IoU from which they are, where `auto_accept` is true."""
+    ungated_at: Share
+    """Predicted IoU from which a proposal is shown where there is no gate."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +101,18 @@ class GateError:
     """Share of them with a true IoU below one half."""
     reason: str | None
     """Why the last two are None."""
+    accepted: int
+    """Examples with a class that reach `accept_at`, whether `auto_accept` is on or not."""
+    accepted_mean_iou: Figure
+    """Mean over images of their true IoU, with Student's t; `n` counts the images."""
+    accepted_bad_share: Figure
+    """Mean over images of the share below one half; the interval is Clopper's and Pearson's with an image as one trial,
+    so that it does not vanish where none was bad."""
 
     def as_json(self) -> dict[str, Any]:
-        """Numbers to four digits."""
-        return {key: round(item, 4) if isinstance(item, float) else item for key, item in asdict(self).items()}
+        """Numbers to four digits, figures as they are written elsewhere."""
+        rounded = {key: round(item, 4) if isinstance(item, float) else item for key, item in vars(self).items()}
+        return dict(plain(rounded))
 
 
 def gate_scores(predicted_iou: npt.ArrayLike, stability: npt.ArrayLike) -> Floats:
@@ -127,28 +144,86 @@ def fit_calibration(examples: Examples, params: GateParams) -> Calibration:
     return Calibration(_curve(examples.scores, examples.true_iou), curves)
 
 
-def held_out_error(examples: Examples, params: GateParams) -> GateError:
-    """What the gate would have done on each gold image, calibrated on the others. ValueError for fewer than two."""
+def why_none_shown(examples: Examples) -> str | None:
+    """The reason why not one of a source is worth showing, where examples are too few for a curve; None where some may.
+
+    It is that the mean over images of their true IoU lies below BAD_IOU, by the upper end of Student's one-sided 95%.
+    """
+    means = _image_means(examples.true_iou, examples.image_ids)
+    images = len(means)
+    if images < FEWEST_AGAINST:
+        return None
+    high = means.mean() + stdtrit(images - 1, 0.95) * means.std(ddof=1) / sqrt(images)
+    if high >= BAD_IOU:
+        return None
+    return (
+        f"none is shown: {len(examples.scores)} proposals on {images} gold images have a true IoU of "
+        f"{means.mean():.2f}, at most {high:.2f}"
+    )
+
+
+def held_out_expected(examples: Examples, params: GateParams) -> Floats:
+    """(n,) expected IoU of each example, calibrated on the other gold images; ValueError for fewer than two images."""
     images = np.array(examples.image_ids)
     expected = np.zeros(len(images))
     for image_id in np.unique(images):
         held = images == image_id
         calibration = fit_calibration(_subset(examples, ~held), params)
         expected[held] = calibration.expected(examples.scores[held], _subset(examples, held).labels)
+    return expected
+
+
+def held_out_error(examples: Examples, expected: Floats, params: GateParams) -> GateError:
+    """What the gate would have done on each gold image; `expected`: (n,) as of `held_out_expected`."""
     shown = examples.true_iou[expected >= params.propose_at]
+    named = np.array([label != "" for label in examples.labels], dtype=bool)
+    accepted = _subset(examples, named & (expected >= params.accept_at))
+    mean_iou, bad_share = _accepted_figures(accepted, params)
     return GateError(
         mean_absolute_error=float(np.abs(expected - examples.true_iou).mean()),
         shown=len(shown),
         shown_mean_iou=float(shown.mean()) if len(shown) else None,
         shown_bad_share=float((shown < BAD_IOU).mean()) if len(shown) else None,
         reason=None if len(shown) else f"no proposal on gold reaches {params.propose_at:g}",
+        accepted=len(accepted.scores),
+        accepted_mean_iou=mean_iou,
+        accepted_bad_share=bad_share,
     )
 
 
-def decide(expected_iou: Floats, params: GateParams) -> list[str]:
-    """For each of n proposals "accept" (shown, read-only), "propose" (shown) or "draw" (not shown)."""
+def decide(expected_iou: Floats, labels: Sequence[str], params: GateParams) -> list[str]:
+    """For each of n proposals "accept" (shown, read-only), "propose" (shown) or "draw" (not shown).
+
+    Without a class (label "") none is accepted: people could not name it, and without a name it does not count.
+    """
     limit = params.accept_at if params.auto_accept else np.inf
-    return ["accept" if one >= limit else "propose" if one >= params.propose_at else "draw" for one in expected_iou]
+    return [
+        "accept" if one >= limit and label else "propose" if one >= params.propose_at else "draw"
+        for one, label in zip(expected_iou, labels, strict=True)
+    ]
+
+
+def _accepted_figures(accepted: Examples, params: GateParams) -> tuple[Figure, Figure]:
+    """Mean true IoU and share of bad ones, both over images."""
+    ious = _image_means(accepted.true_iou, accepted.image_ids)
+    images = len(ious)
+    if not images:
+        nothing = undefined(f"no proposal on gold that has a class reaches {params.accept_at:g}")
+        return nothing, nothing
+    value = float(ious.mean())
+    half = float(stdtrit(images - 1, 0.975) * ious.std(ddof=1) / sqrt(images)) if images > 1 else None
+    low, high = (None, None) if half is None else (max(0.0, value - half), min(1.0, value + half))
+    bad = float(_image_means((accepted.true_iou < BAD_IOU).astype(np.float64), accepted.image_ids).sum())
+    least = float(betaincinv(bad, images - bad + 1, 0.025)) if bad > 0 else 0.0
+    most = float(betaincinv(bad + 1, images - bad, 0.975)) if bad < images else 1.0
+    return Figure(value, images, low, high), Figure(bad / images, images, least, most)
+
+
+def _image_means(values: Floats, image_ids: Sequence[str]) -> Floats:
+    """(images,) mean of the (n,) values of each image."""
+    _, places, counts = np.unique(np.array(image_ids, dtype=str), return_inverse=True, return_counts=True)
+    means: Floats = np.bincount(places, weights=values, minlength=len(counts)) / counts
+    return means
 
 
 def _curve(scores: Floats, true_iou: Floats) -> Curve:

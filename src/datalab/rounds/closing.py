@@ -43,15 +43,18 @@ def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, A
         progress(min(1.0, len(ran) / stages), f"dvc stage {stage}")
         ran.append(stage)
 
+    def on_count(share: float, words: str) -> None:
+        progress(min(1.0, (len(ran) - 1 + share) / stages), f"dvc stage {words}")
+
     why = None if _answered(workspace) else "nobody has answered anything yet"
     if why is None:
-        repro(workspace, ["collect"], on_stage, on_wait)
+        repro(workspace, ["collect"], on_stage, on_wait, on_count)
         why = too_few_labels(workspace)
     if why is not None:
         more = f"datalab ingest FOLDER --workspace {workspace.root}"
         how = f"run again to open the next round, or take in more images first ({more})"
         return {"stages": ran, NOT_LEARNED: f"round {state.round_id} ends without a model: {why}; {how}"}
-    repro(workspace, on_stage=on_stage, on_wait=on_wait)
+    repro(workspace, (), on_stage, on_wait, on_count)
     return {"stages": ran}
 
 

@@ -1,6 +1,6 @@
 """Which masks people get to see: those the gate, calibrated on this workspace's gold, expects to be good."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,9 @@ from datalab.learning.gate import (
     fit_calibration,
     gate_scores,
     held_out_error,
+    held_out_expected,
     why_no_gate,
+    why_none_shown,
 )
 from datalab.masks import iou_matrix
 from datalab.tables import GATED_PROPOSALS
@@ -28,17 +30,18 @@ def gate_proposals(
     """Table GATED_PROPOSALS of `image_ids`, at most `limit` an image, and what the gate did, for the round's facts.
 
     `candidates`: table CANDIDATES with classes, of `image_ids` and of every gold image. Each source is calibrated by
-    itself. Where gold is too little for one, its `expected_iou` is missing, its facts have the `reason`, and it is
-    shown as it is; but the model's own regions are not, since nothing then says how good they are. `reason` of the
-    whole is None where any source is calibrated; `not_best` counts versions of a region and what is beyond `limit`.
+    itself; proposals on a gold image by the others, so that they are as good as those of any image. Where gold is too
+    little for one, its `expected_iou` is missing, its facts have the `reason`, and what `ungated_at` says is shown;
+    nothing is where gold says all the same that it is bad, and of the model's own regions, since nothing says how good
+    they are. `reason` of the whole is None where any source is calibrated; `not_best` counts versions of a region and
+    what is beyond `limit`.
     """
     sources: dict[str, dict[str, Any]] = {}
     parts = [candidates.iloc[:0].assign(expected_iou=np.nan, decision="", order=0.0)]
     for source, rows in candidates.groupby("source", sort=False):
-        asked = rows[rows["image_id"].isin(image_ids)]
-        sources[str(source)], part = _gate_source(asked, gold_examples(rows, gold), params)
+        sources[str(source)], part = _gate_source(rows, gold, params)
         if sources[str(source)]["reason"] is None or source != "model":
-            parts.append(part)
+            parts.append(part[part["image_id"].isin(image_ids)])
     gated = pd.concat(parts, ignore_index=True)
     good = gated[gated["decision"] != "draw"]
     best = best_per_region(good, limit)
@@ -86,20 +89,32 @@ def gold_examples(candidates: pd.DataFrame, gold: pd.DataFrame) -> Examples:
     )
 
 
-def _gate_source(asked: pd.DataFrame, examples: Examples, params: GateParams) -> tuple[dict[str, Any], pd.DataFrame]:
+def _gate_source(rows: pd.DataFrame, gold: pd.DataFrame, params: GateParams) -> tuple[dict[str, Any], pd.DataFrame]:
     """Facts of one source, and its rows with `expected_iou`, `decision` and `order`, what is better being higher."""
-    scores = gate_scores(asked["predicted_iou"].to_numpy(), asked["stability"].to_numpy())
+    examples = gold_examples(rows, gold)
+    scores, labels = gate_scores(rows["predicted_iou"].to_numpy(), rows["stability"].to_numpy()), list(rows["label"])
     reason = why_no_gate(examples, params)
     if reason is not None:
-        return {"reason": reason}, asked.assign(expected_iou=np.nan, decision="propose", order=scores)
+        against = why_none_shown(examples)
+        sure = (rows["predicted_iou"] >= params.ungated_at) & (against is None)
+        decision = np.where(sure, "propose", "draw")
+        return {"reason": against or reason}, rows.assign(expected_iou=np.nan, decision=decision, order=scores)
     calibration = fit_calibration(examples, params)
-    expected = calibration.expected(scores, list(asked["label"]))
+    expected = calibration.expected(scores, labels)
+    held_out = held_out_expected(examples, params)
+    # with its own truth a gold image would get better proposals than others, and say more of them than is true
+    expected[rows["image_id"].isin(gold["image_id"]).to_numpy()] = held_out
+    error = held_out_error(examples, held_out, params)
     facts = {
         "reason": None,
         "examples": len(examples.scores),
         "images": len(set(examples.image_ids)),
         "classes": sorted(calibration.classes),
-        "error": held_out_error(examples, params).as_json(),
+        "error": error.as_json(),
+        "accept_reason": error.accepted_mean_iou.reason if params.auto_accept else "proposal_gate.auto_accept is false",
     }
+    # what nobody could judge is left to people
+    proven = replace(params, auto_accept=params.auto_accept and error.accepted > 0)
     # equal expectations are common (isotonic curves have steps); the score tells their order
-    return facts, asked.assign(expected_iou=expected, decision=decide(expected, params), order=expected + 1e-6 * scores)
+    order = expected + 1e-6 * scores
+    return facts, rows.assign(expected_iou=expected, decision=decide(expected, labels, proven), order=order)

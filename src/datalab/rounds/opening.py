@@ -101,11 +101,11 @@ def choose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, 
     busy = {*gold, *rated, *silent, *excluded}
     progress(0.0, "embedding images")
     if workspace.model.exists() and not _left_unlearned(workspace, state.number):
-        repro(workspace, ["select"], lambda stage: progress(0.5, stage), partial(progress, 0.0))
+        repro(workspace, ["select"], lambda stage: progress(0.5, stage), partial(progress, 0.0), progress)
         chosen = read_table(workspace.next_batch, NEXT_BATCH)
         chosen = chosen[~chosen["image_id"].isin({*busy, *requests["image_id"]})]
     else:
-        repro(workspace, ["embed"], lambda stage: progress(0.1, stage), partial(progress, 0.0))
+        repro(workspace, ["embed"], lambda stage: progress(0.1, stage), partial(progress, 0.0), progress)
         chosen = _cold_start(workspace, {*busy, *requests["image_id"]}, params.images, rng)
     chosen = requested_first(requests, chosen)
     if chosen.empty:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from datalab.adapters.checkpoints import EmbedParams, check_same
 from datalab.adapters.embedding_cache import EmbeddingCache, image_hash
 from datalab.adapters.files import read_label_map, read_rgb, read_table, write_table
 from datalab.config import Guidelines, load_guidelines, load_params
@@ -33,6 +34,7 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
 
     Before there is a model they are SAM's; later the model's regions, as they are and as SAM refines them, compete with
     them. SAM looks at the gold images too, whether they are in the batch or not: the gate is calibrated on them.
+    InputError where the stages embed with another SAM.
     """
     from datalab.adapters.mask_generator import images_at_once  # noqa: PLC0415  (torch)
     from datalab.adapters.sam import (  # noqa: PLC0415
@@ -47,6 +49,7 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     from datalab.adapters.torch_threads import side_by_side  # noqa: PLC0415
 
     params = load_params(workspace.params, "proposals", ProposalParams)
+    check_same(params.checkpoint, load_params(workspace.params, "embed", EmbedParams).checkpoint)
     gate = load_params(workspace.params, "proposal_gate", GateParams)
     guidelines = load_guidelines(workspace.guidelines)
     folder = workspace.round_folder(state.number)
@@ -130,14 +133,15 @@ def _labels_from_predictions(
     workspace: Workspace, proposals: pd.DataFrame, guidelines: Guidelines, least_margin: float
 ) -> list[str | None]:
     names = {0: "", **{item.id: item.name for item in guidelines.classes}}
-    labels: list[str | None] = []
-    for row in proposals.to_dict("records"):
-        predicted = read_label_map(workspace.predictions / f"{row['image_id']}.png")
-        inside = predicted[rle_to_mask(row["rle"], row["height"], row["width"])]
-        shares = np.bincount(inside, minlength=256) / max(1, len(inside))
-        second, best = np.sort(shares)[-2:]
-        labels.append(None if best - second < least_margin else names.get(int(shares.argmax()), ""))
-    return labels
+    labels: dict[Any, str | None] = {}
+    for image_id, rows in proposals.groupby("image_id", sort=False):
+        predicted = read_label_map(workspace.predictions / f"{image_id}.png")
+        for place, row in zip(rows.index, rows.to_dict("records"), strict=True):
+            inside = predicted[rle_to_mask(row["rle"], row["height"], row["width"])]
+            shares = np.bincount(inside, minlength=256) / max(1, len(inside))
+            second, best = np.sort(shares)[-2:]
+            labels[place] = None if best - second < least_margin else names.get(int(shares.argmax()), "")
+    return [labels[place] for place in proposals.index]
 
 
 def _labels_from_gold(

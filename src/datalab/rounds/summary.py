@@ -135,9 +135,7 @@ def _gate(facts: Report) -> str:
         return f"none: {facts['reason']}"
     shown = ", ".join(f"{count} {source}" for source, count in sorted(facts["shown_by_source"].items())) or "none"
     errors = "; ".join(f"{source} {_gate_error(one)}" for source, one in sorted(facts["sources"].items()))
-    return (
-        f"{shown} shown, {facts['left_out']} left out below an expected IoU of {facts['propose_at']:g}; gold: {errors}"
-    )
+    return f"{shown} shown, {facts['left_out']} left out; gold: {errors}"
 
 
 def _gate_error(source: Report) -> str:
@@ -145,6 +143,8 @@ def _gate_error(source: Report) -> str:
         return f"not calibrated ({source['reason']})"
     error = source["error"]
     worth = error["reason"] or f"shown IoU {error['shown_mean_iou']:.2f}, {error['shown_bad_share']:.0%} below one half"
+    if error.get("accepted"):  # reports of earlier versions do not say
+        worth += f"; of {error['accepted']} it would accept {interval(error['accepted_bad_share'])} are below one half"
     return f"off by {error['mean_absolute_error']:.2f}, {worth}"
 
 

@@ -50,7 +50,7 @@ class ClickParams:
     """Section `click` of params.yaml."""
 
     checkpoint: str
-    """The same as in `embed`: "small" or the path of an official .pth file."""
+    """The same as in `embed`: "small", an official name, or the whole path of a .pth file."""
     threads: Count
     """Torch's, for one click."""
 

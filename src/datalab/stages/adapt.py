@@ -3,29 +3,33 @@
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from datalab.adapters.dataset_folder import read_dataset
+from datalab.adapters.embedding_cache import read_embedding
 from datalab.adapters.files import read_rgb, read_table, write_json
 from datalab.adapters.sam import load_sam, model_version
 from datalab.adapters.sam_adapt import Course, Floats, Lesson, adapt, judge, lessons_of
 from datalab.adapters.sam_adapted import write_decoder
 from datalab.adapters.sam_training import BOX, CLICK
+from datalab.adapters.stage_progress import stage_bar
 from datalab.adapters.torch_threads import side_by_side
 from datalab.config import load_params
-from datalab.errors import InputError, one_line_errors
-from datalab.learning.metrics import bootstrap_interval, check_resamples
+from datalab.errors import one_line_errors
+from datalab.learning.metrics import bootstrap_interval
 from datalab.masks import rle_to_mask
+from datalab.ranges import Amount, Count, Natural, Within
 from datalab.stages.embed import Params as EmbedParams
 from datalab.tables import CONSENSUS
 
 PROMPTS = {"box": BOX, "click": CLICK}
 ENDS = ("low", "high")
+MOST_JUDGED = 1000
+"""Objects of the validation images; each holds up to a megabyte."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +37,15 @@ class Params:
     """Section `adapt` of params.yaml; SAM is that of section `embed`."""
 
     enabled: bool
-    seed: int
-    steps: int
-    batch_size: int
-    learning_rate: float
-    least_objects: int
+    seed: Natural
+    steps: Count
+    batch_size: Count
+    learning_rate: Amount
+    least_objects: Count
     """Of the training images; with fewer nothing is tried."""
-    least_images: int
+    least_images: Annotated[int, Within(2)]
     """Validation images with an object, without which nobody could tell whether it got better."""
-    resamples: int
+    resamples: Count
     """Draws of the bootstrap."""
 
 
@@ -52,20 +56,18 @@ class Inputs:
     consensus: Path
     dataset: Path
     images: Path
+    embeddings: Path
+    """As `embed` made them, one <image_id>.npy each; an image that lacks one is encoded."""
 
 
 def run(inputs: Inputs, decoder: Path, report: Path, params: Params, embed: EmbedParams) -> None:
     """Write the decoder's weights, none where it was not tried or is no better, and the report.
 
-    Learns from the consensus of split "train" and is judged on that of split "validation". `report` has `kept`, why not
-    in `reason`, the counts, and for boxes, clicks and both (`all`) the mean over images of the IoU `before` and `after`
-    and the `difference` with its 95% bootstrap interval over images; kept where that of both lies above 0.
+    Learns from the consensus of split "train", of many objects from as many as it can draw, and is judged on that of
+    split "validation", of many on MOST_JUDGED dealt over the images. `report` has `kept`, why not in `reason`, the
+    counts, and for boxes, clicks and both (`all`) the mean over images of the IoU `before` and `after` and the
+    `difference` with its 95% bootstrap interval over images; kept where that of both lies above 0.
     """
-    if params.steps < 1 or params.batch_size < 1 or params.learning_rate <= 0:
-        raise InputError("adapt.steps, adapt.batch_size and adapt.learning_rate must be above 0")
-    if params.least_images < 2:
-        raise InputError("adapt.least_images must be 2 or more: of one image there is no interval")
-    check_resamples(params.resamples, "adapt")
     facts: dict[str, Any] = {"kept": False, "reason": "adapt.enabled is false", "sam": None}
     weights: dict[str, torch.Tensor] = {}
     if params.enabled:
@@ -88,7 +90,9 @@ def _try(inputs: Inputs, params: Params, embed: EmbedParams, facts: dict[str, An
         return {}
     rng = np.random.default_rng(params.seed)
     sam = load_sam(embed.checkpoint)
-    lessons, exam = (_lessons(sam, rows, inputs.images, rng) for rows in (learned, held_out))
+    chosen = drawn(learned, params.steps * params.batch_size, rng), dealt(held_out, MOST_JUDGED, rng)
+    facts |= {"objects_drawn": len(chosen[0]), "objects_judged": len(chosen[1])}
+    lessons, exam = (_lessons(sam, rows, inputs, rng) for rows in chosen)
     before = judge(sam, exam)
     adapt(sam, lessons, Course(params.steps, params.batch_size, params.learning_rate), rng)
     facts |= figures(exam, before, judge(sam, exam), rng, params.resamples)
@@ -97,6 +101,22 @@ def _try(inputs: Inputs, params: Params, embed: EmbedParams, facts: dict[str, An
         return {name: value.cpu().contiguous() for name, value in sam.mask_decoder.state_dict().items()}
     facts["reason"] = "not visibly better on the validation images"
     return {}
+
+
+def drawn(objects: pd.DataFrame, most: int, rng: np.random.Generator) -> pd.DataFrame:
+    """At most so many rows, at random, in their order."""
+    if len(objects) <= most:
+        return objects
+    return objects.iloc[np.sort(rng.choice(len(objects), most, replace=False))]
+
+
+def dealt(objects: pd.DataFrame, most: int, rng: np.random.Generator) -> pd.DataFrame:
+    """At most so many rows, in their order, of every image one before any has two."""
+    if len(objects) <= most:
+        return objects
+    mixed = objects.iloc[rng.permutation(len(objects))]
+    turns = mixed.groupby("image_id").cumcount().sort_values(kind="stable")
+    return mixed.loc[turns.index[:most]].sort_index()
 
 
 def figures(
@@ -135,28 +155,32 @@ def _objects(inputs: Inputs) -> pd.DataFrame:
     return consensus.merge(index, on="image_id").sort_values(["image_id", "region_id"], ignore_index=True)
 
 
-def _lessons(sam: Any, objects: pd.DataFrame, images: Path, rng: np.random.Generator) -> list[Lesson]:
+def _lessons(sam: Any, objects: pd.DataFrame, inputs: Inputs, rng: np.random.Generator) -> list[Lesson]:
     groups = [(str(image_id), rows) for image_id, rows in objects.groupby("image_id")]
     seeds = dict(zip((image_id for image_id, _ in groups), rng.spawn(len(groups)), strict=True))
 
     def of_image(group: tuple[str, pd.DataFrame]) -> list[Lesson]:
         image_id, rows = group
         masks = [rle_to_mask(row["rle"], row["height"], row["width"]) for row in rows.to_dict("records")]
-        pixels = read_rgb(images / str(rows["file"].iloc[0]))
-        return lessons_of(sam, image_id, pixels, [mask for mask in masks if mask.any()], seeds[image_id])
+        pixels = read_rgb(inputs.images / str(rows["file"].iloc[0]))
+        known = read_embedding(inputs.embeddings / f"{image_id}.npy")
+        # read: each map would hold a file open, and there are thousands
+        whole = None if known is None else np.array(known)
+        return lessons_of(sam, image_id, pixels, [mask for mask in masks if mask.any()], seeds[image_id], whole)
 
-    found = side_by_side(of_image, groups)
-    return [one for lessons in tqdm(found, "embed objects", len(groups), disable=None) for one in lessons]
+    found = stage_bar("embed objects", len(groups), "image", side_by_side(of_image, groups))
+    return [one for lessons in found for one in lessons]
 
 
 def main() -> None:
     """Paths come from dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("consensus", "dataset", "images", "out", "report", "params"):
+    for name in ("consensus", "dataset", "images", "embeddings", "out", "report", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     params, embed = load_params(given.params, "adapt", Params), load_params(given.params, "embed", EmbedParams)
-    run(Inputs(given.consensus, given.dataset, given.images), given.out, given.report, params, embed)
+    inputs = Inputs(given.consensus, given.dataset, given.images, given.embeddings)
+    run(inputs, given.out, given.report, params, embed)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from tqdm import tqdm
 
 from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
 from datalab.adapters.embedding_cache import embedded_by
 from datalab.adapters.files import fresh_folder, read_json, read_label_map, read_table, write_json, write_label_map
 from datalab.adapters.segmenter import Segmenter, load_segmenter, predict
 from datalab.adapters.segmenter_samples import positions_of, read_sample
+from datalab.adapters.stage_progress import stage_bar
 from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.learning.comparison import Duel, counts_of, duel
@@ -111,7 +111,7 @@ def _judge(
     champion: Segmenter, rows: pd.DataFrame, folder: DatasetFolder, inputs: Inputs, maps: Path, flip: bool
 ) -> Iterator[npt.NDArray[np.int64]]:
     """(K, K) of every test image; its label map goes to `maps`."""
-    for row in tqdm(list(rows.itertuples()), desc="compare", unit="image", disable=None):
+    for row in stage_bar("compare", len(rows), "image", rows.itertuples()):
         image_id = str(row.image_id)
         mask, embedding = folder.mask(image_id), inputs.embeddings / f"{image_id}.npy"
         sample = read_sample(inputs.images / str(row.file), embedding, champion.longest_side, mask, folder.class_ids)

@@ -1,15 +1,14 @@
 """Stage `embed`: SAM's embedding of every image of the catalog, only for those that have none yet."""
 
 import argparse
-from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
 from segment_anything.modeling import Sam
-from tqdm import tqdm
 
+from datalab.adapters.checkpoints import EmbedParams
 from datalab.adapters.embedding_cache import (
     EmbeddingCache,
     embedded_by,
@@ -20,18 +19,14 @@ from datalab.adapters.embedding_cache import (
 )
 from datalab.adapters.files import read_rgb, read_table
 from datalab.adapters.sam import embed_images, encoded_at_once, load_sam, model_version
+from datalab.adapters.stage_progress import stage_bar
 from datalab.adapters.torch_threads import side_by_side
 from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.tables import CATALOG
 
-
-@dataclass(frozen=True)
-class Params:
-    """Section `embed` of params.yaml."""
-
-    checkpoint: str
-    """The same as in `proposals`: "small" or the path of an official .pth file."""
+Params = EmbedParams
+"""Whoever proposes reads the section, too."""
 
 
 def run(catalog: Path, images: Path, embeddings: Path, out: Path, params: Params) -> None:
@@ -73,7 +68,7 @@ def run(catalog: Path, images: Path, embeddings: Path, out: Path, params: Params
 
     size = encoded_at_once()
     groups = [missing[start : start + size] for start in range(0, len(missing), size)]
-    with tqdm(desc="embed", total=len(missing), unit="image", disable=None) as bar:
+    with stage_bar("embed", len(missing), "image") as bar:
         for done in side_by_side(embed, groups):
             bar.update(done)
 

@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from tqdm import tqdm
 
 from datalab.adapters.dataset_folder import DatasetFolder
 from datalab.adapters.embedding_cache import Embedding
@@ -22,6 +21,7 @@ from datalab.adapters.plots_curves import plot_robustness
 from datalab.adapters.sam import embed_image, load_sam
 from datalab.adapters.segmenter import Segmenter, members_of
 from datalab.adapters.segmenter_samples import Sample, read_sample, with_pixels
+from datalab.adapters.stage_progress import stage_bar
 from datalab.adapters.torch_threads import side_by_side
 from datalab.learning.corruptions import CORRUPTIONS, SEVERITIES, Pixels, corrupt
 from datalab.learning.metrics import (
@@ -136,7 +136,7 @@ def _ask(
         return _confusion(segmenter, with_pixels(samples[place], pixels, embedded(pixels)))
 
     questions = [(place, asked) for place in range(len(samples)) for asked in range(len(ASKED))]
-    found = list(tqdm(side_by_side(judge, questions), "robustness", len(questions), unit="image", disable=None))
+    found = list(stage_bar("robustness", len(questions), "image", side_by_side(judge, questions)))
     classes = len(folder.class_ids)
     return np.stack(found).reshape(len(samples), len(ASKED), classes, classes)
 

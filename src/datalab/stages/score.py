@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from datalab.adapters.files import fresh_folder, read_table, write_label_map, write_table
 from datalab.adapters.segmenter import load_segmenter, predict
 from datalab.adapters.segmenter_samples import read_sample
+from datalab.adapters.stage_progress import stage_bar
 from datalab.config import BACKGROUND, load_params
 from datalab.errors import one_line_errors
 from datalab.learning.evidence import MEASURES, Evidence, Lens, check_lens, evidence_of
@@ -76,7 +76,7 @@ def run(inputs: Inputs, out: Outputs, params: Params) -> None:
     rows: list[tuple[str, Evidence, float]] = []
     with fresh_folder(out.predictions) as folder, fresh_folder(out.maps) as maps:
         files = list(zip(catalog["image_id"], catalog["file"], strict=True))
-        for image_id, file in tqdm(files, desc="score", unit="image", disable=None):
+        for image_id, file in stage_bar("score", len(files), "image", files):
             sample = read_sample(inputs.images / file, inputs.embeddings / f"{image_id}.npy", segmenter.longest_side)
             prediction = predict(segmenter, sample, params.flip)
             write_label_map(folder / f"{image_id}.png", prediction.label_map)

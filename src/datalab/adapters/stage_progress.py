@@ -1,0 +1,42 @@
+"""How far a long stage is: a bar on a terminal, elsewhere lines that whoever runs the stage can read.
+
+A flow runs stages in a pipe, where a bar is off and hours would pass in silence.
+"""
+
+import re
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from tqdm import tqdm
+
+EVERY_S = 3.0
+"""Between two lines."""
+LINE = re.compile(r"^[A-Za-z][\w ]* (\d+)/(\d+)$")
+
+
+def stage_bar(what: str, total: int, unit: str, items: Iterable[Any] | None = None) -> "tqdm[Any]":
+    """tqdm's bar about `items`, or one to be updated; where stderr is no terminal, lines such as `embed 1200/10000`."""
+    if sys.stderr.isatty():
+        return tqdm(items, what, total, unit=unit)
+    return _Lines(items, what, total, leave=False, miniters=1, mininterval=EVERY_S, disable=not total)
+
+
+def share_done(line: str) -> float | None:
+    """How far a stage is that printed this line, 0 to 1; None for a line that does not tell."""
+    found = LINE.match(line)
+    if found is None:
+        return None
+    done, total = (int(number) for number in found.groups())
+    return min(1.0, done / total) if total else None
+
+
+class _Lines(tqdm):  # type: ignore[type-arg]  # it is no generic class where the program runs
+    """Prints a whole line wherever tqdm would move its bar."""
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
+        """Nothing for an empty `msg`, with which tqdm wipes a bar."""
+        if msg is None:
+            stand = self.format_dict
+            self.fp.write(f"{stand['prefix']} {stand['n']}/{stand['total']}\n")
+            self.fp.flush()
