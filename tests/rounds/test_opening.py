@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from datalab.adapters.embedding_cache import embedding_bytes, note_encoder
 from datalab.adapters.files import read_table, write_bytes, write_table
 from datalab.errors import StateError
 from datalab.rounds import opening
@@ -14,6 +15,7 @@ from datalab.rounds.opening import choose
 from datalab.rounds.state import NOT_LEARNED, STEPS, Round, save_round
 from datalab.tables import BATCH, CATALOG, GOLD, NEXT_BATCH, RATINGS, REVIEWS, ROUND_BATCH, empty
 from datalab.workspace import Workspace
+from tests.stages.vectors_kept import keep_all_vectors
 
 ROOT = Path(__file__).parents[2]
 IDS = [f"img{number}" for number in range(6)]
@@ -81,3 +83,15 @@ def test_after_a_round_that_made_no_dataset_the_batch_is_a_cold_start(
     assert next_round(workspace, 2, IDS[2:3]) == IDS[2:]
     asked(workspace, 2, IDS[2:], rated=IDS[2:4])
     assert next_round(workspace, 3, IDS[4:5]) == IDS[4:5]
+
+
+def test_a_cold_start_by_kept_vectors_is_the_one_by_the_embeddings(workspace: Workspace) -> None:
+    for place, image_id in enumerate(IDS):
+        embedding = np.random.default_rng(place).normal(size=(3, 4, 4)).astype(np.float16)
+        write_bytes(workspace.embeddings / f"{image_id}.npy", embedding_bytes(embedding))
+    note_encoder(workspace.embeddings, "sam-of-noise")
+    computed = opening._cold_start(workspace, {IDS[0]}, 3, np.random.default_rng(0))
+    keep_all_vectors(workspace.catalog, workspace.embeddings)
+    kept = opening._cold_start(workspace, {IDS[0]}, 3, np.random.default_rng(0))
+    assert len(kept) == 3
+    pd.testing.assert_frame_equal(kept, computed)

@@ -14,6 +14,7 @@ from small_sam.evaluate import (
     innermost_pixel,
     inscribed_ellipse,
     iou,
+    leads,
     main,
     measure,
     summarise,
@@ -78,6 +79,9 @@ def test_every_method_is_measured_on_the_same_object() -> None:
     assert set(BASELINES) < set(found)
     assert all(0 <= value <= 1 for value in found.values())
     assert found["filled box"] == 1
+    lead = leads(found)
+    assert lead["box enlarged, single mask, less filled box"] == found["box enlarged, single mask"] - 1
+    assert len(lead) == len(BASELINES)
     assert found["box enlarged, best of three"] > 0.9
     for prompt in ("click", "box", "box enlarged"):
         assert found[f"{prompt}, SAM's choice"] <= found[f"{prompt}, best of three"]

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from datalab.adapters.files import read_json, write_json, write_table
+from datalab.adapters.files import read_json, read_table, write_json, write_table
+from datalab.adapters.image_vectors import VECTORS, compute_image_vector, kept_vectors
 from datalab.stages.embed import Params, run
 from datalab.tables import CATALOG
 
@@ -111,3 +112,78 @@ def test_several_at_a_time_are_embedded_as_one_by_one(tmp_path: Path, monkeypatc
     for name in "abcde":
         one, three = (np.load(tmp_path / folder / f"{name}.npy").astype(np.float32) for folder in ("one", "three"))
         np.testing.assert_allclose(three, one, atol=2e-3)
+
+
+def embedded(folder: Path, names: str) -> Path:
+    """The output, once these images are embedded."""
+    run(catalog_of(folder, names), folder / "images", folder / "cache", folder / "embeddings", PARAMS)
+    return folder / "embeddings"
+
+
+def assert_kept(folder: Path, names: str) -> None:
+    """The vectors kept are those of these images, to the bit."""
+    rows = read_table(folder / "catalog.parquet", CATALOG).to_dict("records")
+    kept = kept_vectors(folder / "embeddings")
+    assert sorted(kept) == sorted(names)
+    for row in rows:
+        np.testing.assert_array_equal(kept[row["image_id"]], compute_image_vector(row, folder / "embeddings"))
+
+
+def test_the_vector_of_each_image_is_kept(tmp_path: Path) -> None:
+    out = embedded(tmp_path, "ab")
+    assert_kept(tmp_path, "ab")
+    first = (out / VECTORS).stat().st_mtime_ns
+    embedded(tmp_path, "ab")
+    assert (out / VECTORS).stat().st_mtime_ns == first
+    embedded(tmp_path, "bc")
+    assert_kept(tmp_path, "bc")
+    embedded(tmp_path, "c")
+    assert_kept(tmp_path, "c")
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"cut short"])
+def test_lost_vectors_are_computed_again_without_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes | None
+) -> None:
+    def refuse(checkpoint: str) -> None:
+        raise AssertionError("the model was loaded")
+
+    path = embedded(tmp_path, "ab") / VECTORS
+    good = path.read_bytes()
+    path.unlink()
+    if damage is not None:
+        path.write_bytes(damage)
+    monkeypatch.setattr("datalab.stages.embed.load_sam", refuse)
+    embedded(tmp_path, "ab")
+    assert path.read_bytes() == good
+
+
+def test_vectors_of_another_checkpoint_are_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = embedded(tmp_path, "ab")
+    vectors = kept_vectors(out)
+    monkeypatch.setattr("datalab.stages.embed.model_version", lambda _: "another")
+    monkeypatch.setattr(
+        "datalab.stages.embed.embed_images", lambda _, some: [np.ones((5, 4, 4), dtype=np.float16) for _ in some]
+    )
+    embedded(tmp_path, "ab")
+    assert_kept(tmp_path, "ab")
+    assert len(kept_vectors(out)["a"]) == 10
+    assert len(vectors["a"]) == 256
+
+
+def test_a_killed_run_leaves_no_vector_of_what_it_was_to_make_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    out = embedded(tmp_path, "ab")
+    shutil.rmtree(tmp_path / "cache")
+    (out / "a.npy").write_bytes(b"damaged")
+    with monkeypatch.context() as patch:
+        patch.setattr("datalab.stages.embed.embed_images", killed)
+        with pytest.raises(KeyboardInterrupt):
+            embedded(tmp_path, "ab")
+    assert kept_vectors(out).keys() == {"b"}
+    embedded(tmp_path, "ab")
+    assert_kept(tmp_path, "ab")

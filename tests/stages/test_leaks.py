@@ -12,6 +12,7 @@ from datalab.stages.leaks import Inputs, Params, run
 from datalab.tables import DATASET
 from datalab.workspace import Workspace
 from tests.stages.blob_workspace import run_dataset
+from tests.stages.vectors_kept import keep_all_vectors
 
 PARAMS = Params(similarity=0.99, shown=3)
 
@@ -44,6 +45,17 @@ def test_a_copy_in_another_split_is_reported_and_shown(blobs: Workspace, tmp_pat
     assert contents[0] == contents[1]
     with Image.open(tmp_path / "a.png") as shown, Image.open(tmp_path / "before.png") as empty:
         assert np.asarray(shown).std() > np.asarray(empty).std()
+
+
+def test_kept_vectors_give_the_pairs_that_the_embeddings_do(blobs: Workspace, tmp_path: Path) -> None:
+    run_dataset(blobs)
+    params = Params(similarity=-1.0, shown=5)
+    run(inputs_of(blobs), tmp_path / "computed.json", tmp_path / "computed.png", params)
+    assert read_json(tmp_path / "computed.json")["leaks"] > 0
+    keep_all_vectors(blobs.catalog, blobs.embeddings)
+    run(inputs_of(blobs), tmp_path / "kept.json", tmp_path / "kept.png", params)
+    for kind in ("json", "png"):
+        assert (tmp_path / f"kept.{kind}").read_bytes() == (tmp_path / f"computed.{kind}").read_bytes()
 
 
 def test_few_images_are_said(blobs: Workspace, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from datalab.tables import (
 from datalab.workspace import Workspace
 from tests.quality.test_reviews import said
 from tests.stages.blob_workspace import image_ids
+from tests.stages.vectors_kept import keep_all_vectors
 
 PARAMS = Params(
     seed=0,
@@ -138,6 +139,15 @@ def test_embeddings_of_another_model_are_refused(inputs: Inputs, tmp_path: Path)
         np.save(inputs.embeddings / f"{image_id}.npy", np.ones((3, 4, 4), dtype=np.float16))
     with pytest.raises(InputError, match="of different models; run dvc repro embed"):
         run(inputs, tmp_path / "next.parquet", PARAMS)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_kept_vectors_choose_as_the_embeddings_do(inputs: Inputs, tmp_path: Path, name: str) -> None:
+    params = replace(PARAMS, strategy=name)
+    run(inputs, tmp_path / "computed.parquet", params)
+    keep_all_vectors(inputs.catalog, inputs.embeddings)
+    run(inputs, tmp_path / "kept.parquet", params)
+    assert (tmp_path / "kept.parquet").read_bytes() == (tmp_path / "computed.parquet").read_bytes()
 
 
 def test_rounds_in_which_choosing_found_nothing_shrink_the_chosen_part(inputs: Inputs, tmp_path: Path) -> None:

@@ -68,21 +68,33 @@ def embedding_bytes(embedding: Embedding) -> bytes:
     """The content of an entry: a NumPy file and its SHA-256."""
     buffer = BytesIO()
     np.save(buffer, embedding, allow_pickle=False)
-    content = buffer.getvalue()
+    return sealed(buffer.getvalue())
+
+
+def sealed(content: bytes) -> bytes:
+    """The content and its SHA-256 behind it, by which `is_sound` knows it."""
     return content + hashlib.sha256(content).digest()
 
 
-def read_embedding(path: Path) -> Embedding | None:
-    """The memory-mapped embedding (C, h, w) float16 of an entry; None where it is missing, cut short or altered."""
+def is_sound(path: Path) -> bool:
+    """Whether a file is what `sealed` gave, whole and unaltered; False where it is missing."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
             content = memoryview(whole)
             sound = hashlib.sha256(content[:-DIGEST_BYTES]).digest() == bytes(content[-DIGEST_BYTES:])
             content.release()
-        if not sound:
-            return None
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):  # missing; empty, which cannot be mapped
+        return False
+    return sound
+
+
+def read_embedding(path: Path) -> Embedding | None:
+    """The memory-mapped embedding (C, h, w) float16 of an entry; None where it is missing, cut short or altered."""
+    if not is_sound(path):
+        return None
+    try:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):  # gone meanwhile; no NumPy file
         return None
     return found if found.dtype == np.float16 and found.ndim == AXES else None
 

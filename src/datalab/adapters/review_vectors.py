@@ -1,4 +1,4 @@
-"""One vector for each image that has a SAM embedding, read when first needed: 10,000 embeddings take a minute."""
+"""One vector for each image that has a SAM embedding, read when first needed."""
 
 import hashlib
 from dataclasses import dataclass
