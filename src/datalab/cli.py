@@ -82,6 +82,8 @@ def ingest(folder: Path, workspace: Path) -> None:
         f"{report.near_duplicates} near duplicates, {report.quarantined} quarantined; {report.ignored} "
         "other files"
     )
+    if report.described:
+        click.echo(f"{report.described} images are described by metadata.csv")
     reasons = list(images.quarantined(place))
     for line in reasons[:SHOWN]:
         click.echo(f"quarantined: {line}", err=True)

@@ -13,6 +13,13 @@ CATALOG = ("image_id", "file", "source", "width", "height", "phash", "duplicate_
 `file`: name inside data/images. `source`: path in the folder it came from. `phash`: 16 hex digits.
 `duplicate_group`: the image_id that stands for its set of near duplicates (its own where it has none)."""
 
+METADATA = ("image_id",)
+"""One row per image that a metadata.csv in its folder describes. Further columns: what people wrote there, as text, ""
+where nothing; none is called as one of CATALOG or of FACTS."""
+
+FACTS = ("brightness", "contrast", "sharpness", "foreground", "megapixels", "folder")
+"""What is known of every image beside the catalog's columns, by the names that rules of slices use."""
+
 REJECTED = ("source", "kind", "reason", "image_id")
 """One row per file that did not become a new image. `kind`: "exact_duplicate" or "quarantined"; `image_id`: the
 image an exact duplicate repeats, else ""."""

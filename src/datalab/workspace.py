@@ -70,6 +70,11 @@ class Workspace:
         return self.data / "catalog.parquet"
 
     @property
+    def metadata(self) -> Path:
+        """Table METADATA; empty where no metadata.csv was taken in."""
+        return self.data / "metadata.parquet"
+
+    @property
     def rejected(self) -> Path:
         """Table REJECTED."""
         return self.data / "rejected.parquet"

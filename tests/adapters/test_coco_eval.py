@@ -75,9 +75,10 @@ def test_all_that_was_found_counts_however_unsure() -> None:
     truth = [square(1, 0, 0), square(1, 20, 20), square(2, 0, 25)]
     found = [square(1, 0, 1, 0.9), square(1, 25, 0, 0.1), square(2, 0, 25, 0.2)]
     np.testing.assert_array_equal(
-        judged((truth, found), ([], found[2:]), classes=3).hits, [[0] * 3, [1, 1, 1], [1, 1, 0]]
+        judged((truth, found), ([], found[2:]), classes=3).hits,
+        [[[0] * 3, [1, 1, 1], [1, 0, 0]], [[0] * 3, [0] * 3, [0, 1, 0]]],
     )
-    np.testing.assert_array_equal(judged((truth[:1], []), classes=3).hits, [[0] * 3, [0, 0, 1], [0] * 3])
+    np.testing.assert_array_equal(judged((truth[:1], []), classes=3).hits, [[[0] * 3, [0, 0, 1], [0] * 3]])
 
 
 def test_a_rim_that_nobody_judged_costs_no_object() -> None:
@@ -89,17 +90,40 @@ def test_a_rim_that_nobody_judged_costs_no_object() -> None:
         assert judge.average_precision().per_class[1] == pytest.approx(1)
     judge = ObjectJudge(2)
     judge.add([truth], [wide], wide.mask & ~truth.mask)
-    assert judge.average_precision().hits[1].tolist() == [1, 0, 0]
+    assert judge.average_precision().hits[0, 1].tolist() == [1, 0, 0]
 
 
 def test_more_than_a_hundred_objects_of_a_class_count() -> None:
     cells = [square(1, top, left, side=2) for top in range(0, 39, 3) for left in range(0, 39, 3)]
     result = judged((cells, cells))
-    assert result.hits[1].tolist() == [169, 0, 0]
+    assert result.hits[0, 1].tolist() == [169, 0, 0]
     assert result.per_class[1] == pytest.approx(1)
 
 
 def test_where_nobody_judged_there_is_neither_hit_nor_miss() -> None:
     judge = ObjectJudge(2)
     judge.add([square(1, 0, 0)], [square(1, 0, 0), square(1, 20, 20)], square(1, 18, 18, side=16).mask)
-    np.testing.assert_array_equal(judge.average_precision().hits[1], [1, 0, 0])
+    np.testing.assert_array_equal(judge.average_precision().hits[0, 1], [1, 0, 0])
+
+
+def test_images_drawn_more_than_once_count_as_often_as_coco_counts_copies_of_them() -> None:
+    rng = np.random.default_rng(3)
+    images: list[Image] = []
+    for _ in range(12):
+        truth = [square(int(rng.integers(1, 3)), *rng.integers(0, 28, 2)) for _ in range(rng.integers(0, 4))]
+        moved = [MapObject(one.position, np.roll(one.mask, 1, axis=0), rng.random()) for one in truth]
+        images.append((truth, [*moved[: rng.integers(0, 4)], square(int(rng.integers(1, 3)), 0, 0, rng.random())]))
+    whole = judged(*images, classes=3)
+    times = rng.multinomial(12, np.full(12, 1 / 12), size=5)
+    values = whole.of_images(np.array([np.ones(12, dtype=int), *times]))
+    assert values.shape == (6, 3, 2)
+    np.testing.assert_allclose(values[0], np.stack([whole.per_class, whole.per_class_50], axis=-1))
+    for drawn, value in zip(times, values[1:], strict=True):
+        copies = judged(*(images[place] for place in np.repeat(np.arange(12), drawn)), classes=3)
+        np.testing.assert_allclose(value, np.stack([copies.per_class, copies.per_class_50], axis=-1))
+        assert 0 < np.nanmin(value) < 1
+
+
+def test_a_class_that_no_drawn_image_has_has_no_precision() -> None:
+    found = judged(([square(1, 0, 0)], []), ([square(2, 0, 0)], [square(2, 0, 0)]), classes=3)
+    np.testing.assert_array_equal(found.of_images(np.array([[2, 0]]))[0], [[np.nan] * 2, [0] * 2, [np.nan] * 2])

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from datalab.adapters.files import read_rgb
-from datalab.adapters.plots import Tile, plot_confusion, plot_contact_sheet, plot_iou
+from datalab.adapters.plots import TILE_SIDE, Tile, for_tile, plot_confusion, plot_contact_sheet, plot_iou
 
 COLORS = {1: "#ff0000"}
 
@@ -40,6 +40,26 @@ def test_a_class_without_a_colour_and_pixels_not_judged_do_no_harm(
     other = np.where(square == 1, 9, 255).astype(np.uint8)
     plot_contact_sheet(tmp_path / "sheet.png", [tile(other, square)] * 5, COLORS)
     assert read_rgb(tmp_path / "sheet.png").shape[1] > 1000
+
+
+@pytest.mark.parametrize(
+    ("size", "small"), [((3000, 4000), (384, 512)), ((4000, 3000), (512, 384)), ((2, 6000), (1, 512))]
+)
+def test_a_photograph_is_shrunk_before_it_is_outlined(size: tuple[int, int], small: tuple[int, int]) -> None:
+    label_map = np.zeros(size, dtype=np.uint8)
+    label_map[:, size[1] // 2 :] = 7
+    shrunk = for_tile(label_map)
+    assert shrunk.shape == small
+    assert set(np.unique(shrunk)) == {0, 7}
+    assert for_tile(np.repeat(label_map[..., None], 3, axis=2)).shape == (*small, 3)
+    assert max(small) == TILE_SIDE
+
+
+def test_a_shrunk_image_is_the_mean_of_its_pixels_and_a_small_one_stays() -> None:
+    stripes = np.zeros((1024, 1024, 3), dtype=np.uint8)
+    stripes[::2] = 200
+    assert set(np.unique(for_tile(stripes))) == {100}
+    assert for_tile(stripes[:512, :512]).tobytes() == stripes[:512, :512].tobytes()
 
 
 def test_undefined_values_are_drawn_as_words(tmp_path: Path) -> None:

@@ -1,11 +1,17 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from datalab.adapters.segmenter_check import MUST_FALL_TO, check_learnable
+from datalab.adapters import segmenter_check
+from datalab.adapters.segmenter_augment import Batch, draw_batch
+from datalab.adapters.segmenter_check import JUDGED, OF_CONSTANT, OF_FIRST, STEPS, check_learnable
+from datalab.adapters.segmenter_loss import LOSSES
 from datalab.adapters.segmenter_network import NetworkSize
+from datalab.adapters.segmenter_samples import Sample
 from datalab.adapters.segmenter_training import Recipe
 from datalab.errors import StateError
 from tests.adapters.blobs import AUGMENTATION, SCHEDULE, blob_samples
@@ -14,7 +20,7 @@ RECIPE = Recipe(NetworkSize(channels=6, classes=3, width=16, members=2), SCHEDUL
 
 
 def test_an_easy_batch_is_learned_by_heart(tmp_path: Path) -> None:
-    assert check_learnable(blob_samples(tmp_path, range(4)), RECIPE) < MUST_FALL_TO
+    assert check_learnable(blob_samples(tmp_path, range(4)), RECIPE) < OF_CONSTANT
 
 
 def test_labels_that_are_noise_are_refused(tmp_path: Path) -> None:
@@ -28,20 +34,78 @@ def test_labels_that_are_noise_are_refused(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def black(samples: list[Sample], spots: int) -> list[Sample]:
+    """The samples with black images, but for some pixels, and nothing in their embeddings."""
+    made = []
+    for sample in samples:
+        image = np.zeros_like(sample.image)
+        image[0, :spots] = 1
+        made.append(replace(sample, image=image, embedding=np.zeros_like(sample.embedding)))
+    return made
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_black_images_are_refused_though_shares_and_places_of_classes_can_be_learned(tmp_path: Path, loss: str) -> None:
+    samples = blob_samples(tmp_path, range(1, 8))
+    recipe = replace(RECIPE, schedule=replace(SCHEDULE, loss=loss))
+    assert check_learnable(samples, recipe) < OF_CONSTANT
+    with pytest.raises(StateError, match="cannot be learned by heart") as caught:
+        check_learnable(black(samples, 1), recipe)
+    assert "\n" not in str(caught.value)
+
+
+def test_images_that_show_nothing_are_refused_whatever_sam_makes_of_them(tmp_path: Path) -> None:
+    samples = [replace(one, image=np.full_like(one.image, 7)) for one in blob_samples(tmp_path, range(1, 5))]
+    with pytest.raises(StateError, match="every training image is of one even colour; look"):
+        check_learnable(samples, RECIPE)
+
+
+def test_images_without_an_object_have_no_constant_to_be_compared_with(tmp_path: Path) -> None:
+    empty = [replace(one, labels=np.zeros_like(one.labels)) for one in blob_samples(tmp_path, range(3))]
+    assert check_learnable(empty, RECIPE) < OF_FIRST
+
+
+def test_the_batch_is_of_images_with_something_to_tell_apart(tmp_path: Path) -> None:
+    samples = blob_samples(tmp_path, [0, 4, 8, 12, 16, 1])  # one of the six has objects
+    few = replace(RECIPE, schedule=replace(SCHEDULE, batch_size=1))
+    assert check_learnable(samples, few) < OF_CONSTANT
+    slow = replace(few, schedule=replace(few.schedule, learning_rate=1e-9))
+    with pytest.raises(StateError, match=r"batch of 1 images .*, 1\.10 without a look at them"):  # log 3
+        check_learnable(samples, slow)
+
+
+def test_each_step_cuts_the_same_images_elsewhere_and_lays_none_over_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Batch] = []
+
+    def watched(*given: Any) -> Batch:
+        drawn.append(draw_batch(*given))
+        return drawn[-1]
+
+    monkeypatch.setattr(segmenter_check, "draw_batch", watched)
+    mixed = replace(AUGMENTATION, policy=replace(AUGMENTATION.policy, mixup=1.0))
+    assert check_learnable(blob_samples(tmp_path, range(1, 6)), replace(RECIPE, augmentation=mixed)) < OF_CONSTANT
+    assert {batch.names for batch in drawn} == {drawn[0].names}
+    assert {batch.share for batch in drawn} == {None}
+    assert not torch.equal(drawn[0].labels, drawn[1].labels)
+    assert JUDGED <= len(drawn) < STEPS  # no longer than it takes
+
+
 def test_images_that_nobody_judged_are_refused_and_left_out_of_the_batch(tmp_path: Path) -> None:
     samples = blob_samples(tmp_path, range(4))
     unknown = [replace(one, labels=np.full_like(one.labels, 255)) for one in samples]
     with pytest.raises(StateError, match="no pixel of the training images is judged"):
         check_learnable(unknown, RECIPE)
     some = [*unknown[:3], samples[3]]
-    assert 0 < check_learnable(some, RECIPE) < MUST_FALL_TO
+    assert 0 < check_learnable(some, RECIPE) < OF_CONSTANT
     balanced = replace(RECIPE, schedule=replace(SCHEDULE, sampling="balanced"))
-    assert 0 < check_learnable(some, balanced) < MUST_FALL_TO
+    assert 0 < check_learnable(some, balanced) < OF_CONSTANT
 
 
 def test_one_image_is_enough_for_a_model_that_wants_two_of_a_batch(tmp_path: Path) -> None:
     light = replace(RECIPE, size=replace(RECIPE.size, model="lraspp_mobilenet_v3_large"))
-    assert check_learnable(blob_samples(tmp_path, range(1)), light) < MUST_FALL_TO
+    assert check_learnable(blob_samples(tmp_path, range(1)), light) < OF_CONSTANT
 
 
 def test_a_step_too_short_to_learn_anything_is_refused(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import torch
 
 from datalab.adapters.segmenter import Segmenter, load_segmenter, predict, save_segmenter
 from datalab.adapters.segmenter_augment import Augmentation
+from datalab.adapters.segmenter_decoder import EmbeddingDecoder
 from datalab.adapters.segmenter_folds import out_of_fold
 from datalab.adapters.segmenter_instances import MASK_RCNN
 from datalab.adapters.segmenter_models import MODELS, build_network, new_network
@@ -65,6 +67,24 @@ def test_the_same_seed_gives_the_same_weights_with_dropout_too(tmp_path: Path) -
         made.append(network.state_dict())
     assert all(torch.equal(made[0][name], value) for name, value in made[1].items())
     assert any(not torch.equal(made[0][name], value) for name, value in made[2].items())
+
+
+def test_embeddings_are_scaled_by_their_mean_and_deviation_and_not_held_twice() -> None:
+    rng = np.random.default_rng(0)
+    sizes = [(16, 16), (12, 16), (16, 9)] * 20
+    spread = np.array([0.01, 0.5, 4.0, 0.0, 1.0, 1.0])[:, None, None]
+    embeddings = [(3 + spread * rng.normal(size=(6, *size))).astype(np.float16) for size in sizes]
+    tracemalloc.start()
+    network = EmbeddingDecoder(SIZE)
+    before, _ = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    network.scale_by(embeddings)
+    peak = tracemalloc.get_traced_memory()[1] - before
+    tracemalloc.stop()
+    values = np.concatenate([one.reshape(6, -1) for one in embeddings], axis=1).astype(np.float64)
+    np.testing.assert_allclose(network.mean.numpy().ravel(), values.mean(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(network.deviation.numpy().ravel(), np.maximum(np.std(values, axis=1), 1e-3), rtol=1e-6)
+    assert peak < sum(one.nbytes for one in embeddings)
 
 
 def test_heads_on_one_body_differ(tmp_path: Path) -> None:

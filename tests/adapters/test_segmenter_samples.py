@@ -5,7 +5,7 @@ import pytest
 
 from datalab.adapters.files import read_rgb
 from datalab.adapters.image_vectors import read_embedding
-from datalab.adapters.segmenter_samples import read_sample, with_pixels
+from datalab.adapters.segmenter_samples import read_sample, with_pixels, without_embedding
 from datalab.errors import InputError
 from tests.adapters.blobs import blob_samples, write_blob
 
@@ -46,6 +46,26 @@ def test_the_same_pixels_give_the_same_sample_and_others_keep_the_labels(tmp_pat
     assert not other.image.any()
     assert other.labels is sample.labels
     np.testing.assert_array_equal(other.embedding, sample.embedding)
+
+
+def test_what_is_enlarged_has_no_blocks(tmp_path: Path) -> None:
+    sample = blob_samples(tmp_path, [1], longest_side=64)[0]
+    ramp = np.repeat(np.linspace(0, 240, 16, dtype=np.uint8)[None, :, None], 12, axis=0).repeat(3, axis=2)
+    row = with_pixels(sample, ramp, None).image[24, :, 0].astype(int)
+    # four pixels for each; a ramp of 16 each has steps of 4, blocks have steps of 16
+    assert np.diff(row).max() <= 5
+    stripes = np.zeros((96, 128, 3), dtype=np.uint8)
+    stripes[::2] = 200
+    assert set(np.unique(with_pixels(sample, stripes, None).image)) == {100}
+
+
+def test_an_embedding_that_nobody_looks_at_takes_no_memory(tmp_path: Path) -> None:
+    sample = blob_samples(tmp_path, [1])[0]
+    without = without_embedding(sample)
+    assert without.embedding.shape == sample.embedding.shape
+    assert without.embedding.dtype == sample.embedding.dtype
+    assert without.embedding.strides == (0, 0, 0)
+    assert without.image is sample.image
 
 
 def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -95,15 +96,30 @@ def test_averaged_weights_follow_slowly() -> None:
     assert float(Average(layer, keep=0.0).of(layer)["weight"]) == 1.0
 
 
-def test_the_best_weights_come_back_and_patience_runs_out() -> None:
+def looked(mious: Sequence[float | None], patience: int) -> tuple[list[bool], float]:
+    """Whether each look, after steps 1, 2, ... of 10, was enough, and the step whose weights are kept then."""
     network = EmbeddingDecoder(SIZE)
-    best = Best(copy_weights(network))
+    best, schedule = Best(copy_weights(network)), replace(SCHEDULE, steps=10, patience=patience)
     enough = []
-    for step, miou in enumerate((0.2, 0.5, 0.5, 0.4, 0.3)):
+    for step, miou in enumerate(mious, start=1):
         torch.nn.init.constant_(network.mean, step)
-        enough.append(best.is_enough(Look(step, 1.0, miou), network.state_dict(), patience=2))
-    assert enough == [False, False, False, False, True]
-    assert float(best.weights["mean"].mean()) == 2
+        enough.append(best.is_enough(Look(step, 1.0, miou), network.state_dict(), schedule))
+    return enough, float(best.weights["mean"].mean())
+
+
+def test_the_best_late_weights_come_back_and_patience_runs_out() -> None:
+    enough, kept = looked([0.0] * 5 + [0.2, 0.5, 0.5, 0.4, 0.3], patience=2)
+    assert enough == [False] * 9 + [True]
+    assert kept == 8
+
+
+def test_a_look_at_nearly_the_full_rate_does_not_compete_and_costs_no_patience() -> None:
+    assert looked([0.9, 0.8, 0.1, 0.1, 0.1], patience=2) == ([False] * 5, 5)
+    assert looked([0.9, 0.8, 0.1, 0.1, 0.1, 0.3, 0.2], patience=2) == ([False] * 7, 6)
+
+
+def test_without_a_judged_validation_pixel_the_newest_weights_are_kept() -> None:
+    assert looked([None] * 10, patience=1) == ([False] * 10, 10)
 
 
 def test_an_unknown_sampling_lists_the_known_ones() -> None:

@@ -16,7 +16,7 @@ from datalab.adapters.segmenter_network import NetworkSize
 from datalab.adapters.segmenter_samples import Sample
 from datalab.adapters.segmenter_schedule import Look
 from datalab.adapters.segmenter_state import ABANDONED_S, StateFile, run_key
-from datalab.adapters.segmenter_training import Recipe, train_segmenter
+from datalab.adapters.segmenter_training import Recipe, _new_run, train_segmenter
 from tests.adapters.blobs import AUGMENTATION, SCHEDULE, blob_samples
 
 SIZE = NetworkSize(channels=6, classes=3, width=16, members=2)
@@ -76,6 +76,15 @@ def test_a_run_of_other_labels_or_settings_is_not_taken_up(tmp_path: Path) -> No
     ]
     assert len(set(keys)) == len(keys)
     assert run_key(RECIPE, samples, [], {}) == keys[0]
+
+
+def test_what_a_loss_may_be_at_most_is_known_after_a_kill(tmp_path: Path) -> None:
+    samples = blob_samples(tmp_path, range(2))
+    run, again = (_new_run(samples, RECIPE, None) for _ in range(2))
+    run.most = 1234.5
+    kept(tmp_path / "states", samples).keep(run)
+    assert kept(tmp_path / "states", samples).take(again)
+    assert again.most == 1234.5
 
 
 def test_a_damaged_state_is_no_state(tmp_path: Path) -> None:

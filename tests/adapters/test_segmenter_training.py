@@ -59,6 +59,15 @@ def test_a_loss_that_is_not_finite_stops_and_names_step_and_images(tmp_path: Pat
         train_segmenter(samples, [], wild)
 
 
+def test_a_loss_that_explodes_stops_though_it_is_finite(tmp_path: Path) -> None:
+    samples = blob_samples(tmp_path, range(4))
+    wild = replace(RECIPE, schedule=replace(SCHEDULE, learning_rate=100.0))
+    with pytest.raises(
+        StateError, match=r"stopped at step \d+: the loss is \d+, over 1000 times .* b\d; lower train.lea"
+    ):
+        train_segmenter(samples, [], wild)
+
+
 def test_nothing_to_train_on_is_one_line() -> None:
     with pytest.raises(InputError, match="no training image"):
         train_segmenter([], [], RECIPE)

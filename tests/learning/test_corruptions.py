@@ -2,7 +2,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from datalab.learning.corruptions import CORRUPTIONS, SEVERITIES, blur, brightness, contrast, corrupt, fog, noise
+from datalab.learning.corruptions import (
+    CORRUPTIONS,
+    SEVERITIES,
+    blur,
+    brightness,
+    contrast,
+    corrupt,
+    darkness,
+    fog,
+    noise,
+)
 
 
 @pytest.fixture
@@ -57,6 +67,20 @@ def test_hand_typed_brightness_and_contrast() -> None:
     light = np.array([[[0.4, 0.2, 0.0], [0.0, 0.0, 0.0]]], dtype=np.float32)
     np.testing.assert_allclose(brightness(light, 0.2, rng), [[[0.6, 0.3, 0], [0.2, 0.2, 0.2]]], atol=1e-6)
     np.testing.assert_allclose(contrast(light, 0.5, rng), [[[0.3, 0.15, 0], [0.1, 0.05, 0]]], atol=1e-6)
+
+
+def test_hand_typed_darkness() -> None:
+    """Of 2.2 stops half of the value is left, of two a quarter of the light."""
+    rng = np.random.default_rng(0)
+    light = np.array([[[0.4, 0.2, 0.0], [1.0, 1.0, 1.0]]], dtype=np.float32)
+    np.testing.assert_allclose(darkness(light, 2.2, rng), light / 2, atol=1e-6)
+    np.testing.assert_allclose(darkness(light, 2, rng) ** 2.2, light**2.2 / 4, atol=1e-6)
+    pixels = np.array([[[200, 100, 0]]], dtype=np.uint8)
+    assert [corrupt(pixels, "darkness", severity, rng)[0, 0].tolist() for severity in SEVERITIES] == [
+        [125, 62, 0],
+        [78, 39, 0],
+        [41, 21, 0],
+    ]
 
 
 def test_fog_lightens_the_dark_and_keeps_the_brightest() -> None:

@@ -1,7 +1,9 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
-from datalab.learning.evaluation import boundary_figures, figures
+from datalab.learning.evaluation import boundary_figures, figures, object_figures
 from datalab.learning.metrics import boundary_counts, confusion_matrix
 
 NAMES = ("background", "leaf", "rust")
@@ -70,3 +72,51 @@ def test_boundary_figures_have_intervals_and_reasons() -> None:
     known = [report["boundary_iou_per_class"][name]["value"] for name in NAMES[:2]]
     assert report["boundary_iou"]["value"] == pytest.approx(sum(known) / 2, abs=1e-6)
     assert report["boundary_iou"]["low"] < report["boundary_iou"]["value"] < 1
+
+
+def average_precision(times: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Of three classes: "leaf" is on all images, 1 on even ones and 0 on odd ones; "rust" nowhere. AP50 is one more."""
+    leaf = times[:, ::2].sum(axis=1) / times.sum(axis=1)
+    both = np.stack([leaf, leaf + 1], axis=-1)
+    return np.stack([np.full_like(both, np.nan), both, np.full_like(both, np.nan)], axis=1)
+
+
+def test_object_figures_have_intervals_over_images_and_reasons() -> None:
+    hits = np.zeros((40, 3, 3), dtype=np.int64)
+    hits[::2, 1], hits[1::2, 1], hits[:, 2] = (1, 0, 0), (0, 1, 1), (0, 2, 0)
+    report = object_figures(hits, average_precision, NAMES, np.random.default_rng(0), 400)
+    assert (report["truth"], report["found"]) == (40, 120)
+    assert (
+        report["recall"]["value"] == report["ap"]["value"] == report["per_class"]["leaf"]["precision"]["value"] == 0.5
+    )
+    assert report["ap50"]["value"] == 1.5
+    assert report["ap_per_class"]["leaf"] == report["ap"]
+    assert report["precision"]["value"] == pytest.approx(20 / 120, abs=1e-6)
+    assert report["f1"]["value"] == pytest.approx(40 / 160, abs=1e-6)
+    # half of forty images: 0.5 +- 1.96 x 0.079
+    for figure in (report["recall"], report["ap"], report["per_class"]["leaf"]["f1"]):
+        assert figure["low"] == pytest.approx(0.345, abs=0.03)
+        assert figure["high"] == pytest.approx(0.655, abs=0.03)
+    nowhere = {"value": None, "low": None, "high": None, "reason": "no object of this class in the test images"}
+    assert report["per_class"]["rust"] == {"precision": nowhere, "recall": nowhere, "f1": nowhere}
+    assert report["ap_per_class"]["rust"] == nowhere
+
+
+def test_objects_on_one_image_alone_have_no_interval_and_where_none_is_there_is_nothing() -> None:
+    hits = np.zeros((5, 2, 3), dtype=np.int64)
+    nothing = object_figures(
+        hits, lambda times: np.full((len(times), 2, 2), np.nan), NAMES[:2], np.random.default_rng(0), 50
+    )
+    for name in ("ap", "ap50", "precision", "recall", "f1"):
+        assert (nothing[name]["value"], nothing[name]["reason"]) == (None, "no object in the test images")
+    hits[0, 1] = (0, 0, 2)
+
+    def alone(times: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
+        values = np.where(times[:, 0] > 0, 0.0, np.nan)
+        return np.broadcast_to(values[:, None, None], (len(times), 2, 2))
+
+    report = object_figures(hits, alone, NAMES[:2], np.random.default_rng(0), 50)
+    assert report["precision"]["reason"] == report["per_class"]["leaf"]["precision"]["reason"] == "none was found"
+    for figure in (report["recall"], report["ap"], report["per_class"]["leaf"]["f1"]):
+        assert figure["value"] == 0
+        assert figure["reason"] == "no interval: it hangs on a single test image"

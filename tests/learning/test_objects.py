@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from datalab.learning.objects import objects_of
+from datalab.learning.objects import hit_shares, objects_of
 
 MAP = np.array(
     [
@@ -45,3 +45,11 @@ def test_chances_of_a_wide_map_are_read_where_the_object_lies() -> None:
     wide = np.array([[0, 0, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
     (found,) = objects_of(wide, 1, np.array([[[0.5, 0.5]], [[0.2, 0.9]]]))
     assert found.score == 0.9
+
+
+def test_precision_is_of_what_was_found_and_recall_of_what_is_there() -> None:
+    np.testing.assert_allclose(hit_shares(np.array([[6, 2, 4], [0, 0, 3]])), [[0.75, 0.6, 12 / 18], [np.nan, 0, 0]])
+
+
+def test_a_class_that_is_nowhere_has_no_figure_however_much_of_it_was_found() -> None:
+    assert np.isnan(hit_shares(np.array([[0, 5, 0], [0, 0, 0]]))).all()

@@ -22,6 +22,9 @@ def row(name: str, iou: float, elsewhere: float = 0.8, images: int = 9) -> dict[
         ("folder: shots up to 3 m", "folder: shots up to 3 m"),
         ("folder: photos from 2019", "folder: photos from 2019"),
         ("coin there", "coin there"),
+        ("brightness up to 0.45 & sharpness above -3.1", "lower half of brightness & upper half of sharpness"),
+        ("coin there & weather: rain", "coin there & weather: rain"),
+        ("folder: salt & pepper", "folder: salt & pepper"),
         ("dark", "dark"),
     ],
 )

@@ -1,8 +1,9 @@
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
-from datalab.learning.traits import image_traits
+from datalab.learning.traits import image_traits, written_traits
 
 CLASSES = {"leaf": 1, "rust": 2}
 
@@ -34,3 +35,20 @@ def test_what_is_not_judged_counts_for_nothing() -> None:
 
 def test_nothing_judged_is_no_foreground() -> None:
     assert image_traits(np.zeros((2, 2, 3), np.uint8), np.full((2, 2), 255, np.uint8), CLASSES)["foreground"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (["1", "2.5", ""], [1.0, 2.5, None]),
+        (["-3e2", "0", "0.5"], [-300.0, 0.0, 0.5]),
+        (["sun", "", "2"], ["sun", None, "2"]),
+        (["007", "8", "9"], ["007", "8", "9"]),
+        (["nan", "1", "2"], ["nan", "1", "2"]),
+        (["inf", "1", "2"], ["inf", "1", "2"]),
+        (["", "", ""], [None, None, None]),
+    ],
+)
+def test_what_is_written_is_a_number_where_all_of_the_column_is(written: list[str], read: list[object]) -> None:
+    (found,) = written_traits(pd.DataFrame({"x": written}, dtype="str")).to_dict("list").values()
+    assert [None if pd.isna(one) else one for one in found] == read

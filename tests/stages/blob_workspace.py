@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
+from PIL import Image
 
 from datalab.adapters.embedding_cache import note_encoder
 from datalab.adapters.files import read_label_map, read_table, write_table
@@ -99,6 +100,14 @@ def regions_of(root: Path, ids: list[str]) -> pd.DataFrame:
             rle = mask_to_rle(truth == key) if key else ""
             rows.append((image_id, f"{image_id}-{key}", NAMES.get(key, ""), rle, 48, 64))
     return pd.DataFrame(rows, columns=list(GOLD))
+
+
+def enlarge(images: Path, masks: Path, size: tuple[int, int]) -> None:
+    """Have every PNG of both folders (height, width) pixels, as a camera makes them."""
+    for path in [*images.glob("*.png"), *masks.glob("*.png")]:
+        with Image.open(path) as picture:
+            large = picture.resize(size[::-1], Image.Resampling.NEAREST)
+        large.save(path)
 
 
 def first_labels(workspace: Workspace) -> pd.DataFrame:

@@ -57,7 +57,7 @@ def test_damage_costs_and_the_same_seed_gives_the_same_bytes(embedded: Workspace
     assert report["mean_drop"]["drop"] == pytest.approx(np.mean(drops), abs=2e-6)
     table = pd.read_csv(tmp_path / "a" / "robustness.csv")
     assert table.columns.tolist() == ["corruption", "severity", "miou"]
-    assert len(table) == 18
+    assert len(table) == 21
     assert count_of(tmp_path / "a" / "robustness.png", (0x08, 0x3E, 0x81)) > 50
     for name in ("r.json", "robustness.csv", "robustness.png"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -75,25 +75,46 @@ def test_a_model_without_embeddings_asks_no_sam(blobs: Workspace, tmp_path: Path
 
 
 def test_hand_typed_figures() -> None:
-    """Two images of four pixels, two classes; at every severity of noise one more pixel of each is wrong."""
+    """Eight images of four pixels, two classes; at every severity of noise one more pixel of each is wrong."""
     truth = np.array([[0, 0, 1, 1]])
 
     def counts(wrong: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
         return confusion_matrix(truth, np.where(np.arange(4) < wrong, 1 - truth, truth), 2)
 
     one = np.stack([counts(severity if kind == "noise" else 0) for kind, severity in ASKED])
-    report = figures(np.stack([one, one]), np.random.default_rng(0), 20)
+    report = figures(np.stack([one] * 8), np.random.default_rng(0), 20)
     assert report["undamaged"] == 1
     # one wrong: background 1 of 2, object 2 of 3; two wrong: 0 of 2, 2 of 4; three: 0 of 3, 1 of 4
     assert [report["noise"][level]["miou"] for level in "123"] == pytest.approx([7 / 12, 1 / 4, 1 / 8], abs=1e-6)
     assert report["noise"]["1"]["low"] == report["noise"]["1"]["high"] == report["noise"]["1"]["drop"]
     assert report["blur"]["3"] == {"miou": 1.0, "drop": 0.0, "low": 0.0, "high": 0.0}
-    assert report["mean_drop"]["drop"] == pytest.approx((3 - 7 / 12 - 1 / 4 - 1 / 8) / 18, abs=1e-6)
-    alone = figures(one[None], np.random.default_rng(0), 20)
-    assert alone["noise"]["1"]["drop"] == pytest.approx(5 / 12, abs=1e-6)
-    assert alone["noise"]["1"]["low"] is None
+    assert report["mean_drop"]["drop"] == pytest.approx((3 - 7 / 12 - 1 / 4 - 1 / 8) / 21, abs=1e-6)
     nothing = figures(np.zeros_like(one)[None], np.random.default_rng(0), 20)
     assert nothing["undamaged"] is None
+    assert nothing["mean_drop"] == {
+        "drop": None,
+        "low": None,
+        "high": None,
+        "reason": "no pixel of this class in the images",
+    }
+
+
+@pytest.mark.parametrize("images", [1, 7])
+def test_a_few_images_have_no_interval_and_the_reason_says_how_many_it_takes(images: int) -> None:
+    truth = np.array([[0, 0, 1, 1]])
+    rows = [confusion_matrix(truth, np.array([[int(kind == "noise"), 0, 1, 1]]), 2) for kind, _ in ASKED]
+    report = figures(np.stack([np.stack(rows)] * images), np.random.default_rng(0), 20)
+    assert report["noise"]["1"].pop("drop") == pytest.approx(5 / 12, abs=1e-6)
+    reason = f"no interval from {images} of the 8 images that it takes"
+    assert report["noise"]["1"] == {
+        "miou": pytest.approx(7 / 12, abs=1e-6),
+        "low": None,
+        "high": None,
+        "reason": reason,
+    }
+    enough = figures(np.stack([np.stack(rows)] * 8), np.random.default_rng(0), 20)
+    assert enough["noise"]["1"]["low"] == enough["noise"]["1"]["drop"]
+    assert "reason" not in enough["noise"]["1"]
 
 
 def test_bad_input_is_one_line(trained: Workspace, tmp_path: Path) -> None:

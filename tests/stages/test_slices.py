@@ -9,7 +9,7 @@ from PIL import Image
 from datalab.adapters.files import read_json, read_table, write_table
 from datalab.errors import InputError
 from datalab.stages.slices import Inputs, Params, run
-from datalab.tables import CATALOG, SLICES, empty
+from datalab.tables import CATALOG, METADATA, SLICES, empty
 
 PARAMS = Params(seed=0, least=4, resamples=499, q=0.05, named={"dark": "brightness < 0.3"})
 
@@ -33,8 +33,9 @@ def tables(tmp_path: Path) -> Inputs:
     )
     write_table(tmp_path / "judged.parquet", judged)
     write_table(tmp_path / "catalog.parquet", catalog)
+    write_table(tmp_path / "metadata.parquet", empty(METADATA))
     write_table(tmp_path / "views.parquet", empty(SLICES))
-    return Inputs(tmp_path / "judged.parquet", tmp_path / "catalog.parquet", tmp_path / "views.parquet")
+    return Inputs(*(tmp_path / f"{name}.parquet" for name in ("judged", "catalog", "metadata", "views")))
 
 
 def cut(tables: Inputs, out: Path, params: Params) -> None:
@@ -89,3 +90,59 @@ def test_a_reviewers_view_is_a_slice_of_its_test_images(tables: Inputs, tmp_path
     assert found["dark"]["images"] == 5
     members = read_table(tmp_path / "members.parquet", SLICES)
     assert members.loc[members["slice"] == "shots for $5, not $10", "image_id"].tolist() == seen
+
+
+def test_rules_read_the_catalog_and_what_people_wrote_and_few_values_are_slices(tables: Inputs, tmp_path: Path) -> None:
+    ids = [f"{number:016x}" for number in range(20)]
+    metadata = pd.DataFrame(
+        {
+            "image_id": ["of another split", *ids[:18]],
+            "camera": ["third", *(["north"] * 6), *(["south"] * 12)],
+            "line": ["9", *("12" * 9)],
+            "exposure time": ["0.1", *(f"{number / 100}" for number in range(18))],
+            "patient": [f"p{number}" for number in range(19)],
+        }
+    )
+    write_table(tables.metadata, metadata)
+    rules = {
+        "small": "width < 640 and height == 256",
+        "clip b": "source.str.startswith('b/')",
+        "copies": "duplicate_group == ''",
+        "second line": "line == 2 and `exposure time` > 0.05",
+        "first": f"image_id == '{ids[0]}'",
+    }
+    cut(tables, tmp_path, replace(PARAMS, named=rules, least=5))
+    report = read_json(tmp_path / "slices.json")
+    found = {row["slice"]: row["images"] for row in report["slices"]}
+    assert report["named"] == sorted(rules)
+    members = read_table(tmp_path / "members.parquet", SLICES).groupby("slice")["image_id"].agg(list)
+    assert (len(members["small"]), members["first"]) == (20, ids[:1])
+    assert members["clip b"] == ids[1::2]
+    assert members["second line"] == ids[7:18:2]
+    own = {name: count for name, count in found.items() if name.startswith(("camera", "line", "exposure", "patient"))}
+    assert own.pop("exposure time up to 0.0567") == own.pop("exposure time from 0.113") == 6
+    # an image that nobody wrote of is in none, and with everybody's own patient there is none to be in
+    assert own == {"camera: north": 6, "camera: south": 12, "line: 1": 9, "line: 2": 9}
+
+
+def test_a_fault_of_two_things_together_is_told_and_its_images_are_kept(tables: Inputs, tmp_path: Path) -> None:
+    ids = [f"{number:016x}" for number in range(40)]
+    rng = np.random.default_rng(0)
+    night, rain = np.arange(40) < 20, np.arange(40) % 2 == 0
+    judged = pd.DataFrame({"image_id": ids, "iou": np.where(night & rain, 0.2, 0.8) + rng.normal(0, 0.002, 40)})
+    metadata = judged[["image_id"]].assign(time=np.where(night, "night", "day"), weather=np.where(rain, "rain", "sun"))
+    catalog = read_table(tables.catalog, CATALOG)
+    write_table(tables.judged, judged)
+    write_table(tables.metadata, metadata)
+    write_table(tables.catalog, pd.concat([catalog, catalog]).assign(image_id=ids, source="one.png"))
+    cut(tables, tmp_path, replace(PARAMS, named={}, least=8))
+    report = read_json(tmp_path / "slices.json")
+    assert report["worse"][0] == "time: night & weather: rain: IoU 0.20 on 10 images, 0.80 elsewhere"
+    # pairs that are not worse are no rows; how many were looked at is told
+    assert [row["slice"] for row in report["slices"] if " & " in row["slice"]] == ["time: night & weather: rain"]
+    assert report["pairs"] == 4
+    members = read_table(tmp_path / "members.parquet", SLICES)
+    assert members.loc[members["slice"] == "time: night & weather: rain", "image_id"].tolist() == ids[0:20:2]
+    assert pd.read_csv(tmp_path / "plots" / "slices.csv")["slice"].tolist() == [
+        row["slice"] for row in report["slices"]
+    ]

@@ -3,7 +3,7 @@
 import contextlib
 import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,16 +22,56 @@ MOST_FOUND = 100
 """COCO's, of a class in an image; raised where more are found."""
 
 
+RECALLS = np.linspace(0, 1, 101)
+"""At which COCO reads the curve of precision."""
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found of one class, the surest first: D objects that count."""
+
+    right: npt.NDArray[np.bool_]
+    """(10, D), at IoU 0.50, 0.55, ..., 0.95."""
+    image: npt.NDArray[np.intp]
+    """(D,) place of its image."""
+    there: npt.NDArray[np.int64]
+    """(N,) objects in the truth of each image."""
+
+    def average_precision(self, times: npt.NDArray[Any]) -> Floats:
+        """(10,) COCO's AP of images that are there so many `times` (N,); NaN where no object is in them."""
+        objects = times @ self.there
+        if objects == 0:
+            return np.full(len(self.right), np.nan)
+        weights = times[self.image]
+        hits, found = np.cumsum(self.right * weights, axis=1), np.cumsum(weights)
+        precision = hits / np.maximum(found, 1)
+        highest = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        curves = zip(hits / objects, np.pad(highest, ((0, 0), (0, 1))), strict=True)
+        return np.array([curve[np.searchsorted(recall, RECALLS)].mean() for recall, curve in curves])
+
+
 @dataclass(frozen=True)
 class AveragePrecision:
     """Area under precision over recall, in [0, 1]; NaN for a class without an object in the truth."""
 
-    per_class: npt.NDArray[np.float64]
+    per_class: Floats
     """(K,), the mean over IoU thresholds 0.50, 0.55, ..., 0.95; the first, background, is NaN."""
-    per_class_50: npt.NDArray[np.float64]
+    per_class_50: Floats
     """(K,), at IoU 0.50."""
     hits: npt.NDArray[np.int64]
-    """(K, 3), at IoU 0.50: objects that were found, objects found that are none, objects that were missed."""
+    """(N, K, 3), at IoU 0.50, image by image: objects that were found, objects found that are none, and missed ones."""
+    found: tuple[Found, ...]
+    """Of the K - 1 classes without background: by what the figures of drawn images are told."""
+
+    def of_images(self, times: npt.NDArray[Any]) -> Floats:
+        """(R, K, 2) `per_class` and `per_class_50` of R draws of images, each (N,) how often an image is in it."""
+        values = np.full((len(times), len(self.per_class), 2), np.nan)
+        for draw, counts in enumerate(times):
+            for position, one in enumerate(self.found, start=1):
+                each = one.average_precision(counts)
+                values[draw, position] = each.mean(), each[0]
+        return values
 
 
 class ObjectJudge:
@@ -63,20 +103,23 @@ class ObjectJudge:
 
         Where an image has 225 cells, 100 of them would be a recall of 0.44.
         """
-        per_threshold, hits = np.full((10, self.classes), np.nan), np.zeros((self.classes, 3), dtype=np.int64)
-        if self.classes > 1:
+        per_threshold = np.full((10, self.classes), np.nan)
+        hits, found = np.zeros((len(self.images), self.classes, 3), dtype=np.int64), tuple[Found, ...]()
+        if self.classes > 1 and self.images:
             categories = [{"id": position} for position in range(1, self.classes)]
             dataset = {"info": {}, "images": self.images, "categories": categories}
             of_class = Counter((one["image_id"], one["category_id"]) for one in self.found)
             most = max(MOST_FOUND, *of_class.values(), 0)
-            per_threshold[:, 1:], hits[1:] = _evaluated(dataset, _numbered(self.truth), _numbered(self.found), most)
-        return AveragePrecision(per_threshold.mean(axis=0), per_threshold[0], hits)
+            judge = _evaluated(dataset, _numbered(self.truth), _numbered(self.found), most)
+            precision = judge.eval["precision"][:, :, :, 0, -1].mean(axis=1)
+            per_threshold[:, 1:] = np.where(precision < 0, np.nan, precision)
+            hits[:, 1:], found = _hits(judge), _found(judge)
+        return AveragePrecision(per_threshold.mean(axis=0), per_threshold[0], hits, found)
 
 
 def _evaluated(
     dataset: dict[str, Any], truth: list[dict[str, Any]], found: list[dict[str, Any]], most: int
-) -> tuple[Any, Any]:
-    """AP (10 thresholds, classes without background), NaN where there is no truth; and `hits` of these classes."""
+) -> COCOeval:
     with contextlib.redirect_stdout(io.StringIO()):  # it tells how far it is, on stdout
         sides = []
         for annotations in (truth, found):
@@ -88,21 +131,44 @@ def _evaluated(
         judge.params.maxDets = [most]
         judge.evaluate()
         judge.accumulate()
-    precision = judge.eval["precision"][:, :, :, 0, -1].mean(axis=1)
-    return np.where(precision < 0, np.nan, precision), _hits(judge)
+    return judge
+
+
+def _matches(judge: COCOeval) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """(place of the image, of the class without background, what COCO found there), of all sizes of objects."""
+    for one in judge.evalImgs:
+        if one is not None and one["aRng"] == judge.params.areaRng[0]:
+            yield judge.params.imgIds.index(one["image_id"]), judge.params.catIds.index(one["category_id"]), one
 
 
 def _hits(judge: COCOeval) -> npt.NDArray[np.int64]:
-    """(classes without background, 3) of all sizes of objects, at the first threshold."""
-    counts = np.zeros((len(judge.params.catIds), 3), dtype=np.int64)
-    for one in judge.evalImgs:
-        if one is not None and one["aRng"] == judge.params.areaRng[0]:
-            counted = ~np.asarray(one["dtIgnore"], dtype=bool)[0]
-            right = np.asarray(one["dtMatches"])[0] > 0
-            objects = int((np.asarray(one["gtIgnore"]) == 0).sum())
-            hit = int((right & counted).sum())
-            counts[judge.params.catIds.index(one["category_id"])] += hit, int((~right & counted).sum()), objects - hit
+    """(images, classes without background, 3), at the first threshold."""
+    counts = np.zeros((len(judge.params.imgIds), len(judge.params.catIds), 3), dtype=np.int64)
+    for image, position, one in _matches(judge):
+        counted = ~np.asarray(one["dtIgnore"], dtype=bool)[0]
+        right = np.asarray(one["dtMatches"])[0] > 0
+        objects = int((np.asarray(one["gtIgnore"]) == 0).sum())
+        hit = int((right & counted).sum())
+        counts[image, position] = hit, int((~right & counted).sum()), objects - hit
     return counts
+
+
+def _found(judge: COCOeval) -> tuple[Found, ...]:
+    """Of the classes without background. None of our objects is a crowd, so that all count."""
+    images, classes = len(judge.params.imgIds), len(judge.params.catIds)
+    there = np.zeros((classes, images), dtype=np.int64)
+    parts: list[list[tuple[npt.NDArray[np.bool_], Floats, npt.NDArray[np.intp]]]] = [[] for _ in range(classes)]
+    for image, position, one in _matches(judge):
+        there[position, image] = len(one["gtIds"])
+        right = np.asarray(one["dtMatches"]).reshape(10, -1) > 0
+        parts[position].append((right, np.asarray(one["dtScores"]), np.full(right.shape[1], image)))
+    found = []
+    for of_class, objects in zip(parts, there, strict=True):
+        nothing = (np.zeros((10, 0), dtype=bool), np.zeros(0), np.zeros(0, dtype=np.intp))
+        right, scores, image_of = (np.concatenate(side, axis=-1) for side in zip(nothing, *of_class, strict=True))
+        order = np.argsort(-scores, kind="mergesort")
+        found.append(Found(right[:, order], image_of[order], objects))
+    return tuple(found)
 
 
 def _is_one_of(found: dict[str, Any], truth: list[dict[str, Any]]) -> bool:

@@ -1,7 +1,7 @@
-"""Take the images of a folder into a workspace: data/images, catalog.parquet and rejected.parquet."""
+"""Take the images of a folder into a workspace: data/images, catalog, rejected and metadata.parquet."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from datalab.adapters.files import locked, read_table, remove_leftovers, write_b
 from datalab.adapters.images_decode import NotUsableError, Picture, image_id_of, own_limits, read_picture
 from datalab.adapters.images_files import SUFFIXES, FoundFiles, find_images
 from datalab.adapters.images_groups import duplicate_groups
+from datalab.adapters.images_metadata import Row, read_metadata, take_metadata
 from datalab.errors import InputError
 from datalab.ranges import Count, Within
 from datalab.tables import CATALOG, REJECTED, empty, typed
@@ -53,6 +54,10 @@ class IngestReport:
     quarantined: int
     ignored: int
     """Files that are no images by their suffix; hidden ones are not counted."""
+    described: int = 0
+    """Images of the folder with a row in a metadata.csv."""
+    undescribed: int = 0
+    """Rows there that are about no image of the folder."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +73,16 @@ class _File:
 def ingest(folder: Path, workspace: Workspace, params: IngestParams) -> IngestReport:
     """Add the images below `folder` to the workspace; running it again adds nothing and changes no byte.
 
-    Images are stored first, whole or not at all, then the two tables: after a kill at any point, running it again
-    completes the work; two at once take turns. InputError where `folder` is no folder or has no file that looks like an
-    image.
+    Images are stored first, whole or not at all, then the tables: after a kill at any point, running it again completes
+    the work; two at once take turns. InputError where `folder` is no folder or has no file that looks like an image, or
+    a metadata.csv that cannot be read.
     """
     if params.max_pixels > MOST_PIXELS:
         raise InputError(f"ingest.max_pixels is {params.max_pixels}; later stages open at most {MOST_PIXELS} pixels")
     found = search_images(folder, workspace)
+    described = read_metadata(found.metadata)
     with stages_at_rest(workspace), locked(workspace.catalog):
-        return _take_in(found, workspace, params)
+        return _take_in(found, described, workspace, params)
 
 
 def quarantined(workspace: Workspace) -> Iterator[str]:
@@ -87,7 +93,9 @@ def quarantined(workspace: Workspace) -> Iterator[str]:
             yield f"{row['source']}: {row['reason']}"
 
 
-def _take_in(found: FoundFiles, workspace: Workspace, params: IngestParams) -> IngestReport:
+def _take_in(
+    found: FoundFiles, described: Mapping[str, Row], workspace: Workspace, params: IngestParams
+) -> IngestReport:
     catalog = read_table(workspace.catalog, CATALOG) if workspace.catalog.exists() else empty(CATALOG)
     rejected = read_table(workspace.rejected, REJECTED) if workspace.rejected.exists() else empty(REJECTED)
     remove_leftovers(workspace.images, untouched_s=0.0)
@@ -98,6 +106,9 @@ def _take_in(found: FoundFiles, workspace: Workspace, params: IngestParams) -> I
     catalog = _catalog_with(catalog, [file for file in originals.values() if file.image_id not in known], params)
     write_table(workspace.catalog, catalog)
     write_table(workspace.rejected, _rejected_with(rejected, rejections, [source for source, _ in found.images]))
+    # of equal files the one that stands for them is asked first
+    sources = {file.source: file.image_id for file in (*originals.values(), *files) if file.image_id}
+    images_described, undescribed = take_metadata(workspace, described, sources)
     duplicates = int((rejections["kind"] == "exact_duplicate").sum())
     return IngestReport(
         found=len(found.images) + len(found.refused),
@@ -107,6 +118,8 @@ def _take_in(found: FoundFiles, workspace: Workspace, params: IngestParams) -> I
         near_duplicates=int((catalog["duplicate_group"] != catalog["image_id"]).sum()),
         quarantined=len(rejections) - duplicates,
         ignored=found.ignored,
+        described=images_described,
+        undescribed=undescribed,
     )
 
 

@@ -9,6 +9,7 @@ SUFFIXES = (
     *(".jp2", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".heic", ".heif"),
 )
 """Case does not matter. Formats that cannot be read (HEIC) are listed too: they are quarantined, not overlooked."""
+METADATA_NAME = "metadata.csv"
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,15 @@ class FoundFiles:
     """(source, reason) of what looks like an image or a folder but may not be followed."""
     ignored: int
     """Files whose suffix is no image's. Hidden files and folders are not even counted."""
+    metadata: tuple[tuple[str, Path], ...] = ()
+    """(source, path) of the files called METADATA_NAME, in the same order."""
 
 
 def find_images(folder: Path, leave_out: Path) -> FoundFiles:
     """Search `folder` and its sub-folders, but not `leave_out`; symbolic links may not lead out of `folder`."""
     top = folder.resolve()
     images: list[tuple[str, Path]] = []
+    metadata: list[tuple[str, Path]] = []
     refused: list[tuple[str, str]] = []
     ignored = 0
 
@@ -42,13 +46,14 @@ def find_images(folder: Path, leave_out: Path) -> FoundFiles:
         folders[:] = [name for name in folders if not name.startswith(".") and here / name != leave_out]
         for name in (name for name in names if not name.startswith(".")):
             path = here / name
-            if path.suffix.lower() not in SUFFIXES:
+            if path.suffix.lower() not in SUFFIXES and name != METADATA_NAME:
                 ignored += 1
             elif reason := _why_not(path, top):
                 refused.append((_source(path, top), reason))
             else:
-                images.append((_source(path, top), path))
-    return FoundFiles(tuple(sorted(images, key=_order)), tuple(sorted(refused)), ignored)
+                (metadata if name == METADATA_NAME else images).append((_source(path, top), path))
+    ordered = [tuple(sorted(found, key=_order)) for found in (images, metadata)]
+    return FoundFiles(ordered[0], tuple(sorted(refused)), ignored, ordered[1])
 
 
 def _why_not(path: Path, top: Path) -> str:

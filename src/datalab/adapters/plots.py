@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -20,6 +21,8 @@ DPI = 110
 COLUMNS = 4
 UNKNOWN_COLOR = "#ffffff"
 BLUE, ORANGE = "#4c72b0", "#d55e00"
+TILE_SIDE = 512
+"""Pixels of the longest side of what is outlined: a tile shows 350, and the outlines of a photograph take gigabytes."""
 
 Pixels = npt.NDArray[np.uint8]
 """(H, W, 3) RGB."""
@@ -29,7 +32,7 @@ LabelMap = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Tile:
-    """One image of a contact sheet."""
+    """One image of a contact sheet, `for_tile`."""
 
     image_id: str
     image: npt.NDArray[np.uint8]
@@ -109,6 +112,17 @@ def plot_confusion(path: Path, names: Sequence[str], confusion: npt.NDArray[np.i
     save_figure(figure, path)
 
 
+def for_tile(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """An image (H, W, 3), or a label map (H, W) that keeps its ids, shrunk where its longest side is over TILE_SIDE."""
+    height, width = pixels.shape[:2]
+    scale = TILE_SIDE / max(height, width)
+    if scale >= 1:
+        return pixels
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    how = cv2.INTER_NEAREST_EXACT if pixels.ndim == 2 else cv2.INTER_AREA
+    return np.asarray(cv2.resize(pixels, size, interpolation=how), dtype=np.uint8)
+
+
 def plot_contact_sheet(path: Path, tiles: Sequence[Tile], colors: Mapping[int, str]) -> None:
     """Each image with the outlines of truth (solid) and prediction (dashed, with a black edge) in the class colours."""
     columns = min(COLUMNS, max(1, len(tiles)))
@@ -131,7 +145,7 @@ def plot_contact_sheet(path: Path, tiles: Sequence[Tile], colors: Mapping[int, s
 
 
 def plot_labels(path: Path, images: Sequence[tuple[str, Pixels, LabelMap]], colors: Mapping[int, str]) -> None:
-    """Images (name, RGB, label map) with the outlines of their labels, to see whether the two fit."""
+    """Images (name, RGB, label map), `for_tile`, with the outlines of their labels, to see whether the two fit."""
     columns = min(COLUMNS, max(1, len(images)))
     rows = max(1, -(-len(images) // columns))
     figure = Figure(figsize=(3.2 * columns, 2.9 * rows), layout="constrained")

@@ -43,10 +43,15 @@ class EmbeddingDecoder(SegmenterNetwork):
 
     def scale_by(self, embeddings: Sequence[npt.NDArray[np.float16]]) -> None:
         """Have the input scaled by mean and deviation of these (C, h, w) embeddings."""
-        values = np.concatenate([item.reshape(self.size.channels, -1) for item in embeddings], axis=1)
-        values = values.astype(np.float32)
-        deviation = np.maximum(values.std(axis=1), 1e-3)
-        self.mean.copy_(torch.from_numpy(values.mean(axis=1)).reshape(-1, 1, 1))
+        # image by image: all of them in one array, and in float32, would take gigabytes
+        count, sums = 0, np.zeros((2, self.size.channels))
+        for item in embeddings:
+            values = item.reshape(self.size.channels, -1).astype(np.float64)
+            count += values.shape[1]
+            sums += values.sum(axis=1), np.square(values).sum(axis=1)
+        mean, square = sums / count
+        deviation = np.sqrt(np.maximum(square - mean**2, 1e-6))
+        self.mean.copy_(torch.from_numpy(mean).reshape(-1, 1, 1))
         self.deviation.copy_(torch.from_numpy(deviation).reshape(-1, 1, 1))
 
     def forward(self, image: Tensor, embedding: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The segmenters by name, `train.model` in params.yaml."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from datalab.adapters.segmenter_torchvision import BACKBONES, TorchvisionSegment
 from datalab.adapters.segmenter_unet import ENCODERS, UNet
 from datalab.errors import InputError
 
-MODELS: dict[str, Callable[[NetworkSize], SegmenterNetwork]] = {
+MODELS: dict[str, type[SegmenterNetwork]] = {
     EMBEDDING_DECODER: EmbeddingDecoder,
     **dict.fromkeys(BACKBONES, TorchvisionSegmenter),
     **dict.fromkeys(ENCODERS, UNet),

@@ -71,6 +71,11 @@ def with_pixels(sample: Sample, pixels: npt.NDArray[np.uint8], embedding: npt.ND
     return replace(sample, image=_resized(pixels, cells), embedding=grid)
 
 
+def without_embedding(sample: Sample) -> Sample:
+    """The sample with an embedding of zeros that takes no memory, for a model that looks at none."""
+    return replace(sample, embedding=np.broadcast_to(np.float16(0), sample.embedding.shape))
+
+
 def positions_of(label_map: npt.NDArray[np.uint8], ids: Sequence[int], path: Path) -> npt.NDArray[np.uint8]:
     """A (H, W) label map of class ids as positions in `ids`; 255 stays, another value is an InputError with `path`."""
     table = np.full(256, IGNORE_ID, dtype=np.uint8)
@@ -84,7 +89,10 @@ def positions_of(label_map: npt.NDArray[np.uint8], ids: Sequence[int], path: Pat
 def _resized(pixels: npt.NDArray[np.uint8], cells: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """Working image of this many rows and columns of cells."""
     wanted = (cells[1] * STRIDE, cells[0] * STRIDE)
-    return np.asarray(cv2.resize(pixels, wanted, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    # what INTER_AREA enlarges is made of blocks
+    shrinks = pixels.shape[1] >= wanted[0] and pixels.shape[0] >= wanted[1]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, wanted, interpolation=how), dtype=np.uint8)
 
 
 def _on_grid(

@@ -25,6 +25,10 @@ NEWEST = 0.1
 """Share of the newest step in what batch normalisation answers with: torch's own."""
 SETTLED = 10
 """The step from which it is that share."""
+LATE = 0.6
+"""Share of the steps from which looks compete, and patience runs. At full rate the weights jump from step to step: with
+eight validation images a look after 20 of 250 steps won on three of four sets of tiles, by a model that saw no defect.
+"""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Schedule:
     validate_every: int
     """Steps between two looks at the validation images."""
     patience: int
-    """Looks without a better validation mIoU before training stops."""
+    """Late looks (`is_late`) without a better validation mIoU before training stops."""
     imbalance: float
     """Class weights are frequency ** -imbalance: 0 = none, 0.5 = square root, 1 = inverse."""
 
@@ -177,8 +181,13 @@ class Average:
         return self.weights if self.keep else network.state_dict()
 
 
+def is_late(step: int, steps: int) -> bool:
+    """Whether the look after step 1, 2, ... has a say in what is kept: the rate has fallen."""
+    return step >= LATE * steps
+
+
 class Best:
-    """Remembers the weights of the best look."""
+    """Remembers the weights of the best late look, and before there is one those of the newest."""
 
     def __init__(self, weights: dict[str, Tensor]) -> None:
         """Start from these."""
@@ -186,15 +195,16 @@ class Best:
         self.miou = -1.0
         self.stale = 0
 
-    def is_enough(self, look: Look, weights: dict[str, Tensor], patience: int) -> bool:
+    def is_enough(self, look: Look, weights: dict[str, Tensor], schedule: Schedule) -> bool:
         """Take the look in; True where patience has run out. Equal is better: the later weights are the calmer ones."""
-        if look.validation_miou is None or look.validation_miou >= self.miou:
+        miou = look.validation_miou if is_late(look.step, schedule.steps) else None
+        if miou is None or miou >= self.miou:
             self.weights = {name: value.clone() for name, value in weights.items()}
             self.stale = 0
-            self.miou = self.miou if look.validation_miou is None else look.validation_miou
+            self.miou = self.miou if miou is None else miou
         else:
             self.stale += 1
-        return self.stale >= patience
+        return self.stale >= schedule.patience
 
 
 def copy_weights(network: nn.Module) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ all that the run is made of, so that another run never takes it.
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -37,6 +38,8 @@ class Run:
     step: int = 0
     is_enough: bool = False
     """Whether patience has run out."""
+    most: float = math.inf
+    """A larger loss has exploded; known from the first step on."""
 
 
 class StateFile:
@@ -54,6 +57,7 @@ class StateFile:
             "is_enough": run.is_enough,
             "miou": run.best.miou,
             "stale": run.best.stale,
+            "most": run.most,
             "looks": [asdict(look) for look in run.looks],
         }
         write_bytes(self.path, save(_tensors(run), metadata={PROGRESS: json.dumps(progress)}))
@@ -72,6 +76,7 @@ class StateFile:
         _restore(run, tensors)
         run.step, run.is_enough = progress["step"], progress["is_enough"]
         run.best.miou, run.best.stale = progress["miou"], progress["stale"]
+        run.most = progress.get("most", math.inf)  # runs kept before there was a limit have none
         run.looks[:] = [Look(**look) for look in progress["looks"]]
         return True
 

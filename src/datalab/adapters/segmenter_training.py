@@ -45,6 +45,8 @@ from datalab.learning.metrics import confusion_matrix, mean_iou
 
 LONGEST_GRADIENT = 5.0
 """A longer one is cut to this length."""
+EXPLODED = 1000.0
+"""Times the first loss, or 1 where that was less: nothing comes back from there, though all numbers may be finite."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ class Step:
     """One of segmenter_loss.LOSSES."""
     fabric: Fabric | None = None
     """The processes that share the batch; None for this one alone."""
+    most: float = math.inf
+    """A larger loss has exploded."""
 
 
 def train_segmenter(
@@ -80,13 +84,13 @@ def train_segmenter(
     state: StateFile | None = None,
     on_look: Callable[[Look], None] | None = None,
 ) -> tuple[SegmenterNetwork, list[Look]]:
-    """The network with the best validation mIoU, on the CPU, and the curve.
+    """The network with the best validation mIoU of the late looks, on the CPU, and the curve.
 
     `backbone` is that of `new_network`. `state`: where the run is kept at every look (by `run_key`); one that was
     killed goes on from there and gives the same bytes. Who saves the model has it forgotten then: before, a kill would
     cost the whole training. `on_look` hears of every look, also of those before a kill. StateError naming step and
-    images where loss or gradient is not finite; InputError where there is nothing to train on, or as `check_recipe`
-    says.
+    images where loss or gradient is not finite, or the loss EXPLODED; InputError where there is nothing to train on, or
+    as `check_recipe` says.
     """
     if not train:
         raise InputError("there is no training image; label more images")
@@ -154,13 +158,14 @@ def _learn(
             rngs = cut_generators(recipe.seed, run.step, schedule.batch_size)[mine]
             batch = draw_batch(pool, places, recipe.augmentation, rngs)
             torch.manual_seed(recipe.seed * schedule.steps + run.step)
-            needed = Step(weights, trust[places], schedule.loss, fabric)
+            needed = Step(weights, trust[places], schedule.loss, fabric, run.most)
             losses.append(train_step(module, adam, batch, needed, run.step))
+            run.most = EXPLODED * max(losses[0], 1.0) if run.step == 1 else run.most
             share_averages(fabric, run.network)
             run.average.follow(run.network, run.step)
             bar.update()
             if run.step % schedule.validate_every == 0 or run.step == schedule.steps:
-                look = _look(run, validation, float(np.mean(losses)), schedule.patience)
+                look = _look(run, validation, float(np.mean(losses)), schedule)
                 run.is_enough = fabric.broadcast(run.is_enough)
                 losses.clear()
                 bar.set_postfix(loss=f"{look.loss:.3f}", miou=look.validation_miou)
@@ -176,7 +181,8 @@ def _trust(images: int, recipe: Recipe) -> Tensor:
 def train_step(module: nn.Module, optimiser: torch.optim.Optimizer, batch: Batch, needed: Step, step: int) -> float:
     """The loss before the step, of all processes' images together.
 
-    StateError with the step's number and images where loss or gradient is not finite.
+    StateError with the step's number and images where loss or gradient is not finite, or the loss more than
+    `needed.most`.
     """
     fabric = needed.fabric
     set_normalisation(module, step)
@@ -192,6 +198,11 @@ def train_step(module: nn.Module, optimiser: torch.optim.Optimizer, batch: Batch
         raise StateError(
             f"training stopped at step {step}: the loss is {value}, its gradient has length {length}, on the images "
             f"{', '.join(batch.names)}; look at their labels, or lower train.learning_rate"
+        )
+    if value > needed.most:
+        raise StateError(
+            f"training stopped at step {step}: the loss is {value:.0f}, over {EXPLODED:.0f} times the first, on the "
+            f"images {', '.join(batch.names)}; lower train.learning_rate"
         )
     optimiser.step()
     return value
@@ -221,7 +232,7 @@ def _moved(batch: Batch, fabric: Fabric) -> Batch:
     return replace(batch, **fabric.to_device(tensors))
 
 
-def _look(run: Run, validation: Sequence[Sample], loss: float, patience: int) -> Look:
+def _look(run: Run, validation: Sequence[Sample], loss: float, schedule: Schedule) -> Look:
     """Validate the averaged weights, or the network's own, and take the result in."""
     assert isinstance(run.network, SegmenterNetwork)
     weights = run.average.of(run.network)
@@ -232,7 +243,7 @@ def _look(run: Run, validation: Sequence[Sample], loss: float, patience: int) ->
     if run.average.keep:
         run.network.load_state_dict(own)
     run.looks.append(look)
-    run.is_enough = run.best.is_enough(look, weights, patience)
+    run.is_enough = run.best.is_enough(look, weights, schedule)
     return look
 
 

@@ -2,8 +2,8 @@
 
 Kinds and strengths are those of Hendrycks and Dietterich 2019, "Benchmarking Neural Network Robustness to Common
 Corruptions and Perturbations", levels 1, 3 and 5; lengths are in shares of the longest side, of which theirs had 224
-pixels. Fog's strengths are our own: with these clouds the higher ones of theirs look alike. Pixels are (H, W, 3) uint8
-RGB, in and out; the input is left as it is.
+pixels. Fog's strengths are our own: with these clouds the higher ones of theirs look alike; and so is darkness, which
+they leave out. Pixels are (H, W, 3) uint8 RGB, in and out; the input is left as it is.
 """
 
 from collections.abc import Callable
@@ -19,6 +19,8 @@ Light = npt.NDArray[np.float32]
 """(H, W, 3) in [0, 1]."""
 SEVERITIES = (1, 2, 3)
 FOG_OCTAVES = 6
+GAMMA = 2.2
+"""Of the light in pixel values: one half of it is 0.73 of the value."""
 
 
 def corrupt(pixels: Pixels, kind: str, severity: int, rng: np.random.Generator) -> Pixels:
@@ -56,6 +58,11 @@ def brightness(light: Light, more: float, rng: np.random.Generator) -> Light:
     return np.where(value > 0, light * scale, np.float32(more)).astype(np.float32)
 
 
+def darkness(light: Light, stops: float, rng: np.random.Generator) -> Light:
+    """Underexposed: each of so many `stops` halves the light that comes in."""
+    return np.asarray(light * np.float32(2 ** (-stops / GAMMA)), dtype=np.float32)
+
+
 def contrast(light: Light, factor: float, rng: np.random.Generator) -> Light:
     """Differences from the mean colour shrunk to `factor`."""
     mean = light.mean(axis=(0, 1), keepdims=True)
@@ -89,6 +96,7 @@ CORRUPTIONS: dict[str, tuple[Change, tuple[float, float, float]]] = {
     "blur": (blur, (1 / 224, 3 / 224, 6 / 224)),
     "jpeg": (jpeg, (25, 15, 7)),
     "brightness": (brightness, (0.1, 0.3, 0.5)),
+    "darkness": (darkness, (1.5, 3, 5)),
     "contrast": (contrast, (0.4, 0.2, 0.05)),
     "fog": (fog, (0.75, 1.5, 3.0)),
 }

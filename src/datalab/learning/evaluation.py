@@ -1,14 +1,15 @@
 """The figures of a report, each a value with its 95% interval over images, or null with a reason."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from datalab.learning.calibration import Reliability, calibration_error
 from datalab.learning.metrics import (
+    ABSENT,
     Counts,
     Floats,
     bootstrap_interval,
@@ -21,10 +22,15 @@ from datalab.learning.metrics import (
     precision_per_class,
     recall_per_class,
 )
+from datalab.learning.objects import hit_shares
 
 Row = dict[str, Any]
 """A figure as it is written, or several by name."""
 ONE_IMAGE = "no interval: it hangs on a single test image"
+NO_OBJECT = "no object of this class in the test images"
+NO_OBJECTS = "no object in the test images"
+NONE_FOUND = "none was found"
+HIT_SHARES = ("precision", "recall", "f1")
 PER_CLASS = ("iou", "dice_per_class", "precision", "recall")
 
 
@@ -78,14 +84,74 @@ def calibration(trusted: Reliability, rng: np.random.Generator, resamples: int) 
     return dict(zip(("ece_before", "ece"), found, strict=True))
 
 
-def figure(value: float, low: float, high: float) -> Row:
+def object_figures(
+    hits: Counts,
+    average_precision: Callable[[npt.NDArray[Any]], Floats],
+    names: Sequence[str],
+    rng: np.random.Generator,
+    resamples: int,
+) -> Row:
+    """`ap` (over IoU 0.50 to 0.95) and `ap50`, means over the classes with an object in the truth, and `ap_per_class`;
+    of all that was found, however unsure, `precision`, `recall` and `f1` at IoU 0.50 over all classes and `per_class`.
+
+    `truth` and `found` count the objects.
+
+    Args:
+        hits: (N, K, 3) of N images and K classes, background first: objects right, wrong, missed.
+        average_precision: (R, N), how often each image is in R draws -> (R, K, 2): AP and AP50 of the classes.
+    """
+    right, wrong, missed = hits.sum(axis=(0, 1)).tolist()
+    counts = {"truth": right + missed, "found": right + wrong}
+    present = hits[..., [0, 2]].sum(axis=(0, 2)) > 0
+    found = _average_precision(average_precision, len(hits), present, names, rng, resamples)
+    return {**found, **_hit_figures(hits, names, rng, resamples), **counts}
+
+
+def _average_precision(
+    average_precision: Callable[[npt.NDArray[Any]], Floats],
+    images: int,
+    present: npt.NDArray[np.bool_],
+    names: Sequence[str],
+    rng: np.random.Generator,
+    resamples: int,
+) -> Row:
+    whole = average_precision(np.ones((1, images)))
+
+    def statistic(times: npt.NDArray[Any], filled: Floats | None = None) -> Floats:
+        each = average_precision(times)
+        means = [
+            mean_over(lambda values: values, each[..., kind], present, None if filled is None else filled[..., kind])
+            for kind in range(2)
+        ]
+        return np.concatenate([np.stack(means, axis=-1), each[:, 1:, 0]], axis=-1)
+
+    value = statistic(np.ones((1, images)))[0]
+    in_draws = partial(statistic, filled=whole)
+    low, high = bootstrap_interval(np.eye(images), statistic, rng, resamples, in_draws=in_draws)
+    reasons = [NO_OBJECTS] * 2 + [NO_OBJECT] * (len(names) - 1)
+    found = [figure(*each) for each in zip(value, low, high, reasons, strict=True)]
+    return {"ap": found[0], "ap50": found[1], "ap_per_class": dict(zip(names[1:], found[2:], strict=True))}
+
+
+def _hit_figures(hits: Counts, names: Sequence[str], rng: np.random.Generator, resamples: int) -> Row:
+    """Of all classes together, and `per_class`."""
+
+    def statistic(counts: Counts) -> Floats:
+        # in the row of the background, which has no objects, all of them
+        return hit_shares(np.concatenate([counts.sum(axis=-2, keepdims=True), counts[..., 1:, :]], axis=-2))
+
+    total = hits.sum(axis=0)
+    value, (low, high) = statistic(total), bootstrap_interval(hits, statistic, rng, resamples)
+    there = [bool(total[..., [0, 2]].sum()), *(total[1:, [0, 2]].sum(axis=-1) > 0).tolist()]
+    rows = []
+    for place, is_there in enumerate(there):
+        reason = NONE_FOUND if is_there else NO_OBJECT if place else NO_OBJECTS
+        row = zip(value[place], low[place], high[place], [reason] * len(HIT_SHARES), strict=True)
+        rows.append(dict(zip(HIT_SHARES, (figure(*each) for each in row), strict=True)))
+    return {**rows[0], "per_class": dict(zip(names[1:], rows[1:], strict=True))}
+
+
+def figure(value: float, low: float, high: float, absent: str = ABSENT) -> Row:
     """Null where undefined, and only then with a reason: these are DVC's metrics."""
-    found = figure_of(value, low, high, ONE_IMAGE).as_json()
+    found = figure_of(value, low, high, ONE_IMAGE, absent).as_json()
     return {key: item for key, item in found.items() if key != "reason" or item is not None}
-
-
-def plain(value: Any) -> Any:
-    """Rounded, null where undefined, also inside a dict."""
-    if isinstance(value, dict):
-        return {name: plain(one) for name, one in value.items()}
-    return None if math.isnan(value) else round(float(value), 6)

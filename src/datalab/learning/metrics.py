@@ -126,10 +126,10 @@ def mean_over(
     return mean_defined(wanted)
 
 
-def figure_of(value: float, low: float, high: float, alone: str) -> Figure:
-    """NaN in words: no value for want of a pixel; no interval, and then the reason is `alone`."""
+def figure_of(value: float, low: float, high: float, alone: str, absent: str = ABSENT) -> Figure:
+    """NaN in words: no value, of which the reason is `absent`; no interval, and then it is `alone`."""
     if np.isnan(value):
-        return Figure(None, reason=ABSENT)
+        return Figure(None, reason=absent)
     if np.isnan(low):
         return Figure(float(value), reason=alone)
     return Figure(float(value), low=float(low), high=float(high))

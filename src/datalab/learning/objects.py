@@ -35,6 +35,19 @@ def objects_of(
             yield MapObject(position, mask, score)
 
 
+def hit_shares(hits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Precision, recall and F1, (..., 3) of (..., 3) objects that are right, wrong and missed; each in [0, 1].
+
+    NaN without an object in the truth, where there was nothing to find, and of the precision where nothing was found.
+    """
+    right, wrong, missed = np.moveaxis(hits.astype(np.float64), -1, 0)
+    above = np.stack([right, right, 2 * right], axis=-1)
+    below = np.stack([right + wrong, right + missed, 2 * right + wrong + missed], axis=-1)
+    defined = (below > 0) & (right + missed > 0)[..., None]
+    shares: npt.NDArray[np.float64] = np.where(defined, above / np.maximum(below, 1), np.nan)
+    return shares
+
+
 def _mean_inside(values: npt.NDArray[np.floating[Any]], mask: BoolMask) -> float:
     y, x = np.nonzero(mask)
     rows, columns = y * values.shape[0] // mask.shape[0], x * values.shape[1] // mask.shape[1]

@@ -6,20 +6,34 @@ from typing import Any
 
 import pandas as pd
 
+from datalab.learning.slices import AND
+
 TREND = ("round", "slice", "images", "iou", "low", "high", "elsewhere")
 END = re.compile(r"^(?P<trait>[^:]+) (?P<end>up to|from|above|below) -?[\d.]+(e[+-]?\d+)?$")
 """Of a number's name: a colon is in the name of a value, as in "folder: photos from 2019"."""
 ENDS = {"up to": "lowest", "below": "lowest", "from": "highest", "above": "highest"}
+HALVES = {"lowest": "lower", "highest": "upper"}
+"""Of pairs of slices."""
 
 
 def lasting_name(name: str, named: Collection[str] = ()) -> str:
     """The name under which a slice is found in other rounds: a third of a number has other borders in each.
 
     What lies above the lowest number, or below the highest, is called a third though it may be fewer images. `named`
-    slices keep their names, whatever those look like.
+    slices keep their names, whatever those look like. In a pair ("a & b") the ends of numbers are halves.
     """
-    found = None if name in named else END.match(name)
-    return name if found is None else f"{ENDS[found['end']]} third of {found['trait']}"
+    if name in named:
+        return name
+    parts = name.split(AND)
+    return AND.join(_lasting_part(part, len(parts) > 1) for part in parts)
+
+
+def _lasting_part(name: str, half: bool) -> str:
+    found = END.match(name)
+    if found is None:
+        return name
+    end = ENDS[found["end"]]
+    return f"{HALVES[end]} half of {found['trait']}" if half else f"{end} third of {found['trait']}"
 
 
 def trends(rounds: Mapping[int, Sequence[Mapping[str, Any]]], named: Collection[str] = ()) -> pd.DataFrame:

@@ -1,10 +1,13 @@
 """Slices: parts of the judged images that have something in common, and whether the model is worse there.
 
-A slice is named by a rule somebody wrote ("dark: brightness < 0.3") or found: the lowest and the highest third of every
-number that is known about an image, and every value of what is no number.
+A slice is named by a rule somebody wrote ("dark: brightness < 0.3") or found: every value of what has few values, the
+lowest and the highest third of every other number that is known about an image, and pairs: what two such parts share,
+of numbers their halves.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +21,39 @@ Floats = npt.NDArray[np.float64]
 COLUMNS = ("slice", "images", "iou", "low", "high", "elsewhere", "p", "q")
 PARTS = 3
 """Thirds: with halves the ends are diluted, with quarters too few images are left in them."""
+HALVES = 2
+"""A pair of halves has a quarter of the images where the two are independent, a pair of thirds a ninth."""
+MOST_VALUES = 12
+"""More values than this tell images apart, not parts of them."""
+AND = " & "
+"""Between the names of a pair."""
+MOST_PAIRS = 100
+"""Every question more asks more of all answers: 20 parts have 190 pairs, 100 have 4,950."""
+MOSTLY = 0.5
+"""Share of a pair's images in a worse slice from which that slice tells the same."""
+DRAWS_A_SLICE = 50
+"""Of the permutation test, at least: with as many draws as slices, the smallest p there is would not be small enough to
+survive the correction for so many."""
+BLOCK = 2_000_000
+"""Values drawn at once."""
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Slices that are what two parts of the images share."""
+
+    parts: Mapping[str, BoolMask]
+    """Name -> (N,) bool."""
+    of: Mapping[str, tuple[str, str]]
+    """Name of a pair -> its two parts."""
+
+    def inside(self) -> dict[str, BoolMask]:
+        """Name of a pair -> (N,) bool."""
+        return {name: self.parts[first] & self.parts[second] for name, (first, second) in self.of.items()}
+
+
+NO_PAIRS = Pairs({}, {})
 
 
 def named_slices(traits: pd.DataFrame, rules: Mapping[str, str]) -> dict[str, BoolMask]:
@@ -36,22 +72,65 @@ def named_slices(traits: pd.DataFrame, rules: Mapping[str, str]) -> dict[str, Bo
     return found
 
 
-def found_slices(traits: pd.DataFrame) -> dict[str, BoolMask]:
-    """Name -> (N,) bool: the ends of every number, and every value of every other column."""
+def found_slices(traits: pd.DataFrame, least: int, parts: int = PARTS) -> dict[str, BoolMask]:
+    """Name -> (N,) bool: every value of a column that has 2 to MOST_VALUES of them, else the ends of a number, each one
+    of so many `parts`.
+
+    A number is cut by its values only where each has `least` images. An image without a value is in none of the slices.
+    """
     found: dict[str, BoolMask] = {}
-    for column in traits.columns:
-        values = traits[column]
+    for column, values in traits.items():
+        counts = values.value_counts()
+        number = pd.api.types.is_numeric_dtype(values)
         if pd.api.types.is_bool_dtype(values):
             found[str(column)] = values.to_numpy(dtype=bool)
-        elif pd.api.types.is_numeric_dtype(values):
-            found.update(_ends(str(column), values.to_numpy(dtype=np.float64)))
-        else:
-            found.update({f"{column}: {value}": (values == value).to_numpy() for value in sorted(set(values.dropna()))})
+        elif 2 <= len(counts) <= MOST_VALUES and (not number or counts.min() >= least):
+            found.update({f"{column}: {_word(one)}": (values == one).to_numpy() for one in sorted(counts.index)})
+        elif number:
+            found.update(_ends(str(column), values.to_numpy(dtype=np.float64), parts))
     return found
 
 
+def found_pairs(traits: pd.DataFrame, least: int) -> Pairs:
+    """Pairs of parts that share at least `least` images, neither inside the other: MOST_PAIRS at most, those with the
+    most images first.
+
+    They are chosen without a look at how the model fares, so that the correction for many slices holds.
+    """
+    found = found_slices(traits, least, HALVES)
+    sizes = {}
+    for first, second in combinations(found, 2):
+        both = int((found[first] & found[second]).sum())
+        if max(1, least) <= both < min(int(found[name].sum()) for name in (first, second)):
+            sizes[first, second] = both
+    largest = sorted(sizes, key=lambda pair: (-sizes[pair], pair))[:MOST_PAIRS]
+    return Pairs(found, {AND.join(pair): pair for pair in largest})
+
+
+def worse_slices(table: pd.DataFrame, slices: Mapping[str, BoolMask], pairs: Pairs, q: float) -> list[str]:
+    """Names of the slices and pairs of `compare` that are called worse, in its order.
+
+    A pair is not told where a worse slice that holds MOSTLY all of its images has as low a mean: that says it shorter.
+    """
+    rows = table[table["q"] < q]
+    worse = dict(zip(rows["slice"].astype(str), rows["iou"].to_numpy(dtype=np.float64).tolist(), strict=True))
+    shared = pairs.inside()
+
+    def said_shorter(name: str) -> bool:
+        both = shared[name]
+        lower = (slices[one] for one, iou in worse.items() if one in slices and iou <= worse[name])
+        return any((part & both).sum() > MOSTLY * both.sum() for part in lower)
+
+    return [name for name in worse if name not in shared or not said_shorter(name)]
+
+
 def compare(
-    iou: Floats, slices: Mapping[str, BoolMask], least: int, rng: np.random.Generator, resamples: int
+    iou: Floats,
+    slices: Mapping[str, BoolMask],
+    least: int,
+    rng: np.random.Generator,
+    resamples: int,
+    pairs: Pairs = NO_PAIRS,
 ) -> pd.DataFrame:
     """How the images of each slice fare beside all others, worst first.
 
@@ -60,37 +139,69 @@ def compare(
         slices: Name -> (N,) bool.
         least: Images that a slice, and the rest, must have; smaller ones are left out.
         rng: Where draws come from.
-        resamples: Draws of the bootstrap and of the permutation test.
+        resamples: Draws of the bootstrap; the permutation test has DRAWS_A_SLICE for each slice, where that is more.
+        pairs: Compared as well; their names are others than those of `slices`.
 
     Returns:
         Columns COLUMNS: `iou`, the mean in the slice, with its 95% bootstrap interval over images; `elsewhere`, the
-        mean of the rest; `p`, one-sided, that a random part of this size is as bad (permutation test); `q`, p corrected
-        for looking at so many slices (Benjamini and Hochberg 1995).
+        mean of the rest; `p`, one-sided, that a random part of this size is as bad (permutation test), and for a pair
+        the largest of that p and the same within either of its parts, so that a small one says that it is worse than
+        both; `q`, p corrected for looking at so many slices (`_corrected`).
     """
-    known = ~np.isnan(iou)
-    rows = []
-    for name, inside in slices.items():
-        here, rest = iou[inside & known], iou[~inside & known]
-        if min(len(here), len(rest)) >= max(2, least):
-            rows.append((name, len(here), *_mean_with_interval(here, rng, resamples), rest.mean(),
-                         _chance(here, rest, rng, resamples)))  # fmt: skip
+    known, least = ~np.isnan(iou), max(2, least)
+    inside = {name: part & known for name, part in {**slices, **pairs.inside()}.items()}
+    inside = {name: part for name, part in inside.items() if least <= part.sum() <= known.sum() - least}
+    draws = max(resamples, DRAWS_A_SLICE * len(inside))
+    chances = _chances(iou, known, inside, rng, draws)
+    for parent in dict.fromkeys(one for pair in pairs.of.values() for one in pair):
+        within = {name: inside[name] for name, pair in pairs.of.items() if parent in pair and name in inside}
+        for name, chance in _chances(iou, pairs.parts[parent] & known, within, rng, draws).items():
+            chances[name] = max(chances[name], chance)
+    rows = [
+        (
+            name,
+            int(part.sum()),
+            *_mean_with_interval(iou[part], rng, resamples),
+            iou[known & ~part].mean(),
+            chances[name],
+        )
+        for name, part in inside.items()
+    ]
     table = pd.DataFrame(rows, columns=list(COLUMNS[:-1]))
-    corrected = stats.false_discovery_control(table["p"]) if len(table) else np.empty(0)
+    corrected = _corrected(table["p"].to_numpy(), table["slice"].isin(list(pairs.of)).to_numpy(dtype=bool))
     return table.assign(q=corrected).sort_values(["q", "iou", "slice"]).reset_index(drop=True)
 
 
-def _ends(column: str, values: Floats) -> dict[str, BoolMask]:
-    """Lowest and highest third; nothing where the values hardly differ.
+def _corrected(p: Floats, pair: BoolMask) -> Floats:
+    """(S,) q: p corrected for looking at so many (Benjamini and Hochberg 1995).
+
+    Pairs and the others have one half of the say each, however many there are (weights of Genovese et al. 2006): a
+    hundred pairs would leave little of what single slices can show.
+    """
+    if not len(p):
+        return p
+    times = 2 * np.array([(~pair).sum(), pair.sum()]) if pair.any() and not pair.all() else np.full(2, len(p))
+    weighted = p * times[pair.astype(np.intp)] / len(p)
+    return np.asarray(stats.false_discovery_control(np.minimum(weighted, 1)))
+
+
+def _word(value: object) -> str:
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
+
+
+def _ends(column: str, values: Floats, parts: int) -> dict[str, BoolMask]:
+    """Lowest and highest of so many parts; nothing where the values hardly differ.
 
     Where two thirds of the images share the lowest number, the highest end is what lies above it, and the other way
-    round: a third that takes in its border would be all of them.
+    round: a third that takes in its border would be all of them. Halves share no image.
     """
     known = values[~np.isnan(values)]
     if len(np.unique(known)) < PARTS:
         return {}
-    low, high = np.quantile(known, [1 / PARTS, 1 - 1 / PARTS])
+    low, high = np.quantile(known, [1 / parts, 1 - 1 / parts])
     lowest = ("below", values < low) if low == known.max() else ("up to", values <= low)
-    highest = ("above", values > high) if high == known.min() else ("from", values >= high)
+    above = high == known.min() or (low == high < known.max())
+    highest = ("above", values > high) if above else ("from", values >= high)
     return {f"{column} {end} {border:.3g}": inside for (end, inside), border in ((lowest, low), (highest, high))}
 
 
@@ -100,11 +211,20 @@ def _mean_with_interval(values: Floats, rng: np.random.Generator, resamples: int
     return float(values.mean()), float(low), float(high)
 
 
-def _chance(here: Floats, rest: Floats, rng: np.random.Generator, resamples: int) -> float:
-    def difference(first: Floats, second: Floats, axis: int) -> Floats:
-        return np.asarray(first.mean(axis=axis) - second.mean(axis=axis))
+def _chances(
+    iou: Floats, whole: BoolMask, parts: Mapping[str, BoolMask], rng: np.random.Generator, draws: int
+) -> dict[str, float]:
+    """Name -> p, that as many of the images of `whole` (N,), drawn at random, have no higher sum of IoU than the part.
 
-    test = stats.permutation_test(
-        (here, rest), difference, vectorized=True, n_resamples=resamples, alternative="less", rng=rng
-    )
-    return float(test.pvalue)
+    What the sums of so many images are by chance depends on their number alone, so all parts share the draws.
+    """
+    values = iou[whole]
+    sizes = np.array([part.sum() for part in parts.values()], dtype=np.intp)
+    sums = np.array([iou[part].sum() for part in parts.values()])
+    as_low = np.zeros(len(parts))
+    rows = max(1, BLOCK // max(1, len(values)))
+    for start in range(0, draws if parts else 0, rows):
+        repeated = np.tile(values, (min(rows, draws - start), 1))
+        added = rng.permuted(repeated, axis=1).cumsum(axis=1)
+        as_low += (added[:, sizes - 1] <= sums + ROUNDING).sum(axis=0)
+    return dict(zip(parts, ((as_low + 1) / (draws + 1)).tolist(), strict=True))

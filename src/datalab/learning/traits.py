@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy import ndimage
 
 from datalab.masks import IGNORE_ID
@@ -38,3 +39,19 @@ def image_traits(
         "foreground": float((truth[judged] != 0).mean()) if judged.any() else 0.0,
         **{f"{name} there": value in present for name, value in classes.items()},
     }
+
+
+def written_traits(metadata: pd.DataFrame) -> pd.DataFrame:
+    """Columns of text as traits: numbers where all that is written is one, else words; NaN where nothing is.
+
+    A column with a number like "007" is one of words: it names something, and would be another name without zeros.
+    """
+    return metadata.apply(_written)
+
+
+def _written(column: "pd.Series[str]") -> "pd.Series[Any]":
+    filled = column.where(column != "")
+    numbers = pd.to_numeric(filled, errors="coerce").astype("float64")
+    known = filled.notna()
+    named = filled[known].str.match(r"[+-]?0\d").any()
+    return filled if named or not np.isfinite(numbers[known]).all() else numbers

@@ -8,6 +8,7 @@ from typing import Any
 
 from datalab.adapters.dvc import add, repro, stage_count
 from datalab.adapters.files import fresh_folder, locked, read_json, read_table, write_json
+from datalab.adapters.images_metadata import ensure_metadata
 from datalab.adapters.review import publish as publish_dataset
 from datalab.adapters.review_app import review_url
 from datalab.adapters.review_inputs import ReviewInputs, read_inputs
@@ -23,6 +24,12 @@ from datalab.settings import Settings
 from datalab.tables import CATALOG, FIRST_LABELS, RATINGS
 from datalab.workspace import Workspace
 
+RAW = (
+    *("catalog", "champion", "decisions", "gold", "gold_events", "images", "metadata", "reviews", "rounds"),
+    "view_slices",
+)
+"""What no stage makes: DVC versions it as it is."""
+
 
 def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
     """Version the round's raw data and run the DVC graph: consensus, dataset, model, evaluation, next batch.
@@ -33,10 +40,10 @@ def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, A
     ensure_decisions(workspace)
     ensure_events(workspace)
     ensure_reviews(workspace)
+    ensure_metadata(workspace)
     keep_champion(workspace, state.number)
     on_wait = partial(progress, 0.0)
-    raw = ("catalog", "champion", "decisions", "gold", "gold_events", "images", "reviews", "rounds", "view_slices")
-    add(workspace, [getattr(workspace, name) for name in raw], on_wait)
+    add(workspace, [getattr(workspace, name) for name in RAW], on_wait)
     ran, stages = list[str](), stage_count(workspace)
 
     def on_stage(stage: str) -> None:

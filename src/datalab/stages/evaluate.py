@@ -11,27 +11,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from datalab.adapters.coco_eval import ObjectJudge
 from datalab.adapters.dataset_folder import DatasetFolder
 from datalab.adapters.files import read_label_map, read_rgb, write_json, write_table, write_text
-from datalab.adapters.model_cost import model_cost
-from datalab.adapters.plots import Tile, plot_confusion, plot_contact_sheet, plot_iou
+from datalab.adapters.model_cost import model_cost, model_size
+from datalab.adapters.plots import Tile, for_tile, plot_confusion, plot_contact_sheet, plot_iou
 from datalab.adapters.plots_curves import plot_reliability
 from datalab.adapters.segmenter import Prediction, Segmenter, predict
 from datalab.adapters.segmenter_samples import Sample, positions_of, read_sample
+from datalab.adapters.stage_progress import stage_bar
 from datalab.config import load_guidelines, load_params
 from datalab.errors import one_line_errors
 from datalab.learning.calibration import Reliability, reliability, reliability_table
-from datalab.learning.evaluation import Row, boundary_figures, calibration, figures, plain
-from datalab.learning.metrics import (
-    Counts,
-    boundary_counts,
-    confusion_matrix,
-    mean_defined,
-    mean_iou,
-)
+from datalab.learning.evaluation import Row, boundary_figures, calibration, figures, object_figures
+from datalab.learning.metrics import Counts, boundary_counts, confusion_matrix, mean_iou
 from datalab.learning.objects import objects_of
 from datalab.learning.traits import image_traits
 from datalab.learning.uncertainty import tempered
@@ -101,7 +95,7 @@ class Outputs:
     plots: Path
     """Folder of iou, confusion, reliability and contact_sheet."""
     cost: Path
-    """model_cost.json; the one file with figures of this machine and this run."""
+    """model_cost.json; the one file with figures of this machine and this run, and so no metric."""
 
 
 def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
@@ -112,7 +106,8 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     background among them; `miou_objects` leaves background out; `boundary_iou` is over the classes with an outline.
     `calibration` has the expected calibration error of the
     pixels, as the model gives probabilities (`ece_before`) and as they are used, after the temperature (`ece`).
-    `objects` has COCO's average precision of connected pieces, and precision, recall and F1 of those found.
+    `objects` has COCO's average precision of connected pieces, and precision, recall and F1 of those found; `model`
+    what `model_size` says.
     """
     held = read_held_out(inputs.dataset, inputs.model)
     folder, rows, segmenter = held.folder, held.rows, held.segmenter
@@ -127,42 +122,15 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     report |= boundary_figures(outlines, names, np.random.default_rng(params.seed), draws)
     errors = calibration(trusted, np.random.default_rng(params.seed), draws)
     heat = round(segmenter.temperature, 4)
-    found = object_figures(judge, names)
-    write_json(outputs.figures, {**report, "calibration": {**errors, "temperature": heat}, "objects": found})
-    write_json(outputs.cost, model_cost(segmenter, inputs.model, [one.seconds for one in judged]))
+    found = judge.average_precision()
+    objects = object_figures(found.hits, found.of_images, names, np.random.default_rng(params.seed), draws)
+    others = {"calibration": {**errors, "temperature": heat}, "objects": objects}
+    write_json(outputs.figures, {**report, **others, "model": model_size(segmenter, inputs.model)})
+    write_json(outputs.cost, model_cost(segmenter, [one.seconds for one in judged]))
     write_table(outputs.judged, pd.DataFrame([one.row for one in judged]))
     write_table(outputs.confusions, confusion_rows(list(rows["image_id"]), confusions, names))
     _plot(outputs.plots, report, confusions.sum(axis=0), worst, inputs)
     _plot_reliability(outputs.plots, errors, *trusted.sum(axis=0))
-
-
-def object_figures(judge: ObjectJudge, names: tuple[str, ...]) -> dict[str, Any]:
-    """`ap` (over IoU 0.50 to 0.95) and `ap50`, means over the classes with an object in the truth, and `ap_per_class`;
-    of all that was found, however unsure, `precision`, `recall` and `f1` at IoU 0.50 over all classes and `per_class`.
-
-    Null where there is none. `truth` and `found` count the objects.
-    """
-    found = judge.average_precision()
-    numbers = {
-        "ap": mean_defined(found.per_class),
-        "ap50": mean_defined(found.per_class_50),
-        "ap_per_class": dict(zip(names[1:], found.per_class[1:], strict=True)),
-        **_hit_shares(found.hits.sum(axis=0)),
-        "per_class": {name: _hit_shares(row) for name, row in zip(names[1:], found.hits[1:], strict=True)},
-    }
-    counts = {"truth": len(judge.truth), "found": len(judge.found)}
-    return {**{name: plain(value) for name, value in numbers.items()}, **counts}
-
-
-def _hit_shares(hits: Counts) -> dict[str, float]:
-    """Of (3,) objects right, wrong and missed; NaN where there is nothing to divide by.
-
-    F1, like recall, is NaN without an object in the truth: there was nothing to find.
-    """
-    right, wrong, missed = hits.tolist()
-    parts = {"precision": (right, right + wrong), "recall": (right, right + missed)}
-    parts["f1"] = (2 * right, 2 * right + wrong + missed if right + missed else 0)
-    return {name: above / below if below else math.nan for name, (above, below) in parts.items()}
 
 
 def confusion_rows(image_ids: list[str], confusions: Counts, names: tuple[str, ...]) -> pd.DataFrame:
@@ -182,7 +150,7 @@ def _judge(
 ) -> Iterator[tuple[Judged, Tile]]:
     """Every test image in turn, and the picture of it; its objects go to `judge`."""
     objects = dict(list(zip(folder.class_names, folder.class_ids, strict=True))[1:])
-    for row in tqdm(list(rows.itertuples()), desc="evaluate", unit="image", disable=None):
+    for row in stage_bar("evaluate", len(rows), "image", rows.itertuples()):
         path, image_id = inputs.images / str(row.file), str(row.image_id)
         mask, embedding = folder.mask(image_id), inputs.embeddings / f"{image_id}.npy"
         sample = read_sample(path, embedding, segmenter.longest_side, mask, folder.class_ids)
@@ -203,7 +171,7 @@ def _judge(
         outlines = boundary_counts(positions[0], positions[1], len(folder.class_ids))
         iou = float(mean_iou(confusion))
         judged = {"image_id": image_id, "iou": iou, **image_traits(sample.image, truth, objects)}
-        tile = Tile(image_id, read_rgb(path), truth, prediction.label_map, iou)
+        tile = Tile(image_id, for_tile(read_rgb(path)), for_tile(truth), for_tile(prediction.label_map), iou)
         trusted = _trust(prediction, sample, segmenter.temperature, params.bins)
         yield Judged(confusion, outlines, judged, trusted, seconds), tile
 

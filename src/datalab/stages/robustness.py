@@ -1,4 +1,4 @@
-"""How much worse the segmenter is on damaged images: noise, blur, JPEG, overexposure, low contrast, fog.
+"""How much worse the segmenter is on damaged images: noise, blur, JPEG, over- and underexposure, low contrast, fog.
 
 The last part of stage `evaluate`, in the same process: loading torch and SAM once more would take longer than the work.
 """
@@ -24,11 +24,13 @@ from datalab.adapters.segmenter_samples import Sample, read_sample, with_pixels
 from datalab.adapters.stage_progress import stage_bar
 from datalab.adapters.torch_threads import side_by_side
 from datalab.learning.corruptions import CORRUPTIONS, SEVERITIES, Pixels, corrupt
+from datalab.learning.evaluation import ONE_IMAGE
 from datalab.learning.metrics import (
     Counts,
     Floats,
     bootstrap_interval,
     confusion_matrix,
+    figure_of,
     iou_per_class,
     mean_over,
 )
@@ -40,6 +42,8 @@ LARGEST_SIDE = 512
 """Pixels; a larger image is shrunk first, so that noise and JPEG's blocks mean the same on every photograph."""
 ASKED = [("none", 0), *((kind, severity) for kind in CORRUPTIONS for severity in SEVERITIES)]
 """(corruption, severity) of every question, the undamaged image first."""
+LEAST_IMAGES = 8
+"""Resamples of fewer are far too alike: their spread would say more than is known."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Params:
 
     seed: Natural
     images: Count
-    """Test images drawn at random; each is embedded and predicted 19 times."""
+    """Test images drawn at random; each is embedded and predicted 22 times."""
     resamples: Count
     """Draws of the bootstrap."""
 
@@ -67,8 +71,9 @@ def run(inputs: Inputs, out: Path, plots: Path, params: Params, embed: EmbedPara
     """Write `out`, and robustness.csv and robustness.png into `plots`.
 
     `out` has `undamaged`, the mean IoU of the drawn images, and for each corruption and severity `miou` and by how much
-    it is lower: `drop`, from `low` to `high` (95% bootstrap interval over images, each compared with itself undamaged);
-    `mean_drop` is the mean over them all. Classes are those that occur in the truth of the drawn images.
+    it is lower: `drop`, from `low` to `high` (95% bootstrap interval over images, each compared with itself undamaged),
+    which of fewer than LEAST_IMAGES are null with a `reason`; `mean_drop` is the mean over them all. Classes are those
+    that occur in the truth of the drawn images.
     """
     held = read_held_out(inputs.dataset, inputs.model)
     folder, rows, segmenter = held.folder, held.rows, held.segmenter
@@ -84,7 +89,7 @@ def run(inputs: Inputs, out: Path, plots: Path, params: Params, embed: EmbedPara
 
 
 def figures(counts: Counts, rng: np.random.Generator, resamples: int) -> dict[str, Any]:
-    """The content of robustness.json from confusion matrices (N, 19, K, K) of N images, in the order of ASKED."""
+    """The content of robustness.json from confusion matrices (N, 22, K, K) of N images, in the order of ASKED."""
     pooled = counts.sum(axis=0)
     present = ~np.isnan(iou_per_class(pooled[0]))
 
@@ -95,25 +100,31 @@ def figures(counts: Counts, rng: np.random.Generator, resamples: int) -> dict[st
 
     miou, value = mean_over(iou_per_class, pooled, present), drops(pooled)
     low, high = bootstrap_interval(counts, drops, rng, resamples, in_draws=partial(drops, whole=pooled))
-    found = [
-        {"drop": _number(one), "low": _number(least), "high": _number(most)}
-        for one, least, most in zip(value, low, high, strict=True)
-    ]
+    found = [_drop(*ends, len(counts)) for ends in zip(value, low, high, strict=True)]
     report: dict[str, Any] = {"images": len(counts), "undamaged": _number(miou[0]), "mean_drop": found[-1]}
     for (kind, severity), own, drop in zip(ASKED[1:], miou[1:], found, strict=False):
         report.setdefault(kind, {})[str(severity)] = {"miou": _number(own), **drop}
     return report
 
 
+def _drop(value: float, low: float, high: float, images: int) -> dict[str, Any]:
+    """`drop`, `low` and `high`, and where one is null the `reason`."""
+    few = images < LEAST_IMAGES
+    alone = f"no interval from {images} of the {LEAST_IMAGES} images that it takes" if few else ONE_IMAGE
+    found = figure_of(value, *((np.nan, np.nan) if few else (low, high)), alone).as_json()
+    reason = found.pop("reason")
+    return {"drop": found.pop("value"), **found, **({} if reason is None else {"reason": reason})}
+
+
 def _number(value: float) -> float | None:
-    """None where undefined: no pixel is judged, or the interval hangs on a single image."""
+    """None where undefined: no pixel is judged."""
     return None if np.isnan(value) else round(float(value), 6)
 
 
 def _ask(
     rows: pd.DataFrame, folder: DatasetFolder, segmenter: Segmenter, inputs: Inputs, params: Params, embed: EmbedParams
 ) -> Counts:
-    """Confusion matrices (N, 19, K, K) at half the working size."""
+    """Confusion matrices (N, 22, K, K) at half the working size."""
     samples = [
         read_sample(
             inputs.images / str(row.file),

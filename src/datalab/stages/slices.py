@@ -13,13 +13,14 @@ from datalab.adapters.files import read_table, write_json, write_table, write_te
 from datalab.adapters.plots import plot_slices
 from datalab.config import load_params
 from datalab.errors import one_line_errors
-from datalab.learning.slices import compare, found_slices, named_slices
+from datalab.learning.slices import compare, found_pairs, found_slices, named_slices, worse_slices
+from datalab.learning.traits import written_traits
 from datalab.masks import BoolMask
 from datalab.ranges import Count, Natural, Share, Within
-from datalab.tables import CATALOG, JUDGED, SLICES
+from datalab.tables import CATALOG, JUDGED, METADATA, SLICES
 
-MANY_FOLDERS = 12
-"""More folders than this tell images apart, not parts of them."""
+IN_RULES = ("image_id", "width", "height", "source", "duplicate_group")
+"""Columns of CATALOG that rules may use, and that make no slices by themselves: megapixels and folder say the same."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Params:
 
     seed: Natural
     least: Annotated[int, Within(2)]
-    """Images a slice, and the rest, must have."""
+    """Images a slice, and the rest, must have; a number is cut by its values where each has so many."""
     resamples: Count
     q: Share
     """Slices below are called worse: so many of them are false alarms, at most."""
@@ -44,6 +45,8 @@ class Inputs:
     """Table JUDGED."""
     catalog: Path
     """Table CATALOG."""
+    metadata: Path
+    """Table METADATA."""
     views: Path
     """Table SLICES of the views that reviewers saved as slices; a rule in params.yaml of the same name comes first."""
 
@@ -52,26 +55,28 @@ def run(inputs: Inputs, members: Path, out: Path, plots: Path, params: Params) -
     """Write `out` with every slice, worst first, slices.csv and slices.png into `plots`, and `members` (table SLICES).
 
     `worse` lists the slices below the line, each as a sentence; where there are too few test images for any slice it
-    is empty and `reason` says so.
+    is empty and `reason` says so. `pairs` says how many pairs of parts were looked at; those called worse are listed.
     """
     images = read_table(inputs.judged, JUDGED, others=True)
-    traits = images.drop(columns=["image_id", "iou"]).join(_catalog_traits(images, read_table(inputs.catalog, CATALOG)))
+    traits, ruled = _traits(images, inputs)
     viewed = _viewed_slices(images, read_table(inputs.views, SLICES))
-    named = {**viewed, **named_slices(traits, params.named)}
-    few = traits if 1 < traits["folder"].nunique() <= MANY_FOLDERS else traits.drop(columns="folder")
-    slices = {**found_slices(few), **named}
+    named = {**viewed, **named_slices(ruled, params.named)}
+    slices, pairs = {**found_slices(traits, params.least), **named}, found_pairs(traits, params.least)
     rng = np.random.default_rng(params.seed)
-    table = compare(images["iou"].to_numpy(dtype=np.float64), slices, params.least, rng, params.resamples)
+    table = compare(images["iou"].to_numpy(dtype=np.float64), slices, params.least, rng, params.resamples, pairs)
+    worse = worse_slices(table, slices, pairs, params.q)
+    table = table[table["slice"].isin([*slices, *worse])]
     report: dict[str, Any] = {
         "images": len(images),
+        "pairs": len(pairs.of),
         "slices": [_rounded(row) for row in table.to_dict("records")],
         "named": sorted(named),
-        "worse": [_sentence(row) for row in table[table["q"] < params.q].to_dict("records")],
+        "worse": [_sentence(row) for row in table[table["slice"].isin(worse)].to_dict("records")],
     }
     if table.empty:
         report["reason"] = f"{len(images)} test images: no slice has {params.least}, and leaves as many"
-    worse = set(table.loc[table["q"] < params.q, "slice"])
-    rows = [(one, name) for name in slices if name in {*named, *worse} for one in images["image_id"][slices[name]]]
+    inside = {name: part for name, part in {**pairs.inside(), **slices}.items() if name in {*named, *worse}}
+    rows = [(one, name) for name, part in inside.items() for one in images["image_id"][part]]
     write_table(members, pd.DataFrame(rows, columns=list(SLICES)))
     write_json(out, report)
     write_text(plots / "slices.csv", table.to_csv(index=False))
@@ -86,12 +91,16 @@ def _viewed_slices(images: pd.DataFrame, views: pd.DataFrame) -> dict[str, BoolM
     }
 
 
-def _catalog_traits(images: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
-    """Size of the images and the folder they came from, in their order."""
-    rows = catalog.set_index("image_id").loc[images["image_id"]].reset_index(drop=True)
-    found = pd.DataFrame({"megapixels": rows["width"].astype(float) * rows["height"].astype(float) / 1e6})
+def _traits(images: pd.DataFrame, inputs: Inputs) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What the images are cut by, in their order, and what rules may use: the same and IN_RULES."""
+    rows = read_table(inputs.catalog, CATALOG).set_index("image_id", drop=False).loc[images["image_id"]]
+    rows = rows.reset_index(drop=True)
+    size = pd.DataFrame({"megapixels": rows["width"].astype(float) * rows["height"].astype(float) / 1e6})
     folders = pd.Series([str(Path(str(source)).parent) for source in rows["source"]])
-    return found.assign(folder=folders)
+    metadata = read_table(inputs.metadata, METADATA, others=True).set_index("image_id")
+    written = written_traits(metadata).reindex(images["image_id"]).reset_index(drop=True)
+    traits = images.drop(columns=["image_id", "iou"]).join(size.assign(folder=folders)).join(written)
+    return traits, traits.join(rows[list(IN_RULES)])
 
 
 def _rounded(row: dict[Any, Any]) -> dict[str, Any]:
@@ -109,11 +118,12 @@ def _sentence(row: dict[Any, Any]) -> str:
 def main() -> None:
     """Command line of the stage; the paths are given in dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("judged", "catalog", "views", "members", "out", "plots", "params"):
+    for name in ("judged", "catalog", "metadata", "views", "members", "out", "plots", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     params = load_params(given.params, "slices", Params)
-    run(Inputs(given.judged, given.catalog, given.views), given.members, given.out, given.plots, params)
+    inputs = Inputs(given.judged, given.catalog, given.metadata, given.views)
+    run(inputs, given.members, given.out, given.plots, params)
 
 
 if __name__ == "__main__":

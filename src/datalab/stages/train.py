@@ -13,16 +13,16 @@ from datalab.adapters.backbones import starting_weights
 from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
 from datalab.adapters.embedding_cache import embedded_by
 from datalab.adapters.files import read_label_map, read_rgb, write_json
-from datalab.adapters.plots import plot_labels
+from datalab.adapters.plots import for_tile, plot_labels
 from datalab.adapters.segmenter import Segmenter, save_segmenter
 from datalab.adapters.segmenter_augment import Augmentation, Policy, check_policy
 from datalab.adapters.segmenter_check import check_learnable
 from datalab.adapters.segmenter_loss import check_loss
-from datalab.adapters.segmenter_models import check_model
+from datalab.adapters.segmenter_models import MODELS, check_model
 from datalab.adapters.segmenter_network import EMBEDDING_DECODER, STRIDE, NetworkSize
 from datalab.adapters.segmenter_processes import is_first_process
-from datalab.adapters.segmenter_samples import Sample, read_sample
-from datalab.adapters.segmenter_schedule import Look, Schedule, check_sampling
+from datalab.adapters.segmenter_samples import Sample, read_sample, without_embedding
+from datalab.adapters.segmenter_schedule import Look, Schedule, check_sampling, is_late
 from datalab.adapters.segmenter_state import StateFile, run_key
 from datalab.adapters.segmenter_temperature import temperature_of
 from datalab.adapters.segmenter_training import Recipe, train_segmenter
@@ -131,7 +131,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, policy: Policy, flip: 
         "model": params.model,
         "start": start,
     }
-    write_json(outputs.report, {**_report(looks, len(train), len(validation)), **found})
+    write_json(outputs.report, {**_report(looks, params.steps, len(train), len(validation)), **found})
 
 
 def recipe_of(params: Params, policy: Policy, channels: int, classes: int) -> Recipe:
@@ -160,8 +160,8 @@ def _draw_sheet(folder: DatasetFolder, inputs: Inputs, sheet: Path, count: int) 
         [
             (
                 str(row.image_id)[:8],
-                read_rgb(inputs.images / str(row.file)),
-                read_label_map(folder.mask(str(row.image_id))),
+                for_tile(read_rgb(inputs.images / str(row.file))),
+                for_tile(read_label_map(folder.mask(str(row.image_id)))),
             )
             for row in shown.itertuples()
         ],
@@ -170,7 +170,7 @@ def _draw_sheet(folder: DatasetFolder, inputs: Inputs, sheet: Path, count: int) 
 
 
 def _read_split(folder: DatasetFolder, split: str, inputs: Inputs, params: Params) -> list[Sample]:
-    return [
+    read = (
         read_sample(
             inputs.images / str(row.file),
             inputs.embeddings / f"{row.image_id}.npy",
@@ -179,11 +179,12 @@ def _read_split(folder: DatasetFolder, split: str, inputs: Inputs, params: Param
             folder.class_ids,
         )
         for row in folder.split(split).itertuples()
-    ]
+    )
+    return [sample if MODELS[params.model].uses_embedding else without_embedding(sample) for sample in read]
 
 
-def _report(looks: list[Look], train: int, validation: int) -> dict[str, Any]:
-    scored = [look for look in looks if look.validation_miou is not None]
+def _report(looks: list[Look], steps: int, train: int, validation: int) -> dict[str, Any]:
+    scored = [look for look in looks if look.validation_miou is not None and is_late(look.step, steps)]
     best = max(scored, key=lambda look: (look.validation_miou or 0.0, look.step), default=None)
     return {
         "best_step": None if best is None else best.step,
