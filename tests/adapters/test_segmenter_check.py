@@ -11,7 +11,6 @@ from datalab.adapters.segmenter_augment import Batch, draw_batch
 from datalab.adapters.segmenter_check import JUDGED, OF_CONSTANT, OF_FIRST, STEPS, check_learnable
 from datalab.adapters.segmenter_loss import LOSSES
 from datalab.adapters.segmenter_network import NetworkSize
-from datalab.adapters.segmenter_samples import Sample
 from datalab.adapters.segmenter_training import Recipe
 from datalab.errors import StateError
 from tests.adapters.blobs import AUGMENTATION, SCHEDULE, blob_samples
@@ -34,24 +33,12 @@ def test_labels_that_are_noise_are_refused(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def black(samples: list[Sample], spots: int) -> list[Sample]:
-    """The samples with black images, but for some pixels, and nothing in their embeddings."""
-    made = []
-    for sample in samples:
-        image = np.zeros_like(sample.image)
-        image[0, :spots] = 1
-        made.append(replace(sample, image=image, embedding=np.zeros_like(sample.embedding)))
-    return made
-
-
 @pytest.mark.parametrize("loss", LOSSES)
-def test_black_images_are_refused_though_shares_and_places_of_classes_can_be_learned(tmp_path: Path, loss: str) -> None:
+def test_it_is_the_same_whatever_the_loss(tmp_path: Path, loss: str) -> None:
+    """Dice alone may stay at "all is background" for as long, with labels that fit."""
     samples = blob_samples(tmp_path, range(1, 8))
-    recipe = replace(RECIPE, schedule=replace(SCHEDULE, loss=loss))
-    assert check_learnable(samples, recipe) < OF_CONSTANT
-    with pytest.raises(StateError, match="cannot be learned by heart") as caught:
-        check_learnable(black(samples, 1), recipe)
-    assert "\n" not in str(caught.value)
+    usual = check_learnable(samples, RECIPE)
+    assert check_learnable(samples, replace(RECIPE, schedule=replace(SCHEDULE, loss=loss))) == usual < OF_CONSTANT
 
 
 def test_images_that_show_nothing_are_refused_whatever_sam_makes_of_them(tmp_path: Path) -> None:
