@@ -12,7 +12,7 @@ import psutil
 import pytest
 import requests
 
-from datalab.errors import ServiceError
+from datalab.errors import ServiceError, StateError
 from datalab.services import fiftyone_app, label_studio, mongo, prefect
 from datalab.services.ports import free_ports
 from datalab.services.processes import find
@@ -211,8 +211,9 @@ def test_a_server_that_was_running_before_survives_a_failed_up(repository: Path)
 
 
 def test_outside_the_repository_nothing_is_written(tmp_path: Path) -> None:
-    assert down(tmp_path) == []
-    assert {item.pid for item in status(tmp_path)} == {None}
+    for ask in (down, status):
+        with pytest.raises(StateError, match=r"no servers were started from .*; go to the datalab repository"):
+            ask(tmp_path)
     with pytest.raises(ServiceError, match=r"label-studio is missing; .*make setup"):
         up(tmp_path)
     assert not list(tmp_path.iterdir())

@@ -46,7 +46,10 @@ from datalab.learning.metrics import confusion_matrix, mean_iou
 LONGEST_GRADIENT = 5.0
 """A longer one is cut to this length."""
 EXPLODED = 1000.0
-"""Times the first loss, or 1 where that was less: nothing comes back from there, though all numbers may be finite."""
+"""Times the first loss, or 1 where that was less: nothing comes back from there, though all numbers may be finite.
+
+Not of objects: the errors of boxes have no bound, and come back from more in the first steps.
+"""
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,8 @@ def _learn(
             torch.manual_seed(recipe.seed * schedule.steps + run.step)
             needed = Step(weights, trust[places], schedule.loss, fabric, run.most)
             losses.append(train_step(module, adam, batch, needed, run.step))
-            run.most = EXPLODED * max(losses[0], 1.0) if run.step == 1 else run.most
+            if run.step == 1 and not run.network.learns_instances:
+                run.most = EXPLODED * max(losses[0], 1.0)
             share_averages(fabric, run.network)
             run.average.follow(run.network, run.step)
             bar.update()

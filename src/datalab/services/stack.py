@@ -121,7 +121,7 @@ def repository_of(folder: Path) -> Path:
 
 
 def _check_repository(folder: Path) -> None:
-    if not (folder / "prefect.yaml").is_file():
+    if not any((folder / name).exists() for name in ("prefect.yaml", ".venv-label-studio")):
         raise StateError(f"no servers were started from {folder.resolve()}; go to the datalab repository")
 
 
