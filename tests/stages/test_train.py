@@ -53,9 +53,8 @@ def test_photographs_are_shrunk_before_they_are_on_the_sheet(blobs: Workspace, m
 @pytest.mark.parametrize(("model", "held"), [("embedding_decoder", True), ("lraspp_mobilenet_v3_large", False)])
 def test_embeddings_are_held_for_a_model_that_looks_at_them(blobs: Workspace, model: str, held: bool) -> None:
     run_dataset(blobs)
-    inputs = train.Inputs(blobs.dataset, blobs.images, blobs.embeddings, blobs.guidelines)
-    params = replace(SHORT, model=model)
-    (sample, *_) = train._read_split(read_dataset(blobs.dataset), "train", inputs, params)
+    folder, params = read_dataset(blobs.dataset), replace(SHORT, model=model)
+    (sample, *_) = train.read_samples(folder, folder.split("train"), blobs.images, blobs.embeddings, params)
     assert sample.embedding.shape == (6, 6, 8)
     assert bool(sample.embedding.any()) == any(sample.embedding.strides) == held
 

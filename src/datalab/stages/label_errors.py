@@ -15,7 +15,7 @@ from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
 from datalab.adapters.files import read_table, write_table
 from datalab.adapters.segmenter_augment import Policy
 from datalab.adapters.segmenter_folds import out_of_fold
-from datalab.adapters.segmenter_samples import Sample, read_sample
+from datalab.adapters.segmenter_samples import Sample
 from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.learning.folds import assign_folds
@@ -26,7 +26,7 @@ from datalab.quality.vote_doubts import vote_doubts, voted_objects
 from datalab.ranges import Amount, Count, Natural, Share, Within
 from datalab.stages.train import Params as TrainParams
 from datalab.stages.train import check as check_train
-from datalab.stages.train import load_policy, recipe_of
+from datalab.stages.train import load_policy, read_samples, recipe_of
 from datalab.tables import ANNOTATED_REGIONS, LABEL_ERRORS, RATINGS
 
 Box = tuple[int, int, int, int]
@@ -69,16 +69,7 @@ def run(inputs: Inputs, out: Path, params: Params, train: TrainParams, policy: P
     """
     check_train(train)
     folder = read_dataset(inputs.dataset)
-    samples = [
-        read_sample(
-            inputs.images / str(row.file),
-            inputs.embeddings / f"{row.image_id}.npy",
-            train.longest_side,
-            folder.mask(str(row.image_id)),
-            folder.class_ids,
-        )
-        for row in folder.index.itertuples()
-    ]
+    samples = read_samples(folder, folder.index, inputs.images, inputs.embeddings, train)
     folds = assign_folds(list(folder.index["group"]), params.folds, np.random.default_rng(params.seed))
     changed = replace(train, seed=params.seed, steps=params.steps, imbalance=params.imbalance)
     recipe = recipe_of(changed, policy, samples[0].embedding.shape[0], len(folder.class_ids))

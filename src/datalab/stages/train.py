@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from datalab.adapters.backbones import starting_weights
 from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
@@ -108,7 +109,10 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, policy: Policy, flip: 
         raise InputError("the dataset has no training image; label more images")
     if is_first_process():
         _draw_sheet(folder, inputs, outputs.sheet, params.sheet)
-    train, validation = (_read_split(folder, split, inputs, params) for split in ("train", "validation"))
+    train, validation = (
+        read_samples(folder, folder.split(split), inputs.images, inputs.embeddings, params)
+        for split in ("train", "validation")
+    )
     recipe = recipe_of(params, policy, train[0].embedding.shape[0], len(folder.class_ids))
     backbone, start = starting_weights(params.model, params.pretrained)
     if backbone is None and params.model != EMBEDDING_DECODER:
@@ -169,16 +173,19 @@ def _draw_sheet(folder: DatasetFolder, inputs: Inputs, sheet: Path, count: int) 
     )
 
 
-def _read_split(folder: DatasetFolder, split: str, inputs: Inputs, params: Params) -> list[Sample]:
+def read_samples(
+    folder: DatasetFolder, rows: pd.DataFrame, images: Path, embeddings: Path, params: Params
+) -> list[Sample]:
+    """The images and labels of these rows of the dataset, with embeddings where `params.model` looks at them."""
     read = (
         read_sample(
-            inputs.images / str(row.file),
-            inputs.embeddings / f"{row.image_id}.npy",
+            images / str(row.file),
+            embeddings / f"{row.image_id}.npy",
             params.longest_side,
             folder.mask(str(row.image_id)),
             folder.class_ids,
         )
-        for row in folder.split(split).itertuples()
+        for row in rows.itertuples()
     )
     return [sample if MODELS[params.model].uses_embedding else without_embedding(sample) for sample in read]
 
