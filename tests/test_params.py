@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 
+from datalab.adapters.checkpoints import EmbedParams
 from datalab.adapters.images import IngestParams
 from datalab.adapters.label_studio.reconcile import PullParams
 from datalab.adapters.sam import ProposalParams
@@ -27,7 +28,6 @@ from datalab.stages import (
     agree_model,
     compare,
     consensus,
-    embed,
     evaluate,
     label_errors,
     leaks,
@@ -42,7 +42,7 @@ from datalab.stages import (
 
 PARAMS = Path(__file__).parent.parent / "params.yaml"
 STAGES = (
-    adapt, adjudicate, agree, agree_model, compare, consensus, embed, evaluate, label_errors, leaks, proposal_benefit,
+    adapt, adjudicate, agree, agree_model, compare, consensus, evaluate, label_errors, leaks, proposal_benefit,
     robustness, score, score_gold, select, slices, train,
 )  # fmt: skip
 SECTIONS: dict[str, Any] = {
@@ -56,6 +56,7 @@ SECTIONS: dict[str, Any] = {
     "proof": ProofParams,
     "simulate": SimulateParams,
     "dataset": SplitParams,
+    "embed": EmbedParams,
     **{stage.__name__.rpartition(".")[2]: stage.Params for stage in STAGES},
 }
 NUMBERS = [

@@ -8,6 +8,7 @@ import pytest
 from safetensors.torch import load_file
 from segment_anything.modeling import Sam
 
+from datalab.adapters.checkpoints import EmbedParams
 from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.embedding_cache import Embedding, embedding_bytes
 from datalab.adapters.files import read_json, read_rgb, read_table
@@ -17,7 +18,6 @@ from datalab.adapters.sam_adapt import Floats, Lesson
 from datalab.masks import mask_to_rle
 from datalab.stages import adapt
 from datalab.stages.adapt import Inputs, Params, figures
-from datalab.stages.embed import Params as EmbedParams
 from datalab.tables import CONSENSUS
 from datalab.workspace import Workspace
 from tests.stages.blob_workspace import blob_workspace, run_dataset

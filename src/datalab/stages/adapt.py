@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from datalab.adapters.checkpoints import EmbedParams
 from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.embedding_cache import read_embedding
 from datalab.adapters.files import read_rgb, read_table, write_json
@@ -23,7 +24,6 @@ from datalab.errors import one_line_errors
 from datalab.learning.metrics import bootstrap_interval
 from datalab.masks import rle_to_mask
 from datalab.ranges import Amount, Count, Natural, Within
-from datalab.stages.embed import Params as EmbedParams
 from datalab.tables import CONSENSUS
 
 PROMPTS = {"box": BOX, "click": CLICK}

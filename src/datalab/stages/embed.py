@@ -29,11 +29,8 @@ from datalab.errors import one_line_errors
 from datalab.learning.embeddings import Vector
 from datalab.tables import CATALOG
 
-Params = EmbedParams
-"""Whoever proposes reads the section, too."""
 
-
-def run(catalog: Path, images: Path, embeddings: Path, out: Path, params: Params) -> None:
+def run(catalog: Path, images: Path, embeddings: Path, out: Path, params: EmbedParams) -> None:
     """Write <image_id>.npy, float16 (C, h, w), below `out`; what is of another checkpoint or image is made anew.
 
     `embeddings`: the cache of this machine, where click-to-mask and other workspaces find what was embedded here, and
@@ -106,7 +103,7 @@ def main() -> None:
     for name in ("catalog", "images", "embeddings", "out", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     paths = parser.parse_args()
-    run(paths.catalog, paths.images, paths.embeddings, paths.out, load_params(paths.params, "embed", Params))
+    run(paths.catalog, paths.images, paths.embeddings, paths.out, load_params(paths.params, "embed", EmbedParams))
 
 
 if __name__ == "__main__":

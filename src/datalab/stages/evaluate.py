@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from datalab.adapters.checkpoints import EmbedParams
 from datalab.adapters.coco_eval import ObjectJudge
 from datalab.adapters.dataset_folder import DatasetFolder
 from datalab.adapters.files import read_label_map, read_rgb, write_json, write_table, write_text
@@ -32,7 +33,6 @@ from datalab.learning.uncertainty import tempered
 from datalab.masks import IGNORE_ID
 from datalab.ranges import Count, Natural, Share
 from datalab.stages import robustness
-from datalab.stages.embed import Params as EmbedParams
 from datalab.stages.held_out import read_held_out
 from datalab.tables import CONFUSIONS
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from datalab.adapters.checkpoints import EmbedParams
 from datalab.adapters.dataset_folder import DatasetFolder
 from datalab.adapters.embedding_cache import Embedding
 from datalab.adapters.files import read_rgb, write_json, write_text
@@ -35,7 +36,6 @@ from datalab.learning.metrics import (
     mean_over,
 )
 from datalab.ranges import Count, Natural
-from datalab.stages.embed import Params as EmbedParams
 from datalab.stages.held_out import read_held_out
 
 LARGEST_SIDE = 512
