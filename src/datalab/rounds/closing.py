@@ -8,27 +8,20 @@ from typing import Any
 
 from datalab.adapters.dvc import add, repro, stage_count
 from datalab.adapters.files import fresh_folder, locked, read_json, read_table, write_json
-from datalab.adapters.images_metadata import ensure_metadata
 from datalab.adapters.review import publish as publish_dataset
 from datalab.adapters.review_app import review_url
 from datalab.adapters.review_inputs import ReviewInputs, read_inputs
 from datalab.config import load_number, load_params
 from datalab.learning.splits import SplitParams, TooFewGroupsError, assign_splits, first_seen
 from datalab.quality.gold_ledger import judging_ratings, sound_gold
-from datalab.rounds.adjudicating import ensure_decisions
-from datalab.rounds.living_gold import ensure_events, read_events
+from datalab.rounds.living_gold import read_events
 from datalab.rounds.progress import Progress
-from datalab.rounds.reviewing import collect_reviews, ensure_reviews, outcomes
+from datalab.rounds.raw import RAW, ensure_tables
+from datalab.rounds.reviewing import collect_reviews, outcomes
 from datalab.rounds.state import NOT_LEARNED, Round
 from datalab.settings import Settings
 from datalab.tables import CATALOG, FIRST_LABELS, RATINGS
 from datalab.workspace import Workspace
-
-RAW = (
-    *("catalog", "champion", "decisions", "gold", "gold_events", "images", "metadata", "reviews", "rounds"),
-    "view_slices",
-)
-"""What no stage makes: DVC versions it as it is."""
 
 
 def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
@@ -37,10 +30,7 @@ def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, A
     Where the labels of all rounds are too few for that, the fact NOT_LEARNED: another round has to bring more.
     """
     progress(0.0, "versioning the raw data")
-    ensure_decisions(workspace)
-    ensure_events(workspace)
-    ensure_reviews(workspace)
-    ensure_metadata(workspace)
+    ensure_tables(workspace)
     keep_champion(workspace, state.number)
     on_wait = partial(progress, 0.0)
     add(workspace, [getattr(workspace, name) for name in RAW], on_wait)

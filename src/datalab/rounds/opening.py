@@ -17,18 +17,17 @@ from datalab.adapters.mask_folder import read_classes, read_truth
 from datalab.config import load_params
 from datalab.errors import InputError, NothingLeftError
 from datalab.learning.selection import MOST_ASKED, cold_start, given_up
-from datalab.rounds.adjudicating import ensure_decisions
 from datalab.rounds.batch import BatchParams, choose_gold, compose_batch, rotate_gold
 from datalab.rounds.living_gold import (
     GoldParams,
     check_classes,
-    ensure_events,
     gold_in_use,
     needs_overlap,
     retire_leaked,
 )
 from datalab.rounds.progress import Progress
-from datalab.rounds.reviewing import collect_reviews, ensure_reviews, excluded_images, requested_first, requests_for
+from datalab.rounds.raw import ensure_tables
+from datalab.rounds.reviewing import collect_reviews, excluded_images, requested_first, requests_for
 from datalab.rounds.state import NOT_LEARNED, Round, load_round, round_numbers
 from datalab.tables import BATCH, CATALOG, GOLD, NEXT_BATCH, RATINGS, REJECTED, ROUND_REVIEWS, empty
 from datalab.workspace import Workspace
@@ -55,9 +54,7 @@ def take_in(workspace: Workspace, source: Source) -> dict[str, Any]:
     facts = {} if source.images is None else {"ingest": asdict(ingest(source.images, workspace, params))}
     if not workspace.gold.exists() or read_table(workspace.gold, GOLD).empty:
         write_table(workspace.gold, empty(GOLD) if source.masks is None else _new_gold(workspace, source))
-    ensure_decisions(workspace)
-    ensure_reviews(workspace)
-    ensure_events(workspace)
+    ensure_tables(workspace)
     return facts
 
 
