@@ -4,21 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from datalab.learning.gate import GateParams
 from datalab.masks import mask_to_rle
 from datalab.rounds.gating import gate_proposals, gold_examples
 from datalab.tables import CANDIDATES, GATED_PROPOSALS, GOLD
+from tests.learning import test_gate
 
 SIDE = 10
-PARAMS = GateParams(
-    least_examples=6,
-    least_images=3,
-    least_class_examples=99,
-    propose_at=0.6,
-    auto_accept=False,
-    accept_at=0.9,
-    ungated_at=0.65,
-)
+PARAMS = replace(test_gate.PARAMS, least_examples=6, least_images=3, least_class_examples=99)
 
 
 def rle(width: int) -> str:

@@ -29,6 +29,7 @@ def repository(tmp_path: Path) -> Iterator[Path]:
     program.parent.mkdir(parents=True)
     program.write_text("#!/bin/sh\necho the database is locked\nexit 3\n")
     program.chmod(0o755)
+    (tmp_path / "prefect.yaml").write_text("deployments: []\n")
     yield tmp_path
     down(tmp_path)
 

@@ -11,7 +11,7 @@ from urllib.error import URLError
 import torch
 from torch import Tensor
 
-from datalab.adapters.checkpoints import sha256_of
+from datalab.adapters.checkpoints import disk_errors, sha256_of
 from datalab.adapters.encoders import read_encoder
 from datalab.adapters.segmenter_instances import MASK_RCNN
 from datalab.adapters.segmenter_torchvision import BACKBONES
@@ -69,12 +69,8 @@ def pull_backbone(name: str, source: str = SOURCE) -> Path:
     path, url = backbone_path(name), f"{source}/{FILES[name]}"
     if path.is_file():
         return path
-    try:
+    with disk_errors(path.parent, "set TORCH_HOME to a folder that can"):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise InputError(
-            f"{path.parent} cannot be written: {exc.strerror}; set TORCH_HOME to a folder that can"
-        ) from exc
     try:
         torch.hub.download_url_to_file(url, str(path), hash_prefix=_prefix(name), progress=sys.stderr.isatty())
     except OSError as exc:  # no connection, one that breaks off, a full disk

@@ -139,7 +139,7 @@ def pull(
         on_progress(official.bytes, official.bytes)
         return path
     part = folder / f".{official.file}.part"
-    with _readable_disk_errors(folder), _held(part) as file:
+    with disk_errors(folder, "set DATALAB_CACHE to a folder with room for it"), _held(part) as file:
         _check_space(folder, official.bytes - file.seek(0, os.SEEK_END))
         _fetch(f"{source}/{official.file}", file, official, path, on_progress)
         wrong = _difference(part, official)
@@ -154,13 +154,12 @@ def pull(
 
 
 @contextmanager
-def _readable_disk_errors(folder: Path) -> Iterator[None]:
+def disk_errors(folder: Path, advice: str) -> Iterator[None]:
+    """InputError, with what to do, where a folder for weights cannot be made or written in the block."""
     try:
         yield
     except OSError as exc:
-        raise InputError(
-            f"{folder} cannot be written: {exc.strerror}; set DATALAB_CACHE to a folder with room for it"
-        ) from exc
+        raise InputError(f"{folder} cannot be written: {exc.strerror}; {advice}") from exc
 
 
 @contextmanager

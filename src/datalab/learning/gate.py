@@ -153,7 +153,7 @@ def why_none_shown(examples: Examples) -> str | None:
     images = len(means)
     if images < FEWEST_AGAINST:
         return None
-    high = means.mean() + stdtrit(images - 1, 0.95) * means.std(ddof=1) / sqrt(images)
+    high = means.mean() + _reach(means, 0.95)
     if high >= BAD_IOU:
         return None
     return (
@@ -211,12 +211,17 @@ def _accepted_figures(accepted: Examples, params: GateParams) -> tuple[Figure, F
         nothing = undefined(f"no proposal on gold that has a class reaches {params.accept_at:g}")
         return nothing, nothing
     value = float(ious.mean())
-    half = float(stdtrit(images - 1, 0.975) * ious.std(ddof=1) / sqrt(images)) if images > 1 else None
+    half = _reach(ious, 0.975) if images > 1 else None
     low, high = (None, None) if half is None else (max(0.0, value - half), min(1.0, value + half))
     bad = float(_image_means((accepted.true_iou < BAD_IOU).astype(np.float64), accepted.image_ids).sum())
     least = float(betaincinv(bad, images - bad + 1, 0.025)) if bad > 0 else 0.0
     most = float(betaincinv(bad + 1, images - bad, 0.975)) if bad < images else 1.0
     return Figure(value, images, low, high), Figure(bad / images, images, least, most)
+
+
+def _reach(values: Floats, level: float) -> float:
+    """From the mean of two values or more to the end of Student's interval at this level, one side alone."""
+    return float(stdtrit(len(values) - 1, level) * values.std(ddof=1) / sqrt(len(values)))
 
 
 def _image_means(values: Floats, image_ids: Sequence[str]) -> Floats:

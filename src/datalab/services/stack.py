@@ -121,7 +121,7 @@ def repository_of(folder: Path) -> Path:
 
 
 def _check_repository(folder: Path) -> None:
-    if not any((folder / name).exists() for name in ("prefect.yaml", ".venv-label-studio")):
+    if not (folder / "prefect.yaml").is_file():
         raise StateError(f"no servers were started from {folder.resolve()}; go to the datalab repository")
 
 
