@@ -4,19 +4,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from datalab.adapters.dvc import initialise
 from datalab.adapters.files import read_table, write_table
 from datalab.errors import InputError
 from datalab.rounds import closing
-from datalab.rounds.adjudicating import ensure_decisions
 from datalab.rounds.closing import learn, trusted_inputs
 from datalab.rounds.progress import silent
-from datalab.rounds.reviewing import ensure_reviews
+from datalab.rounds.raw import ensure_tables
 from datalab.rounds.state import NOT_LEARNED, Round
 from datalab.stages import collect
-from datalab.tables import ANNOTATED_REGIONS, CATALOG, GOLD, GOLD_EVENTS, REVIEWS, empty
+from datalab.tables import ANNOTATED_REGIONS, CATALOG, GOLD, GOLD_EVENTS, RATINGS, REVIEWS, empty
 from datalab.workspace import Workspace
 from tests.quality.images import tables
-from tests.rounds.labeling_round import nobody, ready_workspace
+from tests.rounds.labeling_round import ROOT, nobody, ready_workspace
 from tests.stages.rounds_folder import write_round
 
 ASKED = ("a", "b", "c", "d")
@@ -53,15 +53,20 @@ def test_an_answer_that_made_an_image_gold_is_not_judged_by_it(tmp_path: Path) -
 
 
 @pytest.fixture
-def pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """Nothing has been answered yet. Of the graph `collect` alone runs, in this process."""
+def unanswered(tmp_path: Path) -> Workspace:
+    """A round that nobody has answered, in a workspace with the whole graph."""
     workspace, _ = ready_workspace(tmp_path / "w", nobody(tmp_path / "media"))
-    (workspace.root / "dvc.yaml").write_text("stages: {collect: {cmd: never}}")
+    (workspace.root / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
     rows = [(one, f"{one}.png", f"{one}.png", 8, 6, APART[one], one) for one in ASKED]
     write_table(workspace.catalog, pd.DataFrame(rows, columns=list(CATALOG)))
     write_table(workspace.gold, empty(GOLD))
-    ensure_decisions(workspace)
-    ensure_reviews(workspace)
+    ensure_tables(workspace)
+    return workspace
+
+
+@pytest.fixture
+def pulled(unanswered: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """Of the graph `collect` alone runs, in this process."""
 
     def run(workspace: Workspace, targets: Sequence[str] = (), *_: object, **__: object) -> list[str]:
         if not targets:
@@ -73,7 +78,7 @@ def pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
     monkeypatch.setattr(closing, "repro", run)
     monkeypatch.setattr(closing, "add", lambda *_: None)
-    return workspace
+    return unanswered
 
 
 def learned(workspace: Workspace, images: Sequence[str], number: int = 1, skipped: int = 0) -> str | None:
@@ -91,6 +96,16 @@ def test_a_round_of_too_few_images_ends_and_the_next_one_counts_them(pulled: Wor
     assert said.startswith("round 0001 ends without a model: 2 labelled image(s) that are no copies of each other")
     assert said.endswith(f"or take in more images first (datalab ingest FOLDER --workspace {pulled.root})")
     assert learned(pulled, "cd", number=2) is None
+
+
+@pytest.mark.slow
+def test_it_ends_with_the_real_graph_as_well(unanswered: Workspace) -> None:
+    (unanswered.root / "src").symlink_to(ROOT / "src")
+    initialise(unanswered.root)
+    assert "2 labelled image(s) that are no copies of each other" in str(learned(unanswered, "ab"))
+    assert read_table(unanswered.ratings, RATINGS)["image_id"].tolist() == ["a", "b"]
+    assert (unanswered.root / "data" / "rounds.dvc").exists()
+    assert not unanswered.dataset.exists()
 
 
 def test_copies_of_one_image_and_skips_are_too_little(pulled: Workspace) -> None:
