@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from pycocotools import mask as coco
+from torch import Tensor
 from torch.nn import functional
 
 Floats = npt.NDArray[np.float32]
@@ -22,7 +23,7 @@ BLOCK = 128
 class Axis:
     """How one axis is enlarged: output place i is `matrix[i] @ logits`, of which only low[i] to high[i] count."""
 
-    matrix: Floats
+    matrix: Tensor
     low: Ints
     high: Ints
 
@@ -31,8 +32,8 @@ class Axis:
         """`cells` of the logits over `input_side` pixels of SAM's input, whose first `used` are the image of `out`."""
         identity = torch.eye(cells)[None]
         large = functional.interpolate(identity, size=input_side, mode="linear", align_corners=False)[..., :used]
-        matrix = functional.interpolate(large, size=out, mode="linear", align_corners=False)[0].T.contiguous().numpy()
-        counts = matrix > 0
+        matrix = functional.interpolate(large, size=out, mode="linear", align_corners=False)[0].T.contiguous()
+        counts = matrix.numpy() > 0
         return cls(matrix, counts.argmax(axis=1), cells - 1 - counts[:, ::-1].argmax(axis=1))
 
     def window(self, cells: npt.NDArray[np.bool_]) -> tuple[int, int]:
@@ -42,14 +43,15 @@ class Axis:
             return 0, 0
         return int(np.searchsorted(self.high, marked[0])), int(np.searchsorted(self.low, marked[-1], side="right"))
 
-    def enlarge(self, logits: Floats, start: int, stop: int) -> Floats:
+    def enlarge(self, logits: Tensor, start: int, stop: int) -> Tensor:
         """Places `start` to `stop` of the (cells, k) logits enlarged along the first axis: (stop - start, k)."""
-        blocks = []
+        large = torch.empty(stop - start, logits.shape[1])
         for first in range(start, stop, BLOCK):
             last = min(first + BLOCK, stop)
             low, high = self.low[first], self.high[last - 1] + 1
-            blocks.append(self.matrix[first:last, low:high] @ logits[low:high])
-        return np.concatenate(blocks) if blocks else np.zeros((0, logits.shape[1]), dtype=np.float32)
+            # by torch, which keeps to the threads it was given: numpy's products take all cores, whoever else is there
+            torch.mm(self.matrix[first:last, low:high], logits[low:high], out=large[first - start : last - start])
+        return large
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,8 @@ class Enlarger:
         top, bottom = self.y.window(np.asarray(near.any(axis=1)))
         left, right = self.x.window(np.asarray(near.any(axis=0)))
         # enlarged values are mixtures of the cells round them: outside of the window none exceeds the lower cutoff
-        rows = self.y.enlarge(logits, top, bottom)
-        values = self.x.enlarge(np.ascontiguousarray(rows.T), left, right)
+        rows = self.y.enlarge(torch.from_numpy(logits), top, bottom)
+        values = self.x.enlarge(rows.T, left, right).numpy()
         union = int(np.count_nonzero(values > threshold - offset))
         stable = int(np.count_nonzero(values > threshold + offset))
         changes, box = _changes(values > threshold, left, top, len(self.y.matrix))
@@ -109,9 +111,9 @@ def outline_to_rle(outline: Outline, tile: tuple[int, int, int, int], height: in
 def _changes(mask: npt.NDArray[np.bool_], left: int, top: int, height: int) -> tuple[Ints, tuple[int, int, int, int]]:
     """`mask`: (columns, rows) of a window whose corner is (left, top) in a tile of this height."""
     columns, rows = mask.shape
-    framed = np.zeros((columns, rows + 2), dtype=bool)
-    framed[:, 1:-1] = mask
-    x, y = np.nonzero(framed[:, 1:] != framed[:, :-1])
+    framed = np.zeros(columns * (rows + 1) + 1, dtype=bool)  # one after the other, a blank before and after each
+    framed[1:].reshape(columns, rows + 1)[:, :rows] = mask
+    x, y = np.divmod(np.flatnonzero(framed[1:] != framed[:-1]), rows + 1)
     if len(x) == 0:
         return np.zeros(0, dtype=np.int64), (0, 0, 0, 0)
     box = (left + int(x[0]), top + int(y[::2].min()), left + int(x[-1]), top + int(y[1::2].max()) - 1)
