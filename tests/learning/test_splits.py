@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datalab.errors import InputError
-from datalab.learning.splits import assign_splits, names_of
+from datalab.learning.splits import assign_splits, first_seen, names_of
 
 SHARES = (0.6, 0.2, 0.2)
 Row = tuple[str, str, str, tuple[str, ...]]
@@ -23,7 +23,7 @@ def far_apart(count: int) -> list[str]:
 def table(rows: Sequence[Row], hashes: Sequence[str] | None = None) -> pd.DataFrame:
     images = pd.DataFrame(list(rows), columns=["image_id", "name", "round_id", "labels"])
     sources = images["name"] + "/" + images["image_id"] + ".png"
-    return images.assign(source=sources, phash=list(hashes or far_apart(len(rows))))
+    return images.assign(source=sources, phash=list(hashes or far_apart(len(rows))), told="")
 
 
 def dealt(rows: Sequence[Row], seed: int = 0, hashes: Sequence[str] | None = None) -> dict[str, str]:
@@ -151,3 +151,25 @@ def test_a_part_of_the_path_is_a_name() -> None:
     assert names_of(sources, "^[^/]+/") == ["a/", "a/", "b/", "c/"]
     with pytest.raises(InputError, match=r"dataset\.group_by is no regular expression"):
         names_of(sources, "(")
+
+
+def test_what_is_told_of_images_joins_them_as_their_paths_do() -> None:
+    """The clip's frames share their path, two of them a patient with another image; the fifth says nothing."""
+    rows: list[Row] = [(f"i{place}", name, "0001", ()) for place, name in enumerate(["clip", "clip", "b", "c", "d"])]
+    images = table(rows).assign(told=["", "p1", "p1", "p2", ""])
+    found = assign_splits(images, SHARES, 0, distance=4, group_by="^[^/]+")
+    assert found["group"].tolist() == ["i0", "i0", "i0", "i3", "i4"]
+
+
+def test_a_column_of_metadata_is_told_of_images_that_have_it() -> None:
+    first = pd.DataFrame([("x", "0001", "leaf"), ("y", "0001", "")], columns=["image_id", "round_id", "label"])
+    catalog = pd.DataFrame({"image_id": ["x", "y", "z"], "source": ["x.png", "y.png", "z.png"]})
+    metadata = pd.DataFrame({"image_id": ["x", "z"], "labels": ["a", "b"]})
+    seen = first_seen(first, catalog, metadata, "labels")
+    found = seen[["image_id", "labels", "told"]].itertuples(index=False, name=None)
+    assert list(found) == [("x", ("leaf",), "a"), ("y", (), "")]
+    assert first_seen(first, catalog, metadata, "")["told"].tolist() == ["", ""]
+    with pytest.raises(InputError, match=r"no metadata\.csv has a column 'patient' \(there are labels\)"):
+        first_seen(first, catalog, metadata, "patient")
+    with pytest.raises(InputError, match="no image has one; ingest its folder again"):
+        first_seen(first, catalog, metadata[["image_id"]], "patient")

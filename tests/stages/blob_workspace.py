@@ -11,6 +11,7 @@ from PIL import Image
 
 from datalab.adapters.embedding_cache import note_encoder
 from datalab.adapters.files import read_label_map, read_table, write_table
+from datalab.adapters.images_metadata import ensure_metadata
 from datalab.learning.splits import SplitParams
 from datalab.masks import mask_to_rle
 from datalab.stages import dataset, train
@@ -19,7 +20,7 @@ from datalab.workspace import Workspace
 from tests.adapters.blobs import AUGMENTATION, write_blob
 
 NAMES = {1: "disc", 2: "square"}
-DATASET = SplitParams(seed=0, train=0.6, validation=0.2, test=0.2, group_by="")
+DATASET = SplitParams(seed=0, train=0.6, validation=0.2, test=0.2, group_by="", group_column="")
 TRAIN = train.Params(
     seed=0,
     model="embedding_decoder",
@@ -118,17 +119,20 @@ def first_labels(workspace: Workspace) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(FIRST_LABELS))
 
 
-def run_dataset(workspace: Workspace, group_by: str = "") -> None:
+def run_dataset(workspace: Workspace, group_by: str = "", group_column: str = "") -> None:
     write_table(workspace.first_labels, first_labels(workspace))
+    ensure_metadata(workspace)
     inputs = dataset.Inputs(
         workspace.consensus,
         workspace.adjudication,
         workspace.ratings,
         workspace.first_labels,
         workspace.catalog,
+        workspace.metadata,
         workspace.guidelines,
     )
-    dataset.run(inputs, workspace.dataset, replace(DATASET, group_by=group_by), distance=4)
+    params = replace(DATASET, group_by=group_by, group_column=group_column)
+    dataset.run(inputs, workspace.dataset, params, distance=4)
 
 
 def run_train(workspace: Workspace, params: train.Params = TRAIN, flip: bool = True) -> Path:

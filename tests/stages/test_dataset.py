@@ -78,6 +78,24 @@ def test_frames_of_a_clip_go_to_one_split(blobs: Workspace) -> None:
     assert index["split"].nunique() == 3
 
 
+def test_images_of_a_patient_go_to_one_split(blobs: Workspace) -> None:
+    ids = image_ids(13)
+    said = pd.DataFrame({"image_id": ids, "patient": [f"p{place % 4}" if place < 8 else "" for place in range(13)]})
+    write_table(blobs.metadata, said)
+    run_dataset(blobs, group_column="patient")
+    index = read_table(blobs.dataset / "index.parquet", DATASET)
+    assert index.groupby("group")["split"].nunique().max() == 1
+    groups = dict(zip(index["image_id"], index["group"], strict=True))
+    assert [groups[image_id] for image_id in ids[:12]] == [*ids[:4], *ids[:4], *ids[8:12]]
+
+
+def test_a_column_that_no_metadata_has_is_one_line(blobs: Workspace) -> None:
+    write_table(blobs.metadata, pd.DataFrame({"image_id": image_ids(1), "site": ["a"], "weather": ["dry"]}))
+    with pytest.raises(InputError, match=r"has a column 'patient' \(there are site, weather\)"):
+        run_dataset(blobs, group_column="patient")
+    assert not blobs.dataset.exists()
+
+
 def test_gold_stays_out(blobs: Workspace) -> None:
     ratings = read_table(blobs.ratings, RATINGS)
     write_table(blobs.ratings, ratings.assign(role=["gold", *["batch"] * (len(ratings) - 1)]))

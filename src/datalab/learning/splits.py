@@ -42,6 +42,8 @@ class SplitParams:
     """Share that the reported figures come from; never trained on, never used to choose."""
     group_by: str
     """Regular expression on the path an image came from; what matches alike goes to one split."""
+    group_column: str
+    """A column of metadata.csv, such as "patient"; images that say the same there go to one split. "": none."""
 
     @property
     def shares(self) -> tuple[float, float, float]:
@@ -55,13 +57,14 @@ def assign_splits(
     """Which group and which split every image belongs to.
 
     Images belong together whose `phash` differs in at most `distance` bits (near duplicates), whose path has the same
-    part (`names_of`), or that hang together by others that have been labelled. Images nobody has labelled join nothing:
-    what is taken in later must not move what has been dealt.
+    part (`names_of`), of which the same is `told`, or that hang together by others that have been labelled. Images
+    nobody has labelled join nothing: what is taken in later must not move what has been dealt.
 
     Args:
-        images: One row per labelled image, in any order: `image_id`, `source` (its path), `phash` (16 hex digits),
-            `round_id` (the first round it was labelled in; sorted to find the order of the rounds) and `labels` (tuple
-            of str, the classes seen in that round; empty for background only).
+        images: One row per labelled image, in any order, as `first_seen` gives them: `image_id`, `source` (its path),
+            `phash` (16 hex digits), `round_id` (the first round it was labelled in; sorted to find the order of the
+            rounds), `labels` (tuple of str, the classes seen in that round; empty for background only) and `told` (str,
+            such as the patient; "" where nothing is known).
         shares: Wanted shares of the images of train, validation and test; positive, summing to 1.
         seed: Another seed deals another way.
         distance: In bits of 64.
@@ -81,7 +84,7 @@ def assign_splits(
     table = images.sort_values(["round_id", "image_id"], ignore_index=True)
     ids = [str(image_id) for image_id in table["image_id"]]
     hashes = np.array([int(text, 16) for text in table["phash"]], dtype=np.uint64)
-    names = pd.factorize(pd.Series(names_of(list(table["source"]), group_by), dtype="object"))[0]
+    names = _numbered(names_of(list(table["source"]), group_by), [text or None for text in table["told"]])
     groups: npt.NDArray[np.int64] = np.arange(len(table), dtype=np.int64)
     splits: dict[int, str] = {}
     rarest: dict[int, str] = {}
@@ -98,13 +101,26 @@ def assign_splits(
     )
 
 
-def first_seen(first_labels: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
-    """What the splits are dealt by, of every image ever labelled: its row of the catalog, `round_id` and `labels`."""
+def first_seen(
+    first_labels: pd.DataFrame, catalog: pd.DataFrame, metadata: pd.DataFrame, group_column: str
+) -> pd.DataFrame:
+    """What the splits are dealt by, of every image ever labelled.
+
+    Its row of the catalog, `round_id`, `labels`, and as `told` what it says in this column of table METADATA.
+    InputError where that has no such column.
+    """
     rows = [
         (image_id, round_id, tuple(sorted(set(found["label"]) - {""})))
         for (image_id, round_id), found in first_labels.groupby(["image_id", "round_id"], sort=True)
     ]
-    return catalog.merge(pd.DataFrame(rows, columns=["image_id", "round_id", "labels"]), on="image_id")
+    seen = catalog.merge(pd.DataFrame(rows, columns=["image_id", "round_id", "labels"]), on="image_id")
+    if not group_column:
+        return seen.assign(told="")
+    columns = [str(name) for name in metadata.columns if name != "image_id"]
+    if group_column not in columns:
+        known = f"there are {', '.join(columns)}" if columns else "no image has one; ingest its folder again"
+        raise InputError(f"dataset.group_column: no metadata.csv has a column {group_column!r} ({known})")
+    return seen.assign(told=seen["image_id"].map(metadata.set_index("image_id")[group_column]).fillna(""))
 
 
 def names_of(sources: Sequence[str], group_by: str) -> list[str | None]:
@@ -120,10 +136,16 @@ def names_of(sources: Sequence[str], group_by: str) -> list[str | None]:
     return [None if one is None else one.group(1 if pattern.groups else 0) or None for one in found]
 
 
+def _numbered(*names: Sequence[str | None]) -> npt.NDArray[np.int64]:
+    """(N, kinds of names): equal numbers for equal names of a kind, -1 for None."""
+    columns = [pd.factorize(pd.Series(list(column), dtype="object"))[0] for column in names]
+    return np.stack(columns, axis=1).astype(np.int64)
+
+
 def _alike(hashes: npt.NDArray[np.uint64], names: npt.NDArray[np.int64], distance: int) -> npt.NDArray[np.bool_]:
-    """(N,): which images are near duplicates of the last one or have its name."""
+    """(N,): which images are near duplicates of the last one or have one of its names, (N, kinds)."""
     near: npt.NDArray[np.bool_] = np.bitwise_count(hashes ^ hashes[-1]) <= distance
-    named: npt.NDArray[np.bool_] = (names == names[-1]) & (names[-1] >= 0)
+    named: npt.NDArray[np.bool_] = ((names == names[-1]) & (names[-1] >= 0)).any(axis=1)
     return near | named
 
 

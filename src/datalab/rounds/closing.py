@@ -20,7 +20,7 @@ from datalab.rounds.raw import RAW, ensure_tables
 from datalab.rounds.reviewing import collect_reviews, outcomes
 from datalab.rounds.state import NOT_LEARNED, Round
 from datalab.settings import Settings
-from datalab.tables import CATALOG, FIRST_LABELS, RATINGS
+from datalab.tables import CATALOG, FIRST_LABELS, METADATA, RATINGS
 from datalab.workspace import Workspace
 
 
@@ -63,8 +63,10 @@ def too_few_labels(workspace: Workspace) -> str | None:
         return "no image but gold has an answer that counts"
     params = load_params(workspace.params, "dataset", SplitParams)
     distance = load_number(workspace.params, "ingest", "near_duplicate_distance", int)
-    seen = first_seen(read_table(workspace.first_labels, FIRST_LABELS), read_table(workspace.catalog, CATALOG))
+    first, catalog = read_table(workspace.first_labels, FIRST_LABELS), read_table(workspace.catalog, CATALOG)
+    metadata = read_table(workspace.metadata, METADATA, others=True)
     try:
+        seen = first_seen(first, catalog, metadata, params.group_column)
         dealt = assign_splits(seen, params.shares, params.seed, distance, params.group_by)
     except TooFewGroupsError as exc:
         return str(exc)

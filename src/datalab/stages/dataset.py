@@ -11,7 +11,7 @@ from datalab.config import BACKGROUND, Guidelines, load_guidelines, load_number,
 from datalab.errors import InputError, one_line_errors
 from datalab.learning.splits import SplitParams, TooFewGroupsError, assign_splits, first_seen
 from datalab.masks import IGNORE_ID, label_map
-from datalab.tables import ADJUDICATION, CATALOG, CONSENSUS, DATASET, FIRST_LABELS, RATINGS
+from datalab.tables import ADJUDICATION, CATALOG, CONSENSUS, DATASET, FIRST_LABELS, METADATA, RATINGS
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Inputs:
     when the round was closed, and so do the splits, whatever is labelled anew or left out later."""
     catalog: Path
     """Table CATALOG."""
+    metadata: Path
+    """Table METADATA: what belongs together by `group_column`."""
     guidelines: Path
     """Folder with classes.yaml."""
 
@@ -48,7 +50,8 @@ def run(inputs: Inputs, out: Path, params: SplitParams, distance: int) -> None:
         raise TooFewGroupsError("no image but gold has an answer that counts; label another round")
     catalog = read_table(inputs.catalog, CATALOG)
     images = labelled_images(ratings, catalog)
-    seen = first_seen(read_table(inputs.first_labels, FIRST_LABELS), catalog)
+    metadata = read_table(inputs.metadata, METADATA, others=True)
+    seen = first_seen(read_table(inputs.first_labels, FIRST_LABELS), catalog, metadata, params.group_column)
     dealt = assign_splits(seen, params.shares, params.seed, distance, params.group_by)
     index = images.merge(dealt, on="image_id").loc[:, list(DATASET)]
     objects = _by_image(read_table(inputs.consensus, CONSENSUS))
@@ -98,13 +101,13 @@ def class_list(guidelines: Guidelines) -> list[dict[str, int | str]]:
 def main() -> None:
     """Command line of the stage; the paths are given in dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("consensus", "adjudication", "ratings", "first-labels", "catalog", "guidelines"):
+    for name in ("consensus", "adjudication", "ratings", "first-labels", "catalog", "metadata", "guidelines"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--params", type=Path, required=True)
     given = parser.parse_args()
     labels = (given.ratings, given.first_labels)
-    inputs = Inputs(given.consensus, given.adjudication, *labels, given.catalog, given.guidelines)
+    inputs = Inputs(given.consensus, given.adjudication, *labels, given.catalog, given.metadata, given.guidelines)
     distance = load_number(given.params, "ingest", "near_duplicate_distance", int)
     run(inputs, given.out, load_params(given.params, "dataset", SplitParams), distance)
 
