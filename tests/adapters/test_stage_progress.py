@@ -21,6 +21,13 @@ def test_in_a_pipe_there_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert said.err == "embed 0/5\nembed 2/5\nembed 5/5\nadapt SAM 0/2\nadapt SAM 1/2\nadapt SAM 2/2\n"
 
 
+def test_what_an_earlier_run_did_counts_and_one_process_tells(capsys: pytest.CaptureFixture[str]) -> None:
+    for hidden in (False, True):
+        with stage_bar("train", 5, "step", done=3, hidden=hidden) as bar:
+            bar.update(2)
+    assert capsys.readouterr().err == "train 3/5\ntrain 5/5\n"
+
+
 def test_not_every_image_is_worth_a_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage_progress, "EVERY_S", 60.0)
     assert len(list(stage_bar("score", 1000, "image", range(1000)))) == 1000

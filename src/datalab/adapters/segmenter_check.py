@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from datalab.adapters.segmenter_augment import Pool, draw_batch
 from datalab.adapters.segmenter_models import new_network
@@ -15,6 +14,7 @@ from datalab.adapters.segmenter_network import SegmenterNetwork
 from datalab.adapters.segmenter_samples import Sample
 from datalab.adapters.segmenter_schedule import cut_generators
 from datalab.adapters.segmenter_training import Recipe, Step, check_recipe, reproducible, train_step
+from datalab.adapters.stage_progress import stage_bar
 from datalab.adapters.torch_threads import single_thread
 from datalab.errors import StateError
 from datalab.masks import IGNORE_ID
@@ -96,7 +96,7 @@ def _steps(
     how = replace(recipe.augmentation, policy=replace(recipe.augmentation.policy, mixup=0.0))
     optimizer = torch.optim.AdamW(network.parameters(), recipe.schedule.learning_rate or network.learning_rate)
     trust = torch.ones((len(places), recipe.size.members))
-    for step in tqdm(range(1, STEPS + 1), "one batch by heart", unit="step", leave=False, disable=None):
+    for step in stage_bar("one batch by heart", STEPS, "step", range(1, STEPS + 1)):
         batch = draw_batch(pool, places, how, cut_generators(recipe.seed, step, len(places)))
         weights = _balanced(batch.labels, recipe.size.classes)
         loss = train_step(network, optimizer, batch, Step(weights, trust, LOSS), step)

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from datalab.adapters.segmenter import Segmenter, members_of
 from datalab.adapters.segmenter_augment import Augmentation, Batch, Pool, draw_batch
@@ -39,6 +38,7 @@ from datalab.adapters.segmenter_schedule import (
     set_normalisation,
 )
 from datalab.adapters.segmenter_state import Run, StateFile
+from datalab.adapters.stage_progress import stage_bar
 from datalab.adapters.torch_threads import single_thread
 from datalab.errors import InputError, StateError
 from datalab.learning.metrics import confusion_matrix, mean_iou
@@ -150,8 +150,7 @@ def _learn(
     mine = share_of(fabric, schedule.batch_size)
     losses: list[float] = []
     compiled_before = compiles_at(run.step + 1, fabric)
-    hidden = None if fabric.is_global_zero else True  # None: shown on a terminal
-    with tqdm(total=schedule.steps, initial=run.step, desc="train", unit="step", disable=hidden) as bar:
+    with stage_bar("train", schedule.steps, "step", done=run.step, hidden=not fabric.is_global_zero) as bar:
         while run.step < schedule.steps and not run.is_enough:
             run.step += 1
             run.optimiser.prepare(run.step)
@@ -172,7 +171,7 @@ def _learn(
                 look = _look(run, validation, float(np.mean(losses)), schedule)
                 run.is_enough = fabric.broadcast(run.is_enough)
                 losses.clear()
-                bar.set_postfix(loss=f"{look.loss:.3f}", miou=look.validation_miou)
+                bar.set_postfix(loss=f"{look.loss:.3f}", miou=look.validation_miou, refresh=False)
                 yield look
 
 

@@ -15,11 +15,17 @@ EVERY_S = 3.0
 LINE = re.compile(r"^[A-Za-z][\w ]* (\d+)/(\d+)$")
 
 
-def stage_bar(what: str, total: int, unit: str, items: Iterable[Any] | None = None) -> "tqdm[Any]":
-    """tqdm's bar about `items`, or one to be updated; where stderr is no terminal, lines such as `embed 1200/10000`."""
+def stage_bar(
+    what: str, total: int, unit: str, items: Iterable[Any] | None = None, done: int = 0, hidden: bool = False
+) -> "tqdm[Any]":
+    """tqdm's bar about `items`, or one to be updated; where stderr is no terminal, lines such as `embed 1200/10000`.
+
+    `done`: what an earlier run did of it. `hidden`: another process tells.
+    """
     if sys.stderr.isatty():
-        return tqdm(items, what, total, unit=unit)
-    return _Lines(items, what, total, leave=False, miniters=1, mininterval=EVERY_S, disable=not total)
+        return tqdm(items, what, total, unit=unit, initial=done, disable=hidden)
+    off = hidden or not total
+    return _Lines(items, what, total, leave=False, miniters=1, mininterval=EVERY_S, initial=done, disable=off)
 
 
 def share_done(line: str) -> float | None:
