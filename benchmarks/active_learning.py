@@ -7,7 +7,6 @@ features (the small SAM and plain filters) and light heads stand for the segment
 times. One line per run is added to the results as soon as it is done, so a run that is stopped can be gone on with.
 """
 
-import argparse
 import json
 import os
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from measure import parser_of
 from simulated.data import Images, load_images
 from simulated.head import Schedule
 from simulated.rounds import PLAIN, PLANS, STRATEGIES, TOLD, simulate, split, train
@@ -27,7 +27,7 @@ SHARED = Path(os.environ.get("DATALAB_SHARED_DATA", str(HERE.parents[1] / "share
 
 def main() -> None:
     """Simulate what is asked for and has not been done yet."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--set", choices=sorted({plan.name for plan in PLANS}), required=True)
     parser.add_argument("--start", type=int, help="labelled images of the start; all known ones where not given")
     parser.add_argument("--seeds", type=int, nargs=2, default=(0, 3), metavar=("FROM", "TO"))

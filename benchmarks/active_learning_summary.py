@@ -4,7 +4,6 @@ The gate runs one seed of one cell again, where the images lie, and wants the ve
 data sets on which the default beat random beyond doubt in every cell (paired t-test, p < .05 after Holm over cells).
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from active_learning import HERE, RESULTS, SHARED, done, run_seed
 
+from measure import parser_of
 from simulated.data import load_images
 from simulated.picture import draw_curves
 from simulated.statistics import Line, cells_of, holm, ratio_to, summary
@@ -25,7 +25,7 @@ TOLERANCE = 0.02
 
 def main() -> None:
     """Print one JSON line; exit code 1 where the run that was done again differs."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--data", type=Path, default=SHARED)
     parser.add_argument("--cache", type=Path, default=HERE.parent / ".cache" / "active_learning")
     parser.add_argument("--results", type=Path, default=RESULTS)

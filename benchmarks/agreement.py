@@ -1,7 +1,7 @@
 """Object agreement of several annotators' masks: on run lengths, against dense arrays with numpy's and / or.
 
-python benchmarks/agreement.py [images]: so many, 40 where nothing is said, of 3 annotators with 10 masks of 512 x 512
-each; 20 are distinct, and these are what the two sides are timed on. The dense side holds its arrays already; it does
+The images are of 3 annotators with 10 masks of 512 x 512 each; 20 are distinct, and these are what the two sides are
+timed on. The dense side holds its arrays already; it does
 not pay for decoding. Both match the same way.
 `ratio`: "objects" is the whole comparison. "iou" is the IoU of everybody's objects with everybody else's against
 pycocotools called as its documentation says, "iou_of_five" the same of the first five objects of each, "iou_of_two" the
@@ -11,7 +11,6 @@ over 2: 1 is linear.
 """
 
 import statistics
-import sys
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from scipy.optimize import linear_sum_assignment
 from datalab.masks import BoolMask, iou_matrix, mask_to_rle, rle_to_mask
 from datalab.quality.agreement import object_table
 from datalab.quality.rated import RatedImage
-from measure import median_ratio, print_result
+from measure import median_ratio, parser_of, print_result
 
 SIDE, PEOPLE, MASKS, REPEATS, THRESHOLD = 512, 3, 10, 5, 0.5
 Sides = list[list[list[str]]]
@@ -144,7 +143,9 @@ def seconds_of(work: Callable[[], Any]) -> float:
 
 def main() -> None:
     """Measure and print."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 40
+    parser = parser_of(__doc__)
+    parser.add_argument("images", nargs="?", type=int, default=40, help="how many (default: %(default)s)")
+    count = parser.parse_args().images
     rng = np.random.default_rng(1)
     distinct = {f"{place:03}": rated_image(rng, f"{place:03}") for place in range(min(count, 20))}
     names = list(distinct)

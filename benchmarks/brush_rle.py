@@ -19,7 +19,7 @@ from pycocotools import mask as coco
 
 from datalab.adapters.label_studio.brush import brush_to_mask, mask_to_brush
 from datalab.masks import BoolMask, mask_to_rle, rle_to_mask
-from measure import median_ratio, print_result
+from measure import median_ratio, parser_of, print_result
 
 SIDE = 1024
 MASKS = CALLS = 10
@@ -60,6 +60,7 @@ def repeated(call: Callable[[], Any]) -> None:
 
 def main() -> None:
     """Measure and print."""
+    parser_of(__doc__).parse_args()
     rng = np.random.default_rng(1)
     masks = [blob(rng) for _ in range(MASKS)]
     alphas = [mask.astype(np.uint8) * 255 for mask in masks]

@@ -2,14 +2,10 @@
 
 The whole answer is timed, from Label Studio's request to ours, without the network. The peer is the official predictor
 used the plain way: set_image and predict for each click, and its mask as Label Studio's brush code.
-
-An argument `vit_b`, `vit_l` or `vit_h` measures an official model with random weights instead of the small SAM, whose
-encoder takes no longer than ten clicks: speed does not depend on the weights.
 """
 
 import json
 import statistics
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +28,7 @@ from datalab.adapters.label_studio.brush import brush_to_mask, mask_to_brush
 from datalab.adapters.sam import load_sam
 from datalab.adapters.sam_zoom import zooms_in
 from datalab.services.click_server import answer
-from measure import print_result, seconds
+from measure import parser_of, print_result, seconds
 
 SIZES = ((256, 320), (1200, 1600))
 """Height and width: the sample images, and a photograph of 2 megapixels. The gate is on the photograph."""
@@ -54,7 +50,16 @@ class Timed:
 
 def main() -> None:
     """Measure and print."""
-    model = sys.argv[1] if len(sys.argv) > 1 else "small"
+    parser = parser_of(__doc__)
+    parser.add_argument(
+        "model",
+        nargs="?",
+        default="small",
+        choices=("small", "vit_b", "vit_l", "vit_h"),
+        help="the official ones with random weights, on which speed does not depend: the encoder of the small SAM, the "
+        "default, takes no longer than ten clicks",
+    )
+    model = parser.parse_args().model
     torch.set_num_threads(1)
     sam = load_sam("small") if model == "small" else sam_model_registry[model]().eval()
     repeats = 7 if model == "small" else 1

@@ -5,7 +5,6 @@ others, and each of the others alone (the peer), are scored against the one left
 objects over all distinct objects. One image is one pair of the test (Wilcoxon, one-sided).
 """
 
-import argparse
 import json
 import os
 import sys
@@ -22,6 +21,7 @@ from datalab.quality.consensus import Rules, merge_images
 from datalab.quality.matching import match_regions
 from datalab.quality.pixel_votes import PIXEL_VOTES
 from datalab.quality.rated import RatedImage
+from measure import parser_of
 
 SHARED = Path(os.environ.get("DATALAB_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 LEAST_SHARE = 0.002
@@ -69,7 +69,7 @@ def single(people: list[RatedImage]) -> float:
 
 def main() -> None:
     """Measure every vote and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("--images", type=int, default=40)
     given = parser.parse_args()
     images = read_people(given.images)

@@ -6,7 +6,6 @@ instead, with `--half` in half precision, and says what memory that took beside 
 ten million. Its gate is that the first picks among the first million are those of one pass per pick, twice.
 """
 
-import argparse
 import gc
 import json
 import resource
@@ -25,7 +24,7 @@ from lightly_mundig import Selection
 from tqdm import tqdm
 
 from datalab.learning.cover import k_center, squared_distances
-from measure import median_ratio, print_result
+from measure import median_ratio, parser_of, print_result
 
 ROWS, WIDTH, PICKS, REPEATS = 100_000, 384, 50, 5
 PART, CHECKED = 1_000_000, 40
@@ -125,7 +124,7 @@ def resident() -> int:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--file", action="store_true", help="a pool in a file instead")
     parser.add_argument("--half", action="store_true", help="in half precision")
     parser.add_argument("--rows", type=int, default=1_000_000)

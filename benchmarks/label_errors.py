@@ -6,7 +6,6 @@ predictions. `votes`: three people name the class of every object, and each is w
 how surely the class of most is wrong, by CROWDLAB and by the share of people who agree.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -34,6 +33,7 @@ from datalab.quality.object_lab import image_doubt, object_lab
 from datalab.quality.vote_doubts import Voted, vote_doubts
 from datalab.stages.train import Params as TrainParams
 from datalab.stages.train import load_policy, recipe_of
+from measure import parser_of
 
 SHARED = Path(os.environ.get("DATALAB_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 KINDS = ("swapped", "dropped", "shifted", "dilated", "eroded")
@@ -303,7 +303,7 @@ def measure(name: str, count: int, cache: Path, seed: int) -> dict[str, object]:
 
 def main() -> None:
     """Measure both and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("--images", type=int, default=240, help="per data set")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cache", type=Path, help="folder for embeddings, to be used again")

@@ -1,13 +1,10 @@
 """A large push into a real Label Studio: ours in chunks against one import call of the vendor's SDK.
 
-python benchmarks/label_studio_push.py [TASKS [MASKS [SIDE]]]
-
 Starts a server of its own in a temporary folder, which takes a minute before anything is measured. `longest_request_s`
 and `peak_mb` (the whole client process, proposals included) are of our push; both sides send the same masks.
 """
 
 import resource
-import sys
 import tempfile
 import time
 from importlib.metadata import version
@@ -29,7 +26,7 @@ from datalab.services.ports import free_ports
 from datalab.services.stack import down, up
 from datalab.settings import Settings
 from datalab.tables import BATCH, PROPOSALS
-from measure import print_result, seconds
+from measure import parser_of, print_result, seconds
 
 ROOT = Path(__file__).parents[1]
 GUIDELINES = Guidelines((LabelClass(1, "object", "#e69f00"),), (), "v", "o")
@@ -137,13 +134,16 @@ def measure(settings: Settings, count: int, masks: int, side: int) -> None:
 
 def main() -> None:
     """A server, then both pushes."""
-    count, masks, side = (int(one) for one in (*sys.argv[1:], *("1000", "10", "64")[len(sys.argv) - 1 :]))
+    parser = parser_of(__doc__)
+    for name, default, what in (("tasks", 1000, "in the round"), ("masks", 10, "a task"), ("side", 64, "of an image")):
+        parser.add_argument(name, nargs="?", type=int, default=default, help=f"{what} (default: %(default)s)")
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / ".venv-label-studio").symlink_to(ROOT / ".venv-label-studio")
         try:
             up(folder, free_ports(), (label_studio.NAME,), lambda service, doing: None)
-            measure(Settings.load(folder / ".env"), count, masks, side)
+            measure(Settings.load(folder / ".env"), given.tasks, given.masks, given.side)
         finally:
             down(folder, lambda service, doing: None)
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from datalab.learning.forecast import POINTS, Forecast, forecast
 from datalab.learning.power_law import Floats
+from measure import parser_of
 from simulated.statistics import Cell, cells_of
 
 RESULTS = Path(__file__).parent / "results" / "active_learning.jsonl"
@@ -30,6 +31,7 @@ LEAST_COVERED = 0.9
 
 def main() -> None:
     """Print one JSON line; exit code 1 where a peer forecasts better or an interval is too sure."""
+    parser_of(__doc__).parse_args()
     rng = np.random.default_rng(0)
     cells = cells_of([json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()])
     off = {name: errors([cell for cell in cells if cell.name == name], rng) for name in sorted({c.name for c in cells})}

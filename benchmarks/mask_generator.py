@@ -9,7 +9,6 @@ On a GPU the peer's decoder is timed in the half precision that ours has there; 
 the peer makes in full precision.
 """
 
-import argparse
 import copy
 import json
 import os
@@ -38,7 +37,7 @@ from datalab.adapters.mask_grid import Grid
 from datalab.adapters.sam import load_sam
 from datalab.adapters.sam_encoder import precision_for
 from datalab.masks import iou_matrix
-from measure import median_ratio, print_result
+from measure import median_ratio, parser_of, print_result
 
 NAMES = ("coffee", "astronaut", "chelsea", "rocket", "coins", "camera")
 REPEATS = 6
@@ -169,7 +168,7 @@ def survivors(sam: Sam, files: list[bytes]) -> list[float]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("images", nargs="*", type=Path, help="to compare the masks on")
     named = parser.parse_args().images or sorted((SHARED / "bsds500" / "val" / "images").glob("*.jpg"))[:FURTHER]
     torch.set_num_threads(1)

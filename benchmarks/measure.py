@@ -1,11 +1,19 @@
 """Time two ways of doing the same thing, in turn, in one run."""
 
+import argparse
 import json
 import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+
+
+def parser_of(documentation: str | None) -> argparse.ArgumentParser:
+    """A command line whose `--help` is the benchmark's own documentation, as it was written."""
+    return argparse.ArgumentParser(
+        description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
 
 
 def median_ratio(ours: Callable[[], Any], peer: Callable[[], Any], repeats: int) -> float:

@@ -4,7 +4,6 @@ No peer: these are the figures that a team can be compared with. Every region is
 compared wherever both segmented an image. Intervals resample images.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -15,6 +14,7 @@ from consensus import REGION, read_people
 from datalab.quality.agreement import object_table
 from datalab.quality.agreement_report import Limits, sizes
 from datalab.quality.object_figures import boundary_ious, object_figures
+from measure import parser_of
 
 SHOWN = ("agreement", "f1", "f1_50_95", "panoptic_quality", "mean_iou", "mean_dice", "mean_boundary_iou")
 LIMITS = Limits(least_images=50, least_of_class=10, reliable=0.8, small_share=0.01, large_share=0.1)
@@ -22,7 +22,7 @@ LIMITS = Limits(least_images=50, least_of_class=10, reliable=0.8, small_share=0.
 
 def main() -> None:
     """Measure and print one JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("--images", type=int, default=100)
     images = read_people(parser.parse_args().images)
     started = time.perf_counter()

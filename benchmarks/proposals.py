@@ -5,7 +5,6 @@ For each data set: proposals on images nobody has labelled, gated by some gold i
 objects of some labelled images and is judged on objects of others. No peer: `ratio` is the IoU after over before.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -26,6 +25,7 @@ from datalab.masks import BoolMask, connected_parts, iou_matrix, mask_to_rle
 from datalab.rounds.gating import gate_proposals
 from datalab.stages.adapt import Params as AdaptParams
 from datalab.stages.adapt import figures
+from measure import parser_of
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("DATALAB_SHARED_DATA", ROOT.parent / "shared" / "data"))
@@ -164,7 +164,7 @@ def adaptation(name: str, taught: list[Pair], judged: list[Pair]) -> dict[str, A
 
 def main() -> None:
     """Print one JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
     line: dict[str, Any] = {"name": "proposals", "sam": model_version("small"), "sets": {}}
     for name in parser.parse_args().sets:

@@ -10,7 +10,6 @@ processes then, less that with no region. `task_kb`: JSON of the proposals. `gat
 hiding all regions changed the canvas where the masks are and nowhere else.
 """
 
-import argparse
 import io
 import itertools
 import json
@@ -44,6 +43,7 @@ from datalab.services.ports import free_ports
 from datalab.services.stack import down, up
 from datalab.settings import Settings
 from datalab.workspace import Workspace
+from measure import parser_of
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = Path("/usr/bin/chromium")
@@ -275,7 +275,7 @@ def median(seconds: Iterable[float | None]) -> float | None:
 
 def main() -> None:
     """Measure and print; exit code 1 where a region did not show."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("--types", nargs="+", default=list(TAGS), choices=list(TAGS))
     parser.add_argument("--counts", nargs="+", type=int, default=[10, 50, 200])
     parser.add_argument("--repeats", type=int, default=3)

@@ -1,7 +1,6 @@
 """A round as a FiftyOne dataset: written in batches, as `publish` does, against saving sample by sample.
 
-Both sides fill a new dataset with the same labels, figures and tags. `python benchmarks/review_publish.py 10000` times
-one publishing of so many images instead, predicted objects judged, and of the same again, when nothing has changed.
+Both sides fill a new dataset with the same labels, figures and tags.
 """
 
 import json
@@ -33,7 +32,7 @@ from datalab.services.mongo import mongo
 from datalab.services.ports import free_ports
 from datalab.settings import KEYS, Settings
 from datalab.tables import CATALOG, CONSENSUS, DATASET, RATINGS
-from measure import median_ratio, print_result, seconds
+from measure import median_ratio, parser_of, print_result, seconds
 
 IMAGES, OBJECTS, REPEATS = 5000, 10, 5
 HEIGHT, WIDTH = 240, 320
@@ -168,9 +167,18 @@ def publish_many(uri: str, folder: Path, images: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print."""
+    parser = parser_of(__doc__)
+    parser.add_argument(
+        "images",
+        nargs="?",
+        type=int,
+        help="such as 10000: time one publishing of so many instead, predicted objects judged, and of the same again, "
+        "when nothing has changed",
+    )
+    images = parser.parse_args().images
     with database() as uri, tempfile.TemporaryDirectory() as folder:
-        if len(sys.argv) > 1:
-            sys.stdout.write(json.dumps(publish_many(uri, Path(folder), int(sys.argv[1]))) + "\n")
+        if images is not None:
+            sys.stdout.write(json.dumps(publish_many(uri, Path(folder), images)) + "\n")
             return
         given = inputs(Path(folder), IMAGES)
         ratio = median_ratio(

@@ -5,7 +5,6 @@ bfloat16 and in float32. `of_matrix_rate` is the rate of ours as a share of that
 same run. The gate is the cosine of both embeddings. python benchmarks/sam_encoder.py [--kinds vit_b,vit_h] [--batch 8]
 """
 
-import argparse
 import copy
 from collections.abc import Callable
 from importlib.metadata import version
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from datalab.adapters.sam_encoder import FastEncoder, precision_for
-from measure import median_ratio, print_result, seconds
+from measure import median_ratio, parser_of, print_result, seconds
 
 REPEATS = 5
 SIDE = 1024
@@ -86,7 +85,7 @@ def measure(kind: str, batch: int, compiled: bool, device: torch.device) -> tupl
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("--kinds", default="vit_b", help=f"of {', '.join(TERA_OPERATIONS)}, with commas")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--compile", action="store_true")

@@ -7,7 +7,6 @@ of one thread. Longer, and of one model: `--minutes 10 --set magnetic_tile --mod
 a ResNet 50, which learn next to nothing in a few minutes, are trained by name alone.
 """
 
-import argparse
 import json
 import os
 import resource
@@ -33,6 +32,7 @@ from datalab.adapters.segmenter_training import train_segmenter
 from datalab.config import load_params
 from datalab.learning.metrics import confusion_matrix, iou_per_class, mean_iou
 from datalab.stages.train import Params, load_policy, recipe_of
+from measure import parser_of
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("DATALAB_SHARED_DATA", ROOT.parent / "shared" / "data"))
@@ -55,6 +55,7 @@ BY_NAME = (
     ("ours", "deeplabv3_resnet50"),
     ("ours", MASK_RCNN),
 )
+
 SEEDS = (1, 2, 3)
 LOOKS = 6
 """At the validation images, in a training."""
@@ -164,7 +165,7 @@ def run_in_process(key: tuple[str, str, str, int], minutes: float, cache: Path) 
 
 def main() -> None:
     """Train what is missing."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "datalab-segmentation")
     parser.add_argument("--set", choices=list(CLASSES), help="this data alone")
