@@ -2,30 +2,37 @@
 
 from collections.abc import Iterator, Sequence
 
+from datalab.figure import Figure, undefined
+from datalab.quality.bootstrap import design_effect
 from datalab.quality.gold import GoldImage
 from datalab.quality.gold_score import GoldLimits, GoldScore
 from datalab.quality.proportion import newcombe, wilson
+
+Counts = tuple[list[int], list[int]]
+"""Hits and objects, image by image."""
 
 
 def advice(images: Sequence[GoldImage], score: GoldScore, limits: GoldLimits) -> list[str]:
     """What all of an interval of 95% says and is large enough to matter, missed objects first; [] where nothing is."""
     return [
-        *_misses(images, score, limits),
+        *_misses(images, limits),
         *_outlines(score, limits),
         *_confusions(images, limits),
-        *_extras(score, limits),
+        *_extras(images, limits),
         *_drift(score),
     ]
 
 
-def _misses(images: Sequence[GoldImage], score: GoldScore, limits: GoldLimits) -> Iterator[str]:
-    small, small_hits = sum(one.small_true for one in images), sum(one.small_hits for one in images)
-    true, hits = sum(one.true for one in images), sum(one.hits for one in images)
-    apart = newcombe(hits - small_hits, true - small, small_hits, small)
-    recall = score.figures["recall"]
+def _misses(images: Sequence[GoldImage], limits: GoldLimits) -> Iterator[str]:
+    small = [one.small_hits for one in images], [one.small_true for one in images]
+    large = [one.hits - one.small_hits for one in images], [one.true - one.small_true for one in images]
+    every = [one.hits for one in images], [one.true for one in images]
+    effect = design_effect([large, small])
+    (hits, true), (small_hits, small_true), (large_hits, large_true) = (_counted(one) for one in (every, small, large))
+    apart = newcombe(large_hits, large_true, small_hits, small_true, effect) if effect else undefined("too few images")
+    recall = _share(every)
     if apart.low is not None and apart.low > 0:
-        larger = f"{hits - small_hits} of {true - small}"
-        yield f"misses small objects: {small_hits} of {small} right, of larger ones {larger}"
+        yield f"misses small objects: {small_hits} of {small_true} right, of larger ones {large_hits} of {large_true}"
     elif true >= limits.least_objects and recall.high is not None and recall.high < limits.target:
         yield f"misses objects or their class: {hits} of {true} right"
 
@@ -41,21 +48,35 @@ def _outlines(score: GoldScore, limits: GoldLimits) -> Iterator[str]:
 
 
 def _confusions(images: Sequence[GoldImage], limits: GoldLimits) -> Iterator[str]:
-    found = [pair for one in images for pair in one.confusions]
-    for true, said in sorted(set(found)):
-        share = wilson(found.count((true, said)), sum(one.true_of.get(true, 0) for one in images))
-        if share.low is not None and share.low > limits.advise_share:
-            yield f"takes {true} for {said}: {found.count((true, said))} of {share.n}"
+    for true, said in sorted({pair for one in images for pair in one.confusions}):
+        sides = [one.confusions.count((true, said)) for one in images], [one.true_of.get(true, 0) for one in images]
+        if _surely_over(limits.advise_share, sides):
+            yield "takes {} for {}: {} of {}".format(true, said, *_counted(sides))
 
 
-def _extras(score: GoldScore, limits: GoldLimits) -> Iterator[str]:
-    extra = score.objects["extra"]
-    share = wilson(extra, extra + score.objects["matched"] + score.objects["confused"])
-    if share.low is not None and share.low > limits.advise_share:
-        yield f"marks what is no object: {extra} of {share.n}"
+def _extras(images: Sequence[GoldImage], limits: GoldLimits) -> Iterator[str]:
+    sides = [one.drawn - one.hits - len(one.confusions) for one in images], [one.drawn for one in images]
+    if _surely_over(limits.advise_share, sides):
+        yield "marks what is no object: {} of {}".format(*_counted(sides))
 
 
 def _drift(score: GoldScore) -> Iterator[str]:
     if score.drifting:
         assert score.change.value is not None
         yield f"got worse: F1 fell by {-score.change.value:.2f} against earlier rounds"
+
+
+def _surely_over(limit: float, sides: Counts) -> bool:
+    share = _share(sides)
+    return share.low is not None and share.low > limit
+
+
+def _share(sides: Counts) -> Figure:
+    """Hits of objects with Wilson's interval: objects of one image hang together, and count as so many fewer."""
+    effect = design_effect([sides])
+    hits, objects = _counted(sides)
+    return wilson(hits / effect, objects / effect) if effect else undefined("no two images with such an object")
+
+
+def _counted(sides: Counts) -> tuple[int, int]:
+    return sum(sides[0]), sum(sides[1])
