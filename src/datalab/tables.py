@@ -155,6 +155,10 @@ SLICES = ("image_id", "slice")
 """Images in slices. Of the evaluation: test images in the slices of params.yaml, in reviewers' views, and in slices on
 which the model is worse than elsewhere. Of the reviewers: all images of each view that they saved as a slice."""
 
+SURPRISE = ("round_id", "image_id", "surprise")
+"""One row per labelled image of a batch that a model chose, chosen or random: share in [0, 1] of the objects' pixels on
+which the labels and what that model had predicted differ."""
+
 SCORES = ("image_id", "uncertainty", "predicted_foreground")
 """One row per pool image: acquisition score (larger = the model is less sure) and share of foreground in [0, 1]."""
 
@@ -180,7 +184,7 @@ NUMBERS = dict.fromkeys(
 ) | dict.fromkeys(
     (
         "agreement", "expected_iou", "iou", "label_error", "lead_time_s", "margin", "model", "predicted_foreground",
-        "predicted_iou", "residual", "risk", "score", "skill", "stability", "uncertainty", "wrong_pixels",
+        "predicted_iou", "residual", "risk", "score", "skill", "stability", "surprise", "uncertainty", "wrong_pixels",
     ),
     "float64",
 ) | dict.fromkeys(("aided", "kept", "was_cancelled"), "bool")  # fmt: skip

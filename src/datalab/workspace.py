@@ -170,6 +170,11 @@ class Workspace:
         return self.data / "label_errors.parquet"
 
     @property
+    def surprise(self) -> Path:
+        """Table SURPRISE."""
+        return self.data / "surprise.parquet"
+
+    @property
     def queue(self) -> Path:
         """Table QUEUE: what a reviewer should look at."""
         return self.data / "queue.parquet"

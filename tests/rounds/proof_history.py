@@ -12,7 +12,7 @@ from datalab.learning.evaluation import figures
 from datalab.rounds.proof import prove
 from datalab.rounds.state import Round, save_round
 from datalab.stages.evaluate import confusion_rows
-from datalab.tables import ANNOTATIONS, BATCH, DATASET, LABEL_ERRORS, NEXT_BATCH, RATINGS, SCORES
+from datalab.tables import ANNOTATIONS, BATCH, DATASET, NEXT_BATCH, RATINGS, SCORES, SURPRISE
 from datalab.workspace import Workspace
 
 BATCH_IMAGES, TEST_EACH, POOL = 36, 8, 200
@@ -83,11 +83,11 @@ def write_labels(workspace: Workspace, state: Round) -> None:
         for place, (number, one) in enumerate(so_far)
     ]
     write_table(workspace.ratings, pd.DataFrame(ratings, columns=list(RATINGS)))
-    errors = [
-        (one, "model", "", "", 0, 0, 9, 9, 0.25 + 0.02 * (int(one[4:]) % 7) + 0.2 * (int(one[4:]) % 9 != 0))
-        for _, one in so_far
+    surprise = [
+        (f"{number:04d}", one, 0.25 + 0.02 * (int(one[4:]) % 7) + 0.2 * (int(one[4:]) % 9 != 0))
+        for number, one in so_far
     ]
-    write_table(workspace.label_errors, pd.DataFrame(errors, columns=list(LABEL_ERRORS)))
+    write_table(workspace.surprise, pd.DataFrame(surprise, columns=list(SURPRISE)))
     index = [(one, f"{one}.png", "test" if int(one[4:]) < TEST_EACH else "train", one, 1) for _, one in so_far]
     write_table(workspace.dataset / "index.parquet", pd.DataFrame(index, columns=list(DATASET)))
 

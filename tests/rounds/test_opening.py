@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from datalab.adapters.embedding_cache import embedding_bytes, note_encoder
-from datalab.adapters.files import read_table, write_bytes, write_table
+from datalab.adapters.files import read_label_map, read_table, write_bytes, write_label_map, write_table
 from datalab.errors import StateError
 from datalab.rounds import opening
 from datalab.rounds.opening import choose
@@ -52,6 +52,8 @@ def asked(workspace: Workspace, number: int, ids: list[str], rated: list[str], *
 def next_round(workspace: Workspace, number: int, wanted: list[str]) -> list[str]:
     rows = [(image_id, rank, "default", 0.5) for rank, image_id in enumerate(wanted)]
     write_table(workspace.next_batch, pd.DataFrame(rows, columns=list(NEXT_BATCH)))
+    for image_id in IDS:
+        write_label_map(workspace.predictions / f"{image_id}.png", np.full((8, 8), number, dtype=np.uint8))
     choose(workspace, Round(number, "g", "o"), lambda *_: None)
     return sorted(read_table(workspace.round_folder(number) / "batch.parquet", BATCH)["image_id"])
 
@@ -82,7 +84,20 @@ def test_after_a_round_that_made_no_dataset_the_batch_is_a_cold_start(
     asked(workspace, 1, IDS[:2], rated=IDS[:2], **{NOT_LEARNED: "2 images fill no three splits"})
     assert next_round(workspace, 2, IDS[2:3]) == IDS[2:]
     asked(workspace, 2, IDS[2:], rated=IDS[2:4])
+    assert not list(workspace.rounds.glob("*/predicted"))  # no model chose
     assert next_round(workspace, 3, IDS[4:5]) == IDS[4:5]
+
+
+def test_what_the_model_saw_on_what_it_chose_stays_when_the_next_one_comes(workspace: Workspace) -> None:
+    asked(workspace, 1, IDS[:2], rated=IDS[:2])
+    gold = [("img5", "r", "leaf", "", 8, 8)]
+    write_table(workspace.gold, pd.DataFrame(gold, columns=list(GOLD)))
+    assert next_round(workspace, 2, IDS[2:4]) == [*IDS[2:4], "img5"]
+    kept = workspace.round_folder(2) / "predicted"
+    assert sorted(path.name for path in kept.iterdir()) == ["img2.png", "img3.png"]
+    asked(workspace, 2, IDS[2:4], rated=IDS[2:4])
+    next_round(workspace, 3, IDS[4:5])
+    assert [int(read_label_map(path).max()) for path in sorted(workspace.rounds.glob("*/predicted/*"))] == [2, 2, 3]
 
 
 def test_a_cold_start_by_kept_vectors_is_the_one_by_the_embeddings(workspace: Workspace) -> None:

@@ -10,7 +10,7 @@ from datalab.errors import InputError
 from datalab.rounds.proof import prove
 from datalab.rounds.proof_inputs import batch_parts, kept_confusions, past_rows, spent
 from datalab.rounds.state import Round
-from datalab.tables import ANNOTATIONS, BATCH, NEXT_BATCH, empty
+from datalab.tables import ANNOTATIONS, BATCH, NEXT_BATCH, SURPRISE, empty
 from tests.rounds.proof_history import PARAMS, ids_of, write_history
 
 FIRST_MINUTES = (7 * 300 + 40 + 120) / 60
@@ -141,9 +141,13 @@ def test_an_image_that_was_asked_again_counts_in_its_last_batch(tmp_path: Path) 
     batch = read_table(path, BATCH)
     skipped = batch.assign(image_id=[ids_of(1)[1], *batch["image_id"][1:]])
     write_table(path, skipped)
+    known = read_table(workspace.surprise, SURPRISE)
+    twice = pd.DataFrame([("0002", ids_of(1)[1], 0.9)], columns=list(SURPRISE))
+    write_table(workspace.surprise, pd.concat([known, twice]))
     parts = batch_parts(workspace, 2, 600.0)
     assert [len(part.surprise) for part in parts[1]] == [31, 4]
     assert [len(part.surprise) for part in parts[2]] == [32, 4]
+    assert parts[2][1].surprise[0] == 0.9
 
 
 def test_the_cold_start_is_compared_with_nothing(tmp_path: Path) -> None:

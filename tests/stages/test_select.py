@@ -18,11 +18,11 @@ from datalab.tables import (
     CATALOG,
     CLASS_SCORES,
     EVIDENCE,
-    LABEL_ERRORS,
     NEXT_BATCH,
     RATINGS,
     REVIEWS,
     SCORES,
+    SURPRISE,
     empty,
 )
 from datalab.workspace import Workspace
@@ -55,7 +55,7 @@ def inputs(blobs: Workspace) -> Inputs:
         for one, label in enumerate(labels)
     ]
     write_table(blobs.data / "class_scores.parquet", pd.DataFrame(by_class, columns=list(CLASS_SCORES)))
-    write_table(blobs.data / "label_errors.parquet", empty(LABEL_ERRORS))
+    write_table(blobs.surprise, empty(SURPRISE))
     write_table(blobs.reviews, empty(REVIEWS))
     return Inputs(
         blobs.scores,
@@ -66,7 +66,7 @@ def inputs(blobs: Workspace) -> Inputs:
         blobs.reviews,
         blobs.regions,
         blobs.rounds,
-        blobs.data / "label_errors.parquet",
+        blobs.surprise,
     )
 
 
@@ -152,21 +152,23 @@ def test_kept_vectors_choose_as_the_embeddings_do(inputs: Inputs, tmp_path: Path
 
 def test_rounds_in_which_choosing_found_nothing_shrink_the_chosen_part(inputs: Inputs, tmp_path: Path) -> None:
     rated = image_ids(12)
-    rows = [(image_id, "model", "", "", 0, 0, 9, 9, 0.2) for image_id in rated]
-    wrong = pd.DataFrame(rows, columns=list(LABEL_ERRORS))
-    write_table(inputs.label_errors, wrong)
+    rows = [("0001" if place < 6 else "0002", image_id, 0.2) for place, image_id in enumerate(rated)]
+    wrong = pd.DataFrame(rows, columns=list(SURPRISE))
+    write_table(inputs.surprise, wrong)
     for number, ids in (("0001", rated[:6]), ("0002", rated[6:])):
         batch = [(key, "batch", 1, place, ("default", "random")[place % 2]) for place, key in enumerate(ids)]
         write_table(inputs.rounds / number / "batch.parquet", pd.DataFrame(batch, columns=list(BATCH)))
     assert Counter(chosen(inputs, tmp_path / "next.parquet")["reason"]) == {"default": 2, "random": 3}
-    write_table(inputs.label_errors, wrong.assign(score=[0.9, 0.1] * 6))
+    write_table(inputs.surprise, wrong.assign(surprise=[0.9, 0.1] * 6))
+    assert Counter(chosen(inputs, tmp_path / "next.parquet")["reason"]) == {"default": 4, "random": 1}
+    write_table(inputs.surprise, wrong.assign(round_id="0001"))  # of the second round nothing is known
     assert Counter(chosen(inputs, tmp_path / "next.parquet")["reason"]) == {"default": 4, "random": 1}
 
 
 def test_a_cold_start_that_found_nothing_leaves_the_chosen_part_alone(inputs: Inputs, tmp_path: Path) -> None:
     rated = image_ids(12)
-    rows = [(image_id, "model", "", "", 0, 0, 9, 9, 0.2) for image_id in rated]
-    write_table(inputs.label_errors, pd.DataFrame(rows, columns=list(LABEL_ERRORS)))
+    rows = [("0001" if place < 6 else "0002", image_id, 0.2) for place, image_id in enumerate(rated)]
+    write_table(inputs.surprise, pd.DataFrame(rows, columns=list(SURPRISE)))
     for number, chosen_by, ids in (("0001", "cold_start", rated[:6]), ("0002", "default", rated[6:])):
         batch = [(key, "batch", 1, place, (chosen_by, "random")[place % 2]) for place, key in enumerate(ids)]
         write_table(inputs.rounds / number / "batch.parquet", pd.DataFrame(batch, columns=list(BATCH)))

@@ -25,10 +25,8 @@ class Gain:
 def gain(chosen: Floats, random: Floats) -> Gain | None:
     """Compare the errors (C,) of a batch's chosen images with those (R,) of its random ones; None where too few.
 
-    An error says how wrong a model of today is that has not seen the image. It stands for what an image is worth; a
-    batch that finds no more errors than chance is not worth choosing. How wrong the model was that chose the batch is
-    not kept. Those of today have learned from others of the batch, which are like the chosen images rather than like
-    the random ones: the difference is less than it was then, about half in a simulation, and a gain is rather missed.
+    An error says how wrong the model was that chose the batch, which had seen neither. It stands for what an image is
+    worth; a batch that finds no more errors than chance is not worth choosing.
     """
     if min(len(chosen), len(random)) < LEAST_IMAGES:
         return None

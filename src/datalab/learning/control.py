@@ -1,8 +1,8 @@
 """The random control: whether choosing found images that are harder for the model than chance finds, and at what cost.
 
 `caution` turns the same comparison into how far the choice is trusted; here it is for people to read. It says how wrong
-models are about images that they have not seen. That a hard image also teaches much is likely and not shown: for that
-the model would have to be trained with and without each part.
+the model was that chose, about images that it had not seen. That a hard image also teaches much is likely and not
+shown: for that the model would have to be trained with and without each part.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class Part:
     """The chosen or the random images of one batch."""
 
     surprise: Floats
-    """(N,) in [0, 1]: how wrong a model that has not seen the image is about it."""
+    """(N,) in [0, 1]: how wrong the model that chose the batch was about the image (stages/surprise.py)."""
     minutes: Floats
     """(N,) of one person's time for it, NaN where nobody's time is known."""
 

@@ -66,11 +66,16 @@ def image_quality(labels: Labels, probabilities: npt.NDArray[np.floating]) -> fl
 
 
 def object_disagreement(labels: Labels, probabilities: npt.NDArray[np.floating]) -> float:
+    """The `disagreement` of labels and model."""
+    return disagreement(labels, probabilities.argmax(axis=0))
+
+
+def disagreement(labels: Labels, predicted: npt.NDArray[np.integer]) -> float:
     """Share, in [0, 1], of the pixels that labels or model give to an object and on whose class they differ.
 
-    0 where neither sees an object. Pixels that are not judged do not count.
+    `predicted`: (h, w) in the numbers of the labels, class ids or positions, 0 background. 0 where neither sees an
+    object. Pixels that are not judged do not count.
     """
-    predicted = probabilities.argmax(axis=0)
     either = ((labels > 0) | (predicted > 0)) & (labels != IGNORE_ID)
     return float(np.mean(labels[either] != predicted[either])) if either.any() else 0.0
 

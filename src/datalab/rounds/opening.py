@@ -1,5 +1,6 @@
 """The first steps of a round: take images in, choose the batch."""
 
+import shutil
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -10,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from datalab.adapters.dvc import repro
-from datalab.adapters.files import read_table, write_table
+from datalab.adapters.files import fresh_folder, read_table, write_table
 from datalab.adapters.image_vectors import read_image_vectors
 from datalab.adapters.images import IngestParams, ingest
 from datalab.adapters.mask_folder import read_classes, read_truth
 from datalab.config import load_params
 from datalab.errors import InputError, NothingLeftError
-from datalab.learning.selection import MOST_ASKED, cold_start, given_up
+from datalab.learning.selection import MOST_ASKED, STRATEGIES, cold_start, given_up
 from datalab.rounds.batch import BatchParams, choose_gold, compose_batch, rotate_gold
 from datalab.rounds.living_gold import (
     GoldParams,
@@ -97,7 +98,8 @@ def choose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, 
     silent = given_up(exposures, rated) - gold - excluded
     busy = {*gold, *rated, *silent, *excluded}
     progress(0.0, "embedding images")
-    if workspace.model.exists() and not _left_unlearned(workspace, state.number):
+    by_model = workspace.model.exists() and not _left_unlearned(workspace, state.number)
+    if by_model:
         repro(workspace, ["select"], lambda stage: progress(0.5, stage), partial(progress, 0.0), progress)
         chosen = read_table(workspace.next_batch, NEXT_BATCH)
         chosen = chosen[~chosen["image_id"].isin({*busy, *requests["image_id"]})]
@@ -114,6 +116,8 @@ def choose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, 
     folder = workspace.round_folder(state.number)
     sent = requests[requests["image_id"].isin(batch["image_id"])].loc[:, list(ROUND_REVIEWS)]
     write_table(folder / "reviews.parquet", sent)
+    if by_model:
+        _keep_predictions(workspace, folder / "predicted", batch)
     write_table(folder / "batch.parquet", batch)
     counts = {str(role): int(count) for role, count in batch["role"].value_counts().items()}
     return {"batch": counts, "more_overlap_for": careful, "reviews": {**reviews, "sent": len(sent)}}
@@ -126,6 +130,16 @@ def _cold_start(workspace: Workspace, excluded: set[str], size: int, rng: np.ran
         return empty(NEXT_BATCH)
     vectors = read_image_vectors(pool.to_dict("records"), workspace.embeddings)
     return cold_start(vectors, list(pool["image_id"]), list(pool["duplicate_group"]), size, rng)
+
+
+def _keep_predictions(workspace: Workspace, folder: Path, batch: pd.DataFrame) -> None:
+    """What the model that chose these images sees on them: the next one will have learned from them.
+
+    It sees a drawn image as it sees a chosen one, so that the two can be compared. What no strategy chose is left out.
+    """
+    with fresh_folder(folder) as kept:
+        for image_id in batch.loc[batch["reason"].isin(STRATEGIES), "image_id"]:
+            shutil.copyfile(workspace.predictions / f"{image_id}.png", kept / f"{image_id}.png")
 
 
 def _left_unlearned(workspace: Workspace, before: int) -> bool:

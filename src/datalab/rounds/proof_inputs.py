@@ -12,7 +12,7 @@ from datalab.learning.control import Part
 from datalab.learning.learning_curve import Judged, Point
 from datalab.learning.selection import parts_of
 from datalab.rounds.state import Round, round_numbers
-from datalab.tables import BATCH, CONFUSIONS, DATASET, LABEL_ERRORS, RATINGS
+from datalab.tables import BATCH, CONFUSIONS, DATASET, RATINGS, SURPRISE
 from datalab.workspace import Workspace
 
 Row = dict[str, Any]
@@ -94,8 +94,7 @@ def judged_in(workspace: Workspace, numbers: list[int]) -> Judged:
 
 def batch_parts(workspace: Workspace, upto: int, longest_s: float) -> dict[int, tuple[Part, Part]]:
     """Round -> the `parts_of` its batch, as far as they are labelled."""
-    errors = read_table(workspace.label_errors, LABEL_ERRORS)
-    surprise = errors[errors["kind"] == "model"].set_index("image_id")["score"].astype(float)
+    surprise = read_table(workspace.surprise, SURPRISE).set_index(["round_id", "image_id"])["surprise"]
     ratings = read_table(workspace.ratings, RATINGS)
     times = ratings["lead_time_s"].astype(float).clip(upper=longest_s) / 60
     minutes = times.where(times > 0).groupby([ratings["round_id"], ratings["image_id"]]).mean()
@@ -106,8 +105,8 @@ def batch_parts(workspace: Workspace, upto: int, longest_s: float) -> dict[int, 
     }
 
     def part(number: int, image_ids: list[str]) -> Part:
-        known = surprise.reindex(image_ids).dropna()
-        taken = minutes.reindex(pd.MultiIndex.from_product([[f"{number:04d}"], known.index]))
+        known = surprise.reindex(pd.MultiIndex.from_product([[f"{number:04d}"], image_ids])).dropna()
+        taken = minutes.reindex(known.index)
         return Part(np.asarray(known, dtype=np.float64), np.asarray(taken, dtype=np.float64))
 
     parts = parts_of(list(batches.values()))

@@ -2,6 +2,7 @@
 
 import argparse
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,10 +27,10 @@ from datalab.tables import (
     CATALOG,
     CLASS_SCORES,
     EVIDENCE,
-    LABEL_ERRORS,
     RATINGS,
     REVIEWS,
     SCORES,
+    SURPRISE,
     typed,
 )
 
@@ -70,8 +71,8 @@ class Inputs:
     regions: Path
     rounds: Path
     """data/rounds: what was in each batch, and what for."""
-    label_errors: Path
-    """How wrong a model is about labelled images that it has not seen."""
+    surprise: Path
+    """Table SURPRISE: how wrong the models were that chose earlier batches."""
 
 
 def run(inputs: Inputs, out: Path, params: Params) -> None:
@@ -87,8 +88,9 @@ def run(inputs: Inputs, out: Path, params: Params) -> None:
     known = catalog[catalog["image_id"].isin(ratings["image_id"])]
     learned = known[~known["image_id"].isin(ratings.loc[ratings["role"] == "gold", "image_id"])]
     pool = read_table(inputs.scores, (*SCORES, *EVIDENCE))
-    batches = [read_table(path, BATCH) for path in sorted(inputs.rounds.glob("[0-9]*/batch.parquet"))]
-    asked = Counter(image_id for batch in batches for image_id in batch["image_id"])
+    paths = sorted(inputs.rounds.glob("[0-9]*/batch.parquet"))
+    batches = {path.parent.name: read_table(path, BATCH) for path in paths}
+    asked = Counter(image_id for batch in batches.values() for image_id in batch["image_id"])
     left_out = {*images_judged(read_table(inputs.reviews, REVIEWS), "exclude"), *given_up(asked, ratings["image_id"])}
     pool = pool[~pool["image_id"].isin(left_out)]
     pool = pool.assign(duplicate_group=pool["image_id"].map(catalog["duplicate_group"]))
@@ -103,9 +105,8 @@ def run(inputs: Inputs, out: Path, params: Params) -> None:
     facts = _facts(pool, by_class, vectors, labelled if len(labelled) else vectors[:0], ratings, regions)
     taste = Taste(params.candidates, params.stratified, params.cost_power)
     rng = np.random.default_rng(params.seed)
-    recipe = Recipe(
-        params.strategy, params.random, trust(_gains(batches, inputs.label_errors)), params.near_duplicate, taste
-    )
+    trusted = trust(_gains(batches, read_table(inputs.surprise, SURPRISE)))
+    recipe = Recipe(params.strategy, params.random, trusted, params.near_duplicate, taste)
     write_table(out, typed(next_batch(pool, facts, Budget(params.images, params.minutes), recipe, rng)))
 
 
@@ -146,15 +147,16 @@ def _columns(wide: pd.DataFrame, kind: str, names: list[str]) -> npt.NDArray[np.
     return np.asarray(wide.reindex(columns=wanted), dtype=np.float64)
 
 
-def _gains(batches: list[pd.DataFrame], label_errors: Path) -> list[Gain | None]:
-    """What choosing found in each round so far, oldest first. `batches`: table BATCH of each."""
-    errors = read_table(label_errors, LABEL_ERRORS)
-    wrong = errors[errors["kind"] == "model"].set_index("image_id")["score"]
+def _gains(batches: Mapping[str, pd.DataFrame], surprise: pd.DataFrame) -> list[Gain | None]:
+    """What choosing found in each round so far, oldest first. `batches`: round_id to table BATCH."""
+    known = surprise.set_index(["round_id", "image_id"])["surprise"]
 
-    def of(image_ids: list[str]) -> npt.NDArray[np.float64]:
-        return np.asarray(wrong.reindex(image_ids).dropna(), dtype=np.float64)
+    def of(round_id: str, image_ids: list[str]) -> npt.NDArray[np.float64]:
+        rows = pd.MultiIndex.from_product([[round_id], image_ids])
+        return np.asarray(known.reindex(rows).dropna(), dtype=np.float64)
 
-    return [gain(of(chosen), of(drawn)) for chosen, drawn in parts_of(batches)]
+    parts = zip(batches, parts_of(list(batches.values())), strict=True)
+    return [gain(of(round_id, chosen), of(round_id, drawn)) for round_id, (chosen, drawn) in parts]
 
 
 def main() -> None:
