@@ -18,7 +18,7 @@ from datalab.rounds.opening import Source, read_source_truth
 from datalab.rounds.state import STEPS, load_round
 from datalab.sample.write import write_sample
 from datalab.settings import Settings
-from datalab.tables import ANNOTATIONS, BATCH, NEXT_BATCH
+from datalab.tables import ANNOTATIONS, BATCH, NEXT_BATCH, SURPRISE
 from datalab.workspace import Workspace
 from tests.services.conftest import ROOT
 from tests.services.killed_flow import Flow, killed_in_every_step
@@ -166,3 +166,25 @@ def test_the_next_round_starts_from_the_models_choice(
     assert state.due == "label"
     batch = read_table(workspace.round_folder(2) / "batch.parquet", BATCH)
     assert set(batch[batch["role"] == "batch"]["image_id"]) == chosen
+
+
+def test_the_second_round_is_judged_by_the_model_that_chose_it(
+    worker: Settings, stack_folder: Path, workspace: Workspace, source: Source
+) -> None:
+    """The next model has learned from its images: what the first one made of them has to stay."""
+    batch = read_table(workspace.round_folder(2) / "batch.parquet", BATCH)
+    chosen = set(batch[batch["role"] == "batch"]["image_id"])
+    seen = {image_id: (workspace.predictions / f"{image_id}.png").read_bytes() for image_id in chosen}
+    simulate(workspace, load_round(workspace, 2), read_source_truth(workspace, source))
+    closed = run_round(stack_folder, workspace, Source())
+    assert closed.returncode == 0, closed.stdout + closed.stderr
+    assert load_round(workspace, 2).due is None
+    kept = workspace.round_folder(2) / "predicted"
+    assert {path.stem: path.read_bytes() for path in kept.iterdir()} == seen
+    surprise = read_table(workspace.surprise, SURPRISE)
+    assert set(surprise["round_id"]) == {"0002"}
+    assert set(surprise["image_id"]) == chosen
+    assert 0 < surprise["surprise"].mean() < 1
+    control = read_json(workspace.reports / "round-0002.json")["proof"]["control"]["all"]
+    assert sum(control["images"].values()) == len(chosen)
+    assert repro(workspace) == []
