@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from datalab.adapters.checkpoints import EmbedParams
+from datalab.adapters.checkpoints import SamParams
 from datalab.adapters.images import IngestParams
 from datalab.adapters.label_studio.reconcile import PullParams
 from datalab.adapters.sam import ProposalParams
@@ -46,6 +46,7 @@ STAGES = (
     robustness, score, score_gold, select, slices, train,
 )  # fmt: skip
 SECTIONS: dict[str, Any] = {
+    "sam": SamParams,
     "ingest": IngestParams,
     "gold": GoldParams,
     "batch": BatchParams,
@@ -56,7 +57,6 @@ SECTIONS: dict[str, Any] = {
     "proof": ProofParams,
     "simulate": SimulateParams,
     "dataset": SplitParams,
-    "embed": EmbedParams,
     **{stage.__name__.rpartition(".")[2]: stage.Params for stage in STAGES},
 }
 NUMBERS = [

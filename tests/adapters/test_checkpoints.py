@@ -159,15 +159,11 @@ def test_a_path_is_a_whole_one_or_begins_at_home(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.pth").write_bytes(b"abc")
     assert checkpoint_path("~/mine.pth") == checkpoint_path(str(tmp_path / "mine.pth")) == tmp_path / "mine.pth"
-    with pytest.raises(
-        InputError, match=r"give the whole path of the \.pth file as `checkpoint` in the section"
-    ) as told:
+    with pytest.raises(InputError, match=r"give sam\.checkpoint the whole path of the \.pth file") as told:
         checkpoint_path("mine.pth")
     assert "\n" not in str(told.value)
     for missing in ("~/none.pth", "sam_vit_x"):
-        with pytest.raises(
-            InputError, match="does not exist; set `checkpoint` in the section that uses it to the whole"
-        ):
+        with pytest.raises(InputError, match=r"does not exist; set sam\.checkpoint to the whole path"):
             checkpoint_path(missing)
 
 

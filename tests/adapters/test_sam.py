@@ -22,7 +22,7 @@ from datalab.errors import InputError
 from datalab.masks import iou_matrix, rle_area, rle_to_mask
 from datalab.tables import CANDIDATES
 
-PARAMS = ProposalParams("small", 8, 0, 0.5, 0.5, 0.001, 0.6, 5, 0.0)
+PARAMS = ProposalParams(8, 0, 0.5, 0.5, 0.001, 0.6, 5, 0.0)
 
 
 @pytest.fixture(scope="module")

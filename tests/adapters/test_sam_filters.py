@@ -12,7 +12,7 @@ from datalab.errors import InputError
 from datalab.masks import mask_to_rle, rle_to_mask
 
 SHAPE = (100, 200)
-PARAMS = sam.ProposalParams("small", 8, 0, 0.5, 0.5, 0.01, 0.6, 5, 0.0)
+PARAMS = sam.ProposalParams(8, 0, 0.5, 0.5, 0.01, 0.6, 5, 0.0)
 
 
 def found(left: int, predicted_iou: float, stability: float = 1.0) -> FoundMask:

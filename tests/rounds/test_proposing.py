@@ -6,16 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from datalab.adapters.files import read_label_map, write_label_map, write_table
 from datalab.config import Guidelines, LabelClass
-from datalab.errors import InputError
 from datalab.masks import mask_to_rle
 from datalab.rounds import proposing
-from datalab.rounds.progress import silent
 from datalab.rounds.proposing import label_proposals
-from datalab.rounds.state import Round
 from datalab.tables import CANDIDATES, GOLD, GOLD_EVENTS
 from datalab.workspace import Workspace
 
@@ -124,17 +120,6 @@ def test_a_prediction_is_read_once_and_its_regions_may_lie_apart(
     found = label_proposals(workspace, asked, GUIDELINES, 0.2)
     assert list(found["label"]) == ["coin", "cup", "cup", "coin"]
     assert sorted(read) == ["a", "x"]
-
-
-def test_another_sam_than_that_of_the_stages_is_refused_before_any_work(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
-    content = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())
-    content["proposals"]["checkpoint"] = "sam_vit_b"
-    workspace.params.write_text(yaml.safe_dump(content))
-    with pytest.raises(
-        InputError, match=r"proposals\.checkpoint: sam_vit_b and embed\.checkpoint: small; give both the same"
-    ):
-        proposing.propose(workspace, Round(1, "v", "o"), silent)
 
 
 def test_regions_that_have_a_class_keep_it(workspace: Workspace) -> None:

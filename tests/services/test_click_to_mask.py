@@ -13,7 +13,7 @@ from datalab.services.processes import Service
 from datalab.services.stack import down, status, up
 from datalab.settings import Settings
 
-PARAMS = "other: 1\nclick: {checkpoint: small, threads: 1}\ningest: {max_pixels: 60_000_000}\n"
+PARAMS = "other: 1\nsam: {checkpoint: small}\nclick: {threads: 1}\ningest: {max_pixels: 60_000_000}\n"
 
 
 def service(repository: Path, params: str = PARAMS) -> Service:

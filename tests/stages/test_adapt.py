@@ -8,7 +8,7 @@ import pytest
 from safetensors.torch import load_file
 from segment_anything.modeling import Sam
 
-from datalab.adapters.checkpoints import EmbedParams
+from datalab.adapters.checkpoints import SamParams
 from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.embedding_cache import Embedding, embedding_bytes
 from datalab.adapters.files import read_json, read_rgb, read_table
@@ -49,7 +49,7 @@ def inputs_of(workspace: Workspace) -> Inputs:
 def run(workspace: Workspace, params: Params) -> dict[str, object]:
     report = workspace.reports / "sam_adaptation.json"
     inputs = inputs_of(workspace)
-    adapt.run(inputs, workspace.sam_decoder, report, params, EmbedParams("small"))
+    adapt.run(inputs, workspace.sam_decoder, report, params, SamParams("small"))
     found: dict[str, object] = read_json(report)
     return found
 

@@ -6,13 +6,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from datalab.adapters.checkpoints import EmbedParams
+from datalab.adapters.checkpoints import SamParams
 from datalab.adapters.files import read_json, read_table, write_json, write_table
 from datalab.adapters.image_vectors import VECTORS, compute_image_vector, kept_vectors
 from datalab.stages.embed import run
 from datalab.tables import CATALOG
 
-PARAMS = EmbedParams("small")
+PARAMS = SamParams("small")
 
 
 def catalog_of(folder: Path, names: str) -> Path:

@@ -50,15 +50,15 @@ OFFICIAL = {
         "sam_vit_h_4b8939.pth", 2_564_550_879, "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e"
     ),
 }
-"""By the name that `checkpoint` in params.yaml takes."""
+"""By the name that `sam.checkpoint` in params.yaml takes."""
 
 
 @dataclass(frozen=True)
-class EmbedParams:
-    """Section `embed` of params.yaml: of the SAM that embeds every image, and whose decoder `adapt` teaches."""
+class SamParams:
+    """Section `sam` of params.yaml: who embeds, proposes and answers clicks, and whose decoder `adapt` teaches."""
 
     checkpoint: str
-    """The same as in `proposals`: "small", one of OFFICIAL, or the whole path of a .pth file."""
+    """"small", one of OFFICIAL, or the whole path of a .pth file."""
 
 
 Progress = Callable[[int, int], None]
@@ -86,23 +86,15 @@ def checkpoint_path(checkpoint: str) -> Path:
     # flows, stages and click-to-mask are started in different folders
     if path.suffix and not path.is_absolute():
         raise InputError(
-            f"SAM checkpoint {checkpoint} is another file from every folder; give the whole path of the .pth file as "
-            "`checkpoint` in the section that uses it"
+            f"SAM checkpoint {checkpoint} is another file from every folder; give sam.checkpoint the whole path "
+            "of the .pth file"
         )
     if not path.is_absolute() or not path.is_file():
         raise InputError(
-            f"SAM checkpoint {checkpoint} does not exist; set `checkpoint` in the section that uses it to the whole "
-            f"path of a .pth file, to {', '.join(OFFICIAL)} or to {SMALL}"
+            f"SAM checkpoint {checkpoint} does not exist; set sam.checkpoint to the whole path of a .pth file, "
+            f"to {', '.join(OFFICIAL)} or to {SMALL}"
         )
     return path
-
-
-def check_same(proposals: str, embed: str) -> None:
-    """InputError where two sections' `checkpoint` differ: what `adapt` taught the one SAM would not be the other's."""
-    if proposals != embed:
-        raise InputError(
-            f"params.yaml has proposals.checkpoint: {proposals} and embed.checkpoint: {embed}; give both the same"
-        )
 
 
 def official_of(name: str, others: Iterable[str] = ()) -> Official:

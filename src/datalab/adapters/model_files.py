@@ -8,7 +8,7 @@ from datalab.adapters import backbones, checkpoints, encoders
 STARTS = "the models on {} start from it: dvc repro --force --single-item train label_errors && dvc repro"
 
 OFFICIAL_ADVICE = (
-    "to use it set in params.yaml checkpoint: {} in the sections proposals, embed and click, and in proposals also "
+    "to use it set in params.yaml sam: {{checkpoint: {}}} (and run `make up`, for clicks), and in proposals "
     "points_per_side: 32, min_predicted_iou: 0.88 and min_stability: 0.95, its authors' values"
 )
 

@@ -47,8 +47,6 @@ WIDTH_TO_TYPE = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 class ProposalParams:
     """Section `proposals` of params.yaml: which of SAM's masks people get to see."""
 
-    checkpoint: str
-    """"small", an official name (`datalab models list`), or the whole path of a .pth file."""
     points_per_side: Count
     tile_layers: Annotated[int, Within(0, 3)]
     """0: the whole image at once; 1: also its four quarters, overlapping; 2: also sixteen parts."""

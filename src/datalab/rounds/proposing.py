@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from datalab.adapters.checkpoints import EmbedParams, check_same
+from datalab.adapters.checkpoints import SamParams
 from datalab.adapters.embedding_cache import EmbeddingCache, image_hash
 from datalab.adapters.files import read_label_map, read_rgb, read_table, write_table
 from datalab.config import Guidelines, load_guidelines, load_params
@@ -34,7 +34,6 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
 
     Before there is a model they are SAM's; later the model's regions, as they are and as SAM refines them, compete with
     them. SAM looks at the gold images too, whether they are in the batch or not: the gate is calibrated on them.
-    InputError where the stages embed with another SAM.
     """
     from datalab.adapters.mask_generator import images_at_once  # noqa: PLC0415  (torch)
     from datalab.adapters.sam import (  # noqa: PLC0415
@@ -49,7 +48,7 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     from datalab.adapters.torch_threads import side_by_side  # noqa: PLC0415
 
     params = load_params(workspace.params, "proposals", ProposalParams)
-    check_same(params.checkpoint, load_params(workspace.params, "embed", EmbedParams).checkpoint)
+    checkpoint = load_params(workspace.params, "sam", SamParams).checkpoint
     gate = load_params(workspace.params, "proposal_gate", GateParams)
     guidelines = load_guidelines(workspace.guidelines)
     folder = workspace.round_folder(state.number)
@@ -59,7 +58,7 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     mended = regions_to_mend(workspace, round_requests(folder))
     aided = list(batch.loc[batch["aided"].astype(bool) & ~batch["image_id"].isin(mended["image_id"]), "image_id"])
     image_ids = list(dict.fromkeys([*aided, *gold["image_id"]]))
-    sam, encoder = load_sam(params.checkpoint), model_version(params.checkpoint)
+    sam, encoder = load_sam(checkpoint), model_version(checkpoint)
     version = take_decoder(sam, encoder, workspace.sam_decoder)
     cache = EmbeddingCache(workspace.embedding_cache)
 

@@ -19,6 +19,7 @@ import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Request, status
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
+from datalab.adapters.checkpoints import SamParams
 from datalab.adapters.click_to_mask import ClickToMask
 from datalab.adapters.embedding_cache import EmbeddingCache
 from datalab.adapters.label_studio.click import (
@@ -49,8 +50,6 @@ Regions = Callable[[ClickRequest], list[Any]]
 class ClickParams:
     """Section `click` of params.yaml."""
 
-    checkpoint: str
-    """The same as in `embed`: "small", an official name, or the whole path of a .pth file."""
     threads: Count
     """Torch's, for one click."""
 
@@ -128,11 +127,12 @@ def main() -> None:
     options = parser.parse_args()
     params = load_params(options.params, "click", ClickParams)
     torch.set_num_threads(params.threads)
-    version = model_version(params.checkpoint)
+    checkpoint = load_params(options.params, "sam", SamParams).checkpoint
+    version = model_version(checkpoint)
     # as in `ingest`: what is larger was not published by datalab
     largest = load_number(options.params, "ingest", "max_pixels", int)
     cache = EmbeddingCache(options.embeddings)
-    clicks = ClickToMask(load_sam(params.checkpoint), version, cache, options.media, largest)
+    clicks = ClickToMask(load_sam(checkpoint), version, cache, options.media, largest)
     app = make_app(clicks.masks, version, os.environ[PASSWORD])
     uvicorn.run(app, host=LOOPBACK, port=options.port, ws="none", log_level="warning", access_log=False)
 

@@ -51,7 +51,7 @@ def _digest(params: Path) -> str:
     """Of what the server reads, "" where that is not there: the server itself tells what is wrong with the file."""
     try:
         content = yaml.safe_load(params.read_text(encoding="utf-8"))
-        read = content["click"], content["ingest"]["max_pixels"]
+        read = content["sam"], content["click"], content["ingest"]["max_pixels"]
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
         return ""
     return hashlib.sha256(repr(read).encode()).hexdigest()[:16]

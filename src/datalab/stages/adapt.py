@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from datalab.adapters.checkpoints import EmbedParams
+from datalab.adapters.checkpoints import SamParams
 from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.embedding_cache import read_embedding
 from datalab.adapters.files import read_rgb, read_table, write_json
@@ -34,7 +34,7 @@ MOST_JUDGED = 1000
 
 @dataclass(frozen=True)
 class Params:
-    """Section `adapt` of params.yaml; SAM is that of section `embed`."""
+    """Section `adapt` of params.yaml; SAM is that of section `sam`."""
 
     enabled: bool
     seed: Natural
@@ -60,7 +60,7 @@ class Inputs:
     """As `embed` made them, one <image_id>.npy each; an image that lacks one is encoded."""
 
 
-def run(inputs: Inputs, decoder: Path, report: Path, params: Params, embed: EmbedParams) -> None:
+def run(inputs: Inputs, decoder: Path, report: Path, params: Params, sam_params: SamParams) -> None:
     """Write the decoder's weights, none where it was not tried or is no better, and the report.
 
     Learns from the consensus of split "train", of many objects from as many as it can draw, and is judged on that of
@@ -71,13 +71,13 @@ def run(inputs: Inputs, decoder: Path, report: Path, params: Params, embed: Embe
     facts: dict[str, Any] = {"kept": False, "reason": "adapt.enabled is false", "sam": None}
     weights: dict[str, torch.Tensor] = {}
     if params.enabled:
-        facts = {"kept": False, "reason": None, "sam": model_version(embed.checkpoint)}
-        weights = _try(inputs, params, embed, facts)
+        facts = {"kept": False, "reason": None, "sam": model_version(sam_params.checkpoint)}
+        weights = _try(inputs, params, sam_params, facts)
     write_decoder(decoder, weights, facts["sam"] or "")
     write_json(report, facts)
 
 
-def _try(inputs: Inputs, params: Params, embed: EmbedParams, facts: dict[str, Any]) -> dict[str, torch.Tensor]:
+def _try(inputs: Inputs, params: Params, sam_params: SamParams, facts: dict[str, Any]) -> dict[str, torch.Tensor]:
     """The weights where they are better, else none; fills in the facts."""
     objects = _objects(inputs)
     learned, held_out = (objects[objects["split"] == split] for split in ("train", "validation"))
@@ -89,7 +89,7 @@ def _try(inputs: Inputs, params: Params, embed: EmbedParams, facts: dict[str, An
         )
         return {}
     rng = np.random.default_rng(params.seed)
-    sam = load_sam(embed.checkpoint)
+    sam = load_sam(sam_params.checkpoint)
     chosen = drawn(learned, params.steps * params.batch_size, rng), dealt(held_out, MOST_JUDGED, rng)
     facts |= {"objects_drawn": len(chosen[0]), "objects_judged": len(chosen[1])}
     lessons, exam = (_lessons(sam, rows, inputs, rng) for rows in chosen)
@@ -178,9 +178,9 @@ def main() -> None:
     for name in ("consensus", "dataset", "images", "embeddings", "out", "report", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
-    params, embed = load_params(given.params, "adapt", Params), load_params(given.params, "embed", EmbedParams)
+    params, sam_params = load_params(given.params, "adapt", Params), load_params(given.params, "sam", SamParams)
     inputs = Inputs(given.consensus, given.dataset, given.images, given.embeddings)
-    run(inputs, given.out, given.report, params, embed)
+    run(inputs, given.out, given.report, params, sam_params)
 
 
 if __name__ == "__main__":

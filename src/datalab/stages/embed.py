@@ -10,7 +10,7 @@ from threading import Lock
 import numpy as np
 from segment_anything.modeling import Sam
 
-from datalab.adapters.checkpoints import EmbedParams
+from datalab.adapters.checkpoints import SamParams
 from datalab.adapters.embedding_cache import (
     EmbeddingCache,
     embedded_by,
@@ -30,7 +30,7 @@ from datalab.learning.embeddings import Vector
 from datalab.tables import CATALOG
 
 
-def run(catalog: Path, images: Path, embeddings: Path, out: Path, params: EmbedParams) -> None:
+def run(catalog: Path, images: Path, embeddings: Path, out: Path, params: SamParams) -> None:
     """Write <image_id>.npy, float16 (C, h, w), below `out`; what is of another checkpoint or image is made anew.
 
     `embeddings`: the cache of this machine, where click-to-mask and other workspaces find what was embedded here, and
@@ -103,7 +103,7 @@ def main() -> None:
     for name in ("catalog", "images", "embeddings", "out", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     paths = parser.parse_args()
-    run(paths.catalog, paths.images, paths.embeddings, paths.out, load_params(paths.params, "embed", EmbedParams))
+    run(paths.catalog, paths.images, paths.embeddings, paths.out, load_params(paths.params, "sam", SamParams))
 
 
 if __name__ == "__main__":

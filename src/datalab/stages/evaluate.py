@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from datalab.adapters.checkpoints import EmbedParams
+from datalab.adapters.checkpoints import SamParams
 from datalab.adapters.coco_eval import ObjectJudge
 from datalab.adapters.dataset_folder import DatasetFolder
 from datalab.adapters.files import read_label_map, read_rgb, write_json, write_table, write_text
@@ -232,7 +232,7 @@ def main() -> None:
     outputs = Outputs(given.out, given.judged, given.confusions, given.plots, given.cost)
     run(inputs, outputs, load_params(given.params, "evaluate", Params))
     files = robustness.Inputs(given.model, given.dataset, given.images, given.embeddings)
-    robustness.run(files, given.robustness, given.plots, damage, load_params(given.params, "embed", EmbedParams))
+    robustness.run(files, given.robustness, given.plots, damage, load_params(given.params, "sam", SamParams))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from datalab.adapters.checkpoints import EmbedParams
+from datalab.adapters.checkpoints import SamParams
 from datalab.adapters.dataset_folder import DatasetFolder
 from datalab.adapters.embedding_cache import Embedding
 from datalab.adapters.files import read_rgb, write_json, write_text
@@ -48,7 +48,7 @@ LEAST_IMAGES = 8
 
 @dataclass(frozen=True)
 class Params:
-    """Section `robustness` of params.yaml; SAM is that of section `embed`."""
+    """Section `robustness` of params.yaml; SAM is that of section `sam`."""
 
     seed: Natural
     images: Count
@@ -67,7 +67,7 @@ class Inputs:
     embeddings: Path
 
 
-def run(inputs: Inputs, out: Path, plots: Path, params: Params, embed: EmbedParams) -> None:
+def run(inputs: Inputs, out: Path, plots: Path, params: Params, sam_params: SamParams) -> None:
     """Write `out`, and robustness.csv and robustness.png into `plots`.
 
     `out` has `undamaged`, the mean IoU of the drawn images, and for each corruption and severity `miou` and by how much
@@ -79,7 +79,7 @@ def run(inputs: Inputs, out: Path, plots: Path, params: Params, embed: EmbedPara
     folder, rows, segmenter = held.folder, held.rows, held.segmenter
     rng = np.random.default_rng(params.seed)
     drawn = rows.iloc[np.sort(rng.permutation(len(rows))[: params.images])]
-    report = figures(_ask(drawn, folder, segmenter, inputs, params, embed), rng, params.resamples)
+    report = figures(_ask(drawn, folder, segmenter, inputs, params, sam_params), rng, params.resamples)
     write_json(out, report)
     table = pd.DataFrame(
         [{"corruption": kind, "severity": level, "miou": report[kind][str(level)]["miou"]} for kind, level in ASKED[1:]]
@@ -122,7 +122,12 @@ def _number(value: float) -> float | None:
 
 
 def _ask(
-    rows: pd.DataFrame, folder: DatasetFolder, segmenter: Segmenter, inputs: Inputs, params: Params, embed: EmbedParams
+    rows: pd.DataFrame,
+    folder: DatasetFolder,
+    segmenter: Segmenter,
+    inputs: Inputs,
+    params: Params,
+    sam_params: SamParams,
 ) -> Counts:
     """Confusion matrices (N, 22, K, K) at half the working size."""
     samples = [
@@ -136,7 +141,7 @@ def _ask(
         for row in rows.itertuples()
     ]
     pictures = [_shrunk(read_rgb(inputs.images / str(row.file))) for row in rows.itertuples()]
-    embedded = _embedder(segmenter, embed)
+    embedded = _embedder(segmenter, sam_params)
 
     def judge(question: tuple[int, int]) -> Counts:
         place, asked = question
@@ -152,11 +157,11 @@ def _ask(
     return np.stack(found).reshape(len(samples), len(ASKED), classes, classes)
 
 
-def _embedder(segmenter: Segmenter, embed: EmbedParams) -> Callable[[Pixels], Embedding | None]:
+def _embedder(segmenter: Segmenter, sam_params: SamParams) -> Callable[[Pixels], Embedding | None]:
     """SAM's embedding of some pixels, or None for a model that looks at none."""
     if not segmenter.network.uses_embedding:
         return lambda pixels: None
-    sam = load_sam(embed.checkpoint)
+    sam = load_sam(sam_params.checkpoint)
     return lambda pixels: embed_image(sam, pixels)
 
 
