@@ -37,6 +37,8 @@ def test_only_what_is_missing_is_embedded(tmp_path: Path) -> None:
 def test_how_far_it_is_is_told_in_a_pipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(catalog_of(tmp_path, "ab"), tmp_path / "images", tmp_path / "cache", tmp_path / "embeddings", PARAMS)
     assert capsys.readouterr().err.startswith("embed 0/2\n")
+    run(catalog_of(tmp_path, "abc"), tmp_path / "images", tmp_path / "cache", tmp_path / "embeddings", PARAMS)
+    assert capsys.readouterr().err.startswith("check embeddings 0/2\nembed 0/1\n")
 
 
 def test_without_the_cache_what_is_there_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
