@@ -18,7 +18,7 @@ from datalab.rounds.opening import Source, read_source_truth
 from datalab.rounds.state import STEPS, load_round
 from datalab.sample.write import write_sample
 from datalab.settings import Settings
-from datalab.tables import ANNOTATIONS, BATCH, NEXT_BATCH, SURPRISE
+from datalab.tables import ANNOTATIONS, BATCH, DATASET, METADATA, NEXT_BATCH, SURPRISE
 from datalab.workspace import Workspace
 from tests.services.conftest import ROOT
 from tests.services.killed_flow import Flow, killed_in_every_step
@@ -26,7 +26,12 @@ from tests.services.test_deployment import run_deployment
 
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(900)]
 IMAGES = 40
-SMALLER = {"batch": {"images": 14, "gold": 2, "overlap_share": 1.0}, "gold": {"at_least": 4}, "select": {"images": 6}}
+SMALLER = {
+    "batch": {"images": 14, "gold": 2, "overlap_share": 1.0},
+    "dataset": {"group_column": "table"},
+    "gold": {"at_least": 4},
+    "select": {"images": 6},
+}
 
 OF_ITS_TIME = (
     *("round.json", "tasks.parquet", "000001.parquet", "annotations.parquet", "ratings.parquet", "regions.parquet"),
@@ -36,7 +41,7 @@ OF_ITS_TIME = (
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
-    """Forty of the sample images with their masks."""
+    """Forty of the sample images with their masks; people say that four each show one table."""
     folder = tmp_path_factory.mktemp("source")
     write_sample(folder / "all", 120, 3)
     for name in ("images", "masks"):
@@ -46,6 +51,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
         for image in (folder / "all" / "images").glob(f"{mask.stem}.*"):
             shutil.copy(image, folder / "images")
     shutil.copy(folder / "all" / "masks" / "classes.yaml", folder / "masks")
+    names = sorted(path.name for path in (folder / "images").iterdir())
+    lines = ["file,table", *(f"{name},table {place // 4}" for place, name in enumerate(names))]
+    (folder / "images" / "metadata.csv").write_text("\n".join(lines))
     return Source(folder / "images", folder / "masks")
 
 
@@ -105,6 +113,14 @@ def test_its_annotations_and_report_are_whole(workspace: Workspace) -> None:
     assert report["gold"]["careful@datalab.local"]["f1"]["value"] > 0.8
     assert 0 < report["evaluation"]["miou"]["value"] <= 1
     assert report["next_batch"] == len(read_table(workspace.next_batch, NEXT_BATCH)) == 6
+
+
+def test_what_people_say_belongs_together_is_in_one_split(workspace: Workspace) -> None:
+    metadata = read_table(workspace.metadata, METADATA, others=True)
+    assert metadata["table"].value_counts().tolist() == [4] * (IMAGES // 4)
+    index = read_table(workspace.dataset / "index.parquet", DATASET).merge(metadata, on="image_id")
+    assert index["table"].nunique() < len(index) == 14
+    assert index.groupby("table")["split"].nunique().max() == 1
 
 
 def test_one_killed_in_every_step_ends_with_the_same_files(
