@@ -12,7 +12,7 @@ from datalab.adapters.embedding_cache import (
     image_hash,
     note_encoder,
     place_embedding,
-    read_embedding,
+    sound_embedding,
 )
 from datalab.errors import InputError
 
@@ -78,13 +78,13 @@ def test_every_altered_byte_is_noticed(tmp_path: Path) -> None:
     good = embedding_bytes(VALUES)
     for place in range(len(good)):
         path.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
-        assert read_embedding(path) is None
+        assert sound_embedding(path) is None
 
 
 @pytest.mark.parametrize("value", [VALUES.astype(np.float32), VALUES[0]])
 def test_an_entry_of_another_kind_is_none(tmp_path: Path, value: Embedding) -> None:
     (tmp_path / "entry.npy").write_bytes(embedding_bytes(value))
-    assert read_embedding(tmp_path / "entry.npy") is None
+    assert sound_embedding(tmp_path / "entry.npy") is None
 
 
 def test_a_run_that_was_killed_goes_on_with_the_next_image(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_placed_entry_survives_that_the_cache_is_removed(tmp_path: Path) -> No
         place_embedding(cache.path(HASH, MODEL), target)
     assert target.stat().st_nlink == 2
     cache.path(HASH, MODEL).unlink()
-    found = read_embedding(target)
+    found = sound_embedding(target)
     assert found is not None
     np.testing.assert_array_equal(found, VALUES)
     assert [path.name for path in target.parent.iterdir()] == ["a.npy"]
@@ -130,7 +130,7 @@ def test_what_a_killed_run_left_beside_the_target_is_no_obstacle(tmp_path: Path)
     os.link(cache.path(HASH, MODEL), target.parent / ".copy.npy")
     place_embedding(cache.path(HASH, MODEL), target)
     assert [path.name for path in target.parent.iterdir()] == ["copy.npy"]
-    found = read_embedding(target)
+    found = sound_embedding(target)
     assert found is not None
     np.testing.assert_array_equal(found, VALUES)
 

@@ -40,7 +40,7 @@ class EmbeddingCache:
 
     def find(self, image_hash: str, model_version: str) -> Embedding | None:
         """The embedding (C, h, w) float16, memory-mapped and read-only; None where there is no sound entry."""
-        return read_embedding(self.path(image_hash, model_version))
+        return sound_embedding(self.path(image_hash, model_version))
 
     def find_or_make(self, image_hash: str, model_version: str, make: Callable[[], Embedding]) -> Embedding:
         """The entry, computed by `make` and written first where there is no sound one."""
@@ -49,7 +49,7 @@ class EmbeddingCache:
             return found
         path = self.path(image_hash, model_version)
         write_bytes(path, embedding_bytes(make()))
-        written = read_embedding(path)
+        written = sound_embedding(path)
         if written is None:
             raise InputError(f"{path} was written and cannot be read back; check the disk")
         return written
@@ -88,7 +88,7 @@ def is_sound(path: Path) -> bool:
     return sound
 
 
-def read_embedding(path: Path) -> Embedding | None:
+def sound_embedding(path: Path) -> Embedding | None:
     """The memory-mapped embedding (C, h, w) float16 of an entry; None where it is missing, cut short or altered."""
     if not is_sound(path):
         return None

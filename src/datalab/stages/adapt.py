@@ -11,7 +11,7 @@ import torch
 
 from datalab.adapters.checkpoints import SamParams
 from datalab.adapters.dataset_folder import read_dataset
-from datalab.adapters.embedding_cache import read_embedding
+from datalab.adapters.embedding_cache import sound_embedding
 from datalab.adapters.files import read_rgb, read_table, write_json
 from datalab.adapters.sam import load_sam, model_version
 from datalab.adapters.sam_adapt import Course, Floats, Lesson, adapt, judge, lessons_of
@@ -163,7 +163,7 @@ def _lessons(sam: Any, objects: pd.DataFrame, inputs: Inputs, rng: np.random.Gen
         image_id, rows = group
         masks = [rle_to_mask(row["rle"], row["height"], row["width"]) for row in rows.to_dict("records")]
         pixels = read_rgb(inputs.images / str(rows["file"].iloc[0]))
-        known = read_embedding(inputs.embeddings / f"{image_id}.npy")
+        known = sound_embedding(inputs.embeddings / f"{image_id}.npy")
         # read: each map would hold a file open, and there are thousands
         whole = None if known is None else np.array(known)
         return lessons_of(sam, image_id, pixels, [mask for mask in masks if mask.any()], seeds[image_id], whole)

@@ -17,7 +17,7 @@ from datalab.adapters.embedding_cache import (
     image_hash,
     note_encoder,
     place_embedding,
-    read_embedding,
+    sound_embedding,
 )
 from datalab.adapters.files import read_rgb, read_table
 from datalab.adapters.image_vectors import compute_image_vector, keep_vectors, kept_vectors
@@ -93,7 +93,7 @@ def _sound(out: Path, image_ids: Iterable[str]) -> set[str]:
     """Images whose embedding is in `out` and unaltered: all of it is read, 2 MB an image of an official checkpoint."""
     there = [image_id for image_id in image_ids if (out / f"{image_id}.npy").exists()]
     checked = stage_bar("check embeddings", len(there), "image", there)
-    return {image_id for image_id in checked if read_embedding(out / f"{image_id}.npy") is not None}
+    return {image_id for image_id in checked if sound_embedding(out / f"{image_id}.npy") is not None}
 
 
 def _vectors_of(out: Path, image_ids: Container[str]) -> dict[str, Vector]:
