@@ -214,6 +214,30 @@ def test_more_pixels_than_can_be_opened_later_are_refused(folder: Path, workspac
         ingest(folder, workspace, replace(PARAMS, max_pixels=200_000_000))
 
 
+def test_a_camera_that_stands_still_is_told_and_can_be_labelled(
+    workspace: Workspace, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "camera").mkdir()
+    for place in range(24):
+        frame = photo(0)
+        frame.paste((200, 30, 30), (3 * place, 40, 3 * place + 4, 44))
+        frame.save(tmp_path / "camera" / f"{place:02}.png")
+    ingest(tmp_path / "camera", workspace, PARAMS)
+    assert tables(workspace)[0]["duplicate_group"].nunique() == 1
+    (told,) = [record.message for record in caplog.records]
+    assert told.startswith("24 of 24 images are near duplicates of one another, as from a camera that stands still")
+    assert "set ingest.near_duplicate_distance: -1" in told
+    caplog.clear()
+    ingest(tmp_path / "camera", workspace, replace(PARAMS, near_duplicate_distance=-1))
+    assert tables(workspace)[0]["duplicate_group"].nunique() == 24
+    assert not caplog.records
+
+
+def test_a_few_looks_alike_are_not_told(folder: Path, workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
+    ingest(folder, workspace, PARAMS)
+    assert not caplog.records
+
+
 def test_near_uniform_textures_do_not_collapse(workspace: Workspace) -> None:
     report = ingest(shared_data("magnetic_tile") / "images", workspace, PARAMS)
     assert (report.found, report.added, report.quarantined) == (1344, 1344, 0)

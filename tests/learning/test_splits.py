@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datalab.errors import InputError
-from datalab.learning.splits import assign_splits, first_seen, names_of
+from datalab.learning.splits import TooFewGroupsError, assign_splits, first_seen, names_of
 
 SHARES = (0.6, 0.2, 0.2)
 Row = tuple[str, str, str, tuple[str, ...]]
@@ -151,6 +151,13 @@ def test_a_part_of_the_path_is_a_name() -> None:
     assert names_of(sources, "^[^/]+/") == ["a/", "a/", "b/", "c/"]
     with pytest.raises(InputError, match=r"dataset\.group_by is no regular expression"):
         names_of(sources, "(")
+
+
+def test_below_zero_not_even_the_same_hash_joins() -> None:
+    images = table(one_per_group(5), ["0" * 16] * 5)
+    with pytest.raises(TooFewGroupsError):
+        assign_splits(images, SHARES, 0, distance=0)
+    assert assign_splits(images, SHARES, 0, distance=-1)["group"].tolist() == images["image_id"].tolist()
 
 
 def test_what_is_told_of_images_joins_them_as_their_paths_do() -> None:

@@ -14,7 +14,7 @@ from datalab.adapters.dvc import stages_at_rest
 from datalab.adapters.files import locked, read_table, remove_leftovers, write_bytes, write_table
 from datalab.adapters.images_decode import NotUsableError, Picture, image_id_of, own_limits, read_picture
 from datalab.adapters.images_files import SUFFIXES, FoundFiles, find_images
-from datalab.adapters.images_groups import duplicate_groups
+from datalab.adapters.images_groups import duplicate_groups, warn_of_one_view
 from datalab.adapters.images_metadata import Row, read_metadata, take_metadata
 from datalab.errors import InputError
 from datalab.ranges import Count, Within
@@ -35,7 +35,7 @@ class IngestParams:
     """Width times height; larger images are quarantined from their header, undecoded."""
     min_side: Count
     """Images with a shorter side, in pixels, are quarantined."""
-    near_duplicate_distance: Annotated[int, Within(0, 64)]
+    near_duplicate_distance: Annotated[int, Within(-1, 64)]
     """Images whose perceptual hashes differ in at most this many of 64 bits form one duplicate group."""
 
 
@@ -105,6 +105,7 @@ def _take_in(
     rejections = typed(pd.DataFrame([*_refusals(found), *_rejections(files, originals)], columns=list(REJECTED)))
     catalog = _catalog_with(catalog, [file for file in originals.values() if file.image_id not in known], params)
     write_table(workspace.catalog, catalog)
+    warn_of_one_view(catalog["duplicate_group"])
     write_table(workspace.rejected, _rejected_with(rejected, rejections, [source for source, _ in found.images]))
     # of equal files the one that stands for them is asked first
     sources = {file.source: file.image_id for file in (*originals.values(), *files) if file.image_id}

@@ -67,7 +67,7 @@ def assign_splits(
             such as the patient; "" where nothing is known).
         shares: Wanted shares of the images of train, validation and test; positive, summing to 1.
         seed: Another seed deals another way.
-        distance: In bits of 64.
+        distance: In bits of 64; below 0 no images are near duplicates.
         group_by: Regular expression on `source`.
 
     Returns:
@@ -146,6 +146,7 @@ def _alike(hashes: npt.NDArray[np.uint64], names: npt.NDArray[np.int64], distanc
     """(N,): which images are near duplicates of the last one or have one of its names, (N, kinds)."""
     near: npt.NDArray[np.bool_] = np.bitwise_count(hashes ^ hashes[-1]) <= distance
     named: npt.NDArray[np.bool_] = ((names == names[-1]) & (names[-1] >= 0)).any(axis=1)
+    near[-1] = True
     return near | named
 
 
