@@ -131,7 +131,7 @@ def test_the_version_names_the_bytes(tmp_path: Path) -> None:
 
 
 def test_missing_and_foreign_checkpoints_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="does not exist; set `checkpoint` in the section that uses it"):
+    with pytest.raises(InputError, match=r"does not exist; set sam\.checkpoint to the whole path"):
         load_sam(str(tmp_path / "no.pth"))
     with pytest.raises(InputError, match="does not exist"):
         model_version(str(tmp_path / "no.pth"))

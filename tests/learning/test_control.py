@@ -85,13 +85,13 @@ def test_images_whose_time_is_not_known_are_left_out(minutes: list[float]) -> No
     found = per_minute([(timed, timed)])
     assert found.chosen.value == pytest.approx(0.1)
     nobody = part(np.array([0.9, 0.1, 0.2]), np.full(3, np.nan))
-    assert per_minute([(nobody, timed)]).difference.reason == "a part has fewer than 3 images"
+    assert per_minute([(nobody, timed)]).difference.reason == "a part has fewer than 3 images to compare"
 
 
 def test_too_few_images_say_nothing() -> None:
     few = per_image([(part(CHOSEN), part(RANDOM[:2]))])
     assert few.chosen.value is None
-    assert few.difference.reason == "a part has fewer than 3 images"
+    assert few.difference.reason == "a part has fewer than 3 images to compare"
     kept = per_image([(part(CHOSEN), part(RANDOM[:2])), (part(CHOSEN), part(RANDOM))])
     assert kept.difference.value == pytest.approx(0.42)
     assert per_image([]).random.value is None

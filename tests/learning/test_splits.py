@@ -176,7 +176,11 @@ def test_a_column_of_metadata_is_told_of_images_that_have_it() -> None:
     found = seen[["image_id", "labels", "told"]].itertuples(index=False, name=None)
     assert list(found) == [("x", ("leaf",), "a"), ("y", (), "")]
     assert first_seen(first, catalog, metadata, "")["told"].tolist() == ["", ""]
-    with pytest.raises(InputError, match=r"no metadata\.csv has a column 'patient' \(there are labels\)"):
+    numbers = pd.DataFrame({"image_id": ["x", "y"], "patient": ["7", "7.0"]})
+    assert first_seen(first, catalog, numbers, "patient")["told"].nunique() == 1
+    names = numbers.assign(patient=["7", "007"])
+    assert first_seen(first, catalog, names, "patient")["told"].tolist() == ["7", "007"]
+    with pytest.raises(InputError, match=r"a column 'patient' with anything in it \(there are labels\)"):
         first_seen(first, catalog, metadata, "patient")
     with pytest.raises(InputError, match="no image has one; ingest its folder again"):
         first_seen(first, catalog, metadata[["image_id"]], "patient")

@@ -93,7 +93,7 @@ def learned(workspace: Workspace, images: Sequence[str], number: int = 1, skippe
 def test_a_round_of_too_few_images_ends_and_the_next_one_counts_them(pulled: Workspace) -> None:
     said = learned(pulled, "ab")
     assert said is not None
-    assert said.startswith("round 0001 ends without a model: 2 labelled image(s) that are no copies of each other")
+    assert said.startswith("round 0001 ends without a model: 2 labelled image(s) in 2 group(s) cannot fill")
     assert said.endswith(f"or take in more images first (datalab ingest FOLDER --workspace {pulled.root})")
     assert learned(pulled, "cd", number=2) is None
 
@@ -102,7 +102,7 @@ def test_a_round_of_too_few_images_ends_and_the_next_one_counts_them(pulled: Wor
 def test_it_ends_with_the_real_graph_as_well(unanswered: Workspace) -> None:
     (unanswered.root / "src").symlink_to(ROOT / "src")
     initialise(unanswered.root)
-    assert "2 labelled image(s) that are no copies of each other" in str(learned(unanswered, "ab"))
+    assert "2 labelled image(s) in 2 group(s)" in str(learned(unanswered, "ab"))
     assert read_table(unanswered.ratings, RATINGS)["image_id"].tolist() == ["a", "b"]
     assert (unanswered.root / "data" / "rounds.dvc").exists()
     assert not unanswered.dataset.exists()
@@ -112,7 +112,7 @@ def test_copies_of_one_image_and_skips_are_too_little(pulled: Workspace) -> None
     assert "no image but gold has an answer that counts" in str(learned(pulled, ASKED, skipped=4))
     catalog = read_table(pulled.catalog, CATALOG)
     write_table(pulled.catalog, catalog.assign(phash=APART["a"]))
-    assert "1 labelled image(s) that are no copies of each other cannot fill train" in str(learned(pulled, ASKED))
+    assert "4 labelled image(s) in 1 group(s) cannot fill train" in str(learned(pulled, ASKED))
 
 
 def test_a_round_without_any_answer_ends(pulled: Workspace) -> None:

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from datalab.adapters.embedding_cache import embedding_bytes, note_encoder
-from datalab.adapters.files import read_label_map, read_table, write_bytes, write_label_map, write_table
-from datalab.errors import StateError
+from datalab.adapters.files import read_label_map, read_table, write_bytes, write_json, write_label_map, write_table
+from datalab.errors import InputError, StateError
 from datalab.rounds import opening
-from datalab.rounds.opening import choose
+from datalab.rounds.opening import Source, choose, take_in
 from datalab.rounds.state import NOT_LEARNED, STEPS, Round, save_round
 from datalab.tables import BATCH, CATALOG, GOLD, NEXT_BATCH, RATINGS, REVIEWS, ROUND_BATCH, empty
 from datalab.workspace import Workspace
@@ -52,6 +52,7 @@ def asked(workspace: Workspace, number: int, ids: list[str], rated: list[str], *
 def next_round(workspace: Workspace, number: int, wanted: list[str]) -> list[str]:
     rows = [(image_id, rank, "default", 0.5) for rank, image_id in enumerate(wanted)]
     write_table(workspace.next_batch, pd.DataFrame(rows, columns=list(NEXT_BATCH)))
+    write_json(workspace.dataset / "classes.json", [{"id": 0, "name": "background"}])
     for image_id in IDS:
         write_label_map(workspace.predictions / f"{image_id}.png", np.full((8, 8), number, dtype=np.uint8))
     choose(workspace, Round(number, "g", "o"), lambda *_: None)
@@ -75,6 +76,13 @@ def test_a_rated_image_is_not_asked_again(workspace: Workspace) -> None:
     assert next_round(workspace, 2, IDS[2:]) == ["img4", "img5"]
 
 
+def test_a_column_to_group_by_that_is_not_there_is_told_before_anybody_labels(workspace: Workspace) -> None:
+    take_in(workspace, Source())
+    workspace.params.write_text(workspace.params.read_text().replace("group_column: ''", "group_column: patient"))
+    with pytest.raises(InputError, match=r"dataset\.group_column: no metadata\.csv has a column 'patient'"):
+        take_in(workspace, Source())
+
+
 def test_after_a_round_that_made_no_dataset_the_batch_is_a_cold_start(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,10 +102,10 @@ def test_what_the_model_saw_on_what_it_chose_stays_when_the_next_one_comes(works
     write_table(workspace.gold, pd.DataFrame(gold, columns=list(GOLD)))
     assert next_round(workspace, 2, IDS[2:4]) == [*IDS[2:4], "img5"]
     kept = workspace.round_folder(2) / "predicted"
-    assert sorted(path.name for path in kept.iterdir()) == ["img2.png", "img3.png"]
+    assert sorted(path.name for path in kept.iterdir()) == ["classes.json", "img2.png", "img3.png"]
     asked(workspace, 2, IDS[2:4], rated=IDS[2:4])
     next_round(workspace, 3, IDS[4:5])
-    assert [int(read_label_map(path).max()) for path in sorted(workspace.rounds.glob("*/predicted/*"))] == [2, 2, 3]
+    assert [int(read_label_map(path).max()) for path in sorted(workspace.rounds.glob("*/predicted/*.png"))] == [2, 2, 3]
 
 
 def test_a_cold_start_by_kept_vectors_is_the_one_by_the_embeddings(workspace: Workspace) -> None:

@@ -199,7 +199,7 @@ def test_what_a_reviewer_sent_back_is_in_neither_part(tmp_path: Path) -> None:
     assert (len(chosen.surprise), len(random.surprise)) == (27, 4)
     write_table(path, batch.assign(reason="default"))
     says = prove(workspace, Round(1, "g", "o"))["control"]["round"]["says"]
-    assert says == "whether the choice beats chance cannot be told: a part has fewer than 3 images"
+    assert says == "whether the choice beats chance cannot be told: a part has fewer than 3 images to compare"
 
 
 @pytest.mark.parametrize(

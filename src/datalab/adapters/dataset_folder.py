@@ -9,6 +9,8 @@ from datalab.adapters.files import read_json, read_table
 from datalab.errors import InputError
 from datalab.tables import DATASET
 
+CLASSES = "classes.json"
+
 
 @dataclass(frozen=True)
 class DatasetFolder:
@@ -32,15 +34,20 @@ class DatasetFolder:
 
 def read_dataset(folder: Path) -> DatasetFolder:
     """Read index and classes; InputError where something is missing."""
-    classes = read_json(folder / "classes.json")
-    try:
-        ids, names = zip(*((int(item["id"]), str(item["name"])) for item in classes), strict=True)
-    except (KeyError, TypeError, ValueError) as exc:
-        raise InputError(f"{folder / 'classes.json'} is no list of classes; run dvc repro dataset") from exc
+    classes = read_classes(folder)
     index = read_table(folder / "index.parquet", DATASET)
     twice = index[index.duplicated("image_id")]
     if len(twice):
         image_id = twice["image_id"].iloc[0]
         found = ", ".join(index.loc[index["image_id"] == image_id, "split"])
         raise InputError(f"image {image_id} is in {folder / 'index.parquet'} twice ({found}); run dvc repro dataset")
-    return DatasetFolder(folder, index, ids, names)
+    return DatasetFolder(folder, index, tuple(classes), tuple(classes.values()))
+
+
+def read_classes(folder: Path) -> dict[int, str]:
+    """Pixel value to name, as CLASSES in a folder has them; InputError where it is missing or no list of classes."""
+    classes = read_json(folder / CLASSES)
+    try:
+        return {int(item["id"]): str(item["name"]) for item in classes}
+    except (KeyError, TypeError, ValueError) as exc:
+        raise InputError(f"{folder / CLASSES} is no list of classes; run dvc repro dataset") from exc

@@ -16,7 +16,7 @@ from datalab.learning.metrics import Floats
 
 LEAST_IMAGES = 3
 """Of each part; fewer say nothing about a batch."""
-TOO_FEW = f"a part has fewer than {LEAST_IMAGES} images"
+TOO_FEW = f"a part has fewer than {LEAST_IMAGES} images to compare"
 
 
 @dataclass(frozen=True)

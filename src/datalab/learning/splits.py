@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from datalab.errors import InputError
+from datalab.learning.traits import written_traits
 from datalab.ranges import Natural, Share
 
 SPLITS = ("train", "validation", "test")
@@ -95,7 +96,7 @@ def assign_splits(
         order = _rare_first(fresh, {group: _digest(ids[group], seed) for group in fresh})
         _deal(order, Counter(groups[: int(rows.index[-1]) + 1].tolist()), shares, splits, rarest)
     found = groups.tolist()
-    _check_filled(splits, len(set(found)))
+    _check_filled(splits, len(ids), len(set(found)))
     return pd.DataFrame(
         {"image_id": ids, "group": [ids[group] for group in found], "split": [splits[group] for group in found]}
     )
@@ -116,11 +117,20 @@ def first_seen(
     seen = catalog.merge(pd.DataFrame(rows, columns=["image_id", "round_id", "labels"]), on="image_id")
     if not group_column:
         return seen.assign(told="")
+    check_group_column(metadata, group_column)
+    # 7 and 7.0 are one patient
+    told = written_traits(metadata.set_index("image_id")[[group_column]])[group_column].dropna().astype("str")
+    return seen.assign(told=seen["image_id"].map(told).fillna(""))
+
+
+def check_group_column(metadata: pd.DataFrame, group_column: str) -> None:
+    """InputError where table METADATA has no such column; "" asks for none."""
     columns = [str(name) for name in metadata.columns if name != "image_id"]
-    if group_column not in columns:
+    if group_column and group_column not in columns:
         known = f"there are {', '.join(columns)}" if columns else "no image has one; ingest its folder again"
-        raise InputError(f"dataset.group_column: no metadata.csv has a column {group_column!r} ({known})")
-    return seen.assign(told=seen["image_id"].map(metadata.set_index("image_id")[group_column]).fillna(""))
+        raise InputError(
+            f"dataset.group_column: no metadata.csv has a column {group_column!r} with anything in it ({known})"
+        )
 
 
 def names_of(sources: Sequence[str], group_by: str) -> list[str | None]:
@@ -186,12 +196,13 @@ def _check_shares(shares: Sequence[float]) -> None:
         raise InputError(f"dataset shares must be three positive numbers that sum to 1, got {list(shares)}")
 
 
-def _check_filled(splits: Mapping[int, str], groups: int) -> None:
+def _check_filled(splits: Mapping[int, str], images: int, groups: int) -> None:
     missing = [name for name in SPLITS if name not in splits.values()]
     if missing:
         raise TooFewGroupsError(
-            f"{groups} labelled image(s) that are no copies of each other cannot fill train, validation and test "
-            f"({', '.join(missing)} would be empty); label at least {len(SPLITS)}"
+            f"{images} labelled image(s) in {groups} group(s) cannot fill train, validation and test "
+            f"({', '.join(missing)} would be empty); label at least {len(SPLITS)} that are no copies of each other, "
+            "nor together by dataset.group_by or group_column"
         )
 
 

@@ -41,7 +41,7 @@ def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, A
         ran.append(stage)
 
     def on_count(share: float, words: str) -> None:
-        progress(min(1.0, (len(ran) - 1 + share) / stages), f"dvc stage {words}")
+        progress(min(1.0, (len(ran) - 1 + share) / stages), f"dvc stage {ran[-1]}: {words}")
 
     why = None if _answered(workspace) else "nobody has answered anything yet"
     if why is None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from datalab.adapters.dataset_folder import CLASSES
 from datalab.adapters.dvc import repro
 from datalab.adapters.files import fresh_folder, read_table, write_table
 from datalab.adapters.image_vectors import read_image_vectors
@@ -18,6 +19,7 @@ from datalab.adapters.mask_folder import read_classes, read_truth
 from datalab.config import load_params
 from datalab.errors import InputError, NothingLeftError
 from datalab.learning.selection import MOST_ASKED, STRATEGIES, cold_start, given_up
+from datalab.learning.splits import SplitParams, check_group_column
 from datalab.rounds.batch import BatchParams, choose_gold, compose_batch, rotate_gold
 from datalab.rounds.living_gold import (
     GoldParams,
@@ -30,7 +32,7 @@ from datalab.rounds.progress import Progress
 from datalab.rounds.raw import ensure_tables
 from datalab.rounds.reviewing import collect_reviews, excluded_images, requested_first, requests_for
 from datalab.rounds.state import NOT_LEARNED, Round, load_round, round_numbers
-from datalab.tables import BATCH, CATALOG, GOLD, NEXT_BATCH, RATINGS, REJECTED, ROUND_REVIEWS, empty
+from datalab.tables import BATCH, CATALOG, GOLD, METADATA, NEXT_BATCH, RATINGS, REJECTED, ROUND_REVIEWS, empty
 from datalab.workspace import Workspace
 
 
@@ -56,6 +58,9 @@ def take_in(workspace: Workspace, source: Source) -> dict[str, Any]:
     if not workspace.gold.exists() or read_table(workspace.gold, GOLD).empty:
         write_table(workspace.gold, empty(GOLD) if source.masks is None else _new_gold(workspace, source))
     ensure_tables(workspace)
+    # before anybody labels, not when the labels are dealt
+    group_column = load_params(workspace.params, "dataset", SplitParams).group_column
+    check_group_column(read_table(workspace.metadata, METADATA, others=True), group_column)
     return facts
 
 
@@ -138,6 +143,7 @@ def _keep_predictions(workspace: Workspace, folder: Path, batch: pd.DataFrame) -
     It sees a drawn image as it sees a chosen one, so that the two can be compared. What no strategy chose is left out.
     """
     with fresh_folder(folder) as kept:
+        shutil.copyfile(workspace.dataset / CLASSES, kept / CLASSES)
         for image_id in batch.loc[batch["reason"].isin(STRATEGIES), "image_id"]:
             shutil.copyfile(workspace.predictions / f"{image_id}.png", kept / f"{image_id}.png")
 

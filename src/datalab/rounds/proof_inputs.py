@@ -12,7 +12,7 @@ from datalab.learning.control import Part
 from datalab.learning.learning_curve import Judged, Point
 from datalab.learning.selection import parts_of
 from datalab.rounds.state import Round, round_numbers
-from datalab.tables import BATCH, CONFUSIONS, DATASET, RATINGS, SURPRISE
+from datalab.tables import BATCH, CONFUSIONS, DATASET, RATINGS, SURPRISE, empty
 from datalab.workspace import Workspace
 
 Row = dict[str, Any]
@@ -94,7 +94,9 @@ def judged_in(workspace: Workspace, numbers: list[int]) -> Judged:
 
 def batch_parts(workspace: Workspace, upto: int, longest_s: float) -> dict[int, tuple[Part, Part]]:
     """Round -> the `parts_of` its batch, as far as they are labelled."""
-    surprise = read_table(workspace.surprise, SURPRISE).set_index(["round_id", "image_id"])["surprise"]
+    # a round that learned before there was such a table has none
+    known = read_table(workspace.surprise, SURPRISE) if workspace.surprise.exists() else empty(SURPRISE)
+    surprise = known.set_index(["round_id", "image_id"])["surprise"]
     ratings = read_table(workspace.ratings, RATINGS)
     times = ratings["lead_time_s"].astype(float).clip(upper=longest_s) / 60
     minutes = times.where(times > 0).groupby([ratings["round_id"], ratings["image_id"]]).mean()

@@ -5,16 +5,23 @@ batch, which are like the chosen images rather than like the random ones.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
+from datalab.adapters.dataset_folder import DatasetFolder, read_classes, read_dataset
 from datalab.adapters.files import read_label_map, write_table
+from datalab.adapters.stage_progress import stage_bar
 from datalab.errors import one_line_errors
 from datalab.quality.label_errors import disagreement
 from datalab.tables import SURPRISE, typed
+
+GONE = 256
+"""Of a class that is no more: no label map has it."""
 
 
 def run(rounds: Path, dataset: Path, out: Path) -> None:
@@ -23,16 +30,27 @@ def run(rounds: Path, dataset: Path, out: Path) -> None:
     `rounds`: data/rounds. A round that no model chose has no `predicted`, and no rows.
     """
     folder = read_dataset(dataset)
-    rows = [row for path in sorted(rounds.glob("[0-9]*/predicted")) for row in _rows(path, folder)]
+    labelled = set(folder.index["image_id"])
+    paths = [path for path in sorted(rounds.glob("[0-9]*/predicted/*.png")) if path.stem in labelled]
+
+    @cache
+    def ids_of(predicted: Path) -> npt.NDArray[np.int16]:
+        return _todays_ids(read_classes(predicted), folder)
+
+    rows: list[tuple[str, str, float]] = []
+    for path in stage_bar("surprise", len(paths), "image", paths):
+        seen = ids_of(path.parent)[read_label_map(path)]
+        rows.append((path.parents[1].name, path.stem, disagreement(read_label_map(folder.mask(path.stem)), seen)))
     write_table(out, typed(pd.DataFrame(rows, columns=list(SURPRISE))))
 
 
-def _rows(predicted: Path, dataset: DatasetFolder) -> Iterator[tuple[str, str, float]]:
-    labelled = set(dataset.index["image_id"])
-    for path in sorted(predicted.glob("*.png")):
-        if path.stem in labelled:
-            found = disagreement(read_label_map(dataset.mask(path.stem)), read_label_map(path))
-            yield predicted.parent.name, path.stem, found
+def _todays_ids(then: Mapping[int, str], dataset: DatasetFolder) -> npt.NDArray[np.int16]:
+    """(256,) today's id of each pixel value of `then`, by the name of its class: numbers may be dealt anew."""
+    today = dict(zip(dataset.class_names, dataset.class_ids, strict=True))
+    ids = np.full(256, GONE, dtype=np.int16)
+    for value, name in then.items():
+        ids[value] = today.get(name, GONE)
+    return ids
 
 
 def main() -> None:
