@@ -43,6 +43,9 @@ def advised(images: list[GoldImage]) -> list[str]:
         ([image(10, 10, 10)], "none", "10 gold objects; people are judged from 20 on"),
         ([image(10, 10, 10)] * 4, "none", "skill 0.95 (0.88 to 0.99)"),
         ([image(17, 20, 20)], "none", "skill 0.79 (0.61 to 0.93)"),
+        # one image that went wrong is no habit
+        ([image(2, 20, 20)], "warn", "skill 0.17 (0.05 to 0.34) may be below 0.8"),
+        ([image(10, 10, 10)] * 3 + [image(0, 20, 20)], "warn", "skill 0.59 (0.46 to 0.72) may be below 0.8"),
         ([image(7, 10, 10)] * 2, "warn", "skill 0.67 (0.47 to 0.84) may be below 0.8"),
         ([image(7, 10, 10)] * 10, "more overlap", "skill 0.69 (0.60 to 0.78) is below 0.8"),
         ([image(3, 10, 10)] * 10, "pause", "skill 0.31 (0.22 to 0.40) is below 0.5"),

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from datalab.figure import Figure, undefined
+from datalab.figure import undefined
 from datalab.quality.bootstrap import design_effect
 from datalab.quality.gold import GoldImage
 from datalab.quality.gold_score import GoldLimits, GoldScore
-from datalab.quality.proportion import newcombe, wilson
+from datalab.quality.proportion import newcombe, wilson_over_images
 
 Counts = tuple[list[int], list[int]]
 """Hits and objects, image by image."""
@@ -15,7 +15,7 @@ Counts = tuple[list[int], list[int]]
 def advice(images: Sequence[GoldImage], score: GoldScore, limits: GoldLimits) -> list[str]:
     """What all of an interval of 95% says and is large enough to matter, missed objects first; [] where nothing is."""
     return [
-        *_misses(images, limits),
+        *_misses(images, score, limits),
         *_outlines(score, limits),
         *_confusions(images, limits),
         *_extras(images, limits),
@@ -23,14 +23,14 @@ def advice(images: Sequence[GoldImage], score: GoldScore, limits: GoldLimits) ->
     ]
 
 
-def _misses(images: Sequence[GoldImage], limits: GoldLimits) -> Iterator[str]:
+def _misses(images: Sequence[GoldImage], score: GoldScore, limits: GoldLimits) -> Iterator[str]:
     small = [one.small_hits for one in images], [one.small_true for one in images]
     large = [one.hits - one.small_hits for one in images], [one.true - one.small_true for one in images]
-    every = [one.hits for one in images], [one.true for one in images]
     effect = design_effect([large, small])
-    (hits, true), (small_hits, small_true), (large_hits, large_true) = (_counted(one) for one in (every, small, large))
+    (small_hits, small_true), (large_hits, large_true) = _counted(small), _counted(large)
+    hits, true = small_hits + large_hits, small_true + large_true
     apart = newcombe(large_hits, large_true, small_hits, small_true, effect) if effect else undefined("too few images")
-    recall = _share(every)
+    recall = score.figures["recall"]
     if apart.low is not None and apart.low > 0:
         yield f"misses small objects: {small_hits} of {small_true} right, of larger ones {large_hits} of {large_true}"
     elif true >= limits.least_objects and recall.high is not None and recall.high < limits.target:
@@ -67,15 +67,8 @@ def _drift(score: GoldScore) -> Iterator[str]:
 
 
 def _surely_over(limit: float, sides: Counts) -> bool:
-    share = _share(sides)
+    share = wilson_over_images(sides)
     return share.low is not None and share.low > limit
-
-
-def _share(sides: Counts) -> Figure:
-    """Hits of objects with Wilson's interval: objects of one image hang together, and count as so many fewer."""
-    effect = design_effect([sides])
-    hits, objects = _counted(sides)
-    return wilson(hits / effect, objects / effect) if effect else undefined("no two images with such an object")
 
 
 def _counted(sides: Counts) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from datalab.figure import Figure, undefined
 from datalab.quality.bootstrap import Sides, bootstrap_ratios, bootstrap_statistic, design_effect, student_ratio
 from datalab.quality.gold import GoldImage
 from datalab.quality.kappa import cohen_kappa
-from datalab.quality.proportion import beta, newcombe, wilson, wilson_f1
+from datalab.quality.proportion import beta, newcombe, wilson_over_images
 
 PRIOR_HITS, PRIOR_OBJECTS = 2.0, 4.0
 """Two hits in four objects are assumed before anything is seen: few gold objects say little about a person."""
@@ -37,8 +37,8 @@ class GoldLimits:
 
 @dataclass(frozen=True)
 class GoldScore:
-    """Figures of one annotator; rates have Wilson's interval over objects, the offset Student's and the others
-    one resampled over images."""
+    """Figures of one annotator; rates have Wilson's interval, the offset Student's and the others one resampled, all
+    over images."""
 
     figures: dict[str, Figure]
     """f1, precision, recall, recall_small, mean_iou, mean_boundary_iou, outline_offset_px (above 0: too wide),
@@ -75,10 +75,10 @@ def score_gold(
     confused = len(confusions)
     seconds = np.array([one.seconds for one in images])
     figures = {
-        "f1": wilson_f1(hits, drawn, true),
-        "precision": wilson(hits, drawn),
-        "recall": wilson(hits, true),
-        "recall_small": wilson(*_sums(images, "small_hits", "small_true")),
+        "f1": wilson_over_images(_shares(images)),
+        "precision": wilson_over_images(_sides(images, "hits", "drawn")),
+        "recall": wilson_over_images(_sides(images, "hits", "true")),
+        "recall_small": wilson_over_images(_sides(images, "small_hits", "small_true")),
         "outline_offset_px": student_ratio(
             ([one.outlines.offset_px for one in images], [one.outlines.measured for one in images])
         ),
@@ -117,25 +117,27 @@ def skill_of(hits: int, drawn: int, true: int) -> Figure:
 def action(score: GoldScore, limits: GoldLimits) -> dict[str, str]:
     """`value`: "none", "warn", "more overlap" or "pause", and the `reason`. Labels are never deleted for it.
 
-    Judged by the skill's interval: more overlap where all of it is below the target, pause where all of it is below
+    Judged by the intervals of skill and F1: more overlap where all of both is below the target, pause where it is below
     `pause_below`; a warning where just the value is below the target, or the recent rounds are worse. What is below the
     target only because skill is drawn towards one half is no warning: F1 itself has to be below, too.
     """
-    skill, f1 = score.skill, score.figures["f1"].value
+    skill, f1 = score.skill, score.figures["f1"]
     true = score.objects["matched"] + score.objects["confused"] + score.objects["missed"]
     assert skill.value is not None
     assert skill.high is not None
     shown = f"skill {skill.value:.2f} ({skill.low:.2f} to {skill.high:.2f})"
     if true < limits.least_objects:
         return {"value": "none", "reason": f"{true} gold objects; people are judged from {limits.least_objects} on"}
-    if skill.high < limits.pause_below:
+    # the skill takes objects as independent, the interval of F1 does not
+    highest = max(skill.high, 1.0 if f1.high is None else f1.high)
+    if highest < limits.pause_below:
         return {"value": "pause", "reason": f"{shown} is below {limits.pause_below}"}
-    if skill.high < limits.target:
+    if highest < limits.target:
         return {"value": "more overlap", "reason": f"{shown} is below {limits.target}"}
     if score.drifting:
         assert score.change.value is not None
         return {"value": "warn", "reason": f"F1 fell by {-score.change.value:.2f} against earlier rounds"}
-    if skill.value < limits.target and f1 is not None and f1 < limits.target:
+    if skill.value < limits.target and f1.value is not None and f1.value < limits.target:
         return {"value": "warn", "reason": f"{shown} may be below {limits.target}"}
     return {"value": "none", "reason": shown}
 
@@ -185,13 +187,21 @@ def _sums(images: Sequence[GoldImage], *names: str) -> list[int]:
     return [sum(getattr(one, name) for one in images) for name in names]
 
 
+def _sides(images: Sequence[GoldImage], hits: str, objects: str) -> Sides:
+    return [getattr(one, hits) for one in images], [getattr(one, objects) for one in images]
+
+
 def _shares(images: Sequence[GoldImage]) -> Sides:
-    """F1 as a ratio: hits over the mean number of objects of the two sides, image by image."""
+    """F1 as a ratio: hits over the mean number of objects of the two sides, image by image.
+
+    Right where errors come in pairs (a confused object, or one whose outline is off, is one missed and one extra); its
+    interval is too wide where objects are only missed or only extra.
+    """
     return [one.hits for one in images], [(one.drawn + one.true) / 2 for one in images]
 
 
 def _f1(images: Sequence[GoldImage]) -> Figure:
-    return _because(wilson_f1(*_sums(images, "hits", "drawn", "true")), images)
+    return _because(wilson_over_images(_shares(images)), images)
 
 
 def _ratios(images: Sequence[GoldImage]) -> dict[str, tuple[list[float], list[float]]]:

@@ -1,10 +1,13 @@
 """Intervals of a share that was counted: unlike the bootstrap's they do not vanish where everything was right."""
 
+from dataclasses import replace
 from math import ceil, hypot, sqrt
 
+import numpy as np
 from scipy.special import betaincinv
 
 from datalab.figure import Figure, undefined
+from datalab.quality.bootstrap import Sides, design_effect
 
 Z = 1.959963984540054
 """Two-sided 95% of the normal distribution."""
@@ -24,13 +27,20 @@ def wilson(hits: float, n: float) -> Figure:
     return Figure(share, ceil(n), max(0.0, center - half), min(1.0, center + half))
 
 
-def wilson_f1(hits: int, drawn: int, true: int) -> Figure:
-    """F1, the share of `hits` among the mean number of objects of the two sides, with Wilson's interval over those.
+def wilson_over_images(sides: Sides) -> Figure:
+    """Sum of hits over sum of objects, with Wilson's interval of 95% for objects of one image that hang together.
 
-    Right where errors come in pairs (a confused object, or one whose outline is off, is one missed and one extra), too
-    wide where objects are only missed or only extra.
+    They count as so many fewer as images differ by more than chance, and the fewer the less images there are
+    (`bootstrap.design_effect`). `sides`: hits and objects, image by image. `n` counts the objects, rounded up; no
+    interval from a single image with one; undefined where there is none.
     """
-    return wilson(hits, (drawn + true) / 2)
+    hits, objects = (float(np.sum(side)) for side in sides)
+    if not objects:
+        return undefined("nothing to count")
+    effect = design_effect([sides])
+    if effect is None:
+        return Figure(hits / objects, ceil(objects), reason="no interval from one image")
+    return replace(wilson(hits / effect, objects / effect), value=hits / objects, n=ceil(objects))
 
 
 def newcombe(hits: float, n: float, other_hits: float, other_n: float, effect: float = 1.0) -> Figure:
