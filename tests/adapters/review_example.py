@@ -22,6 +22,7 @@ from datalab.tables import (
     RATINGS,
     SCORES,
     SLICES,
+    SURPRISE,
 )
 
 GUIDELINES = Guidelines((LabelClass(3, "coin", "#e69f00"), LabelClass(7, "cup", "#56b4e9")), (), "v", "o")
@@ -93,6 +94,7 @@ def after_round(folder: Path) -> ReviewInputs:
         doubts=pd.DataFrame(
             [("a1", "k2", "cup", coin, HEIGHT, WIDTH, "existence", False, "", 1, 2, ANNA)], columns=list(ADJUDICATION)
         ),
+        surprise=pd.DataFrame([("0003", "a1", 0.25), ("0002", "a1", 0.5)], columns=list(SURPRISE)),
         label_errors=pd.DataFrame(
             [("a1", "image", "", "", 0, 0, 6, 4, 0.75), ("a1", "swapped", "coin", "cup", 0, 0, 2, 4, 0.9)],
             columns=list(LABEL_ERRORS),

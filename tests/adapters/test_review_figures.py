@@ -43,6 +43,7 @@ def test_figures_without_the_undefined_ones(tmp_path: Path) -> None:
         "uncertainty": {"c3": 0.25},
         "next_batch": {"c3": 0},
         "label_error": {"a1": 0.75},
+        "surprise": {"a1": 0.25},
         "contested": {"a1": 1},
         "gold_iou": {"b2": 1.0},
         "review": {"a1": "relabel"},

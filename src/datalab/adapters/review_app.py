@@ -54,6 +54,7 @@ FIELDS = {
     GAIN: FieldKind("FloatField", "iou - champion_iou"),
     "gold_iou": FieldKind("FloatField", "Mean IoU of people's label maps with gold, over the classes in gold"),
     "label_error": FieldKind("FloatField", "How surely the labels are wrong, by models that have not seen them"),
+    "surprise": FieldKind("FloatField", "Share of the objects' pixels that the model which chose the image had wrong"),
     "contested": FieldKind("IntField", "Objects that a person has to decide about"),
     "next_batch": FieldKind("IntField", "Rank in the next batch, 0 first"),
     "round": FieldKind("StringField", "Newest round in which the image was labelled"),

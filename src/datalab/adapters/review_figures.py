@@ -61,6 +61,8 @@ def image_figures(inputs: ReviewInputs) -> dict[str, ByImage]:
     if inputs.label_errors is not None:
         whole = inputs.label_errors[inputs.label_errors["kind"] == "image"]
         figures["label_error"] = _by_image(whole.groupby("image_id")["score"].max())
+    if inputs.surprise is not None:
+        figures["surprise"] = _by_image(inputs.surprise.sort_values("round_id").groupby("image_id")["surprise"].last())
     if inputs.doubts is not None:
         figures["contested"] = _by_image(inputs.doubts.groupby("image_id").size())
     figures["gold_iou"] = gold_iou(inputs)

@@ -20,6 +20,7 @@ from datalab.tables import (
     RATINGS,
     SCORES,
     SLICES,
+    SURPRISE,
 )
 from datalab.workspace import Workspace
 
@@ -69,6 +70,8 @@ class ReviewInputs:
     """Table ADJUDICATION."""
     label_errors: pd.DataFrame | None = None
     """Table LABEL_ERRORS."""
+    surprise: pd.DataFrame | None = None
+    """Table SURPRISE."""
     slices: pd.DataFrame | None = None
     """Table SLICES."""
     proposals: pd.DataFrame | None = None
@@ -98,6 +101,7 @@ def read_inputs(workspace: Workspace) -> ReviewInputs:
         gold=_table(workspace.gold, GOLD),
         doubts=_table(workspace.adjudication, ADJUDICATION),
         label_errors=_table(workspace.label_errors, LABEL_ERRORS),
+        surprise=_table(workspace.surprise, SURPRISE),
         slices=_table(workspace.data / "slices.parquet", SLICES),
         proposals=_proposals(workspace.rounds),
         embeddings=_folder(workspace.embeddings),
