@@ -1,8 +1,7 @@
 """Object agreement of several annotators' masks: on run lengths, against dense arrays with numpy's and / or.
 
 The images are of 3 annotators with 10 masks of 512 x 512 each; 20 are distinct, and these are what the two sides are
-timed on. The dense side holds its arrays already; it does
-not pay for decoding. Both match the same way.
+timed on. The dense side holds its arrays already; it does not pay for decoding. Both match the same way.
 `ratio`: "objects" is the whole comparison. "iou" is the IoU of everybody's objects with everybody else's against
 pycocotools called as its documentation says, "iou_of_five" the same of the first five objects of each, "iou_of_two" the
 same of two people alone; all go through the distinct images, as a processor that sees one image again and again knows

@@ -57,7 +57,7 @@ def repro(
             ran.append(match.group(1))
             if on_stage is not None:
                 on_stage(match.group(1))
-        elif on_count is not None and (share := share_done(line.strip())) is not None:
+        elif ran and on_count is not None and (share := share_done(line.strip())) is not None:
             on_count(share, line.strip())
 
     with stages_at_rest(workspace, on_wait) as turn:

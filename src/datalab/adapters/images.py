@@ -36,7 +36,7 @@ class IngestParams:
     min_side: Count
     """Images with a shorter side, in pixels, are quarantined."""
     near_duplicate_distance: Annotated[int, Within(-1, 64)]
-    """Images whose perceptual hashes differ in at most this many of 64 bits form one duplicate group."""
+    """Images whose perceptual hashes differ in at most this many of 64 bits form one duplicate group; -1: none do."""
 
 
 @dataclass(frozen=True)

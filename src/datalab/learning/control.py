@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.stats import t as students_t
 
 from datalab.figure import Figure
@@ -42,6 +43,12 @@ class Comparison:
     random: Figure
     difference: Figure
     """Chosen - random, batch by batch, with its 95% interval."""
+
+
+def surprise_of(surprise: pd.DataFrame, round_id: str, image_ids: Sequence[str]) -> "pd.Series[float]":
+    """What table SURPRISE knows of these images in that round, by (round_id, image_id)."""
+    known = surprise.set_index(["round_id", "image_id"])["surprise"]
+    return known.reindex(pd.MultiIndex.from_product([[round_id], image_ids])).dropna()
 
 
 def per_image(batches: Sequence[tuple[Part, Part]]) -> Comparison:

@@ -102,6 +102,14 @@ def assign_splits(
     )
 
 
+def deal_labelled(
+    first_labels: pd.DataFrame, catalog: pd.DataFrame, metadata: pd.DataFrame, params: SplitParams, distance: int
+) -> pd.DataFrame:
+    """`assign_splits` of every image ever labelled, as `params` say."""
+    seen = first_seen(first_labels, catalog, metadata, params.group_column)
+    return assign_splits(seen, params.shares, params.seed, distance, params.group_by)
+
+
 def first_seen(
     first_labels: pd.DataFrame, catalog: pd.DataFrame, metadata: pd.DataFrame, group_column: str
 ) -> pd.DataFrame:

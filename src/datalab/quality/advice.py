@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from datalab.figure import undefined
-from datalab.quality.bootstrap import design_effect
 from datalab.quality.gold import GoldImage
 from datalab.quality.gold_score import GoldLimits, GoldScore
-from datalab.quality.proportion import newcombe, wilson_over_images
+from datalab.quality.proportion import newcombe_over_images, wilson_over_images
 
 Counts = tuple[list[int], list[int]]
 """Hits and objects, image by image."""
@@ -26,10 +24,9 @@ def advice(images: Sequence[GoldImage], score: GoldScore, limits: GoldLimits) ->
 def _misses(images: Sequence[GoldImage], score: GoldScore, limits: GoldLimits) -> Iterator[str]:
     small = [one.small_hits for one in images], [one.small_true for one in images]
     large = [one.hits - one.small_hits for one in images], [one.true - one.small_true for one in images]
-    effect = design_effect([large, small])
     (small_hits, small_true), (large_hits, large_true) = _counted(small), _counted(large)
     hits, true = small_hits + large_hits, small_true + large_true
-    apart = newcombe(large_hits, large_true, small_hits, small_true, effect) if effect else undefined("too few images")
+    apart = newcombe_over_images(large, small)
     recall = score.figures["recall"]
     if apart.low is not None and apart.low > 0:
         yield f"misses small objects: {small_hits} of {small_true} right, of larger ones {large_hits} of {large_true}"

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from datalab.figure import Figure, undefined
-from datalab.quality.bootstrap import Sides, bootstrap_ratios, bootstrap_statistic, design_effect, student_ratio
+from datalab.quality.bootstrap import Sides, bootstrap_ratios, bootstrap_statistic, student_ratio
 from datalab.quality.gold import GoldImage
 from datalab.quality.kappa import cohen_kappa
-from datalab.quality.proportion import beta, newcombe, wilson_over_images
+from datalab.quality.proportion import beta, newcombe_over_images, wilson_over_images
 
 PRIOR_HITS, PRIOR_OBJECTS = 2.0, 4.0
 """Two hits in four objects are assumed before anything is seen: few gold objects say little about a person."""
@@ -168,14 +168,10 @@ def change_of(images: Sequence[GoldImage], limits: GoldLimits) -> Figure:
     rounds = list(by_round(images).values())
     earlier = [one for rows in rounds[: -limits.recent_rounds] for one in rows]
     recent = [one for rows in rounds[-limits.recent_rounds :] for one in rows]
-    counts = [_sums(rows, "hits", "drawn", "true") for rows in (recent, earlier)]
-    if min(true for *_, true in counts) < limits.least_objects:
+    if min(sum(one.true for one in rows) for rows in (recent, earlier)) < limits.least_objects:
         return undefined(f"fewer than {limits.least_objects} gold objects in the recent rounds or before")
-    effect = design_effect([_shares(rows) for rows in (recent, earlier)])
-    if effect is None:
-        return undefined("one gold image alone in the recent rounds and before")
-    (hits, drawn, true), (other_hits, other_drawn, other_true) = counts
-    return newcombe(hits, (drawn + true) / 2, other_hits, (other_drawn + other_true) / 2, effect)
+    change = newcombe_over_images(_shares(recent), _shares(earlier))
+    return undefined("one gold image alone in the recent rounds and before") if change.value is None else change
 
 
 def by_round(images: Sequence[GoldImage]) -> dict[str, list[GoldImage]]:

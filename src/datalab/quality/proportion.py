@@ -62,6 +62,18 @@ def newcombe(hits: float, n: float, other_hits: float, other_n: float, effect: f
     return Figure(difference, ceil(min(n, other_n)), low, high)
 
 
+def newcombe_over_images(first: Sides, second: Sides) -> Figure:
+    """The first share less the second, with Newcombe's interval by the count of `wilson_over_images`.
+
+    Undefined where no side has two images with an object, or one has none.
+    """
+    effect = design_effect([first, second])
+    if effect is None:
+        return undefined("no side has two images")
+    (hits, objects), (other_hits, other_objects) = ([float(np.sum(one)) for one in side] for side in (first, second))
+    return newcombe(hits, objects, other_hits, other_objects, effect)
+
+
 def beta(hits: float, misses: float, prior_hits: float, prior_misses: float) -> Figure:
     """Mean and central 95% of a share after so many hits and misses, from a Beta prior; `n` counts both, rounded."""
     a, b = hits + prior_hits, misses + prior_misses

@@ -12,7 +12,7 @@ from datalab.adapters.review import publish as publish_dataset
 from datalab.adapters.review_app import review_url
 from datalab.adapters.review_inputs import ReviewInputs, read_inputs
 from datalab.config import load_number, load_params
-from datalab.learning.splits import SplitParams, TooFewGroupsError, assign_splits, first_seen
+from datalab.learning.splits import SplitParams, TooFewGroupsError, deal_labelled
 from datalab.quality.gold_ledger import judging_ratings, sound_gold
 from datalab.rounds.living_gold import read_events
 from datalab.rounds.progress import Progress
@@ -66,8 +66,7 @@ def too_few_labels(workspace: Workspace) -> str | None:
     first, catalog = read_table(workspace.first_labels, FIRST_LABELS), read_table(workspace.catalog, CATALOG)
     metadata = read_table(workspace.metadata, METADATA, others=True)
     try:
-        seen = first_seen(first, catalog, metadata, params.group_column)
-        dealt = assign_splits(seen, params.shares, params.seed, distance, params.group_by)
+        dealt = deal_labelled(first, catalog, metadata, params, distance)
     except TooFewGroupsError as exc:
         return str(exc)
     # images that a reviewer has left out keep their split and are in no dataset; without validation training goes on

@@ -8,7 +8,7 @@ import pandas as pd
 
 from datalab.adapters.files import read_json, read_table
 from datalab.figure import Figure
-from datalab.learning.control import Part
+from datalab.learning.control import Part, surprise_of
 from datalab.learning.learning_curve import Judged, Point
 from datalab.learning.selection import parts_of
 from datalab.rounds.state import Round, round_numbers
@@ -95,8 +95,7 @@ def judged_in(workspace: Workspace, numbers: list[int]) -> Judged:
 def batch_parts(workspace: Workspace, upto: int, longest_s: float) -> dict[int, tuple[Part, Part]]:
     """Round -> the `parts_of` its batch, as far as they are labelled."""
     # a round that learned before there was such a table has none
-    known = read_table(workspace.surprise, SURPRISE) if workspace.surprise.exists() else empty(SURPRISE)
-    surprise = known.set_index(["round_id", "image_id"])["surprise"]
+    surprise = read_table(workspace.surprise, SURPRISE) if workspace.surprise.exists() else empty(SURPRISE)
     ratings = read_table(workspace.ratings, RATINGS)
     times = ratings["lead_time_s"].astype(float).clip(upper=longest_s) / 60
     minutes = times.where(times > 0).groupby([ratings["round_id"], ratings["image_id"]]).mean()
@@ -107,7 +106,7 @@ def batch_parts(workspace: Workspace, upto: int, longest_s: float) -> dict[int, 
     }
 
     def part(number: int, image_ids: list[str]) -> Part:
-        known = surprise.reindex(pd.MultiIndex.from_product([[f"{number:04d}"], image_ids])).dropna()
+        known = surprise_of(surprise, f"{number:04d}", image_ids)
         taken = minutes.reindex(known.index)
         return Part(np.asarray(known, dtype=np.float64), np.asarray(taken, dtype=np.float64))
 

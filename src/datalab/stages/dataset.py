@@ -9,7 +9,7 @@ import pandas as pd
 from datalab.adapters.files import fresh_folder, read_table, write_json, write_label_map, write_table
 from datalab.config import BACKGROUND, Guidelines, load_guidelines, load_number, load_params
 from datalab.errors import InputError, one_line_errors
-from datalab.learning.splits import SplitParams, TooFewGroupsError, assign_splits, first_seen
+from datalab.learning.splits import SplitParams, TooFewGroupsError, deal_labelled
 from datalab.masks import IGNORE_ID, label_map
 from datalab.tables import ADJUDICATION, CATALOG, CONSENSUS, DATASET, FIRST_LABELS, METADATA, RATINGS
 
@@ -50,9 +50,8 @@ def run(inputs: Inputs, out: Path, params: SplitParams, distance: int) -> None:
         raise TooFewGroupsError("no image but gold has an answer that counts; label another round")
     catalog = read_table(inputs.catalog, CATALOG)
     images = labelled_images(ratings, catalog)
-    metadata = read_table(inputs.metadata, METADATA, others=True)
-    seen = first_seen(read_table(inputs.first_labels, FIRST_LABELS), catalog, metadata, params.group_column)
-    dealt = assign_splits(seen, params.shares, params.seed, distance, params.group_by)
+    first, metadata = read_table(inputs.first_labels, FIRST_LABELS), read_table(inputs.metadata, METADATA, others=True)
+    dealt = deal_labelled(first, catalog, metadata, params, distance)
     index = images.merge(dealt, on="image_id").loc[:, list(DATASET)]
     objects = _by_image(read_table(inputs.consensus, CONSENSUS))
     doubts = read_table(inputs.adjudication, ADJUDICATION)

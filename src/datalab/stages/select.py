@@ -15,6 +15,7 @@ from datalab.adapters.image_vectors import read_image_vectors
 from datalab.config import BACKGROUND, load_params
 from datalab.errors import InputError, one_line_errors
 from datalab.learning.caution import Gain, gain, trust
+from datalab.learning.control import surprise_of
 from datalab.learning.costs import fit_costs
 from datalab.learning.cover import Vectors
 from datalab.learning.selection import Budget, Recipe, given_up, next_batch, parts_of, strategy_named
@@ -149,11 +150,9 @@ def _columns(wide: pd.DataFrame, kind: str, names: list[str]) -> npt.NDArray[np.
 
 def _gains(batches: Mapping[str, pd.DataFrame], surprise: pd.DataFrame) -> list[Gain | None]:
     """What choosing found in each round so far, oldest first. `batches`: round_id to table BATCH."""
-    known = surprise.set_index(["round_id", "image_id"])["surprise"]
 
     def of(round_id: str, image_ids: list[str]) -> npt.NDArray[np.float64]:
-        rows = pd.MultiIndex.from_product([[round_id], image_ids])
-        return np.asarray(known.reindex(rows).dropna(), dtype=np.float64)
+        return np.asarray(surprise_of(surprise, round_id, image_ids), dtype=np.float64)
 
     parts = zip(batches, parts_of(list(batches.values())), strict=True)
     return [gain(of(round_id, chosen), of(round_id, drawn)) for round_id, (chosen, drawn) in parts]
