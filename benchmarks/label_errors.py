@@ -29,7 +29,7 @@ from datalab.config import load_params
 from datalab.learning.folds import assign_folds
 from datalab.masks import IGNORE_ID, BoolMask
 from datalab.quality.label_errors import Suspect, calibrate, find_suspects, image_quality
-from datalab.quality.object_lab import image_doubt, object_lab
+from datalab.quality.object_lab import image_doubt, object_lab, pair_objects
 from datalab.quality.vote_doubts import Voted, vote_doubts
 from datalab.stages.train import Params as TrainParams
 from datalab.stages.train import load_policy, recipe_of
@@ -168,19 +168,20 @@ def read_samples(
     return samples
 
 
-def is_hit(suspect: Suspect, planted: Planted) -> bool:
-    """Whether the suspect lies on the object, as it was or as it is now."""
-    size = suspect.mask.shape[::-1]
+def is_hit(suspect: Suspect, planted: Planted, size: tuple[int, int]) -> bool:
+    """Whether the suspect, of a label map of `size`, lies on the object, as it was or as it is now."""
+    drawn = np.zeros(size, dtype=bool)
+    drawn[suspect.where] = suspect.mask
     for mask in (planted.before, planted.after):
-        small = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) >= 0.5
-        union = (small | suspect.mask).sum()
-        if union and (small & suspect.mask).sum() / union >= SAME:
+        small = cv2.resize(mask.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA) >= 0.5
+        union = (small | drawn).sum()
+        if union and (small & drawn).sum() / union >= SAME:
             return True
     return False
 
 
 def object_precision(
-    suspects: list[tuple[int, Suspect]], planted: dict[int, list[Planted]]
+    suspects: list[tuple[int, Suspect]], planted: dict[int, list[Planted]], sizes: list[tuple[int, int]]
 ) -> tuple[float, dict[str, float]]:
     """Average precision of the suspects, best first, and the share of each kind found among the first 2 x planted.
 
@@ -190,8 +191,8 @@ def object_precision(
     open_ones = {place: list(errors) for place, errors in planted.items()}
     hits, seen, area, early = 0, 0, 0.0, []
     for place, suspect in sorted(suspects, key=lambda each: -each[1].score):
-        match = next((error for error in open_ones.get(place, []) if is_hit(suspect, error)), None)
-        if match is None and any(is_hit(suspect, error) for error in planted.get(place, [])):
+        match = next((error for error in open_ones.get(place, []) if is_hit(suspect, error, sizes[place])), None)
+        if match is None and any(is_hit(suspect, error, sizes[place]) for error in planted.get(place, [])):
             continue
         seen += 1
         if match is not None:
@@ -275,11 +276,11 @@ def measure(name: str, count: int, cache: Path, seed: int) -> dict[str, object]:
     ]
     ours = [max((one.score for owner, one in suspects if owner == place), default=0.0) for place in range(len(labels))]
     peer = [1 - image_quality(truth, chances) for truth, chances in pairs]
-    lab = object_lab([truth for truth, _ in pairs], [chances for _, chances in pairs], LEAST_AREA)
+    lab = object_lab([pair_objects(truth, chances, LEAST_AREA) for truth, chances in pairs])
     by_lab = [image_doubt([one for one in each if one.label in things]) for each in lab]
     voted = voted_objects(photographs, predicted, things, least, np.random.default_rng(seed))
     is_spoiled = [place in planted for place in range(len(labels))]
-    precision, by_kind = object_precision(suspects, planted)
+    precision, by_kind = object_precision(suspects, planted, [(one.shape[0], one.shape[1]) for one in labels])
     total = sum(map(len, planted.values()))
     image_ap, peer_ap, lab_ap = (float(average_precision_score(is_spoiled, one)) for one in (ours, peer, by_lab))
     chance = total / max(1, len(suspects))

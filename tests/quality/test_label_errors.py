@@ -45,6 +45,8 @@ def test_a_swapped_class() -> None:
     found = worst(labels)
     assert (found.kind, found.given, found.suggested, found.box_xywh) == ("swapped", 2, 1, (2, 2, 6, 6))
     assert found.score == pytest.approx((1 + 0.9 - 0.05) / 2)
+    # of thousands of images only the objects are kept, not the maps they lie on
+    assert found.mask.shape == (6, 6) and found.mask.base is None
 
 
 def test_a_swapped_object_is_told_once_and_one_that_covers_another_is_told_too() -> None:
@@ -110,12 +112,12 @@ def test_a_spoiled_image_has_the_lowest_quality() -> None:
 
 def test_calibration_knows_what_the_model_is_usually_wrong_about() -> None:
     """The model calls every second object of class 1 a 2; only an object of class 2 that it calls a 1 stands out."""
-    mask = np.ones((2, 2), dtype=bool)
+    where, mask = (slice(0, 2), slice(0, 2)), np.ones((2, 2), dtype=bool)
 
     def one(given: int, seen: tuple[float, float, float]) -> Suspect:
         suggested = int(np.argmax(seen))
         score = (1 + seen[suggested] - seen[given]) / 2
-        return Suspect("swapped", given, suggested, score, mask, np.array(seen))
+        return Suspect("swapped", given, suggested, score, where, mask, np.array(seen))
 
     as_one, as_two = (0.1, 0.7, 0.2), (0.1, 0.2, 0.7)
     images = [[one(1, as_one), one(1, as_two), one(2, as_two), one(2, as_two)] for _ in range(20)]
@@ -131,10 +133,10 @@ def test_calibration_knows_what_the_model_is_usually_wrong_about() -> None:
 
 def test_what_the_other_folds_say_nothing_about_stays() -> None:
     """One object of another class: its fold has nothing to learn from, and the others do not know its class."""
-    mask = np.ones((2, 2), dtype=bool)
-    spurious = Suspect("spurious", 1, 0, 0.45, mask, np.array([0.55, 0.45]))
+    where, mask = (slice(0, 2), slice(0, 2)), np.ones((2, 2), dtype=bool)
+    spurious = Suspect("spurious", 1, 0, 0.45, where, mask, np.array([0.55, 0.45]))
     images = [[spurious] for _ in range(40)]
-    images[0].append(Suspect("dropped", 0, 1, 0.6, mask, np.array([0.4, 0.6])))
+    images[0].append(Suspect("dropped", 0, 1, 0.6, where, mask, np.array([0.4, 0.6])))
     found = calibrate(images)
     of_its_fold = {round(found[place][-1].score, 6) for place in range(0, 40, 5)}
     assert of_its_fold == {0.45}

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from cleanlab.object_detection import rank
 
-from datalab.quality.object_lab import SUBTYPES, image_doubt, object_lab
+from datalab.quality.object_lab import SUBTYPES, Pairing, image_doubt, object_lab, pair_objects
 
 CLASSES = 4
 Map = npt.NDArray[np.uint8]
@@ -30,6 +30,10 @@ def seen(objects: list[tuple[int, Box, float]]) -> npt.NDArray[np.float64]:
         chances[:, top:bottom, left:right] = (1 - sure) / (CLASSES - 1)
         chances[label, top:bottom, left:right] = sure
     return chances
+
+
+def paired(labels: Map, chances: npt.NDArray[np.float64], least_area: int = 1) -> Pairing:
+    return pair_objects(labels, chances, least_area)
 
 
 def boxes(objects: list[tuple[int, Box]]) -> dict[str, Any]:
@@ -72,14 +76,14 @@ def by_cleanlab(subtype: str) -> list[npt.NDArray[np.float64]]:
 
 @pytest.mark.parametrize("subtype", SUBTYPES)
 def test_scores_are_cleanlabs(subtype: str) -> None:
-    found = object_lab([drawn(one) for one in GIVEN], [seen(one) for one in MODEL], least_area=1)
+    found = object_lab([paired(drawn(given), seen(model)) for given, model in zip(GIVEN, MODEL, strict=True)])
     for ours, theirs in zip(found, by_cleanlab(subtype), strict=True):
         scores = sorted(1 - one.score for one in ours if one.subtype == subtype)
         assert scores == pytest.approx(sorted(theirs.tolist()))
 
 
 def test_an_image_is_pooled_as_by_cleanlab() -> None:
-    found = object_lab([drawn(one) for one in GIVEN], [seen(one) for one in MODEL], least_area=1)
+    found = object_lab([paired(drawn(given), seen(model)) for given, model in zip(GIVEN, MODEL, strict=True)])
     expected = rank.get_label_quality_scores(
         [boxes(one) for one in GIVEN], [predictions(one) for one in MODEL], verbose=False
     )
@@ -93,7 +97,7 @@ def test_objects_are_told_apart_by_their_pixels_not_their_boxes() -> None:
     chances = seen([(1, (10, 10, 40, 40), 0.99)])
     chances[:, 14:36, 14:36] = seen([])[:, 14:36, 14:36]
     chances[:, 20:30, 20:30] = seen([(2, (20, 20, 30, 30), 0.99)])[:, 20:30, 20:30]
-    found = object_lab([ring], [chances], least_area=1)[0]
+    found = object_lab([paired(ring, chances)])[0]
     worst = max(found, key=lambda one: one.score)
     assert (worst.subtype, worst.label, worst.box_xywh) == ("overlooked", 2, (20, 20, 10, 10))
 
@@ -101,6 +105,6 @@ def test_objects_are_told_apart_by_their_pixels_not_their_boxes() -> None:
 def test_what_is_small_or_not_judged_is_left_out() -> None:
     labels = drawn([(1, (0, 0, 3, 3))])
     labels[40:50, 40:50] = 255
-    found = object_lab([labels], [seen([(2, (40, 40, 50, 50), 0.99)])], least_area=10)
+    found = object_lab([paired(labels, seen([(2, (40, 40, 50, 50), 0.99)]), least_area=10)])
     assert found == [[]]
     assert image_doubt(found[0]) == 0

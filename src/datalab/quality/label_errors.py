@@ -41,16 +41,18 @@ class Suspect:
     """Class position the model sees."""
     score: float
     """In [0, 1], larger = more surely wrong."""
+    where: tuple[slice, slice]
+    """The tight box of the object: rows, columns."""
     mask: BoolMask
-    """(h, w)."""
+    """(height, width) of that box: of thousands of images only the objects are kept."""
     seen: Floats
     """(K,): the mean probability of each class on the object."""
 
     @property
     def box_xywh(self) -> tuple[int, int, int, int]:
-        """The tight box of the mask in its own pixels."""
-        rows, columns = np.flatnonzero(self.mask.any(axis=1)), np.flatnonzero(self.mask.any(axis=0))
-        return int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
+        """The tight box in pixels of the label map."""
+        rows, columns = self.where
+        return columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
 
 
 def image_quality(labels: Labels, probabilities: npt.NDArray[np.floating]) -> float:
@@ -88,7 +90,7 @@ def find_suspects(labels: Labels, probabilities: npt.NDArray[np.floating], least
     """
     given = list(_given(labels, probabilities, least_area))
     swapped = [one for one in given if one.kind == "swapped"]
-    lacking = [one for one in _lacking(labels, probabilities, least_area) if not _told(one, swapped)]
+    lacking = [one for one in _lacking(labels, probabilities, least_area) if not _told(one, swapped, labels.shape)]
     return sorted([*given, *lacking], key=lambda suspect: -suspect.score)
 
 
@@ -143,15 +145,16 @@ def _given(labels: Labels, probabilities: npt.NDArray[np.floating], least_area: 
     predicted = probabilities.argmax(axis=0)
     for given in sorted(set(np.unique(labels).tolist()) - {0, IGNORE_ID}):
         same = labels == given
-        for mask in _objects(same, least_area):
+        for where, mask in _objects(same, least_area):
             mean = np.asarray(probabilities[:, mask].mean(axis=1), dtype=np.float64)
             others = np.delete(np.arange(len(mean)), given)
             rival = int(others[mean[others].argmax()])
             if mean[rival] > mean[given] and np.mean(predicted[mask] == given) < SEEN:
-                score = (1 + mean[rival] - mean[given]) / 2
-                yield Suspect("swapped" if rival else "spurious", given, rival, float(score), mask, mean)
+                kind, score = "swapped" if rival else "spurious", (1 + mean[rival] - mean[given]) / 2
+                yield Suspect(kind, given, rival, float(score), where, mask[where].copy(), mean)
             else:
-                yield Suspect("outline", given, given, 1 - _fit(mask, same, probabilities[given]), mask, mean)
+                misfit = 1 - _fit(mask, same, probabilities[given])
+                yield Suspect("outline", given, given, misfit, where, mask[where].copy(), mean)
 
 
 def _fit(mask: BoolMask, same: BoolMask, chance: npt.NDArray[np.floating]) -> float:
@@ -166,22 +169,26 @@ def _lacking(labels: Labels, probabilities: npt.NDArray[np.floating], least_area
     predicted = probabilities.argmax(axis=0)
     judged = labels != IGNORE_ID
     for suggested in range(1, len(probabilities)):
-        for mask in _objects((predicted == suggested) & (labels != suggested) & judged, least_area):
+        for where, mask in _objects((predicted == suggested) & (labels != suggested) & judged, least_area):
             given = int(np.bincount(labels[mask]).argmax())
             mean = np.asarray(probabilities[:, mask].mean(axis=1), dtype=np.float64)
             score = (1 + mean[suggested] - mean[given]) / 2
-            yield Suspect("swapped" if given else "dropped", given, suggested, float(score), mask, mean)
+            kind = "swapped" if given else "dropped"
+            yield Suspect(kind, given, suggested, float(score), where, mask[where].copy(), mean)
 
 
-def _told(lacking: Suspect, swapped: Sequence[Suspect]) -> bool:
-    doubt = lacking.given, lacking.suggested
-    same = [one.mask for one in swapped if (one.given, one.suggested) == doubt]
-    return bool(same) and bool(np.any(same, axis=0)[lacking.mask].mean() > MOSTLY)
+def _told(lacking: Suspect, swapped: Sequence[Suspect], shape: tuple[int, ...]) -> bool:
+    covered = np.zeros(shape, dtype=bool)
+    for one in swapped:
+        if (one.given, one.suggested) == (lacking.given, lacking.suggested):
+            covered[one.where] |= one.mask
+    return bool(covered[lacking.where][lacking.mask].mean() > MOSTLY)
 
 
-def _objects(inside: BoolMask, least_area: int) -> Iterator[BoolMask]:
+def _objects(inside: BoolMask, least_area: int) -> Iterator[tuple[tuple[slice, slice], BoolMask]]:
+    """(tight box, (h, w) mask) of each."""
     numbered, count = ndimage.label(inside, structure=NEIGHBOURS)
     areas = np.bincount(numbered.ravel(), minlength=count + 1)
-    for number in range(1, count + 1):
+    for number, (rows, columns) in enumerate(ndimage.find_objects(numbered), start=1):
         if areas[number] >= least_area:
-            yield numbered == number
+            yield (rows, columns), numbered == number

@@ -48,8 +48,6 @@ class Doubt:
 class Objects:
     """Connected pixels of one class, of labels or prediction."""
 
-    numbered: npt.NDArray[np.int32]
-    """(h, w): 0 for none, else place + 1."""
     labels: npt.NDArray[np.int64]
     chances: Floats
     """Mean probability of the own class; 1 for labels."""
@@ -59,7 +57,7 @@ class Objects:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Labelled objects against predicted ones, (labelled, predicted)."""
+    """Labelled objects of an image against predicted ones, (labelled, predicted)."""
 
     given: Objects
     predicted: Objects
@@ -67,15 +65,29 @@ class Pairing:
     similarity: Floats
 
 
-def object_lab(
-    labels: Sequence[Labels], probabilities: Sequence[npt.NDArray[np.floating]], least_area: int
-) -> list[list[Doubt]]:
-    """The doubts of every image; objects of fewer than `least_area` pixels are left out.
+def pair_objects(labels: Labels, probabilities: npt.NDArray[np.floating], least_area: int) -> Pairing:
+    """The labelled objects of one image against the predicted ones, those below `least_area` pixels left out."""
+    judged = labels != IGNORE_ID
+    given, where_given = _objects(np.where(judged, labels, 0), None, least_area)
+    predicted, where_predicted = _objects(np.where(judged, probabilities.argmax(axis=0), 0), probabilities, least_area)
+    rows, columns = len(given.labels) + 1, len(predicted.labels) + 1
+    cells = np.bincount((where_given * columns + where_predicted).ravel(), minlength=rows * columns)
+    shared = cells.reshape(rows, columns)
+    union = shared.sum(axis=1)[1:, None] + shared.sum(axis=0)[None, 1:] - shared[1:, 1:]
+    overlap = np.asarray(shared[1:, 1:] / np.maximum(union, 1), dtype=np.float64)
+    centres = [one.boxes[:, :2] + one.boxes[:, 2:] / 2 for one in (given, predicted)]
+    apart = np.linalg.norm(centres[0][:, None] - centres[1][None], axis=2)
+    return Pairing(
+        given, predicted, overlap, OVERLAP_WEIGHT * overlap + (1 - OVERLAP_WEIGHT) * np.exp(-NEARNESS * apart)
+    )
+
+
+def object_lab(pairs: Sequence[Pairing]) -> list[list[Doubt]]:
+    """The doubts of every image, given the objects of each (`pair_objects`).
 
     A labelled object is doubted twice, once as swapped and once as badly located, and a predicted one as overlooked
     where it is SURE and touches no labelled object.
     """
-    pairs = [_pair(truth, chances, least_area) for truth, chances in zip(labels, probabilities, strict=True)]
     least = min((float(pair.similarity[pair.similarity > 0].min(initial=1.0)) for pair in pairs), default=1.0)
     return [[*_overlooked(pair, least), *_swapped(pair, least), *_badly_located(pair)] for pair in pairs]
 
@@ -117,23 +129,10 @@ def _doubt(subtype: str, objects: Objects, place: int, quality: float) -> Doubt:
     return Doubt(subtype, int(objects.labels[place]), 1 - quality, (x, y, width, height))
 
 
-def _pair(truth: Labels, probabilities: npt.NDArray[np.floating], least_area: int) -> Pairing:
-    judged = truth != IGNORE_ID
-    given = _objects(np.where(judged, truth, 0), None, least_area)
-    predicted = _objects(np.where(judged, probabilities.argmax(axis=0), 0), probabilities, least_area)
-    rows, columns = len(given.labels) + 1, len(predicted.labels) + 1
-    cells = np.bincount((given.numbered * columns + predicted.numbered).ravel(), minlength=rows * columns)
-    shared = cells.reshape(rows, columns)
-    union = shared.sum(axis=1)[1:, None] + shared.sum(axis=0)[None, 1:] - shared[1:, 1:]
-    overlap = np.asarray(shared[1:, 1:] / np.maximum(union, 1), dtype=np.float64)
-    centres = [one.boxes[:, :2] + one.boxes[:, 2:] / 2 for one in (given, predicted)]
-    apart = np.linalg.norm(centres[0][:, None] - centres[1][None], axis=2)
-    return Pairing(
-        given, predicted, overlap, OVERLAP_WEIGHT * overlap + (1 - OVERLAP_WEIGHT) * np.exp(-NEARNESS * apart)
-    )
-
-
-def _objects(classes: npt.NDArray[np.integer], probabilities: npt.NDArray[np.floating] | None, least: int) -> Objects:
+def _objects(
+    classes: npt.NDArray[np.integer], probabilities: npt.NDArray[np.floating] | None, least: int
+) -> tuple[Objects, npt.NDArray[np.int32]]:
+    """And (h, w) which object each pixel is of: 0 for none, else place + 1."""
     numbered = np.zeros(classes.shape, dtype=np.int32)
     labels, chances, boxes = [], [], []
     for label in sorted(set(np.unique(classes).tolist()) - {0}):
@@ -146,9 +145,9 @@ def _objects(classes: npt.NDArray[np.integer], probabilities: npt.NDArray[np.flo
             numbered[where][mask] = len(labels)
             chances.append(1.0 if probabilities is None else float(probabilities[label][where][mask].mean()))
             boxes.append((where[1].start, where[0].start, mask.shape[1], mask.shape[0]))
-    return Objects(
-        numbered,
+    found = Objects(
         np.array(labels, dtype=np.int64),
         np.array(chances, dtype=np.float64),
         np.array(boxes, dtype=np.int64).reshape(-1, 4),
     )
+    return found, numbered

@@ -1,7 +1,7 @@
 """Stage `label_errors`: which labels are probably wrong, by models that have not seen them."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -19,10 +19,10 @@ from datalab.adapters.segmenter_samples import Sample
 from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.learning.folds import assign_folds
-from datalab.quality.label_errors import calibrate, find_suspects, image_quality, object_disagreement
-from datalab.quality.object_lab import image_doubt, object_lab
-from datalab.quality.rated import RatedImages, rated_images
-from datalab.quality.vote_doubts import vote_doubts, voted_objects
+from datalab.quality.label_errors import Suspect, calibrate, find_suspects, image_quality, object_disagreement
+from datalab.quality.object_lab import Pairing, image_doubt, object_lab, pair_objects
+from datalab.quality.rated import RatedImage, rated_images
+from datalab.quality.vote_doubts import Voted, vote_doubts, voted_objects
 from datalab.ranges import Amount, Count, Natural, Share, Within
 from datalab.stages.train import Params as TrainParams
 from datalab.stages.train import check as check_train
@@ -74,28 +74,37 @@ def run(inputs: Inputs, out: Path, params: Params, train: TrainParams, policy: P
     changed = replace(train, seed=params.seed, steps=params.steps, imbalance=params.imbalance)
     recipe = recipe_of(changed, policy, samples[0].embedding.shape[0], len(folder.class_ids))
     backbone, _ = starting_weights(train.model, train.pretrained)
-    predicted = dict(out_of_fold(samples, folds, recipe, backbone))
-    judged = Judged(folder, samples, [predicted[place] for place in range(len(samples))])
     rated = rated_images(read_table(inputs.ratings, RATINGS), read_table(inputs.regions, ANNOTATED_REGIONS), at_least=1)
+    seen: dict[int, Seen] = {}
+    for place, chances in out_of_fold(samples, folds, recipe, backbone):
+        theirs = rated.get(str(folder.index["image_id"].iloc[place]), ())
+        seen[place] = _seen(samples[place], chances, theirs, folder.class_names, params)
+    judged = Judged(folder, samples, [seen[place] for place in range(len(samples))])
     rows = [*_image_rows(judged), *_suspect_rows(judged, params), *_object_lab_rows(judged, params)]
-    rows += _vote_rows(judged, rated, params)
-    table = pd.DataFrame(rows, columns=list(LABEL_ERRORS))
+    table = pd.DataFrame([*rows, *_vote_rows(judged, params)], columns=list(LABEL_ERRORS))
     write_table(out, table.sort_values(["score", "image_id"], ascending=[False, True], kind="stable"))
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What a model that has not seen an image makes of it: its (K, h, w) prediction itself is let go."""
+
+    grid: tuple[int, int]
+    """(h, w)."""
+    doubts: Mapping[str, float]
+    """Of the whole image, by kind."""
+    suspects: Sequence[Suspect]
+    objects: Pairing
+    voted: Sequence[tuple[Box, Voted]]
+
+
+@dataclass(frozen=True)
 class Judged:
-    """The labelled images, in the order of the dataset, and what models that have not seen them make of them."""
+    """The labelled images, in the order of the dataset, and what is seen in them."""
 
     folder: DatasetFolder
     samples: Sequence[Sample]
-    predicted: Sequence[npt.NDArray[np.float32]]
-    """(K, h, w) each."""
-
-    @property
-    def labels(self) -> list[npt.NDArray[np.uint8]]:
-        """(h, w) class positions each."""
-        return [sample.labels for sample in self.samples if sample.labels is not None]
+    seen: Sequence[Seen]
 
     def image_id(self, place: int) -> str:
         """Of one of them."""
@@ -104,45 +113,61 @@ class Judged:
     def row(self, place: int, kind: str, classes: tuple[int, int], box: Box, score: float) -> dict[str, object]:
         """A row of LABEL_ERRORS; `box` in pixels of the prediction."""
         given, suggested = (self.folder.class_names[each] for each in classes)
-        found = _on_image(box, self.predicted[place].shape[1:], self.samples[place].size)
+        found = _on_image(box, self.seen[place].grid, self.samples[place].size)
         return _row(self.image_id(place), kind, given, suggested, found, score)
+
+    def whole(self, place: int, kind: str, score: float) -> dict[str, object]:
+        """A row about a whole image."""
+        height, width = self.samples[place].size
+        return _row(self.image_id(place), kind, "", "", (0, 0, width, height), score)
+
+
+def _seen(
+    sample: Sample,
+    chances: npt.NDArray[np.float32],
+    rated: Sequence[RatedImage],
+    class_names: Sequence[str],
+    params: Params,
+) -> Seen:
+    assert sample.labels is not None
+    positions = {name: position for position, name in enumerate(class_names)}
+    doubts = {
+        "image": 1 - image_quality(sample.labels, chances),
+        "model": object_disagreement(sample.labels, chances),
+    }
+    return Seen(
+        (chances.shape[1], chances.shape[2]),
+        doubts,
+        find_suspects(sample.labels, chances, params.least_area),
+        pair_objects(sample.labels, chances, params.least_area),
+        list(voted_objects(rated, positions, chances, params.iou_threshold)),
+    )
 
 
 def _image_rows(judged: Judged) -> Iterator[dict[str, object]]:
-    for place, (truth, chances) in enumerate(zip(judged.labels, judged.predicted, strict=True)):
-        height, width = judged.samples[place].size
-        for kind, score in (
-            ("image", 1 - image_quality(truth, chances)),
-            ("model", object_disagreement(truth, chances)),
-        ):
-            yield _row(judged.image_id(place), kind, "", "", (0, 0, width, height), score)
+    for place, seen in enumerate(judged.seen):
+        for kind, score in seen.doubts.items():
+            yield judged.whole(place, kind, score)
 
 
 def _suspect_rows(judged: Judged, params: Params) -> Iterator[dict[str, object]]:
-    pairs = zip(judged.labels, judged.predicted, strict=True)
-    for place, found in enumerate(calibrate([find_suspects(*pair, params.least_area) for pair in pairs])):
+    for place, found in enumerate(calibrate([seen.suspects for seen in judged.seen])):
         for one in found:
             if one.score >= params.least_score:
                 yield judged.row(place, one.kind, (one.given, one.suggested), one.box_xywh, one.score)
 
 
 def _object_lab_rows(judged: Judged, params: Params) -> Iterator[dict[str, object]]:
-    for place, found in enumerate(object_lab(judged.labels, judged.predicted, params.least_area)):
-        height, width = judged.samples[place].size
-        yield _row(judged.image_id(place), "objects", "", "", (0, 0, width, height), image_doubt(found))
+    for place, found in enumerate(object_lab([seen.objects for seen in judged.seen])):
+        yield judged.whole(place, "objects", image_doubt(found))
         for one in found:
             if one.score >= params.least_score:
                 classes = (0, one.label) if one.subtype == "overlooked" else (one.label, one.label)
                 yield judged.row(place, one.subtype, classes, one.box_xywh, one.score)
 
 
-def _vote_rows(judged: Judged, rated: RatedImages, params: Params) -> Iterator[dict[str, object]]:
-    positions = {name: position for position, name in enumerate(judged.folder.class_names)}
-    objects = [
-        (place, box, voted)
-        for place, chances in enumerate(judged.predicted)
-        for box, voted in voted_objects(rated.get(judged.image_id(place), ()), positions, chances, params.iou_threshold)
-    ]
+def _vote_rows(judged: Judged, params: Params) -> Iterator[dict[str, object]]:
+    objects = [(place, *each) for place, seen in enumerate(judged.seen) for each in seen.voted]
     doubts = vote_doubts([voted for *_, voted in objects])
     for (place, box, _), one in zip(objects if doubts else [], doubts, strict=True):
         if one.score >= params.least_score:
