@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from datalab.adapters import dvc
 from datalab.adapters.dvc import add, initialise, repro, stages_at_rest
+from datalab.adapters.dvc_notes import at_work
 from datalab.errors import ServiceError, StateError
 from datalab.workspace import Workspace
 
@@ -185,3 +187,28 @@ def test_stages_that_outlive_a_killed_run_are_waited_for(workspace: Workspace) -
     with stages_at_rest(workspace, waits.append):
         assert (workspace.root / "late").exists()
     assert waits == ["waiting for stages that are at work in this workspace"]
+
+
+@pytest.mark.slow
+def test_who_writes_what_stages_read_waits_for_a_persons_own_command(
+    workspace: Workspace, another: "subprocess.Popen[bytes]"
+) -> None:
+    waits: list[str] = []
+    with stages_at_rest(workspace, waits.append):
+        assert (workspace.root / "late").exists()
+    assert waits == ["waiting for stages that are at work in this workspace"]
+
+
+def test_notes_of_killed_commands_do_not_count(workspace: Workspace) -> None:
+    rwlock = workspace.root / ".dvc" / "tmp" / "rwlock"
+    assert not at_work(workspace.root)
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    note = {"pid": gone.pid, "cmd": "dvc repro"}
+    rwlock.write_text(json.dumps({"write": {"/w/out": note}, "read": {"/w/in": [note]}}))
+    assert not at_work(workspace.root)
+    rwlock.write_text(json.dumps({"read": {"/w/in": [note, {**note, "pid": os.getpid()}]}}))
+    assert at_work(workspace.root)
+    rwlock.write_text('{"read": {"/w/in"')
+    assert not at_work(workspace.root)
+    assert not rwlock.exists()

@@ -3,7 +3,6 @@
 Where another one is at work in the workspace, ours waits: a person's, or one that outlived a killed flow.
 """
 
-import json
 import logging
 import os
 import re
@@ -18,6 +17,7 @@ from typing import TextIO
 
 import yaml
 
+from datalab.adapters.dvc_notes import SETTLED_S, at_work, remove_half_written
 from datalab.adapters.files import locked
 from datalab.adapters.stage_progress import share_done
 from datalab.errors import ServiceError, StateError
@@ -29,8 +29,6 @@ KEPT_LINES = 30
 PATIENCE_S = 1800.0
 """How long another dvc command is waited for."""
 BETWEEN_TRIES_S = 5.0
-SETTLED_S = 1.0
-"""Longer than a live command takes to write its lock file, in place."""
 BUSY = ("is busy, it is being blocked by", "Unable to acquire lock. Most likely another DVC process")
 """DVC's own words: a stage that calls something busy is no reason to wait."""
 HALF_WRITTEN = "Unable to read RWLock-file"
@@ -74,8 +72,9 @@ def stage_count(workspace: Workspace) -> int:
 def stages_at_rest(workspace: Workspace, on_wait: Callable[[str], None] | None = None) -> Iterator[TextIO]:
     """No stages run in the block, which waits for those that do: for whoever writes what stages read.
 
-    DVC notes what a file was when its stage ends; what changed while the stage ran would count as read. The file it
-    gives is the turn: that lasts as long as any process has it open.
+    DVC notes what a file was when its stage ends; what changed while the stage ran would count as read. A person's own
+    `dvc repro` is waited for, too, ServiceError where it takes longer than PATIENCE_S; one that is started meanwhile
+    waits for nobody. The file it gives is the turn: that lasts as long as any process has it open.
     """
 
     def say() -> None:
@@ -85,7 +84,19 @@ def stages_at_rest(workspace: Workspace, on_wait: Callable[[str], None] | None =
 
     with locked(workspace.data / "stages", say) as turn:
         assert turn is not None  # it is patient
+        _wait_for_others(workspace.root, say)
         yield turn
+
+
+def _wait_for_others(root: Path, say: Callable[[], None]) -> None:
+    until, said = time.monotonic() + PATIENCE_S, False
+    while at_work(root):
+        if time.monotonic() > until:
+            raise ServiceError(f"a dvc command is at work in {root}; wait for it, then run again")
+        if not said:
+            say()
+        said = True
+        time.sleep(SETTLED_S)
 
 
 def add(workspace: Workspace, paths: Sequence[Path], on_wait: Callable[[str], None] | None = None) -> None:
@@ -121,7 +132,7 @@ def _run(
             return
         if any(HALF_WRITTEN in line for line in lines) and time.monotonic() < until:
             time.sleep(SETTLED_S)
-            _remove_half_written(root / ".dvc" / "tmp" / "rwlock")
+            remove_half_written(root)
             continue
         if not any(words in line for line in lines for words in BUSY):
             raise StateError(f"dvc {' '.join(arguments)} failed: {_why(lines)} (run it in {root} to see all of it)")
@@ -130,19 +141,6 @@ def _run(
         if on_wait is not None:
             on_wait("waiting for another dvc command in this workspace")
         time.sleep(BETWEEN_TRIES_S)
-
-
-def _remove_half_written(rwlock: Path) -> None:
-    """Remove DVC's note of who reads and writes what where nobody can read it: a killed command left it.
-
-    Another command may have made it anew by now; then it stays.
-    """
-    if not rwlock.exists():
-        return
-    try:
-        json.loads(rwlock.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        rwlock.unlink(missing_ok=True)
 
 
 def _why(lines: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datalab.adapters.dvc import add, repro, stage_count
+from datalab.adapters.dvc import add, repro, stage_count, stages_at_rest
 from datalab.adapters.files import fresh_folder, locked, read_json, read_table, write_json
 from datalab.adapters.review import publish as publish_dataset
 from datalab.adapters.review_app import review_url
@@ -107,7 +107,9 @@ def publish(workspace: Workspace, state: Round | None, progress: Progress | None
     """Collect what reviewers said and bring the FiftyOne dataset of the workspace up to date."""
     settings = Settings.load(workspace.env)
     collected = collect_reviews(workspace)
-    inputs = replace(trusted_inputs(workspace), reviews=outcomes(workspace), journal=workspace.review_journal)
+    # DVC removes a stage's outputs before it runs: the model would look as if there were none
+    with stages_at_rest(workspace):
+        inputs = replace(trusted_inputs(workspace), reviews=outcomes(workspace), journal=workspace.review_journal)
     # a person's `datalab review` beside a flow would add every image twice
     with locked(workspace.data / "review"):
         report = publish_dataset(settings.fiftyone_database_uri, workspace.name, inputs, progress)
