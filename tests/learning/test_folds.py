@@ -13,6 +13,13 @@ def test_copies_share_a_fold_and_folds_are_even() -> None:
     assert assign_folds(groups, 3, np.random.default_rng(1)) == folds
 
 
+def test_folds_are_even_in_images_where_groups_are_not() -> None:
+    """A clip of six frames and six single images: not the clip and three others in one fold."""
+    groups = [*["clip"] * 6, *"abcdef"]
+    for seed in range(5):
+        assert np.bincount(assign_folds(groups, 2, np.random.default_rng(seed))).tolist() == [6, 6]
+
+
 @pytest.mark.parametrize("folds", [1, 3])
 def test_too_few_images_or_folds_are_one_line(folds: int) -> None:
     with pytest.raises(InputError, match=f"{folds} folds of 2 different images"):

@@ -10,6 +10,7 @@ from datalab.quality.label_errors import (
     find_suspects,
     image_quality,
     object_disagreement,
+    of_known_classes,
 )
 
 CLASSES = 3
@@ -108,6 +109,16 @@ def test_a_spoiled_image_has_the_lowest_quality() -> None:
     assert image_quality(labels, seen(scene())) < image_quality(scene(), seen(scene()))
     labels[2:8, 2:8] = 255
     assert image_quality(labels, seen(scene())) == pytest.approx(image_quality(scene(), seen(scene())))
+
+
+def test_a_class_the_model_has_never_seen_is_not_judged() -> None:
+    """Of a class with one image every fold that judges it knows nothing, and could only call it wrong."""
+    blind = seen(np.where(scene() == 2, 0, scene()).astype(np.uint8))
+    assert [one.given for one in find_suspects(scene(), blind, least_area=4) if one.score > 0.5] == [2]
+    known = of_known_classes(scene(), {0, 1})
+    assert np.array_equal(known == 255, scene() == 2)
+    assert max(one.score for one in find_suspects(known, blind, least_area=4)) < 0.5
+    assert np.array_equal(of_known_classes(scene(), {0, 1, 2}), scene())
 
 
 def test_calibration_knows_what_the_model_is_usually_wrong_about() -> None:

@@ -61,6 +61,20 @@ def test_a_spoiled_label_is_the_worst(blobs: Workspace) -> None:
     assert out.read_bytes() == before
 
 
+@pytest.mark.slow
+def test_a_class_with_one_image_is_no_error(blobs: Workspace) -> None:
+    """Every model that may judge it has learned from images without a square."""
+    run_dataset(blobs)
+    only = image_ids(12)[5]
+    for path in (blobs.dataset / "masks").glob("*.png"):
+        truth = read_label_map(path)
+        assert path.stem != only or (truth == 2).any()
+        write_label_map(path, truth if path.stem == only else np.where(truth == 2, 0, truth).astype(np.uint8))
+    run(suspected(blobs), blobs.label_errors, PARAMS, TRAIN, POLICY)
+    table = read_table(blobs.label_errors, LABEL_ERRORS)
+    assert not (table["given"] == "square").any()
+
+
 def test_a_box_of_the_prediction_lies_where_it_does_in_the_image() -> None:
     assert label_errors._on_image((2, 3, 4, 5), (24, 32), (48, 96)) == (6, 6, 12, 10)
 

@@ -5,7 +5,7 @@ trained without this image (out of fold); K counts background. Objects are conne
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -80,6 +80,11 @@ def disagreement(labels: Labels, predicted: npt.NDArray[np.integer]) -> float:
     """
     either = ((labels > 0) | (predicted > 0)) & (labels != IGNORE_ID)
     return float(np.mean(labels[either] != predicted[either])) if either.any() else 0.0
+
+
+def of_known_classes(labels: Labels, known: Collection[int]) -> Labels:
+    """The labels, not judged where their class is none of `known`: a model that never saw it could only deny it."""
+    return np.where(np.isin(labels, list(known)), labels, IGNORE_ID).astype(np.uint8)
 
 
 def find_suspects(labels: Labels, probabilities: npt.NDArray[np.floating], least_area: int) -> list[Suspect]:

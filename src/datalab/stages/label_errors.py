@@ -19,7 +19,15 @@ from datalab.adapters.segmenter_samples import Sample
 from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.learning.folds import assign_folds
-from datalab.quality.label_errors import Suspect, calibrate, find_suspects, image_quality, object_disagreement
+from datalab.masks import IGNORE_ID
+from datalab.quality.label_errors import (
+    Suspect,
+    calibrate,
+    find_suspects,
+    image_quality,
+    object_disagreement,
+    of_known_classes,
+)
 from datalab.quality.object_lab import Pairing, image_doubt, object_lab, pair_objects
 from datalab.quality.rated import RatedImage, rated_images
 from datalab.quality.vote_doubts import Voted, vote_doubts, voted_objects
@@ -76,9 +84,10 @@ def run(inputs: Inputs, out: Path, params: Params, train: TrainParams, policy: P
     backbone, _ = starting_weights(train.model, train.pretrained)
     rated = rated_images(read_table(inputs.ratings, RATINGS), read_table(inputs.regions, ANNOTATED_REGIONS), at_least=1)
     seen: dict[int, Seen] = {}
+    known = _classes_elsewhere(samples, folds)
     for place, chances in out_of_fold(samples, folds, recipe, backbone):
         theirs = rated.get(str(folder.index["image_id"].iloc[place]), ())
-        seen[place] = _seen(samples[place], chances, theirs, folder.class_names, params)
+        seen[place] = _seen(samples[place], chances, known[folds[place]], theirs, folder.class_names, params)
     judged = Judged(folder, samples, [seen[place] for place in range(len(samples))])
     rows = [*_image_rows(judged), *_suspect_rows(judged, params), *_object_lab_rows(judged, params)]
     table = pd.DataFrame([*rows, *_vote_rows(judged, params)], columns=list(LABEL_ERRORS))
@@ -122,25 +131,37 @@ class Judged:
         return _row(self.image_id(place), kind, "", "", (0, 0, width, height), score)
 
 
+def _classes_elsewhere(samples: Sequence[Sample], folds: Sequence[int]) -> dict[int, frozenset[int]]:
+    """Fold -> class positions that the images of the other folds show, from which its model learns."""
+    shown = [frozenset[int]() if one.labels is None else frozenset(np.unique(one.labels).tolist()) for one in samples]
+    return {
+        fold: frozenset().union(*(each for each, own in zip(shown, folds, strict=True) if own != fold)) - {IGNORE_ID}
+        for fold in set(folds)
+    }
+
+
 def _seen(
     sample: Sample,
     chances: npt.NDArray[np.float32],
+    known: frozenset[int],
     rated: Sequence[RatedImage],
     class_names: Sequence[str],
     params: Params,
 ) -> Seen:
     assert sample.labels is not None
+    labels = of_known_classes(sample.labels, known)
     positions = {name: position for position, name in enumerate(class_names)}
     doubts = {
-        "image": 1 - image_quality(sample.labels, chances),
-        "model": object_disagreement(sample.labels, chances),
+        "image": 1 - image_quality(labels, chances),
+        "model": object_disagreement(labels, chances),
     }
+    voted = voted_objects(rated, positions, chances, params.iou_threshold)
     return Seen(
         (chances.shape[1], chances.shape[2]),
         doubts,
-        find_suspects(sample.labels, chances, params.least_area),
-        pair_objects(sample.labels, chances, params.least_area),
-        list(voted_objects(rated, positions, chances, params.iou_threshold)),
+        find_suspects(labels, chances, params.least_area),
+        pair_objects(labels, chances, params.least_area),
+        [one for one in voted if known.issuperset(one[1].votes.values())],
     )
 
 
