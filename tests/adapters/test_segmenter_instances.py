@@ -69,7 +69,7 @@ def test_padding_below_an_object_that_is_cut_off_is_painted_over() -> None:
 def test_an_image_without_an_object_is_learned_from_too(network: InstanceSegmenter) -> None:
     labels = torch.zeros(2, 16, 16, dtype=torch.int64)
     labels[0, 4:12, 4:12] = 2
-    loss = network.instance_loss(torch.rand(2, 3, 32, 32), labels)
+    loss = network.train().instance_loss(torch.rand(2, 3, 32, 32), labels)
     assert torch.isfinite(loss)
     assert loss.requires_grad
 

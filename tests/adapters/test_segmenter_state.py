@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from datalab.adapters import segmenter_state
 from datalab.adapters.segmenter_network import NetworkSize
 from datalab.adapters.segmenter_samples import Sample
 from datalab.adapters.segmenter_schedule import Look
@@ -76,6 +77,16 @@ def test_a_run_of_other_labels_or_settings_is_not_taken_up(tmp_path: Path) -> No
     ]
     assert len(set(keys)) == len(keys)
     assert run_key(RECIPE, samples, [], {}) == keys[0]
+
+
+def test_a_half_of_a_run_by_other_code_is_not_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = blob_samples(tmp_path, range(2))
+    key = run_key(RECIPE, samples, [], {})
+    monkeypatch.setattr(torch, "__version__", "1.0")
+    assert run_key(RECIPE, samples, [], {}) != key
+    monkeypatch.undo()
+    monkeypatch.setattr(segmenter_state, "OWN_CODE", "segmenter_s*.py")
+    assert run_key(RECIPE, samples, [], {}) != key
 
 
 def test_what_a_loss_may_be_at_most_is_known_after_a_kill(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torchvision.models import mobilenet_v3_large
 
 from datalab.adapters.segmenter import Segmenter, predict
 from datalab.adapters.segmenter_network import NetworkSize
@@ -71,3 +72,19 @@ def test_a_loss_that_explodes_stops_though_it_is_finite(tmp_path: Path) -> None:
 def test_nothing_to_train_on_is_one_line() -> None:
     with pytest.raises(InputError, match="no training image"):
         train_segmenter([], [], RECIPE)
+
+
+@pytest.mark.parametrize("frozen", [1.0, 0.3])
+def test_a_frozen_backbone_stays_as_it_is_its_normalisation_too(tmp_path: Path, frozen: float) -> None:
+    known = {name: torch.full_like(value, 0.125) for name, value in mobilenet_v3_large().state_dict().items()}
+    recipe = Recipe(
+        NetworkSize(channels=6, classes=3, width=16, members=1, model="lraspp_mobilenet_v3_large"),
+        replace(SCHEDULE, steps=3, batch_size=2, frozen_share=frozen),
+        AUGMENTATION,
+        seed=1,
+    )
+    network, _ = train_segmenter(blob_samples(tmp_path, range(2)), [], recipe, known)
+    backbone = network.get_submodule("backbone").state_dict()
+    untouched = [torch.equal(value, known[f"features.{name}"]) for name, value in backbone.items()]
+    means = [untouched[place] for place, name in enumerate(backbone) if name.endswith("running_mean")]
+    assert all(untouched) == all(means) == (frozen == 1.0)

@@ -88,12 +88,12 @@ class InstanceSegmenter(SegmenterNetwork):
         """Sum of Mask R-CNN's losses on images (B, 3, H, W) and their label maps (B, H/2, W/2), 255 not judged.
 
         Its losses know no such pixels. Where they are not judged the image is painted over with its mean colour, so
-        that there is nothing to learn; a rim about an object counts as not the object.
+        that there is nothing to learn; a rim about an object counts as not the object. In training mode alone.
         """
         maps = [one.cpu().numpy().astype(np.uint8) for one in labels]
         targets = [_targets(one, images.device) for one in maps]
         shown = [_without(image, _unjudged(one)) for image, one in zip(images, maps, strict=True)]
-        losses = self.net.train()(shown, targets)
+        losses = self.net(shown, targets)
         total: Tensor = sum(losses.values(), images.new_zeros(()))
         return total
 

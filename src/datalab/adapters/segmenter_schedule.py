@@ -4,7 +4,7 @@ All of it is a function of seed and step, so that a run that goes on after a kil
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,6 +131,9 @@ class Optimiser:
         self.full = schedule.learning_rate or network.learning_rate
         backbone = list(network.backbone_parameters()) if is_pretrained else []
         known = {id(parameter) for parameter in backbone}
+        layers = (layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d))
+        self.learned = tuple(layer for layer in layers if id(layer.weight) in known)
+        """Batch normalisation of a backbone that was learned elsewhere."""
         rest = [parameter for parameter in network.parameters() if id(parameter) not in known]
         groups: list[dict[str, Any]] = [{"params": rest, "share": 1.0, "is_backbone": False}]
         if backbone:
@@ -139,21 +142,26 @@ class Optimiser:
 
     def prepare(self, step: int) -> None:
         """Set the rates of step 1, 2, ...; a backbone that does not learn yet has none."""
-        is_frozen = step <= self.schedule.frozen_share * self.schedule.steps
+        is_frozen = self.is_frozen(step)
         full = self.full * rate(step, self.schedule.steps)
         for group in self.adam.param_groups:
             group["lr"] = 0.0 if group["is_backbone"] and is_frozen else full * group["share"]
 
+    def is_frozen(self, step: int) -> bool:
+        """Whether such a backbone stays as it is in step 1, 2, ..."""
+        return step <= self.schedule.frozen_share * self.schedule.steps
 
-def set_normalisation(network: nn.Module, step: int) -> None:
+
+def set_normalisation(network: nn.Module, step: int, learned: Collection[nn.Module] = ()) -> None:
     """Have batch normalisation answer, from step 1, 2, ... on, with means and deviations of the steps there were.
 
     Some encoders take a hundredth of the newest step, for trainings of days: after a few hundred steps they still
-    answered with what they had started from (CamVid: a validation mIoU of 0.03 instead of 0.28).
+    answered with what they had started from (CamVid: a validation mIoU of 0.03 instead of 0.28). What the layers of
+    `learned` have started from is not to be forgotten in the first step.
     """
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
-            layer.momentum = NEWEST if step >= SETTLED else 1 / step
+            layer.momentum = NEWEST if step >= SETTLED or layer in learned else 1 / step
 
 
 class Average:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torchvision
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -23,6 +24,8 @@ from datalab.adapters.segmenter_samples import Sample
 from datalab.adapters.segmenter_schedule import Average, Best, Look, Optimiser
 
 PROGRESS = "progress"
+OWN_CODE = "segmenter*.py"
+"""Files beside this one that decide what a run gives."""
 ABANDONED_S = 7 * 24 * 3600.0
 
 
@@ -88,8 +91,12 @@ class StateFile:
 def run_key(
     recipe: object, train: Sequence[Sample], validation: Sequence[Sample], backbone: Mapping[str, Tensor]
 ) -> str:
-    """16 hex digits of all that decides what a run gives: `recipe` (its repr), images, embeddings, labels, weights."""
-    digest = hashlib.sha256(repr((recipe, len(train))).encode())
+    """16 hex digits of all that decides what a run gives: `recipe` (its repr), images, embeddings, labels, weights, and
+    the code: a half of a run by other code is no half of this one.
+    """
+    digest = hashlib.sha256(repr((recipe, len(train), torch.__version__, torchvision.__version__)).encode())
+    for path in sorted(Path(__file__).parent.glob(OWN_CODE)):
+        digest.update(path.read_bytes())
     for sample in (*train, *validation):
         for part in (sample.image, sample.embedding, sample.labels):
             digest.update(b"" if part is None else repr(part.shape).encode() + part.tobytes())

@@ -77,6 +77,10 @@ class Step:
     """The processes that share the batch; None for this one alone."""
     most: float = math.inf
     """A larger loss has exploded."""
+    learned: tuple[nn.Module, ...] = ()
+    """Batch normalisation that was learned elsewhere."""
+    is_frozen: bool = False
+    """Whether that stays as it is in this step."""
 
 
 def train_segmenter(
@@ -160,7 +164,8 @@ def _learn(
             rngs = cut_generators(recipe.seed, run.step, schedule.batch_size)[mine]
             batch = draw_batch(pool, places, recipe.augmentation, rngs)
             torch.manual_seed(recipe.seed * schedule.steps + run.step)
-            needed = Step(weights, trust[places], schedule.loss, fabric, run.most)
+            learned, is_frozen = run.optimiser.learned, run.optimiser.is_frozen(run.step)
+            needed = Step(weights, trust[places], schedule.loss, fabric, run.most, learned, is_frozen)
             losses.append(train_step(module, adam, batch, needed, run.step))
             if run.step == 1 and not run.network.learns_instances:
                 run.most = EXPLODED * max(losses[0], 1.0)
@@ -188,7 +193,7 @@ def train_step(module: nn.Module, optimiser: torch.optim.Optimizer, batch: Batch
     `needed.most`.
     """
     fabric = needed.fabric
-    set_normalisation(module, step)
+    set_normalisation(module, step, needed.learned)
     loss = _loss(module, batch if fabric is None else _moved(batch, fabric), needed)
     value = float(loss.detach())
     optimiser.zero_grad(set_to_none=True)
@@ -213,11 +218,14 @@ def train_step(module: nn.Module, optimiser: torch.optim.Optimizer, batch: Batch
 
 def _loss(module: nn.Module, batch: Batch, needed: Step) -> Tensor:
     network: Any = getattr(module, "module", module)  # within what Fabric wraps round it
+    module.train()
+    for layer in needed.learned if needed.is_frozen else ():
+        layer.eval()
     if network.learns_instances:
         objects: Tensor = network.instance_loss(batch.image, batch.labels)
         return objects
     together = alone if needed.fabric is None else partial(sum_together, needed.fabric)
-    logits = module.train()(batch.image, batch.embedding)
+    logits = module(batch.image, batch.embedding)
     labels, trust, share = batch.labels, needed.trust.to(logits.device), batch.share
     if batch.other_labels is not None and share is not None:
         # the same answer has to be right about both images, as far as each is there
