@@ -54,6 +54,14 @@ def test_few_tasks_say_nothing_however_narrow_the_interval() -> None:
     assert measure_benefit(answers, 0.5, 4, np.random.default_rng(1))["warning"] is None
 
 
+def test_tasks_without_a_recorded_time_do_not_make_it_enough() -> None:
+    """The seconds of two images are no more for eight others that nobody timed."""
+    timed = [answer(str(place), place < 5, 2.0 if place < 5 else 9.0 + place) for place in range(7)]
+    untimed = [answer(f"u{place}", False, None) for place in range(8)]
+    found = measure_benefit([*timed, *untimed], 0.5, 5, np.random.default_rng(1))
+    assert found["warning"] == "whether proposals help cannot be told yet: 2 tasks without proposals, 5 are needed"
+
+
 def test_edits_are_counted_against_the_proposal_that_fits() -> None:
     edited = answer(
         "a", True, 1.0, proposals=(OTHER, COIN, ("cup", rle(5, 0, 6, 1))),

@@ -144,6 +144,15 @@ def test_the_better_version_of_a_region_is_kept_and_sources_are_calibrated_apart
     assert list(shown["source"]) == ["model"]  # expected 1 against 0.75
 
 
+def test_what_gold_has_proven_goes_before_what_only_sam_is_sure_of() -> None:
+    proposals, gold = world()
+    # the same object, of which the refined version has too little gold and more of SAM's confidence
+    more = pd.DataFrame([proposal("a", 5, 0.99, "refined"), proposal("x", 4, 0.9, "refined")], columns=list(CANDIDATES))
+    shown, facts = gate_proposals(pd.concat([proposals, more], ignore_index=True), {"a"}, gold, PARAMS, 20)
+    assert list(shown["source"]) == ["sam"]
+    assert facts["sources"]["refined"]["reason"] is not None
+
+
 def test_the_models_own_regions_are_not_shown_where_nothing_says_how_good_they_are() -> None:
     proposals, gold = world()
     rows = [proposal("a", 9, 0.99, "model"), proposal("a", 1, 0.9, "refined")]

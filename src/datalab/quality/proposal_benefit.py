@@ -55,14 +55,14 @@ def measure_benefit(
     `difference` (with minus without). Every one is a ratio of sums with a percentile bootstrap interval of 95% over
     images, for a ratio of two the images of the two arms are drawn independently; a difference has Student's t, since
     few gold images go without proposals. `warning` is None only where the ratio's interval lies below 1, F1 is not
-    visibly lower, and both arms have `least_tasks` images that are no gold: the seconds are told of those alone. F1 is
-    judged where both arms have as many gold images with an object.
+    visibly lower, and both arms have `least_tasks` images that are no gold and have a recorded time: the seconds are
+    told of those alone. F1 is judged where both arms have as many gold images with an object.
     """
     seconds = _arms(answers, _seconds, "answer with a recorded time and an object", rng)
     whole = _arms(answers, _seconds_of_answer, "answer with a recorded time", rng)
     f1 = _arms(answers, lambda one: _f1(one, iou_threshold), "object on gold images", rng)
     iou = _arms(answers, lambda one: _hit_iou(one, iou_threshold), "object found on gold images", rng)
-    tasks, timed = _images(answers), _images([one for one in answers if one.truth is None])
+    tasks, timed = _images(answers), _images([one for one in answers if one.truth is None and one.seconds is not None])
     ratio, per_answer, difference = _ratio(seconds, rng), _ratio(whole, rng), _difference(f1)
     enough = min(arm.figure.n or 0 for arm in f1.values()) >= least_tasks
     return {

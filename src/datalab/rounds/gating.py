@@ -33,8 +33,8 @@ def gate_proposals(
     itself; proposals on a gold image by the others, so that they are as good as those of any image. Where gold is too
     little for one, its `expected_iou` is missing, its facts have the `reason`, and what `ungated_at` says is shown;
     nothing is where gold says all the same that it is bad, and of the model's own regions, since nothing says how good
-    they are. `reason` of the whole is None where any source is calibrated; `not_best` counts versions of a region and
-    what is beyond `limit`.
+    they are. What is shown of a calibrated source goes before what nobody could calibrate. `reason` of the whole is
+    None where any source is calibrated; `not_best` counts versions of a region and what is beyond `limit`.
     """
     sources: dict[str, dict[str, Any]] = {}
     parts = [candidates.iloc[:0].assign(expected_iou=np.nan, decision="", order=0.0)]
@@ -98,7 +98,8 @@ def _gate_source(rows: pd.DataFrame, gold: pd.DataFrame, params: GateParams) -> 
         against = why_none_shown(examples)
         sure = (rows["predicted_iou"] >= params.ungated_at) & (against is None)
         decision = np.where(sure, "propose", "draw")
-        return {"reason": against or reason}, rows.assign(expected_iou=np.nan, decision=decision, order=scores)
+        # how good they are nobody knows, and SAM thinks well of itself: what gold has proven comes first
+        return {"reason": against or reason}, rows.assign(expected_iou=np.nan, decision=decision, order=scores - 1)
     calibration = fit_calibration(examples, params)
     expected = calibration.expected(scores, labels)
     held_out = held_out_expected(examples, params)
