@@ -158,7 +158,8 @@ def adaptation(name: str, taught: list[Pair], judged: list[Pair]) -> dict[str, A
     learned, exam = lessons(taught), lessons(judged)
     before = judge(sam, exam)
     adapt(sam, learned, Course(params.steps, params.batch_size, params.learning_rate), rng)
-    found = figures(exam, before, judge(sam, exam), rng, params.resamples)
+    alone = {one.image_id: one.image_id for one in exam}
+    found = figures(exam, alone, before, judge(sam, exam), rng, params.resamples)
     return {"images": len(taught), "objects": len(learned) // 2, **found}
 
 

@@ -143,9 +143,9 @@ whole image; `score` in [0, 1], larger = more surely wrong."""
 SUSPECTED = ("swapped", "spurious", "dropped", "outline")
 """Kinds of LABEL_ERRORS that tell what is wrong with one object; the risk, the queue and the page go by these."""
 
-JUDGED = ("image_id", "iou")
-"""One row per test image: mean IoU over the classes in its truth, background among them. Further columns: its traits
-(learning/traits.py)."""
+JUDGED = ("image_id", "iou", "group")
+"""One row per test image: mean IoU over the classes in its truth, background among them; `group` as in DATASET. Further
+columns: its traits (learning/traits.py)."""
 
 CONFUSIONS = ("image_id", "truth", "predicted", "pixels")
 """How many pixels of a class of the truth a model gave to a class, for every test image: the cells that are not 0.

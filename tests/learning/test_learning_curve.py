@@ -24,11 +24,12 @@ NOTHING = [[0, 0], [0, 0]]
 
 def judged(*rounds: list[list[list[int]]]) -> Judged:
     counts = np.array(rounds, dtype=np.int64)
-    return Judged(counts, counts.sum(axis=(2, 3)) > 0)
+    return Judged(counts, counts.sum(axis=(2, 3)) > 0, np.arange(counts.shape[1]))
 
 
 def unlinked(rounds: int) -> Judged:
-    return Judged(np.zeros((rounds, 0, 2, 2), dtype=np.int64), np.zeros((rounds, 0), dtype=np.bool_))
+    none = np.zeros((rounds, 0, 2, 2), dtype=np.int64)
+    return Judged(none, none[..., 0, 0] > 0, np.arange(0))
 
 
 EASY, HARD = [image(8, 2)] * 4, [image(2, 8)] * 4
@@ -63,6 +64,19 @@ def test_draws_spread_as_the_images_do_and_share_what_rounds_share() -> None:
     assert np.corrcoef(scores.T)[0, 1] > 0.9
 
 
+def test_frames_of_a_clip_are_drawn_together() -> None:
+    """Ten clips of six frames each that are alike: their draws spread as those of ten images, not of sixty."""
+    mixed = [image(right, 10 - right) for right in np.random.default_rng(0).integers(0, 10, 10).tolist()]
+    one, frames = judged(mixed, mixed), judged(*[[each for each in mixed for _ in range(6)]] * 2)
+    clips = replace(frames, places=np.repeat(np.arange(10), 6))
+    spread = {
+        name: float(linked_scores(each, np.random.default_rng(1), 800)[1:, 1].std())
+        for name, each in (("images", one), ("clips", clips), ("frames", frames))
+    }
+    assert spread["clips"] == pytest.approx(spread["images"], rel=1e-6)
+    assert spread["frames"] < spread["images"] / 2
+
+
 def test_a_round_of_one_test_image_has_no_spread() -> None:
     rng = np.random.default_rng(0)
     one = learning_curve([point(1)], judged([image(8, 2)]), rng, 20)
@@ -90,7 +104,7 @@ def test_older_rounds_without_counts_give_way_to_enough_that_have_them() -> None
     points = [point(number) for number in range(1, 5)]
     curve = learning_curve(points, rounds, np.random.default_rng(0), 10)
     assert (curve.basis, [one.number for one in curve.points]) == (LINKED, [2, 3, 4])
-    fewer = Judged(rounds.confusions[:3], rounds.judged[:3])
+    fewer = Judged(rounds.confusions[:3], rounds.judged[:3], rounds.places)
     curve = learning_curve(points[:3], fewer, np.random.default_rng(0), 10)
     assert (curve.basis, [one.number for one in curve.points]) == (REPORTED, [1, 2, 3])
 

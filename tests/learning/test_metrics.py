@@ -11,7 +11,6 @@ from sklearn.metrics import confusion_matrix as sklearn_confusion
 from torchmetrics.functional import classification as functional
 
 from datalab.learning.metrics import (
-    bootstrap_interval,
     boundary_counts,
     boundary_iou_per_class,
     confusion_matrix,
@@ -79,37 +78,6 @@ def test_nothing_judged_is_undefined() -> None:
 def test_wrong_maps_are_refused(truth: list[list[int]], predicted: list[list[int]], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         confusion_matrix(np.array(truth), np.array(predicted), 2)
-
-
-def test_the_interval_holds_the_value_and_narrows_with_more_images() -> None:
-    rng = np.random.default_rng(0)
-    confusions = rng.integers(1, 50, (40, 2, 2)) + np.eye(2, dtype=np.int64) * 50
-    low, high = bootstrap_interval(confusions, mean_iou, np.random.default_rng(1), 500)
-    few_low, few_high = bootstrap_interval(confusions[:5], mean_iou, np.random.default_rng(1), 500)
-    assert low < mean_iou(confusions.sum(axis=0)) < high
-    assert high - low < few_high - few_low
-
-
-def test_the_interval_equals_a_naive_bootstrap() -> None:
-    confusions = np.random.default_rng(0).integers(0, 30, (6, 3, 3))
-    low, high = bootstrap_interval(confusions, mean_iou, np.random.default_rng(5), 200)
-    draws = np.random.default_rng(5).multinomial(6, np.full(6, 1 / 6), size=200)
-    values = [float(mean_iou(np.repeat(confusions, draw, axis=0).sum(axis=0))) for draw in draws]
-    np.testing.assert_allclose([low, high], np.quantile(values, [0.025, 0.975]))
-
-
-def test_equal_images_give_a_point_and_one_image_gives_none() -> None:
-    same = np.repeat(np.array([[[8, 2], [1, 9]]]), 3, axis=0)
-    low, high = bootstrap_interval(same, mean_iou, np.random.default_rng(0), 50)
-    assert low == pytest.approx(high)
-    assert np.isnan(bootstrap_interval(same[:1], mean_iou, np.random.default_rng(0), 50)).all()
-
-
-def test_a_class_in_one_image_only_has_a_value_but_no_interval() -> None:
-    confusions = np.array([[[5, 0], [1, 4]], [[9, 1], [0, 0]]])
-    low, _ = bootstrap_interval(confusions, iou_per_class, np.random.default_rng(0), 50)
-    assert np.isfinite(low[0])
-    assert np.isnan(low[1])
 
 
 @given(maps())

@@ -24,6 +24,11 @@ TRAITS = pd.DataFrame(
 )
 
 
+def alone(iou: Floats) -> list[str]:
+    """Every image a group of its own."""
+    return [str(place) for place in range(len(iou))]
+
+
 def test_the_ends_of_numbers_and_the_values_of_words_are_slices() -> None:
     found = found_slices(TRAITS, 2)
     assert list(found) == ["brightness up to 0.267", "brightness from 0.433", "has_crack", "source: a", "source: b",
@@ -60,7 +65,7 @@ def test_the_slice_where_the_model_fails_comes_first() -> None:
     rng = np.random.default_rng(0)
     iou = np.concatenate([rng.uniform(0.1, 0.3, 10), rng.uniform(0.6, 0.9, 40)])
     dark = np.arange(50) < 10
-    table = compare(iou, {"even": np.arange(50) % 2 == 0, "dark": dark}, 5, np.random.default_rng(1), 999)
+    table = compare(iou, alone(iou), {"even": np.arange(50) % 2 == 0, "dark": dark}, 5, np.random.default_rng(1), 999)
     assert list(table["slice"]) == ["dark", "even"]
     worst = table.iloc[0]
     assert worst["images"] == 10
@@ -74,8 +79,8 @@ def test_the_slice_where_the_model_fails_comes_first() -> None:
 def test_small_slices_undefined_images_and_small_rests_are_left_out() -> None:
     iou = np.array([0.1, 0.2, np.nan, 0.4, 0.5])
     first = np.array([True, True, True, False, False])
-    assert list(compare(iou, {"first": first}, 2, np.random.default_rng(0), 99)["images"]) == [2]
-    assert compare(iou, {"first": first, "all": np.ones(5, bool)}, 3, np.random.default_rng(0), 99).empty
+    assert list(compare(iou, alone(iou), {"first": first}, 2, np.random.default_rng(0), 99)["images"]) == [2]
+    assert compare(iou, alone(iou), {"first": first, "all": np.ones(5, bool)}, 3, np.random.default_rng(0), 99).empty
 
 
 def test_many_slices_of_nothing_are_seldom_called_worse() -> None:
@@ -83,13 +88,41 @@ def test_many_slices_of_nothing_are_seldom_called_worse() -> None:
     false_alarms = 0
     for _ in range(20):
         slices = {f"s{number}": rng.random(40) < 0.4 for number in range(12)}
-        false_alarms += bool((compare(rng.random(40), slices, 5, rng, 199)["q"] < 0.05).any())
+        values = rng.random(40)
+        false_alarms += bool((compare(values, alone(values), slices, 5, rng, 199)["q"] < 0.05).any())
     assert false_alarms <= stats.binom.ppf(0.999, 20, 0.05)
+
+
+def test_frames_of_a_clip_are_one_witness() -> None:
+    """Ten clips of ten frames; what is dark is so for a whole clip, and has nothing to do with the IoU."""
+    rng = np.random.default_rng(7)
+    clips = [f"clip {place // 10}" for place in range(100)]
+    alarms = {"clips": 0, "frames": 0}
+    for _ in range(40):
+        iou = np.repeat(rng.normal(0.7, 0.1, 10), 10) + rng.normal(0, 0.03, 100)
+        dark = np.repeat(rng.permutation(10) < 5, 10)
+        for name, groups in (("clips", clips), ("frames", alone(iou))):
+            table = compare(iou, groups, {"dark": dark, "bright": ~dark}, 4, np.random.default_rng(0), 199)
+            alarms[name] += bool((table["q"] < 0.05).any())
+    assert alarms["clips"] <= stats.binom.ppf(0.999, 40, 0.05)
+    assert alarms["frames"] > 10
+
+
+def test_a_group_is_in_a_slice_where_most_of_its_images_are() -> None:
+    iou = np.array([0.1, 0.2, 0.3, 0.2, 0.8, 0.9, 0.7, 0.8])
+    groups = ["a", "a", "a", "b", "c", "c", "c", "d"]
+    inside = np.array([True, True, False, True, True, False, False, False])
+    table = compare(iou, groups, {"s": inside}, 2, np.random.default_rng(0), 199)
+    # the figures are of the images; of the groups a and b are inside, c and d outside
+    assert table["images"].item() == 4
+    assert table["iou"].item() == pytest.approx((0.1 + 0.2 + 0.2 + 0.8) / 4)
+    assert table["p"].item() == pytest.approx(1 / 6, abs=0.1)
+    assert compare(iou, groups, {"s": inside}, 3, np.random.default_rng(0), 199).empty
 
 
 def test_a_slice_that_is_better_than_the_rest_is_not_called_worse() -> None:
     iou = np.concatenate([0.9 + np.arange(10) / 1000, 0.3 + np.arange(30) / 1000])
-    table = compare(iou, {"s": np.arange(40) < 10}, 5, np.random.default_rng(0), 199)
+    table = compare(iou, alone(iou), {"s": np.arange(40) < 10}, 5, np.random.default_rng(0), 199)
     assert table["p"].item() > 0.9
 
 
@@ -97,7 +130,8 @@ def test_the_border_of_a_third_belongs_to_it_and_two_against_two_are_enough() ->
     found = found_slices(pd.DataFrame({"n": [0.0, 1, 2, 2]}), 2)
     assert found["n from 2"].tolist() == [False, False, True, True]
     halves = {"s": np.array([True, True, False, False])}
-    assert len(compare(np.array([0.1, 0.2, 0.8, 0.9]), halves, 2, np.random.default_rng(0), 99)) == 1
+    four = np.array([0.1, 0.2, 0.8, 0.9])
+    assert len(compare(four, alone(four), halves, 2, np.random.default_rng(0), 99)) == 1
 
 
 def test_where_most_images_have_the_lowest_or_the_highest_number_the_rest_is_the_other_end() -> None:
@@ -169,7 +203,7 @@ def planted(seed: int) -> tuple[pd.DataFrame, Floats]:
 
 def told(traits: pd.DataFrame, iou: Floats, seed: int) -> tuple[list[str], Pairs]:
     slices, pairs = found_slices(traits, 8), found_pairs(traits, 8)
-    table = compare(iou, slices, 8, np.random.default_rng(seed), 499, pairs)
+    table = compare(iou, alone(iou), slices, 8, np.random.default_rng(seed), 499, pairs)
     return worse_slices(table, slices, pairs, 0.05), pairs
 
 
@@ -210,7 +244,7 @@ def test_a_pair_has_the_largest_p_of_the_three_questions() -> None:
     rng = np.random.default_rng(1)
     parts = {"bad": np.arange(80) >= 40, "even": np.arange(80) % 2 == 0}
     iou = np.where(parts["bad"], 0.3, 0.8) + rng.normal(0, 0.05, 80)
-    table = compare(iou, parts, 8, rng, 999, Pairs(parts, {"both": ("bad", "even")}))
+    table = compare(iou, alone(iou), parts, 8, rng, 999, Pairs(parts, {"both": ("bad", "even")}))
     both = of_slice(table, "both")
     assert of_slice(table, "bad")["p"] < 0.002
     assert both["elsewhere"] > both["iou"] + 0.2
@@ -224,7 +258,7 @@ def test_a_hundred_pairs_leave_single_slices_half_of_the_say() -> None:
     names = list(parts)
     pairs = Pairs(parts, {f"{a} & {b}": (a, b) for a in names for b in names if a < b})
     slices = {"worst": np.isin(np.arange(60), np.argsort(iou)[:12]), "any": parts["s0"]}
-    worst = of_slice(compare(iou, slices, 5, rng, 199, pairs), "worst")
+    worst = of_slice(compare(iou, alone(iou), slices, 5, rng, 199, pairs), "worst")
     # two slices and a hundred pairs: half of the say for two is a correction by four
     assert worst["q"] == pytest.approx(4 * worst["p"])
     # with as many draws as params say, the smallest p would be 1 in 200

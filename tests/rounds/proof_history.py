@@ -96,7 +96,8 @@ def write_model(workspace: Workspace, number: int, power: float) -> None:
     """What the evaluation says of the round's model, by the stage's own functions."""
     tested = [one for earlier in range(1, number + 1) for one in ids_of(earlier)[:TEST_EACH]]
     counts = np.stack([confusion_of(one, found_share(one, number, power)) for one in tested])
-    write_json(workspace.reports / "metrics.json", figures(counts, NAMES, np.random.default_rng(0), 200))
+    found = figures(counts, NAMES, np.random.default_rng(0), 200)
+    write_json(workspace.reports / "metrics.json", {**found, "test_images": len(tested)})
     write_table(workspace.confusions, confusion_rows(tested, counts, NAMES))
 
 

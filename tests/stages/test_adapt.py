@@ -134,7 +134,9 @@ def test_what_is_embedded_is_not_encoded_again(workspace: Workspace, monkeypatch
         np.testing.assert_allclose(one.embedding, other.embedding, atol=1e-3)
 
 
-@pytest.mark.parametrize(("gains", "kept"), [((0.1, 0.2), True), ((0.4, -0.1), False), ((-0.1, -0.2), False)])
+@pytest.mark.parametrize(
+    ("gains", "kept"), [((0.15, 0.151), True), ((0.1, 0.2), False), ((0.4, -0.1), False), ((-0.1, -0.2), False)]
+)
 def test_only_what_is_surely_better_on_validation_images_is_kept(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, gains: tuple[float, float], kept: bool
 ) -> None:
@@ -186,7 +188,7 @@ def test_figures_are_means_over_images_not_over_objects() -> None:
         for image_id, kind in (("a", 0), ("a", 0), ("a", 1), ("b", 0))
     ]
     before, after = np.array([0.2, 0.4, 0.5, 0.7]), np.array([0.4, 0.6, 0.5, 0.9])
-    found = figures(exam, before, after, np.random.default_rng(0), 100)
+    found = figures(exam, {"a": "a", "b": "b"}, before, after, np.random.default_rng(0), 100)
     assert found["box"]["before"] == 0.5  # (0.3 + 0.7) / 2
-    assert found["box"]["difference"] == {"value": 0.2, "low": 0.2, "high": 0.2}
+    assert found["box"]["difference"]["value"] == 0.2
     assert found["click"]["difference"] == {"value": 0, "low": None, "high": None}

@@ -23,6 +23,7 @@ def tables(tmp_path: Path) -> Inputs:
     judged = pd.DataFrame(
         {
             "image_id": ids,
+            "group": ids,
             "iou": np.where(dark, 0.2, 0.8) + rng.uniform(-0.1, 0.1, 20),
             "brightness": np.where(dark, 0.1, 0.7) + rng.uniform(-0.05, 0.05, 20),
             "leaf there": rng.random(20) < 0.5,
@@ -60,7 +61,7 @@ def test_too_few_images_are_told(tables: Inputs, tmp_path: Path) -> None:
     cut(tables, tmp_path, replace(PARAMS, least=11))
     report = read_json(tmp_path / "slices.json")
     assert (report["slices"], report["worse"]) == ([], [])
-    assert report["reason"] == "20 test images: no slice has 11, and leaves as many"
+    assert report["reason"] == "20 test images of 20 groups: no slice has 11 groups, and leaves as many"
     assert (tmp_path / "plots" / "slices.png").is_file()
 
 
@@ -129,7 +130,9 @@ def test_a_fault_of_two_things_together_is_told_and_its_images_are_kept(tables: 
     ids = [f"{number:016x}" for number in range(40)]
     rng = np.random.default_rng(0)
     night, rain = np.arange(40) < 20, np.arange(40) % 2 == 0
-    judged = pd.DataFrame({"image_id": ids, "iou": np.where(night & rain, 0.2, 0.8) + rng.normal(0, 0.002, 40)})
+    judged = pd.DataFrame(
+        {"image_id": ids, "group": ids, "iou": np.where(night & rain, 0.2, 0.8) + rng.normal(0, 0.002, 40)}
+    )
     metadata = judged[["image_id"]].assign(time=np.where(night, "night", "day"), weather=np.where(rain, "rain", "sun"))
     catalog = read_table(tables.catalog, CATALOG)
     write_table(tables.judged, judged)

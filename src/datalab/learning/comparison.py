@@ -1,5 +1,6 @@
 """Two models on the same images: the model of this round, the challenger, against the one before, the champion."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -8,10 +9,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from datalab.figure import Figure
-from datalab.learning.metrics import Counts, bootstrap_interval, figure_of, iou_per_class, mean_iou, mean_over
+from datalab.learning.intervals import bootstrap_interval, places_of, sum_units
+from datalab.learning.metrics import Counts, figure_of, iou_per_class, mean_iou, mean_over
 
 Floats = npt.NDArray[np.float64]
-ONE_IMAGE = "no interval: one test image decides"
+ONE_IMAGE = "no interval: one test image decides, or a few that are all alike"
+BOUNDS = np.array([0.0, 0.0, -1.0]), 1.0
+"""Of the two means and their difference."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,11 @@ class Duel:
     """(N, 2): mean IoU of champion and challenger on each image, NaN where no pixel is judged."""
 
 
-def duel(champion: Counts, challenger: Counts, rng: np.random.Generator, resamples: int) -> Duel:
+def duel(champion: Counts, challenger: Counts, groups: Sequence[str], rng: np.random.Generator, resamples: int) -> Duel:
     """Compare (N, K, K) confusion matrices of two models on the same N images, in the same order.
 
-    Images are drawn with replacement, both models of an image together: what is hard for both does not widen the
-    interval of the difference. ValueError where the shapes differ.
+    Images are drawn with replacement, those of one of the `groups` together, and both models of an image: what is hard
+    for both does not widen the interval of the difference. ValueError where the shapes differ.
     """
     if champion.shape != challenger.shape:
         raise ValueError(f"champion has shape {champion.shape}, challenger {challenger.shape}")
@@ -44,7 +48,9 @@ def duel(champion: Counts, challenger: Counts, rng: np.random.Generator, resampl
         return np.concatenate([means, means[..., 1:] - means[..., :1]], axis=-1)
 
     value = statistic(total)
-    low, high = bootstrap_interval(both, statistic, rng, resamples, in_draws=partial(statistic, whole=total))
+    low, high = bootstrap_interval(
+        sum_units(both, places_of(groups)), statistic, rng, resamples, partial(statistic, whole=total), BOUNDS
+    )
     ends = zip(value.tolist(), low.tolist(), high.tolist(), strict=True)
     first, second, difference = (figure_of(*three, ONE_IMAGE) for three in ends)
     return Duel(first, second, difference, mean_iou(both))

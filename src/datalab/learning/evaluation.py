@@ -1,4 +1,7 @@
-"""The figures of a report, each a value with its 95% interval over images, or null with a reason."""
+"""The figures of a report, each a value with its 95% interval over images, or null with a reason.
+
+Images that are no independent samples (copies, frames of a clip) come in as one, the sum of their counts.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -8,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from datalab.learning.calibration import Reliability, calibration_error
+from datalab.learning.intervals import bootstrap_interval
 from datalab.learning.metrics import (
     ABSENT,
     Counts,
     Floats,
-    bootstrap_interval,
     boundary_iou_per_class,
     dice_per_class,
     figure_of,
@@ -26,7 +29,7 @@ from datalab.learning.objects import hit_shares
 
 Row = dict[str, Any]
 """A figure as it is written, or several by name."""
-ONE_IMAGE = "no interval: it hangs on a single test image"
+ONE_IMAGE = "no interval: it hangs on a single test image, or a few that are all alike"
 NO_OBJECT = "no object of this class in the test images"
 NO_OBJECTS = "no object in the test images"
 NONE_FOUND = "none was found"
@@ -35,7 +38,7 @@ PER_CLASS = ("iou", "dice_per_class", "precision", "recall")
 
 
 def figures(confusions: Counts, names: Sequence[str], rng: np.random.Generator, resamples: int) -> dict[str, Any]:
-    """The content of metrics.json from one (K, K) confusion matrix per image, shape (N, K, K).
+    """Figures of metrics.json from one (K, K) confusion matrix per independent image, shape (N, K, K).
 
     A mean is over the same classes in every draw of the bootstrap: one that a draw lacks has its value of all images.
     Dice is F1 of the pixels.
@@ -57,7 +60,6 @@ def figures(confusions: Counts, names: Sequence[str], rng: np.random.Generator, 
     return {
         **dict(zip(("miou", "miou_objects", "dice", "pixel_accuracy"), found, strict=False)),
         **{name: dict(zip(names, rows, strict=True)) for name, rows in zip(PER_CLASS, classes, strict=True)},
-        "test_images": len(confusions),
     }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datalab.figure import Figure
+from datalab.learning.intervals import widening
 from datalab.learning.metrics import Counts, Floats, iou_per_class
 from datalab.learning.power_law import LEAST_POINTS
 
@@ -19,7 +20,7 @@ LINKED, REPORTED = "linked", "as reported"
 LEAST_SHARED = 3
 """Images that two rounds need in common to be linked; fewer say nothing about the classes."""
 FEWEST_DRAWN = 2
-"""Test images of a round; below there is nothing to draw from."""
+"""Groups of test images of a round; below there is nothing to draw from."""
 STANDARD_ERRORS = 2 * 1.959964
 """Width of a 95% interval of a normal distribution."""
 
@@ -47,6 +48,8 @@ class Judged:
     """(R, I, K, K), one matrix per round and image; zeros where the image was not judged."""
     judged: npt.NDArray[np.bool_]
     """(R, I)"""
+    places: npt.NDArray[np.intp]
+    """(I,) `places_of` the images: those of a group are drawn together."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def learning_curve(points: Sequence[Point], judged: Judged, rng: np.random.Gener
     start = _first_linked(judged.judged)
     length = len(points) - start
     if judged.judged[-1:].any() and (length >= LEAST_POINTS or start == 0):
-        part = Judged(judged.confusions[start:], judged.judged[start:])
+        part = Judged(judged.confusions[start:], judged.judged[start:], judged.places)
         drawn = linked_scores(part, rng, resamples)
         return LearningCurve(tuple(points[start:]), drawn[0], drawn[1:], LINKED)
     kept = _comparable(points)
@@ -85,11 +88,13 @@ def linked_scores(judged: Judged, rng: np.random.Generator, resamples: int) -> F
     """(1 + resamples, R): mIoU of every round in its first row, then with images drawn with replacement.
 
     An image is drawn or not for all rounds alike, so that what they have in common cancels in their differences. A
-    class that a draw lacks counts there as over all images. Every two rounds in a row need an image in common. Draws of
-    a round that was judged on a single image are NaN.
+    class that a draw lacks counts there as over all images. Every two rounds in a row need an image in common. Draws
+    lie farther from the score than resamples of few do (`widening`); those of a round that was judged on a single group
+    of images are NaN.
     """
     rounds, images = judged.judged.shape
-    drawn = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
+    units = int(judged.places.max(initial=-1)) + 1
+    drawn = rng.multinomial(units, np.full(units, 1 / units), size=resamples)[:, judged.places]
     # in floats, exact up to 2 ** 53 pixels: matrix products of integers are a hundred times slower
     weights = np.concatenate([np.ones((1, images)), drawn])
     scores = np.empty((1 + resamples, rounds))
@@ -97,8 +102,10 @@ def linked_scores(judged: Judged, rng: np.random.Generator, resamples: int) -> F
     for place in range(rounds - 2, -1, -1):
         change = _mean_iou(judged, place + 1, place, weights) - _mean_iou(judged, place, place + 1, weights)
         scores[:, place] = scores[:, place + 1] - change
+    many = np.array([len(np.unique(judged.places[one])) for one in judged.judged])
+    scores[1:] = scores[0] + (scores[1:] - scores[0]) * widening(many)
     # every draw of one image is that image: as in the metrics, it says nothing about the spread over images
-    scores[1:, judged.judged.sum(axis=1) < FEWEST_DRAWN] = np.nan
+    scores[1:, many < FEWEST_DRAWN] = np.nan
     return scores
 
 

@@ -1,4 +1,4 @@
-"""How good label maps are: pooled confusion matrices, what follows from them, and bootstrap intervals over images.
+"""How good label maps are: pooled confusion matrices, and what follows from them.
 
 A confusion matrix is int64 (K, K): row = true class, column = predicted class, counts of pixels. A figure that is
 undefined is NaN here and becomes null with a reason in a report. Functions named `*_per_class` return shape (..., K).
@@ -133,40 +133,6 @@ def figure_of(value: float, low: float, high: float, alone: str, absent: str = A
     if np.isnan(low):
         return Figure(float(value), reason=alone)
     return Figure(float(value), low=float(low), high=float(high))
-
-
-def bootstrap_interval(
-    counts: npt.NDArray[Any],
-    statistic: Statistic,
-    rng: np.random.Generator,
-    resamples: int,
-    level: float = 0.95,
-    in_draws: Statistic | None = None,
-) -> tuple[Floats, Floats]:
-    """Percentile bootstrap interval of `statistic` of pooled counts, drawing images with replacement.
-
-    Args:
-        counts: (N, ...), for example one confusion matrix per image.
-        statistic: (R, ...) sums of them over images -> (R, ...) values; NaN where undefined.
-        rng: Where the draws come from.
-        resamples: R, how many draws.
-        level: Coverage, in (0, 1).
-        in_draws: `statistic` as it is of a draw, in which a rare class may be missing; None for the same.
-
-    Returns:
-        (low, high), each of the statistic's shape (...). NaN where leaving out an image leaves a figure undefined: what
-        hangs on a single image says nothing about the spread over images. Draws in which it is undefined are left out.
-    """
-    images = len(counts)
-    without_one = statistic(counts.sum(axis=0) - counts)
-    weights = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
-    pooled = (weights @ counts.reshape(images, -1)).reshape(resamples, *counts.shape[1:])
-    values = (in_draws or statistic)(pooled)
-    tails = np.array([(1 - level) / 2, (1 + level) / 2])
-    enough = ~np.isnan(without_one).any(axis=0)
-    known = np.where(enough, values, 0.0)
-    low, high = np.nanquantile(known, tails, axis=0)
-    return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
 
 
 def _marginals(confusion: npt.NDArray[Any]) -> tuple[Floats, Floats, Floats]:

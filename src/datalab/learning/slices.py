@@ -5,9 +5,10 @@ lowest and the highest third of every other number that is known about an image,
 of numbers their halves.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from datalab.errors import InputError
+from datalab.learning.intervals import bootstrap_interval, places_of, sum_units
 from datalab.masks import BoolMask
 
 Floats = npt.NDArray[np.float64]
@@ -30,7 +32,8 @@ AND = " & "
 MOST_PAIRS = 100
 """Every question more asks more of all answers: 20 parts have 190 pairs, 100 have 4,950."""
 MOSTLY = 0.5
-"""Share of a pair's images in a worse slice from which that slice tells the same."""
+"""Share of a pair's images in a worse slice from which that slice tells the same, and of a group's images in a slice
+from which the group is in it."""
 DRAWS_A_SLICE = 50
 """Of the permutation test, at least: with as many draws as slices, the smallest p there is would not be small enough to
 survive the correction for so many."""
@@ -126,6 +129,7 @@ def worse_slices(table: pd.DataFrame, slices: Mapping[str, BoolMask], pairs: Pai
 
 def compare(
     iou: Floats,
+    groups: Sequence[str],
     slices: Mapping[str, BoolMask],
     least: int,
     rng: np.random.Generator,
@@ -136,36 +140,42 @@ def compare(
 
     Args:
         iou: (N,) mean IoU of every image; NaN where undefined, which leaves the image out.
+        groups: (N,) what each image belongs to: frames of a clip are no independent witnesses. In the test a group is
+            one, by the mean of its images, and in a slice where MOSTLY all of its images are.
         slices: Name -> (N,) bool.
-        least: Images that a slice, and the rest, must have; smaller ones are left out.
+        least: Groups that a slice, and the rest, must have; smaller ones are left out.
         rng: Where draws come from.
         resamples: Draws of the bootstrap; the permutation test has DRAWS_A_SLICE for each slice, where that is more.
         pairs: Compared as well; their names are others than those of `slices`.
 
     Returns:
-        Columns COLUMNS: `iou`, the mean in the slice, with its 95% bootstrap interval over images; `elsewhere`, the
-        mean of the rest; `p`, one-sided, that a random part of this size is as bad (permutation test), and for a pair
+        Columns COLUMNS: `iou`, the mean in the slice, with its 95% interval over groups; `elsewhere`, the mean of the
+        rest; `p`, one-sided, that a random part of this size is as bad (permutation test), and for a pair
         the largest of that p and the same within either of its parts, so that a small one says that it is worse than
         both; `q`, p corrected for looking at so many slices (`_corrected`).
     """
     known, least = ~np.isnan(iou), max(2, least)
-    inside = {name: part & known for name, part in {**slices, **pairs.inside()}.items()}
-    inside = {name: part for name, part in inside.items() if least <= part.sum() <= known.sum() - least}
-    draws = max(resamples, DRAWS_A_SLICE * len(inside))
-    chances = _chances(iou, known, inside, rng, draws)
+    iou, places = iou[known], places_of(np.asarray(groups)[known].tolist())
+    means = _of_units(iou, places)
+    inside = {name: part[known] for name, part in {**slices, **pairs.inside()}.items()}
+    units = {name: _of_units(part, places) > MOSTLY for name, part in inside.items()}
+    units = {name: part for name, part in units.items() if least <= part.sum() <= len(means) - least}
+    draws = max(resamples, DRAWS_A_SLICE * len(units))
+    chances = _chances(means, np.ones(len(means), dtype=bool), units, rng, draws)
     for parent in dict.fromkeys(one for pair in pairs.of.values() for one in pair):
-        within = {name: inside[name] for name, pair in pairs.of.items() if parent in pair and name in inside}
-        for name, chance in _chances(iou, pairs.parts[parent] & known, within, rng, draws).items():
+        whole = _of_units(pairs.parts[parent][known], places) > MOSTLY
+        within = {name: units[name] & whole for name, pair in pairs.of.items() if parent in pair and name in units}
+        for name, chance in _chances(means, whole, within, rng, draws).items():
             chances[name] = max(chances[name], chance)
     rows = [
         (
             name,
-            int(part.sum()),
-            *_mean_with_interval(iou[part], rng, resamples),
-            iou[known & ~part].mean(),
+            int(inside[name].sum()),
+            *_mean_with_interval(iou[inside[name]], places[inside[name]], rng, resamples),
+            iou[~inside[name]].mean(),
             chances[name],
         )
-        for name, part in inside.items()
+        for name in units
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS[:-1]))
     corrected = _corrected(table["p"].to_numpy(), table["slice"].isin(list(pairs.of)).to_numpy(dtype=bool))
@@ -205,9 +215,16 @@ def _ends(column: str, values: Floats, parts: int) -> dict[str, BoolMask]:
     return {f"{column} {end} {border:.3g}": inside for (end, inside), border in ((lowest, low), (highest, high))}
 
 
-def _mean_with_interval(values: Floats, rng: np.random.Generator, resamples: int) -> tuple[float, float, float]:
-    draws = values[rng.integers(0, len(values), (resamples, len(values)))].mean(axis=1)
-    low, high = np.quantile(draws, [0.025, 0.975])
+def _of_units(values: npt.NDArray[Any], places: npt.NDArray[np.intp]) -> Floats:
+    """(G,) means of the values of images, over the images of each unit."""
+    return np.asarray(np.bincount(places, values) / np.bincount(places), dtype=np.float64)
+
+
+def _mean_with_interval(
+    values: Floats, places: npt.NDArray[np.intp], rng: np.random.Generator, resamples: int
+) -> tuple[float, float, float]:
+    sums = sum_units(np.stack([values, np.ones(len(values))], axis=1), places_of(places.astype(str).tolist()))
+    low, high = bootstrap_interval(sums, lambda sums: np.divide(sums[..., 0], sums[..., 1]), rng, resamples)
     return float(values.mean()), float(low), float(high)
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from datalab.adapters.files import read_json, read_table
 from datalab.figure import Figure
 from datalab.learning.control import Part, surprise_of
+from datalab.learning.intervals import places_of
 from datalab.learning.learning_curve import Judged, Point
 from datalab.learning.selection import parts_of
 from datalab.rounds.state import Round, round_numbers
@@ -81,7 +82,8 @@ def judged_in(workspace: Workspace, numbers: list[int]) -> Judged:
     paths = {place: kept_confusions(workspace, number) for place, number in enumerate(numbers)}
     tables = [read_table(path, CONFUSIONS).assign(place=place) for place, path in paths.items() if path.exists()]
     if not tables:
-        return Judged(np.zeros((len(numbers), 0, 1, 1), dtype=np.int64), np.zeros((len(numbers), 0), dtype=np.bool_))
+        none = np.zeros((len(numbers), 0, 1, 1), dtype=np.int64)
+        return Judged(none, none[..., 0, 0] > 0, places_of([]))
     rows = pd.concat(tables, ignore_index=True)
     names = sorted({*rows["truth"], *rows["predicted"]})
     images = sorted(set(rows["image_id"]))
@@ -89,7 +91,9 @@ def judged_in(workspace: Workspace, numbers: list[int]) -> Judged:
     places = [pd.Index(known).get_indexer(rows[column]) for known, column in
               ((images, "image_id"), (names, "truth"), (names, "predicted"))]  # fmt: skip
     counts[rows["place"].to_numpy(), places[0], places[1], places[2]] = rows["pixels"]
-    return Judged(counts, counts.sum(axis=(2, 3)) > 0)
+    # an image that has left the dataset since stands for itself
+    known = read_table(workspace.dataset / "index.parquet", ("image_id", "group")).set_index("image_id")["group"]
+    return Judged(counts, counts.sum(axis=(2, 3)) > 0, places_of([str(known.get(one, one)) for one in images]))
 
 
 def batch_parts(workspace: Workspace, upto: int, longest_s: float) -> dict[int, tuple[Part, Part]]:

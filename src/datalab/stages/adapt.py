@@ -1,6 +1,7 @@
 """Stage `adapt`: SAM's mask decoder learns from this workspace's labels, and is used only where that made it better."""
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +22,7 @@ from datalab.adapters.stage_progress import stage_bar
 from datalab.adapters.torch_threads import side_by_side
 from datalab.config import load_params
 from datalab.errors import one_line_errors
-from datalab.learning.metrics import bootstrap_interval
+from datalab.learning.intervals import DIFFERENCES, bootstrap_interval, places_of, sum_units
 from datalab.masks import rle_to_mask
 from datalab.ranges import Amount, Count, Natural, Within
 from datalab.tables import CONSENSUS
@@ -95,7 +96,8 @@ def _try(inputs: Inputs, params: Params, sam_params: SamParams, facts: dict[str,
     lessons, exam = (_lessons(sam, rows, inputs, rng) for rows in chosen)
     before = judge(sam, exam)
     adapt(sam, lessons, Course(params.steps, params.batch_size, params.learning_rate), rng)
-    facts |= figures(exam, before, judge(sam, exam), rng, params.resamples)
+    groups = dict(zip(held_out["image_id"], held_out["group"], strict=True))
+    facts |= figures(exam, groups, before, judge(sam, exam), rng, params.resamples)
     facts["kept"] = facts["all"]["difference"]["low"] > 0
     if facts["kept"]:
         return {name: value.cpu().contiguous() for name, value in sam.mask_decoder.state_dict().items()}
@@ -120,9 +122,17 @@ def dealt(objects: pd.DataFrame, most: int, rng: np.random.Generator) -> pd.Data
 
 
 def figures(
-    exam: list[Lesson], before: Floats, after: Floats, rng: np.random.Generator, resamples: int
+    exam: list[Lesson],
+    groups: Mapping[str, str],
+    before: Floats,
+    after: Floats,
+    rng: np.random.Generator,
+    resamples: int,
 ) -> dict[str, Any]:
-    """`box`, `click` and `all`: mean over images of their objects' IoU, (N,) before and after, and the difference."""
+    """`box`, `click` and `all`: mean over images of their objects' IoU, (N,) before and after, and the difference.
+
+    `groups`: image_id to the group of images that it is no independent sample beside.
+    """
     image_ids = np.array([one.image_id for one in exam])
     kinds = np.array([one.kind for one in exam])
     found = {}
@@ -130,7 +140,8 @@ def figures(
         table = pd.DataFrame({"before": before[chosen], "after": after[chosen]}).groupby(image_ids[chosen]).mean()
         means = table.to_numpy()
         change = np.stack([means[:, 1] - means[:, 0], np.ones(len(means))], axis=1)
-        ends = bootstrap_interval(change, _mean, rng, resamples)
+        units = sum_units(change, places_of([groups[image_id] for image_id in table.index]))
+        ends = bootstrap_interval(units, _mean, rng, resamples, bounds=DIFFERENCES)
         found[name] = {
             "before": round(float(means[:, 0].mean()), 4),
             "after": round(float(means[:, 1].mean()), 4),
@@ -149,8 +160,8 @@ def _mean(sums: Floats) -> Floats:
 
 
 def _objects(inputs: Inputs) -> pd.DataFrame:
-    """Consensus objects with `split` and `file` of their image, in a fixed order."""
-    index = read_dataset(inputs.dataset).index.loc[:, ["image_id", "file", "split"]]
+    """Consensus objects with `split`, `file` and `group` of their image, in a fixed order."""
+    index = read_dataset(inputs.dataset).index.loc[:, ["image_id", "file", "split", "group"]]
     consensus = read_table(inputs.consensus, CONSENSUS)
     return consensus.merge(index, on="image_id").sort_values(["image_id", "region_id"], ignore_index=True)
 

@@ -83,7 +83,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         judged = np.stack(list(_judge(champion, rows, folder, inputs, maps, params.flip)))
     challenger = read_table(inputs.confusions, CONFUSIONS)
     known = counts_of(challenger, rows["image_id"].tolist(), folder.class_names)
-    found = duel(judged, known, np.random.default_rng(params.seed), params.resamples)
+    found = duel(judged, known, list(rows["group"]), np.random.default_rng(params.seed), params.resamples)
     write_json(outputs.report, {**_report(found), "left_out": left_out})
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from datalab.adapters.checkpoints import SamParams
-from datalab.adapters.coco_eval import ObjectJudge
+from datalab.adapters.coco_eval import AveragePrecision, ObjectJudge
 from datalab.adapters.dataset_folder import DatasetFolder
 from datalab.adapters.files import read_label_map, read_rgb, write_json, write_table, write_text
 from datalab.adapters.model_cost import model_cost, model_size
@@ -26,6 +27,7 @@ from datalab.config import load_guidelines, load_params
 from datalab.errors import one_line_errors
 from datalab.learning.calibration import Reliability, reliability, reliability_table
 from datalab.learning.evaluation import Row, boundary_figures, calibration, figures, object_figures
+from datalab.learning.intervals import places_of, sum_units
 from datalab.learning.metrics import Counts, boundary_counts, confusion_matrix, mean_iou
 from datalab.learning.objects import objects_of
 from datalab.learning.traits import image_traits
@@ -101,36 +103,53 @@ class Outputs:
 def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     """Judge split "test" and write figures, tables and pictures.
 
-    A figure is {"value", "low", "high"}: the pooled value over all test images and its 95% interval over images.
-    What is undefined is null and has a "reason". `miou`, `dice` are means over the classes that occur in the truth,
-    background among them; `miou_objects` leaves background out; `boundary_iou` is over the classes with an outline.
-    `calibration` has the expected calibration error of the
-    pixels, as the model gives probabilities (`ece_before`) and as they are used, after the temperature (`ece`).
-    `objects` has COCO's average precision of connected pieces, and precision, recall and F1 of those found; `model`
-    what `model_size` says.
+    A figure is {"value", "low", "high"}: the pooled value over all test images and its 95% interval over groups of
+    them, which are independent of each other. What is undefined is null and has a "reason". `miou`, `dice` are means
+    over the classes that occur in the truth, background among them; `miou_objects` leaves background out;
+    `boundary_iou` is over the classes with an outline. `calibration` has the expected calibration error of the pixels,
+    as the model gives probabilities (`ece_before`) and as they are used, after the temperature (`ece`). `objects` has
+    COCO's average precision of connected pieces, and precision, recall and F1 of those found; `model` what
+    `model_size` says.
     """
     held = read_held_out(inputs.dataset, inputs.model)
     folder, rows, segmenter = held.folder, held.rows, held.segmenter
     judge = ObjectJudge(len(folder.class_ids))
     judged, worst = _all_judged(_judge(rows, folder, segmenter, inputs, params, judge), params.sheet)
-    confusions, outlines, trusted = (
-        np.stack(parts)
-        for parts in zip(*((one.confusion, one.outlines, one.reliability) for one in judged), strict=True)
+    confusions, trusted = (
+        np.stack(parts) for parts in zip(*((one.confusion, one.reliability) for one in judged), strict=True)
     )
-    names, draws = folder.class_names, params.resamples
-    report = figures(confusions, names, np.random.default_rng(params.seed), draws)
-    report |= boundary_figures(outlines, names, np.random.default_rng(params.seed), draws)
-    errors = calibration(trusted, np.random.default_rng(params.seed), draws)
-    heat = round(segmenter.temperature, 4)
-    found = judge.average_precision()
-    objects = object_figures(found.hits, found.of_images, names, np.random.default_rng(params.seed), draws)
-    others = {"calibration": {**errors, "temperature": heat}, "objects": objects}
-    write_json(outputs.figures, {**report, **others, "model": model_size(segmenter, inputs.model)})
+    report = _report(judged, judge.average_precision(), places_of(list(rows["group"])), folder.class_names, params)
+    report["calibration"]["temperature"] = round(segmenter.temperature, 4)
+    write_json(outputs.figures, {**report, "model": model_size(segmenter, inputs.model)})
     write_json(outputs.cost, model_cost(segmenter, [one.seconds for one in judged]))
     write_table(outputs.judged, pd.DataFrame([one.row for one in judged]))
-    write_table(outputs.confusions, confusion_rows(list(rows["image_id"]), confusions, names))
+    write_table(outputs.confusions, confusion_rows(list(rows["image_id"]), confusions, folder.class_names))
     _plot(outputs.plots, report, confusions.sum(axis=0), worst, inputs)
-    _plot_reliability(outputs.plots, errors, *trusted.sum(axis=0))
+    _plot_reliability(outputs.plots, report["calibration"], *trusted.sum(axis=0))
+
+
+def _report(
+    judged: list[Judged], found: AveragePrecision, places: npt.NDArray[np.intp], names: tuple[str, ...], params: Params
+) -> dict[str, Any]:
+    """The figures; intervals are over the independent units of the images' `places`, `test_groups` of them."""
+    confusions, outlines, trusted = (
+        sum_units(np.stack(parts), places)
+        for parts in zip(*((one.confusion, one.outlines, one.reliability) for one in judged), strict=True)
+    )
+    units, draws = len(confusions), params.resamples
+
+    def rng() -> np.random.Generator:
+        return np.random.default_rng(params.seed)
+
+    hits = sum_units(found.hits, places)
+    return {
+        **figures(confusions, names, rng(), draws),
+        "test_images": len(judged),
+        "test_groups": units,
+        **boundary_figures(outlines, names, rng(), draws),
+        "calibration": calibration(trusted, rng(), draws),
+        "objects": object_figures(hits, lambda times: found.of_images(times[:, places]), names, rng(), draws),
+    }
 
 
 def confusion_rows(image_ids: list[str], confusions: Counts, names: tuple[str, ...]) -> pd.DataFrame:
@@ -170,7 +189,12 @@ def _judge(
         confusion = confusion_matrix(positions[0], positions[1], len(folder.class_ids))
         outlines = boundary_counts(positions[0], positions[1], len(folder.class_ids))
         iou = float(mean_iou(confusion))
-        judged = {"image_id": image_id, "iou": iou, **image_traits(sample.image, truth, objects)}
+        judged = {
+            "image_id": image_id,
+            "iou": iou,
+            "group": str(row.group),
+            **image_traits(sample.image, truth, objects),
+        }
         tile = Tile(image_id, for_tile(read_rgb(path)), for_tile(truth), for_tile(prediction.label_map), iou)
         trusted = _trust(prediction, sample, segmenter.temperature, params.bins)
         yield Judged(confusion, outlines, judged, trusted, seconds), tile

@@ -26,15 +26,8 @@ from datalab.adapters.stage_progress import stage_bar
 from datalab.adapters.torch_threads import side_by_side
 from datalab.learning.corruptions import CORRUPTIONS, SEVERITIES, Pixels, corrupt
 from datalab.learning.evaluation import ONE_IMAGE
-from datalab.learning.metrics import (
-    Counts,
-    Floats,
-    bootstrap_interval,
-    confusion_matrix,
-    figure_of,
-    iou_per_class,
-    mean_over,
-)
+from datalab.learning.intervals import DIFFERENCES, bootstrap_interval, places_of, sum_units
+from datalab.learning.metrics import Counts, Floats, confusion_matrix, figure_of, iou_per_class, mean_over
 from datalab.ranges import Count, Natural
 from datalab.stages.held_out import read_held_out
 
@@ -42,8 +35,6 @@ LARGEST_SIDE = 512
 """Pixels; a larger image is shrunk first, so that noise and JPEG's blocks mean the same on every photograph."""
 ASKED = [("none", 0), *((kind, severity) for kind in CORRUPTIONS for severity in SEVERITIES)]
 """(corruption, severity) of every question, the undamaged image first."""
-LEAST_IMAGES = 8
-"""Resamples of fewer are far too alike: their spread would say more than is known."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +62,19 @@ def run(inputs: Inputs, out: Path, plots: Path, params: Params, sam_params: SamP
     """Write `out`, and robustness.csv and robustness.png into `plots`.
 
     `out` has `undamaged`, the mean IoU of the drawn images, and for each corruption and severity `miou` and by how much
-    it is lower: `drop`, from `low` to `high` (95% bootstrap interval over images, each compared with itself undamaged),
-    which of fewer than LEAST_IMAGES are null with a `reason`; `mean_drop` is the mean over them all. Classes are those
-    that occur in the truth of the drawn images.
+    it is lower: `drop`, from `low` to `high` (95% interval over images, each compared with itself undamaged), which
+    where a single image decides are null with a `reason`; `mean_drop` is the mean over them all. Classes are those that
+    occur in the truth of the drawn images.
     """
     held = read_held_out(inputs.dataset, inputs.model)
     folder, rows, segmenter = held.folder, held.rows, held.segmenter
     rng = np.random.default_rng(params.seed)
     drawn = rows.iloc[np.sort(rng.permutation(len(rows))[: params.images])]
-    report = figures(_ask(drawn, folder, segmenter, inputs, params, sam_params), rng, params.resamples)
+    counts = _ask(drawn, folder, segmenter, inputs, params, sam_params)
+    report = {
+        "images": len(drawn),
+        **figures(sum_units(counts, places_of(list(drawn["group"]))), rng, params.resamples),
+    }
     write_json(out, report)
     table = pd.DataFrame(
         [{"corruption": kind, "severity": level, "miou": report[kind][str(level)]["miou"]} for kind, level in ASKED[1:]]
@@ -89,7 +84,7 @@ def run(inputs: Inputs, out: Path, plots: Path, params: Params, sam_params: SamP
 
 
 def figures(counts: Counts, rng: np.random.Generator, resamples: int) -> dict[str, Any]:
-    """The content of robustness.json from confusion matrices (N, 22, K, K) of N images, in the order of ASKED."""
+    """Figures of robustness.json from (N, 22, K, K) confusion matrices of N independent images, as ASKED."""
     pooled = counts.sum(axis=0)
     present = ~np.isnan(iou_per_class(pooled[0]))
 
@@ -99,19 +94,17 @@ def figures(counts: Counts, rng: np.random.Generator, resamples: int) -> dict[st
         return np.concatenate([each, each.mean(axis=-1, keepdims=True)], axis=-1)
 
     miou, value = mean_over(iou_per_class, pooled, present), drops(pooled)
-    low, high = bootstrap_interval(counts, drops, rng, resamples, in_draws=partial(drops, whole=pooled))
-    found = [_drop(*ends, len(counts)) for ends in zip(value, low, high, strict=True)]
-    report: dict[str, Any] = {"images": len(counts), "undamaged": _number(miou[0]), "mean_drop": found[-1]}
+    low, high = bootstrap_interval(counts, drops, rng, resamples, partial(drops, whole=pooled), DIFFERENCES)
+    found = [_drop(*ends) for ends in zip(value, low, high, strict=True)]
+    report: dict[str, Any] = {"undamaged": _number(miou[0]), "mean_drop": found[-1]}
     for (kind, severity), own, drop in zip(ASKED[1:], miou[1:], found, strict=False):
         report.setdefault(kind, {})[str(severity)] = {"miou": _number(own), **drop}
     return report
 
 
-def _drop(value: float, low: float, high: float, images: int) -> dict[str, Any]:
+def _drop(value: float, low: float, high: float) -> dict[str, Any]:
     """`drop`, `low` and `high`, and where one is null the `reason`."""
-    few = images < LEAST_IMAGES
-    alone = f"no interval from {images} of the {LEAST_IMAGES} images that it takes" if few else ONE_IMAGE
-    found = figure_of(value, *((np.nan, np.nan) if few else (low, high)), alone).as_json()
+    found = figure_of(value, low, high, ONE_IMAGE).as_json()
     reason = found.pop("reason")
     return {"drop": found.pop("value"), **found, **({} if reason is None else {"reason": reason})}
 

@@ -29,7 +29,8 @@ class Params:
 
     seed: Natural
     least: Annotated[int, Within(2)]
-    """Images a slice, and the rest, must have; a number is cut by its values where each has so many."""
+    """Groups of images a slice, and the rest, must have; a number is cut by its values where each has so many images.
+    """
     resamples: Count
     q: Share
     """Slices below are called worse: so many of them are false alarms, at most."""
@@ -63,7 +64,8 @@ def run(inputs: Inputs, members: Path, out: Path, plots: Path, params: Params) -
     named = {**viewed, **named_slices(ruled, params.named)}
     slices, pairs = {**found_slices(traits, params.least), **named}, found_pairs(traits, params.least)
     rng = np.random.default_rng(params.seed)
-    table = compare(images["iou"].to_numpy(dtype=np.float64), slices, params.least, rng, params.resamples, pairs)
+    iou, groups = images["iou"].to_numpy(dtype=np.float64), images["group"].tolist()
+    table = compare(iou, groups, slices, params.least, rng, params.resamples, pairs)
     worse = worse_slices(table, slices, pairs, params.q)
     table = table[table["slice"].isin([*slices, *worse])]
     report: dict[str, Any] = {
@@ -74,7 +76,8 @@ def run(inputs: Inputs, members: Path, out: Path, plots: Path, params: Params) -
         "worse": [_sentence(row) for row in table[table["slice"].isin(worse)].to_dict("records")],
     }
     if table.empty:
-        report["reason"] = f"{len(images)} test images: no slice has {params.least}, and leaves as many"
+        many = f"{len(images)} test images of {images['group'].nunique()} groups"
+        report["reason"] = f"{many}: no slice has {params.least} groups, and leaves as many"
     inside = {name: part for name, part in {**pairs.inside(), **slices}.items() if name in {*named, *worse}}
     rows = [(one, name) for name, part in inside.items() for one in images["image_id"][part]]
     write_table(members, pd.DataFrame(rows, columns=list(SLICES)))
@@ -99,7 +102,7 @@ def _traits(images: pd.DataFrame, inputs: Inputs) -> tuple[pd.DataFrame, pd.Data
     folders = pd.Series([str(Path(str(source)).parent) for source in rows["source"]])
     metadata = read_table(inputs.metadata, METADATA, others=True).set_index("image_id")
     written = written_traits(metadata).reindex(images["image_id"]).reset_index(drop=True)
-    traits = images.drop(columns=["image_id", "iou"]).join(size.assign(folder=folders)).join(written)
+    traits = images.drop(columns=list(JUDGED)).join(size.assign(folder=folders)).join(written)
     return traits, traits.join(rows[list(IN_RULES)])
 
 

@@ -1,0 +1,109 @@
+"""Intervals on matrices whose spread is known, beside a naive bootstrap, the textbook's t and simulated test splits."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from datalab.learning.intervals import DIFFERENCES, Floats, bootstrap_interval, places_of, sum_units, widening
+from datalab.learning.metrics import Counts, iou_per_class, mean_iou
+
+
+def share(sums: Floats) -> Floats:
+    """Of (..., 2): right, all."""
+    return np.asarray(sums[..., 0] / np.maximum(sums[..., 1], 1), dtype=np.float64)
+
+
+def drawn(rng: np.random.Generator, images: int, frames: int = 1) -> Counts:
+    """Confusion matrices of so many clips of equal frames, whose accuracy varies like a bell about 0.7."""
+    right = np.repeat(np.clip(rng.normal(0.7, 0.1, images), 0.05, 0.99), frames)
+    object_, ground = (300 * right).astype(int), (700 * (1 - right) * 0.3).astype(int)
+    return np.moveaxis(np.array([[700 - ground, ground], [300 - object_, object_]]), 2, 0)
+
+
+TRUTH = float(mean_iou(drawn(np.random.default_rng(9), 40_000).sum(axis=0)))
+
+
+def test_the_interval_holds_the_value_and_narrows_with_more_images() -> None:
+    confusions = drawn(np.random.default_rng(0), 40)
+    low, high = bootstrap_interval(confusions, mean_iou, np.random.default_rng(1), 500)
+    few_low, few_high = bootstrap_interval(confusions[:5], mean_iou, np.random.default_rng(1), 500)
+    assert low < mean_iou(confusions.sum(axis=0)) < high
+    assert high - low < few_high - few_low
+
+
+def test_many_have_the_percentiles_of_a_naive_bootstrap_that_match_t() -> None:
+    confusions = np.random.default_rng(0).integers(0, 30, (12, 3, 3))
+    low, high = bootstrap_interval(confusions, mean_iou, np.random.default_rng(5), 200)
+    draws = np.random.default_rng(5).multinomial(12, np.full(12, 1 / 12), size=200)
+    values = [float(mean_iou(np.repeat(confusions, draw, axis=0).sum(axis=0))) for draw in draws]
+    tail = stats.norm.cdf(-stats.t.ppf(0.975, 11) * (12 / 11) ** 0.5)
+    np.testing.assert_allclose([low, high], np.quantile(values, [tail, 1 - tail]))
+    assert 0.01 < tail < 0.025
+
+
+def test_few_have_students_t_of_the_mean() -> None:
+    """Shares of equal parts are a mean, whose interval is in every textbook."""
+    counts = np.array([[70.0, 100.0], [60.0, 100.0], [75.0, 100.0], [66.0, 100.0]])
+    low, high = bootstrap_interval(counts, share, np.random.default_rng(0), 10)
+    expected = stats.t.interval(0.95, 3, loc=0.6775, scale=stats.sem([0.7, 0.6, 0.75, 0.66]))
+    np.testing.assert_allclose([low, high], expected)
+
+
+def test_no_interval_reaches_beyond_what_the_figure_can_be() -> None:
+    counts = np.array([[100.0, 100.0], [60.0, 100.0]])
+    assert np.array(bootstrap_interval(counts, share, np.random.default_rng(0), 10)).tolist() == [0, 1]
+    found = bootstrap_interval(counts, share, np.random.default_rng(0), 10, bounds=DIFFERENCES)
+    assert np.array(found).tolist() == [-1, 1]
+
+
+@pytest.mark.parametrize("images", [1, 3])
+def test_one_image_or_a_few_that_are_alike_give_none(images: int) -> None:
+    same = np.repeat(np.array([[[8, 2], [1, 9]]]), images, axis=0)
+    assert np.isnan(bootstrap_interval(same, mean_iou, np.random.default_rng(0), 50)).all()
+
+
+def test_many_that_are_alike_give_a_point() -> None:
+    same = np.repeat(np.array([[[8, 2], [1, 9]]]), 8, axis=0)
+    low, high = bootstrap_interval(same, mean_iou, np.random.default_rng(0), 50)
+    assert low == pytest.approx(high)
+
+
+def test_a_class_goes_by_the_images_that_show_it() -> None:
+    """Twelve images; the object is on one, then on two of them: few, however many show none."""
+    ground = np.array([[9, 1], [0, 0]])
+    one = np.array([[[5, 0], [1, 4]], *[ground] * 11])
+    low, high = bootstrap_interval(one, iou_per_class, np.random.default_rng(0), 50)
+    assert np.isfinite(low[0]) and np.isnan(low[1]) and np.isnan(high[1])
+    two = np.array([[[5, 0], [1, 4]], [[5, 0], [3, 2]], *[ground] * 10])
+    low, high = bootstrap_interval(two, iou_per_class, np.random.default_rng(0), 50)
+    # t of one degree of freedom is 12.7: nothing is known but that it is a share
+    assert (low[1], high[1]) == (0, 1)
+
+
+def test_images_of_a_group_are_one_unit() -> None:
+    places = places_of(["b", "a", "b"])
+    assert places.tolist() == [1, 0, 1]
+    assert sum_units(np.array([[1, 2], [3, 4], [5, 6]]), places).tolist() == [[3, 4], [6, 8]]
+    assert sum_units(np.zeros((0, 2)), places_of([])).shape == (0, 2)
+
+
+def test_the_widening_is_that_of_t_and_is_gone_with_many() -> None:
+    assert widening(2) == pytest.approx(12.706 * 2**0.5 / 1.96, abs=1e-3)
+    assert widening(np.array([5, 10_000])) == pytest.approx([2.776 * 1.25**0.5 / 1.96, 1], abs=1e-3)
+
+
+def coverage(images: int, frames: int, splits: int = 150) -> float:
+    """How often the interval of a simulated test split of so many clips holds the true mIoU."""
+    held = 0
+    for seed in range(splits):
+        places = np.repeat(np.arange(images), frames)
+        units = sum_units(drawn(np.random.default_rng(seed), images, frames), places)
+        low, high = bootstrap_interval(units, mean_iou, np.random.default_rng(1), 500)
+        held += bool(low <= TRUTH <= high)
+    return held / splits
+
+
+@pytest.mark.parametrize(("images", "frames"), [(3, 1), (6, 10), (8, 10), (30, 1)])
+def test_intervals_hold_the_truth_as_often_as_they_say(images: int, frames: int) -> None:
+    """Percentiles over single images held it in 72% of splits of 3, and in 31% of 5 clips of 20."""
+    assert coverage(images, frames) >= 0.91
