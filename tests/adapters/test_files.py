@@ -106,3 +106,16 @@ def test_what_a_killed_writer_left_goes_when_it_is_old(tmp_path: Path) -> None:
     os.utime(tmp_path / "deep" / ".b.json.x1.tmp", (old, old))
     files.remove_leftovers(tmp_path)
     assert sorted(path.name for path in tmp_path.rglob("*")) == [".gitignore", "a.tmp", "deep"]
+
+
+def test_what_killed_writers_of_one_file_left_beside_it_goes_when_it_is_old(tmp_path: Path) -> None:
+    old = time.time() - 3601
+    names = ("..env.x1.tmp", "..env.x2.tmp", ".other.x1.tmp", "deep/..env.x1.tmp", ".env")
+    (tmp_path / "deep").mkdir()
+    for name in names:
+        (tmp_path / name).write_text("secret")
+        if name != "..env.x2.tmp":
+            os.utime(tmp_path / name, (old, old))
+    files.remove_leftovers_of(tmp_path / ".env")
+    assert [name for name in names if not (tmp_path / name).exists()] == ["..env.x1.tmp"]
+    files.remove_leftovers_of(tmp_path / "nowhere" / ".env")

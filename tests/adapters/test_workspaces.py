@@ -35,6 +35,21 @@ def test_a_workspace_has_its_own_classes_and_the_code(tmp_path: Path) -> None:
     assert (made.root / ".gitignore").read_text().startswith("/mine\n/data/?*\n/src\n")
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_git_takes_in_no_secret_not_even_one_of_a_killed_writer(tmp_path: Path, own: bool) -> None:
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    if own:
+        (tmp_path / "src").symlink_to(ROOT / "src")
+        (tmp_path / ".gitignore").write_text("/mine\n/.env\n")  # of an older workspace
+        follow_code(tmp_path)
+    else:
+        shutil.copyfile(ROOT / ".gitignore", tmp_path / ".gitignore")
+    for name in (".env", ".env.annotators", "..env.x1.tmp", "..env.annotators.x1.tmp"):
+        (tmp_path / name).write_text("secret")
+    seen = ["git", "ls-files", "--others", "--exclude-standard", ".env*", "..env*"]
+    assert subprocess.run(seen, cwd=tmp_path, capture_output=True, text=True, check=True).stdout == ""
+
+
 @pytest.mark.slow
 def test_dvc_finds_what_is_versioned_and_a_checkout_keeps_it(tmp_path: Path) -> None:
     made = create_workspace(ROOT, tmp_path / "tiles", CLASSES, tmp_path / "env")

@@ -1,5 +1,6 @@
 """Lists of people and of their accounts, as they are found on disk."""
 
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -93,3 +94,16 @@ def test_two_commands_at_once_lose_no_password(tmp_path: Path, monkeypatch: pyte
         done = list(pool.map(lambda one: make_accounts(one[0], [one[1]]), asked))
     assert done == [(["ann@x.org"], []), (["ben@x.org"], [])]
     assert set(read_accounts(workspace.accounts)) == {"ann@x.org", "ben@x.org"}
+
+
+def test_passwords_that_a_killed_command_left_half_written_are_cleared_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace(tmp_path)
+    ensure_env(workspace.env, tmp_path)
+    left = tmp_path / "..env.annotators.x1.tmp"
+    left.write_text("email,password,token\nann@x.org,secret,\n")
+    os.utime(left, (0, 0))
+    monkeypatch.setattr(accounts, "connect", lambda url, token: Client(url, requests.Session()))
+    make_accounts(workspace, [])
+    assert not left.exists()

@@ -1,3 +1,4 @@
+import os
 import re
 from pathlib import Path
 
@@ -66,3 +67,11 @@ def test_folders_follow_a_moved_checkout(tmp_path: Path) -> None:
     ensure_env(env_file, tmp_path / "old")
     assert ensure_env(env_file, tmp_path / "new").datalab_media == tmp_path / "new" / "media"
     assert read_env(env_file)["PREFECT_HOME"] == str(tmp_path / "new" / "prefect")
+
+
+def test_secrets_that_a_killed_start_left_half_written_are_cleared_away(tmp_path: Path) -> None:
+    left = tmp_path / "..env.x1.tmp"
+    left.write_text("LABEL_STUDIO_PASSWORD='secret'")
+    os.utime(left, (0, 0))
+    ensure_env(tmp_path / ".env", tmp_path)
+    assert not left.exists()

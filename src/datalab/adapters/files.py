@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,7 +23,7 @@ from datalab.errors import InputError
 from datalab.tables import require, typed
 
 LEFTOVER = ".tmp"
-"""How the name of what is being written ends; DVC ignores it (.dvcignore)."""
+"""How the name of what is being written ends; DVC (.dvcignore) and git ignore it."""
 
 
 def write_bytes(path: Path, content: bytes, mode: int = 0o644) -> None:
@@ -156,12 +157,23 @@ def fresh_folder(path: Path) -> Iterator[Path]:
 def remove_leftovers(folder: Path, untouched_s: float = 3600.0) -> None:
     """Delete what killed writers left anywhere below `folder`, once nobody has touched it for so many seconds."""
     for leftover in _below(folder):
-        if not leftover.match(f".*{LEFTOVER}") or time.time() - _touched(leftover) <= untouched_s:
-            continue
-        if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            leftover.unlink(missing_ok=True)
+        if leftover.match(f".*{LEFTOVER}"):
+            _remove_untouched(leftover, untouched_s)
+
+
+def remove_leftovers_of(path: Path, untouched_s: float = 3600.0) -> None:
+    """The same of the killed writers of `path` alone, which leave it beside the file: no folder is walked through."""
+    for leftover in path.parent.glob(f".{escape(path.name)}.*{LEFTOVER}"):
+        _remove_untouched(leftover, untouched_s)
+
+
+def _remove_untouched(leftover: Path, untouched_s: float) -> None:
+    if time.time() - _touched(leftover) <= untouched_s:
+        return
+    if leftover.is_dir():
+        shutil.rmtree(leftover, ignore_errors=True)
+    else:
+        leftover.unlink(missing_ok=True)
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -23,7 +23,7 @@ WORKSPACES = "workspaces"
 SHARED = ".datalab"
 DATA, FORMER_DATA = "/data/?*", "/data/*"
 """To git they are one; DVC takes the former for the folder itself, and finds no .dvc file in it."""
-IGNORED = ("/src", "/.made-for", "/.env", "/.env.annotators", "/.datalab", DATA, "!/data/*.dvc")
+IGNORED = ("/src", "/.made-for", "/.env", "/.env.annotators", "/.datalab", ".*.tmp", DATA, "!/data/*.dvc")
 
 
 def create_workspace(repository: Path, root: Path, classes: Sequence[LabelClass], env: Path) -> Workspace:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from datalab.adapters.files import locked, write_bytes
+from datalab.adapters.files import locked, remove_leftovers_of, write_bytes
 from datalab.adapters.label_studio.client import Client, connect
 from datalab.adapters.label_studio.people import ensure_annotator
 from datalab.errors import InputError, ServiceError
@@ -67,6 +67,7 @@ def make_accounts(workspace: Workspace, emails: Iterable[str]) -> tuple[list[str
     # another command, of another workspace too, would write the accounts that it has read over those made here; the
     # lock lies in the data/ beside them, which git ignores
     with client.session, locked(workspace.accounts.parent / "data" / workspace.accounts.name):
+        remove_leftovers_of(workspace.accounts)
         accounts = read_accounts(workspace.accounts)
         for email in tqdm(list(emails), desc="accounts", unit="account", disable=None):
             try:

@@ -3,7 +3,7 @@
 import secrets
 from pathlib import Path
 
-from datalab.adapters.files import write_bytes
+from datalab.adapters.files import remove_leftovers_of, write_bytes
 from datalab.services.ports import LOOPBACK, Ports
 from datalab.settings import Settings, read_env
 
@@ -15,6 +15,7 @@ def ensure_env(env_file: Path, state: Path, ports: Ports | None = None) -> Setti
 
     `ports`, where given, replace those of the file. The file is readable by its owner only.
     """
+    remove_leftovers_of(env_file)
     present = read_env(env_file)
     filled = {key: value for key, value in present.items() if value}
     wanted = {**_secrets(), **_addresses(ports or Ports()), **filled, **_folders(state)}
