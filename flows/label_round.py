@@ -26,7 +26,7 @@ from datalab.rounds.opening import Source, choose, take_in
 from datalab.rounds.progress import Progress, terminal_bar
 from datalab.rounds.proposing import propose
 from datalab.rounds.report import write_report
-from datalab.rounds.restoring import restore_rounds
+from datalab.rounds.restoring import is_of_another_commit, restore_rounds
 from datalab.rounds.state import NOT_LEARNED, STEPS, Round, latest_round, load_round, save_round, taking_in_again
 from datalab.rounds.summary import summary_rows
 from datalab.workspace import Workspace
@@ -105,7 +105,9 @@ def advance(place: Workspace, source: Source, wait: bool) -> int:
 def waits(workspace: Workspace, number: int) -> bool:
     """Whether the newest round has this number and waits for people."""
     latest = latest_round(workspace)
-    return latest is not None and latest.number == number and latest.due == "label"
+    if latest is None or latest.number != number or is_of_another_commit(workspace, latest):
+        return False
+    return latest.due == "label"
 
 
 @contextmanager

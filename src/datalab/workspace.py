@@ -95,6 +95,11 @@ class Workspace:
         return self.data / "rounds"
 
     @property
+    def rounds_aside(self) -> Path:
+        """States of rounds that a checkout has taken the tables of; neither DVC nor git has them."""
+        return self.data / "rounds_aside"
+
+    @property
     def embeddings(self) -> Path:
         """SAM image embeddings, one file per image."""
         return self.data / "embeddings"

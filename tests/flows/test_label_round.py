@@ -9,10 +9,12 @@ from uuid import uuid4
 import pytest
 
 import label_round
+from datalab.adapters.files import write_table
 from datalab.rounds.opening import Source
 from datalab.rounds.state import NOT_LEARNED, STEPS, Round, save_round
+from datalab.tables import BATCH, empty
 from datalab.workspace import Workspace
-from label_round import advance, alone, current_round
+from label_round import advance, alone, current_round, waits
 
 
 def test_the_second_run_goes_away_where_it_has_no_patience(tmp_path: Path) -> None:
@@ -56,6 +58,7 @@ def test_a_round_that_nothing_can_be_learned_from_ends_and_the_next_one_opens(
     (workspace.guidelines).mkdir()
     (workspace.guidelines / "classes.yaml").write_text("classes: [{id: 1, name: coin, color: '#e69f00'}]")
     save_round(workspace, Round(1, "g", "o", seconds=dict.fromkeys(STEPS[: STEPS.index("learn")], 1.0)))
+    write_table(workspace.round_folder(1) / "batch.parquet", empty(BATCH))
     steps: list[str] = []
 
     def run_step(step: str, *_: object) -> dict[str, Any]:
@@ -70,3 +73,12 @@ def test_a_round_that_nothing_can_be_learned_from_ends_and_the_next_one_opens(
     assert steps == ["learn"]
     assert "ends without a model: too few images" in caplog.text
     assert (current_round(workspace).number, current_round(workspace).due) == (2, "ingest")
+
+
+def test_the_receiver_waits_for_no_round_of_another_commit(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    save_round(workspace, Round(1, "g", "o", seconds=dict.fromkeys(STEPS[: STEPS.index("label")], 1.0)))
+    assert not waits(workspace, 1)
+    write_table(workspace.round_folder(1) / "batch.parquet", empty(BATCH))
+    assert waits(workspace, 1)
+    assert not waits(workspace, 2)
