@@ -61,7 +61,7 @@ def test_a_table_round_trip_and_a_missing_column(tmp_path: Path) -> None:
 
 
 def test_missing_and_broken_files_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="does not exist; a round makes it"):
+    with pytest.raises(InputError, match="does not exist; let a round make it"):
         files.read_table(tmp_path / "no.parquet", ("a",))
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 but no")
     with pytest.raises(InputError, match="cannot be read"):
@@ -69,6 +69,37 @@ def test_missing_and_broken_files_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"no png")
     with pytest.raises(InputError, match="cannot be read"):
         files.read_rgb(tmp_path / "bad.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("data/rounds/0001/round.json", "it is in no commit: mend it by hand, or, where the round is over, remove it"),
+        ("data/images/a.json", "remove it, then `dvc checkout data/images.dvc`$"),
+        ("data/scores.json", r"remove it, then dvc repro, or let a round make it"),
+        (
+            "reports/round-0001.json",
+            r"; `git checkout -- '.*/my tiles/reports/round-0001\.json'` where it was committed",
+        ),
+        (".datalab/run/prefect.json", "; remove it and run `make up`$"),
+    ],
+)
+def test_what_brings_a_damaged_file_back_depends_on_where_it_lies(tmp_path: Path, name: str, advice: str) -> None:
+    path = tmp_path / "data" / "my tiles" / name
+    files.write_bytes(path, b"{")
+    files.write_text(tmp_path / "data" / "my tiles" / "data" / "images.dvc", "outs: []")
+    with pytest.raises(InputError, match=advice):
+        files.read_json(path)
+
+
+def test_what_an_open_round_has_is_not_endangered_by_the_advice(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "rounds" / "0002" / "batch.parquet"
+    files.write_text(tmp_path / "data" / "rounds.dvc", "outs: []")
+    where = (
+        rf"; `dvc checkout {path}` where the round is over; an open one is not in DVC, and a checkout without a name"
+    )
+    with pytest.raises(InputError, match=f"{path} does not exist{where}"):
+        files.read_table(path, ("a",))
 
 
 def test_label_map_round_trip(tmp_path: Path) -> None:

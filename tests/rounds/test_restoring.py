@@ -7,7 +7,7 @@ import pytest
 
 from datalab.adapters.dvc import add, initialise
 from datalab.adapters.files import read_table
-from datalab.errors import StateError
+from datalab.errors import InputError, StateError
 from datalab.rounds.restoring import restore_rounds
 from datalab.rounds.state import STEPS, Round, latest_round, load_round, round_numbers, save_round
 from datalab.tables import BATCH
@@ -80,6 +80,21 @@ def test_rounds_follow_a_checkout_of_an_older_commit_and_back(tmp_path: Path) ->
     go_to(tmp_path, "-")
     assert restore_rounds(workspace) == [2]
     assert batch_of(workspace, 2) == ["a"]
+
+
+@pytest.mark.slow
+def test_the_advice_for_a_lost_table_leaves_the_open_round_alone(tmp_path: Path) -> None:
+    initialise(tmp_path)
+    workspace = Workspace(tmp_path)
+    write_round(workspace.rounds, "0001", [("a", "ann", [])])
+    add(workspace, [workspace.rounds])
+    write_round(workspace.rounds, "0002", [("b", "ann", [])])
+    (workspace.round_folder(1) / "batch.parquet").unlink()
+    with pytest.raises(InputError) as caught:
+        batch_of(workspace, 1)
+    _, command, _ = str(caught.value).split("`")
+    run(tmp_path, Path(sys.executable).parent / "dvc", *command.split()[1:])
+    assert [batch_of(workspace, number) for number in (1, 2)] == [["a"], ["b"]]
 
 
 def go_to(root: Path, commit: str) -> None:

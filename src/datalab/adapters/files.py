@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
+from shlex import quote
 from typing import Any, TextIO
 
 import numpy as np
@@ -24,6 +25,7 @@ from datalab.tables import require, typed
 
 LEFTOVER = ".tmp"
 """How the name of what is being written ends; DVC (.dvcignore) and git ignore it."""
+BY_A_ROUND = "let a round make it (prefect deployment run label-round)"
 
 
 def write_bytes(path: Path, content: bytes, mode: int = 0o644) -> None:
@@ -194,13 +196,39 @@ def _read(path: Path, load: Callable[[], Any]) -> Any:
     try:
         return load()
     except FileNotFoundError as exc:
-        raise InputError(
-            f"{path} does not exist; a round makes it (prefect deployment run label-round), dvc checkout brings it back"
-        ) from exc
+        raise InputError(f"{path} does not exist; {_way_back(path, '')}") from exc
     except (OSError, ValueError) as exc:
-        raise InputError(
-            f"{path} cannot be read: {' '.join(str(exc).split())}; where it is damaged, dvc checkout brings it back"
-        ) from exc
+        why = " ".join(str(exc).split())
+        raise InputError(f"{path} cannot be read: {why}; {_way_back(path, 'remove it, then ')}") from exc
+
+
+def _way_back(path: Path, first: str) -> str:
+    """What brings a file back, by where it lies, and what to do `first`.
+
+    Never a checkout without a name: it takes what an open round has.
+    """
+    for folder in path.parents:
+        if folder.name == "reports":
+            return f"`git checkout -- {quote(str(path))}` where it was committed, or {BY_A_ROUND}"
+        if folder.name == "run" and folder.parent.name == ".datalab":
+            return "remove it and run `make up`"
+        if folder.name == "data":
+            return _way_back_to_data(path, folder, first)
+    return f"{first}{BY_A_ROUND}"
+
+
+def _way_back_to_data(path: Path, data: Path, first: str) -> str:
+    top = path.relative_to(data).parts[0]
+    if top == "rounds" and path.name == "round.json":
+        return "it is in no commit: mend it by hand, or, where the round is over, remove it and run again"
+    if top == "rounds":
+        return (
+            f"{first}`dvc checkout {quote(str(path))}` where the round is over; an open one is not in DVC, and a "
+            "checkout without a name would take what it has"
+        )
+    if (data / f"{top}.dvc").exists():
+        return f"{first}`dvc checkout {quote(f'data/{top}.dvc')}`"
+    return f"{first}dvc repro, or {BY_A_ROUND}"
 
 
 @contextmanager
