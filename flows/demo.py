@@ -64,19 +64,24 @@ def run(images: Path | None, masks: Path | None, classes: Path | None, annotator
     except NothingLeftError as exc:
         if any(workspace.reports.glob("round-*.json")):  # rounds that were too small to learn from have none
             CONSOLE.print(summary_table(read_report(workspace, None)))
-        CONSOLE.print(str(exc), markup=False)
+        say(str(exc))
         return
     if load_round(workspace, number).due == "label":
         if people:
-            CONSOLE.print(where_to_label(workspace, load_round(workspace, number)))
+            say(where_to_label(workspace, load_round(workspace, number)))
             return
         simulate(workspace, load_round(workspace, number), read_source_truth(workspace, source))
         run_flow(workspace, source)
     state = load_round(workspace, number)
     if NOT_LEARNED in state.facts:
-        CONSOLE.print(state.facts[NOT_LEARNED], markup=False)
+        say(state.facts[NOT_LEARNED])
         return
     CONSOLE.print(summary_table(read_json(workspace.reports / f"round-{number:04d}.json")))
+
+
+def say(text: str) -> None:
+    """Print it as it is: brackets of paths and classes are no markup, and commands have to be copied in one piece."""
+    CONSOLE.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def run_flow(workspace: Workspace, source: Source) -> int:
@@ -120,7 +125,7 @@ def prepare(images: Path | None, masks: Path | None, classes: Path | None) -> tu
     claim_folder(workspace.root, images.resolve())
     names = load_guidelines(workspace.guidelines).names
     if (masks or classes) and [item.name for item in known] != names:
-        CONSOLE.print(f"the classes of {workspace.guidelines} hold: {', '.join(names)}; change them there")
+        say(f"the classes of {workspace.guidelines} hold: {', '.join(names)}; change them there")
     return workspace, Source(images, masks, classes)
 
 

@@ -184,6 +184,9 @@ def test_two_folders_of_one_name_do_not_share_a_workspace(tmp_path: Path) -> Non
     claim_folder(root, cats)
     with pytest.raises(InputError, match=f"{root} is the workspace of {cats}, and {dogs} would get the same name"):
         claim_folder(root, dogs)
+    birds = tmp_path / "my birds"
+    with pytest.raises(InputError, match=f"datalab ingest '{birds}' --workspace {root}$"):
+        claim_folder(root, birds)
     cats.rename(tmp_path / "cats" / "pictures")  # a folder that was moved leaves its workspace to the new place
     claim_folder(root, dogs)
     assert (root / ".made-for").read_text() == f"{dogs}\n"

@@ -11,7 +11,7 @@ from datalab.errors import NothingLeftError
 from datalab.rounds.opening import Source
 from datalab.rounds.state import NOT_LEARNED, STEPS, Round, save_round
 from datalab.workspace import Workspace
-from demo import prepare, run
+from demo import prepare, run, say
 from tests.rounds.test_summary import REPORT
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +91,13 @@ def test_a_round_without_a_model_says_why_and_so_does_work_that_is_done_after_it
         monkeypatch.setattr("demo.run_flow", flow)
         run(None, None, None, None)
         assert capsys.readouterr().out.startswith(said)
+
+
+@pytest.mark.parametrize("name", ["car [/red]", "car [red]", ":car:"])
+def test_what_is_said_is_printed_as_it_is(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    told = f"datalab ingest FOLDER --workspace '/data/[old] tiles/{'x' * 80}'; {name}"
+    say(told)
+    assert capsys.readouterr().out == f"{told}\n"
 
 
 @pytest.mark.slow

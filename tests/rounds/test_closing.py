@@ -90,6 +90,13 @@ def learned(workspace: Workspace, images: Sequence[str], number: int = 1, skippe
     return why
 
 
+def test_the_suggested_command_holds_for_a_folder_with_a_space(pulled: Workspace) -> None:
+    (pulled.root / "my tiles").symlink_to(pulled.root)
+    said = learned(Workspace(pulled.root / "my tiles"), "ab")
+    assert said is not None
+    assert said.endswith(f"(datalab ingest FOLDER --workspace '{pulled.root / 'my tiles'}')")
+
+
 def test_a_round_of_too_few_images_ends_and_the_next_one_counts_them(pulled: Workspace) -> None:
     said = learned(pulled, "ab")
     assert said is not None

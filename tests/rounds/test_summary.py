@@ -119,10 +119,11 @@ def test_brackets_in_a_name_are_no_markup() -> None:
     assert isinstance(evaluation, dict)
     miou = evaluation["miou"]
     out = StringIO()
-    report = {**REPORT, "evaluation": {"iou car [red]": miou, "iou [/old]": miou}}
+    report = {**REPORT, "evaluation": {"iou car [red]": miou, "iou [/old]": miou, "iou :car:": miou}}
     Console(file=out, width=120).print(summary_table(report))
     assert "car [red]" in out.getvalue()
     assert "[/old]" in out.getvalue()
+    assert ":car:" in out.getvalue()
 
 
 def test_a_value_without_interval() -> None:

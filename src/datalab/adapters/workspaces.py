@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 
 import yaml
 
@@ -82,7 +83,7 @@ def claim_folder(root: Path, images: Path) -> None:
     if known != images and known.is_dir():
         raise InputError(
             f"{root} is the workspace of {known}, and {images} would get the same name; rename the folder, or add its "
-            f"images to that workspace: datalab ingest {images} --workspace {root}"
+            f"images to that workspace: datalab ingest {quote(str(images))} --workspace {quote(str(root))}"
         )
     if known != images or not note.exists():
         write_text(note, f"{images}\n")

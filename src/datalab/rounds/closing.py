@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from datalab.adapters.dvc import add, repro, stage_count, stages_at_rest
@@ -48,7 +49,7 @@ def learn(workspace: Workspace, state: Round, progress: Progress) -> dict[str, A
         repro(workspace, ["collect"], on_stage, on_wait, on_count)
         why = too_few_labels(workspace)
     if why is not None:
-        more = f"datalab ingest FOLDER --workspace {workspace.root}"
+        more = f"datalab ingest FOLDER --workspace {quote(str(workspace.root))}"
         how = f"run again to open the next round, or take in more images first ({more})"
         return {"stages": ran, NOT_LEARNED: f"round {state.round_id} ends without a model: {why}; {how}"}
     repro(workspace, (), on_stage, on_wait, on_count)

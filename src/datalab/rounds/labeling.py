@@ -1,6 +1,7 @@
 """The steps in which people take part: push the tasks, wait, pull the annotations."""
 
 import time
+from shlex import quote
 from typing import Any
 
 import pandas as pd
@@ -184,7 +185,7 @@ def where_to_label(workspace: Workspace, state: Round) -> str:
         if shared
         else ""
     )
-    elsewhere = "" if (workspace.root / "prefect.yaml").exists() else f" -p workspace={workspace.root}"
+    elsewhere = "" if (workspace.root / "prefect.yaml").exists() else f" -p workspace={quote(str(workspace.root))}"
     return (
         f"Label at {labeling_url(client, target.project_id)}\n"
         f"log in as {settings.label_studio_username}, password: LABEL_STUDIO_PASSWORD in {workspace.env}; "

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -114,7 +115,7 @@ def choose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, 
     chosen = requested_first(requests, chosen)
     if chosen.empty:
         rest = f" but {len(silent)} that {MOST_ASKED} rounds brought no usable answer about" if silent else ""
-        how = f"datalab ingest FOLDER --workspace {workspace.root}"
+        how = f"datalab ingest FOLDER --workspace {quote(str(workspace.root))}"
         raise NothingLeftError(f"every image has been labelled{rest}; ingest new ones ({how}) to open a round")
     usable = [image_id for image_id in gold_in_use(workspace) if image_id not in excluded]
     batch = compose_batch(chosen, rotate_gold(usable, exposures, params.gold, rng), params, rng)

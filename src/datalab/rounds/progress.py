@@ -24,7 +24,8 @@ def silent(share: float, doing: str) -> None:
 def terminal_bar(step: str) -> Iterator[Progress]:
     """A bar for one step on the terminal; nothing where the output is no terminal."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.fields[step]:8}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    words = TextColumn("{task.description}", markup=False)
+    columns = (TextColumn("{task.fields[step]:8}"), BarColumn(), TimeElapsedColumn(), words)
     with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
         task = bars.add_task("", total=1.0, step=step)
 

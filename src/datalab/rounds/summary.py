@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from datalab.rounds.state import STEPS
 
@@ -25,11 +25,12 @@ def summary_rows(report: Report) -> list[dict[str, str]]:
 
 def summary_table(report: Report) -> Table:
     """The same as a rich table."""
-    table = Table(title=escape(f"Round {report['round']} of {report['workspace']}"), title_justify="left")
+    title = Text(f"Round {report['round']} of {report['workspace']}", style="table.title")
+    table = Table(title=title, title_justify="left")
     table.add_column("figure", style="bold")
     table.add_column("value", overflow="fold")
     for figure, value in _rows(report):
-        table.add_row(escape(figure), escape(value))  # a class may be called "car [red]"
+        table.add_row(Text(figure), Text(value))  # a class may be called "car [red]" or ":car:"
     return table
 
 

@@ -13,7 +13,7 @@ Report = Callable[[str, str], None]
 @contextmanager
 def progress_lines(console: Console | None = None) -> Iterator[Report]:
     """A report that keeps one line per service up to date; off a terminal the lines are printed once, at the end."""
-    columns = (SpinnerColumn(finished_text="·"), TextColumn("{task.description:15} {task.fields[news]}"))
+    columns = (SpinnerColumn(finished_text="·"), TextColumn("{task.description:15} {task.fields[news]}", markup=False))
     with Progress(*columns, TimeElapsedColumn(), console=console or Console(stderr=True)) as progress:
         lines = {}
 
