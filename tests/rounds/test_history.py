@@ -11,10 +11,11 @@ import pytest
 from datalab.adapters.files import read_table
 from datalab.adapters.label_studio.results import mask_to_result, region_to_result
 from datalab.config import load_guidelines
-from datalab.errors import InputError
+from datalab.errors import InputError, StateError
 from datalab.rounds import labeling
 from datalab.rounds.history import FOLDER, read_versions
 from datalab.rounds.progress import silent
+from datalab.rounds.state import STEPS, load_round, save_round
 from datalab.tables import ANNOTATIONS, BATCH, QUARANTINE
 from tests.adapters.label_studio.fake_server import FakeLabelStudio, client_over
 from tests.rounds.labeling_round import nobody, ready_workspace
@@ -217,3 +218,22 @@ def test_images_are_served_from_where_the_repository_is_now(work: Labeling) -> N
     work.server.asked.clear()
     labeling.label(work.workspace, work.state, silent)
     assert [one for one in work.server.asked if "storages" in one] == ["GET /api/storages/localfiles"]
+
+
+@pytest.mark.parametrize("due", ["label", "pull"])
+def test_a_round_whose_project_is_gone_says_how_to_push_it_anew(
+    work: Labeling, monkeypatch: pytest.MonkeyPatch, due: str
+) -> None:
+    done = dict.fromkeys(STEPS[: STEPS.index(due)], 1.0)
+    save_round(work.workspace, replace(work.state, seconds=done))
+    anew = FakeLabelStudio()  # as after `.datalab/` was removed
+    monkeypatch.setattr(labeling, "connect", lambda url, token: client_over(anew))
+    with pytest.raises(StateError, match=r"has no project 'w'; to push round 0001 anew, remove 'push'") as caught:
+        labeling.open_round(work.workspace, load_round(work.workspace, 1))
+    kept = {step: took for step, took in done.items() if repr(step) not in str(caught.value)}
+    save_round(work.workspace, replace(work.state, seconds=kept))
+    state = load_round(work.workspace, 1)
+    assert state.due == "push"
+    state = state.finished("push", 1.0, labeling.push(work.workspace, state, silent))
+    assert (state.due, len(anew.tasks)) == ("label", 6)
+    assert labeling.label(work.workspace, state, silent) is None

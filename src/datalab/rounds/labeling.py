@@ -163,12 +163,19 @@ def simulate(workspace: Workspace, state: Round, truth: pd.DataFrame) -> dict[st
 
 
 def open_round(workspace: Workspace, state: Round) -> tuple[Client, PushedRound]:
-    """The server and the project of a round that was pushed, its images served from where they are now."""
+    """The server and the project of a round that was pushed, its images served from where they are now.
+
+    StateError where the project is gone, as with a database that was made anew.
+    """
     settings = Settings.load(workspace.env)
     client = connect(settings.label_studio_url, settings.label_studio_token)
     project = find_project(client, workspace.name)
     if project is None:
-        raise StateError(f"Label Studio has no project {workspace.name!r}; round {state.round_id} cannot go on without")
+        steps = " and ".join(repr(step) for step in ("push", "label") if step in state.seconds) or "'push'"
+        raise StateError(
+            f"Label Studio has no project {workspace.name!r}; to push round {state.round_id} anew, remove {steps} from "
+            f"`seconds` in {workspace.round_folder(state.number) / 'round.json'} and run again"
+        )
     ensure_served(client, int(project.id), workspace, settings.datalab_media)
     return client, PushedRound(int(project.id), state.round_id, load_guidelines(workspace.guidelines))
 
