@@ -52,6 +52,42 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("number", [errno.EDQUOT, errno.EPERM, errno.EIO])
+def test_what_the_disk_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refuse(handle: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    why = "no space left on the disk" if number == errno.EDQUOT else f"a.txt cannot be written: {os.strerror(number)}"
+    with pytest.raises(InputError, match=why):
+        files.write_text(tmp_path / "a.txt", "new")
+
+
+@pytest.mark.parametrize("target", ["gone", "data"])
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path, target: str) -> None:
+    (tmp_path / "data").symlink_to(tmp_path / target)
+    path = tmp_path / "data" / "rounds" / "a.txt"
+    why = f"{path} cannot be written: {tmp_path}/data is a link to {tmp_path / target}, which is not there; put that"
+    with pytest.raises(InputError, match=why):
+        files.write_text(path, "new")
+    with pytest.raises(InputError, match=why), files.locked(path):
+        pass
+    with pytest.raises(InputError, match=why), files.fresh_folder(path):
+        pass
+
+
+@pytest.mark.parametrize("path", [Path("/proc/foo/bar"), Path("/tmp") / ("x" * 300)])
+def test_a_place_for_no_file_is_one_line(path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot be written: (No such file|File name too long)"):
+        files.write_text(path, "new")
+
+
+def test_what_a_block_reads_is_not_taken_for_what_it_writes(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), files.fresh_folder(tmp_path / "out"):
+        (tmp_path / "absent").read_bytes()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_table_round_trip_and_a_missing_column(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     files.write_table(path, pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}))

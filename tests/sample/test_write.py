@@ -42,6 +42,13 @@ def test_bad_requests(tmp_path: Path) -> None:
     assert (tmp_path / "mine.txt").read_text() == "precious"
 
 
+def test_a_place_that_cannot_be_written_is_one_line() -> None:
+    with pytest.raises(InputError, match=r"/proc/foo cannot be written: No such file"):
+        write_sample(Path("/proc/foo"), 120, 1)
+    with pytest.raises(InputError, match=r"x cannot be written: File name too long"):
+        write_sample(Path("x" * 300), 120, 1)
+
+
 def test_the_folder_that_one_is_in_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="the folder that you are in; name another"):

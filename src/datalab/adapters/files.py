@@ -25,12 +25,31 @@ from datalab.tables import require, typed
 
 LEFTOVER = ".tmp"
 """How the name of what is being written ends; DVC (.dvcignore) and git ignore it."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+REFUSED = (errno.EACCES, errno.ENOTDIR, errno.EPERM, errno.EROFS)
+DANGLING = (errno.EEXIST, errno.ELOOP, errno.ENOENT)
+"""What comes of a link that leads nowhere, among other things."""
+UNWRITABLE = (*REFUSED, *DANGLING, errno.EIO, errno.EISDIR, errno.ENAMETOOLONG)
 BY_A_ROUND = "let a round make it (prefect deployment run label-round)"
+
+
+@contextmanager
+def readable_disk_errors(path: Path, refused: tuple[int, ...] = UNWRITABLE) -> Iterator[None]:
+    """In the block a full disk, and what keeps `path` from being written, are InputErrors; `refused`: error numbers."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in FULL:
+            raise InputError(f"no space left on the disk of {path.parent}; free some and run again") from exc
+        if exc.errno in refused:
+            link = _dangling(path) if exc.errno in DANGLING else None
+            raise InputError(f"{path} cannot be written: {link or exc.strerror}") from exc
+        raise
 
 
 def write_bytes(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Replace `path` by `content`; a kill at any point leaves the old file or the new one. `mode`: its permissions."""
-    with _readable_disk_errors(path):
+    with readable_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=LEFTOVER)
         temporary = Path(name)
@@ -69,7 +88,7 @@ def locked(path: Path, on_wait: Callable[[], None] | None = None, patient: bool 
     called once where there is somebody to wait for; who is not `patient` gets None at once, and does not hold it.
     A process that is started with the file it gives open holds it to its own end, whatever becomes of ours.
     """
-    with _readable_disk_errors(path):
+    with readable_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.with_name(f".{path.name}.lock").open("w", encoding="utf-8")
     with lock:
@@ -87,7 +106,7 @@ def locked(path: Path, on_wait: Callable[[], None] | None = None, patient: bool 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """A parquet file without the index; one without rows has its columns' types all the same."""
-    with _readable_disk_errors(path):
+    with readable_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, (typed(table) if table.empty else table).to_parquet(index=False))
 
@@ -113,7 +132,7 @@ def has_columns(path: Path, columns: tuple[str, ...]) -> bool:
 
 def write_label_map(path: Path, label_map: npt.NDArray[np.uint8]) -> None:
     """A (H, W) uint8 label map as a PNG whose pixel values are the class ids."""
-    with _readable_disk_errors(path):
+    with readable_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(label_map).save(path, format="PNG")
 
@@ -143,17 +162,20 @@ def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
 @contextmanager
 def fresh_folder(path: Path) -> Iterator[Path]:
     """A new folder that takes the place of `path` when the block ends well, and vanishes when it does not."""
-    with _readable_disk_errors(path):
+    with readable_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=LEFTOVER))
         temporary.chmod(0o755)
-        try:
+    try:
+        # what the block reads may be missing or broken, too, and `path` has nothing to do with that
+        with readable_disk_errors(path, REFUSED):
             yield temporary
+        with readable_disk_errors(path):
             shutil.rmtree(path, ignore_errors=True)
             temporary.replace(path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        _fsync_folder(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    _fsync_folder(path.parent)
 
 
 def remove_leftovers(folder: Path, untouched_s: float = 3600.0) -> None:
@@ -231,16 +253,12 @@ def _way_back_to_data(path: Path, data: Path, first: str) -> str:
     return f"{first}dvc repro, or {BY_A_ROUND}"
 
 
-@contextmanager
-def _readable_disk_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        if exc.errno == errno.ENOSPC:
-            raise InputError(f"no space left on the disk of {path.parent}; free some and run again") from exc
-        if exc.errno in (errno.EACCES, errno.EROFS, errno.ENOTDIR):
-            raise InputError(f"{path} cannot be written: {exc.strerror}") from exc
-        raise
+def _dangling(path: Path) -> str | None:
+    """Which link on the way to `path` leads nowhere, in words."""
+    for link in (path, *path.parents):
+        if link.is_symlink() and not link.exists():
+            return f"{link} is a link to {link.readlink()}, which is not there; put that back, or remove the link"
+    return None
 
 
 def _fsync_folder(folder: Path) -> None:

@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 from tqdm import tqdm
 
-from datalab.adapters.files import fresh_folder
+from datalab.adapters.files import fresh_folder, readable_disk_errors
 from datalab.errors import InputError
 from datalab.sample.compose import CLASS_IDS, compose
 
@@ -33,7 +33,8 @@ def write_sample(out: Path, count: int, seed: int) -> None:
 
     `count` different images of 320x256 pixels (every eighth a PNG, the others JPEG), one of them lying on its side
     with an EXIF orientation; besides two exact copies, two copies compressed once more, a JPEG cut off in the middle
-    and a text named .jpg. Image n depends on `seed` and n alone. InputError where `count` is below 120 or `out` exists.
+    and a text named .jpg. Image n depends on `seed` and n alone. InputError where `count` is below 120 or `out` exists
+    or cannot be written.
     """
     if out.resolve() == Path.cwd():  # the finished folder takes its place, and the shell would stand in none
         raise InputError(
@@ -41,7 +42,9 @@ def write_sample(out: Path, count: int, seed: int) -> None:
         )
     if count < FEWEST:
         raise InputError(f"the sample needs at least {FEWEST} images, not {count}")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    with readable_disk_errors(out):
+        there = out.exists()
+    if there and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} is not empty; give a new folder for the sample")
     with fresh_folder(out) as folder:
         for name in ("images/copies", "masks/copies", "images/broken"):

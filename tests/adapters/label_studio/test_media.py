@@ -58,6 +58,12 @@ def test_on_another_disk_they_are_copied(workspace: Workspace, tmp_path: Path, m
     assert (tmp_path / "media" / "tiles" / "a.png").read_bytes() == b"pixels"
 
 
+def test_a_document_root_that_cannot_be_written_is_one_line(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "media").symlink_to(tmp_path / "gone")
+    with serving(ME) as server, pytest.raises(InputError, match=r"media is a link to .*gone, which is not there"):
+        publish_images(connect(server.url, "abc"), 7, workspace, tmp_path / "media", ["a.png"])
+
+
 def test_a_missing_image_is_named(workspace: Workspace, tmp_path: Path) -> None:
     with serving(ME) as server, pytest.raises(InputError, match=r"b\.png is in the catalog but not on disk"):
         publish_images(connect(server.url, "abc"), 7, workspace, tmp_path / "media", ["b.png"])

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, quote, urlsplit
 
+from datalab.adapters.files import readable_disk_errors
 from datalab.adapters.label_studio.client import Client
 from datalab.config import Guidelines
 from datalab.errors import InputError
@@ -48,10 +49,11 @@ def media_file(media: Path, address: str) -> Path:
 def publish_images(client: Client, project_id: int, workspace: Workspace, media: Path, files: Iterable[str]) -> None:
     """Link (or, on another disk, copy) the images and make sure that the project may serve their folder.
 
-    InputError where an image of the catalog is missing or its name leads out of the images, or the disk is full.
+    InputError where an image of the catalog is missing or its name leads out of the images, and where nothing can be
+    written below `media`.
     """
     folder = image_folder(workspace, media)
-    folder.mkdir(parents=True, exist_ok=True)
+    _make_folder(folder)
     for file in files:
         # whoever made the catalog, nothing else of this machine is ever shown to people
         if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
@@ -71,7 +73,7 @@ def ensure_served(client: Client, project_id: int, workspace: Workspace, media: 
     if str(folder) in [storage["path"] for storage in known]:
         return
     # the server takes no folder that is not there
-    folder.mkdir(parents=True, exist_ok=True)
+    _make_folder(folder)
     wanted = {"project": project_id, "path": str(folder), "use_blob_urls": True}
     # one that a person has added has another folder
     ours = [storage for storage in known if PurePosixPath(str(storage["path"])).name == folder.name]
@@ -92,10 +94,15 @@ def publish_pictures(workspace: Workspace, media: Path, guidelines: Guidelines) 
     folder = image_folder(workspace, media) / f"guidelines-{guidelines.version}"
     for picture in guidelines.pictures:
         target = folder / picture
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(target.parent)
         if not target.exists():
             # not a link: the next version of the picture may be written into the same file
             _copy(workspace.guidelines / picture, target)
+
+
+def _make_folder(folder: Path) -> None:
+    with readable_disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _place(source: Path, target: Path) -> None:
