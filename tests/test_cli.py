@@ -102,3 +102,11 @@ def test_outside_a_workspace(tmp_path: Path) -> None:
     failed = run("summary", "--workspace", tmp_path)
     assert failed.exit_code == 1
     assert "is no datalab workspace: params.yaml is missing" in failed.output
+
+
+@pytest.mark.parametrize(("name", "why"), [("circle", "its links go in a circle"), ("x" * 300, "File name too long")])
+def test_a_workspace_that_leads_nowhere(name: str, why: str, tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    failed = run("summary", "--workspace", tmp_path / name)
+    assert failed.exit_code == 1
+    assert failed.output == f"error: {tmp_path / name} is no datalab workspace: {why}; pass another --workspace\n"

@@ -62,7 +62,9 @@ def test_a_small_number_may_be_written_with_an_exponent(tmp_path: Path) -> None:
         ("stage: {}\nstage: {}", "'stage' stands there twice"),
         ("stage: [1]", "expected a mapping"),
         ("other: {}", "no section 'stage'; it has other"),
+        ("1: 2\nother: {}", "no section 'stage'; it has 1, other"),
         ("a: [", "not readable YAML"),
+        ("a: 2024-13-45", r"params\.yaml: month must be in 1\.\.12.*; put what looks like a date .* into quotes"),
         ("- a", "must be a mapping"),
     ],
 )
@@ -70,6 +72,12 @@ def test_wrong_params_are_one_line(tmp_path: Path, text: str, message: str) -> N
     with pytest.raises(InputError, match=message) as caught:
         load_params(params_file(tmp_path, text), "stage", Params)
     assert "\n" not in str(caught.value)
+
+
+def test_params_that_nobody_can_read_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").mkdir()
+    with pytest.raises(InputError, match=r"params\.yaml cannot be read: Is a directory; it has to be a text file"):
+        load_params(tmp_path / "params.yaml", "stage", Params)
 
 
 def test_guidelines_are_read_in_order(guidelines: Path) -> None:
@@ -115,6 +123,7 @@ def test_a_class_changes_the_ontology(guidelines: Path) -> None:
         ("classes: [{id: 2, nam: a}]", "unknown key"),
         ("classes: [{id: 2, name: cup}]", "classes: 'cup': color missing"),
         ("classes: [{id: 2, name: cup, color: '#000000', hotkey: 1}]", r"'cup'\.hotkey: expected str, got 1"),
+        ("classes: [{id: 1, name: 2024-13-45, color: '#000000'}]", "month must be in"),
         ("classes: 3", "classes has to be a list"),
     ],
 )

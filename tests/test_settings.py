@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from datalab.errors import ServiceError
+from datalab.errors import InputError, ServiceError
 from datalab.settings import KEYS, Settings, read_env
 
 ENV = """\
@@ -64,3 +64,9 @@ def test_a_missing_or_empty_key_is_named(tmp_path: Path, key: str) -> None:
 
 def test_read_env_of_nothing_is_empty(tmp_path: Path) -> None:
     assert read_env(tmp_path / ".env") == {}
+
+
+def test_what_is_no_text_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"A='\xff'\n")
+    with pytest.raises(InputError, match=r"\.env is no UTF-8 text \(byte 3\); save it as that"):
+        Settings.load(tmp_path / ".env")

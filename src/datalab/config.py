@@ -18,6 +18,8 @@ P = TypeVar("P")
 N = TypeVar("N", int, float)
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 """What a browser shows; an SVG can carry scripts."""
+NO_DATE = "put what looks like a date or a number and is none into quotes"
+"""YAML makes dates of what looks like one, of a 45th of a month too."""
 BACKGROUND = "background"
 """Name of the pixel value 0, which stands beside the classes wherever figures are by class; no class may bear it."""
 
@@ -76,7 +78,7 @@ def load_params(path: Path, section: str, kind: type[P]) -> P:
     """
     content = _read_yaml(path)
     if section not in content:
-        raise InputError(f"{path} has no section {section!r}; it has {', '.join(sorted(content))}")
+        raise InputError(f"{path} has no section {section!r}; it has {', '.join(sorted(map(str, content)))}")
     return _build(kind, content[section] or {}, f"{path}: {section}")
 
 
@@ -192,8 +194,12 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError as exc:
         raise InputError(f"{path} does not exist; it belongs to every datalab workspace") from exc
+    except OSError as exc:
+        raise InputError(f"{path} cannot be read: {exc.strerror}; it has to be a text file that you may read") from exc
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
         raise InputError(f"{path} is not readable YAML: {' '.join(str(exc).split())}") from exc
+    except ValueError as exc:
+        raise InputError(f"{path}: {exc}; {NO_DATE}") from exc
     if not isinstance(content, dict):
         raise InputError(f"{path} must be a mapping of names to values")
     return content

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from datalab.errors import ServiceError
+from datalab.errors import InputError, ServiceError
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Settings:
 
     @classmethod
     def load(cls, env_file: Path) -> "Settings":
-        """Read `env_file`; ServiceError where it or one of its keys is missing."""
+        """Read `env_file`; ServiceError where it or one of its keys is missing, InputError as `read_env`."""
         if not env_file.is_file():
             raise ServiceError(f"{env_file} does not exist; start the services first: run `make up`")
         return cls.from_values(read_env(env_file), str(env_file))
@@ -56,6 +56,12 @@ KEYS = tuple(item.name.upper() for item in fields(Settings))
 
 
 def read_env(env_file: Path) -> dict[str, str]:
-    """Keys and values of `env_file` as written, without `${…}` expansion; empty where there is no such file."""
-    values = dotenv_values(env_file, interpolate=False)
+    """Keys and values of `env_file` as written, without `${…}` expansion; empty where there is no such file.
+
+    InputError where it is no text.
+    """
+    try:
+        values = dotenv_values(env_file, interpolate=False)
+    except UnicodeDecodeError as exc:
+        raise InputError(f"{env_file} is no UTF-8 text (byte {exc.start}); save it as that") from exc
     return {key: value for key, value in values.items() if value is not None}

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from datalab.errors import InputError
 
+BASE = ("params.yaml", "dvc.yaml", "guidelines/classes.yaml")
+"""What makes a folder a workspace."""
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -19,10 +22,14 @@ class Workspace:
     @classmethod
     def at(cls, folder: Path) -> "Workspace":
         """The workspace at `folder`; InputError where params.yaml, dvc.yaml or guidelines/ is missing."""
-        root = folder.resolve()
-        for name in ("params.yaml", "dvc.yaml", "guidelines/classes.yaml"):
-            if not (root / name).is_file():
-                raise InputError(f"{root} is no datalab workspace: {name} is missing; go to one or pass --workspace")
+        try:
+            root = folder.resolve()
+            missing = [name for name in BASE if not (root / name).is_file()]
+        except (OSError, RuntimeError) as exc:  # a name too long, links that go in a circle
+            why = getattr(exc, "strerror", None) or "its links go in a circle"
+            raise InputError(f"{folder} is no datalab workspace: {why}; pass another --workspace") from exc
+        if missing:
+            raise InputError(f"{root} is no datalab workspace: {missing[0]} is missing; go to one or pass --workspace")
         return cls(root)
 
     @property

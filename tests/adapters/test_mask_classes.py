@@ -89,9 +89,10 @@ def test_mistakes_are_named(tmp_path: Path, content: object, message: str) -> No
 def test_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_classes_file(tmp_path / "absent.yaml")
-    (tmp_path / "classes.yaml").write_text("classes: [")
-    with pytest.raises(InputError, match="not readable YAML"):
-        read_classes_file(tmp_path / "classes.yaml")
+    for content, message in (("classes: [", "not readable YAML"), ("classes: [2024-13-45]", "month must be in")):
+        (tmp_path / "classes.yaml").write_text(content)
+        with pytest.raises(InputError, match=message):
+            read_classes_file(tmp_path / "classes.yaml")
 
 
 def test_colors_differ_far_beyond_the_palette() -> None:

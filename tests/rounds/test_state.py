@@ -61,6 +61,22 @@ def test_a_foreign_file_is_told(tmp_path: Path) -> None:
         load_round(workspace, 1)
 
 
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ('"seconds": null', "seconds: expected dict, got None"),
+        ('"number": "1"', "number: expected int, got '1'"),
+    ],
+)
+def test_a_field_of_another_type_is_told(tmp_path: Path, field: str, said: str) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.round_folder(1).mkdir(parents=True)
+    text = f'{{"number": 1, "guideline_version": "", "ontology_hash": "", {field}}}'
+    (workspace.round_folder(1) / "round.json").write_text(text)
+    with pytest.raises(InputError, match=rf"round\.json is not the state of a round: {said}"):
+        load_round(workspace, 1)
+
+
 def test_a_round_that_nothing_can_be_learned_from_is_over() -> None:
     state = NEW
     for step in STEPS[: STEPS.index("learn")]:

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from datalab.config import LabelClass, is_background
+from datalab.config import NO_DATE, LabelClass, is_background
 from datalab.errors import InputError
 from datalab.masks import IGNORE_ID
 
@@ -107,6 +107,8 @@ def _entries(path: Path) -> list[dict[str, Any]]:
         raise InputError(f"{path} cannot be read: {exc.strerror}") from exc
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
         raise InputError(f"{path} is not readable YAML: {' '.join(str(exc).split())}") from exc
+    except ValueError as exc:
+        raise InputError(f"{path}: {exc}; {NO_DATE}") from exc
     entries = content.get("classes") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries:
         raise InputError(f"{path} needs a list below 'classes:', each with id and name")

@@ -16,6 +16,8 @@ STEPS = ("ingest", "choose", "propose", "push", "label", "pull", "learn", "publi
 """label: people work, the flow waits. learn: dvc repro. publish: FiftyOne."""
 NOT_LEARNED = "not_learned"
 """The fact of a round that ends in the step that finds it, with nothing published or reported; it says why."""
+KINDS = {"number": int, "guideline_version": str, "ontology_hash": str, "seconds": dict, "facts": dict}
+"""What a person who mends a round.json has to keep."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,16 @@ def save_round(workspace: Workspace, state: Round) -> None:
 
 
 def load_round(workspace: Workspace, number: int) -> Round:
-    """Read round.json of a round; InputError where it is missing or has other fields."""
+    """Read round.json of a round; InputError where it is missing, or its fields are others or of other types."""
     path = workspace.round_folder(number) / "round.json"
     try:
-        return Round(**read_json(path))
+        state = Round(**read_json(path))
     except TypeError as exc:
         raise InputError(f"{path} is not the state of a round: {exc}") from exc
+    for name, kind in KINDS.items():
+        if not isinstance(value := getattr(state, name), kind):
+            raise InputError(f"{path} is not the state of a round: {name}: expected {kind.__name__}, got {value!r}")
+    return state
 
 
 def round_numbers(workspace: Workspace) -> list[int]:
