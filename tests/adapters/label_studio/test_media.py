@@ -64,6 +64,23 @@ def test_a_document_root_that_cannot_be_written_is_one_line(workspace: Workspace
         publish_images(connect(server.url, "abc"), 7, workspace, tmp_path / "media", ["a.png"])
 
 
+def test_who_copies_at_the_same_time_does_not_get_in_the_way(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workspaces of one name, or a flow and a command: each wrote and moved the same `.a.png`."""
+    folder = tmp_path / "media" / "tiles"
+    folder.mkdir(parents=True)
+    (folder / ".a.png").write_bytes(b"what another one is writing")
+    (folder / ".a.png.x1.tmp").write_bytes(b"what a killed one has left")
+    os.utime(folder / ".a.png.x1.tmp", (0, 0))
+    monkeypatch.setattr(os, "link", no_links)
+    with serving(ME, (200, []), (201, {})) as server:
+        publish_images(connect(server.url, "abc"), 7, workspace, tmp_path / "media", ["a.png"])
+    assert (folder / "a.png").read_bytes() == b"pixels"
+    assert (folder / ".a.png").read_bytes() == b"what another one is writing"
+    assert not (folder / ".a.png.x1.tmp").exists()
+
+
 def test_a_missing_image_is_named(workspace: Workspace, tmp_path: Path) -> None:
     with serving(ME) as server, pytest.raises(InputError, match=r"b\.png is in the catalog but not on disk"):
         publish_images(connect(server.url, "abc"), 7, workspace, tmp_path / "media", ["b.png"])

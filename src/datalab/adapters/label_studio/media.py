@@ -1,13 +1,11 @@
 """The images where Label Studio can serve them: links below its document root, and the storage that lets it."""
 
-import errno
 import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, quote, urlsplit
 
-from datalab.adapters.files import readable_disk_errors
+from datalab.adapters.files import readable_disk_errors, remove_leftovers, write_bytes
 from datalab.adapters.label_studio.client import Client
 from datalab.config import Guidelines
 from datalab.errors import InputError
@@ -54,6 +52,7 @@ def publish_images(client: Client, project_id: int, workspace: Workspace, media:
     """
     folder = image_folder(workspace, media)
     _make_folder(folder)
+    remove_leftovers(folder)
     for file in files:
         # whoever made the catalog, nothing else of this machine is ever shown to people
         if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
@@ -118,13 +117,12 @@ def _place(source: Path, target: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """On another disk there are no hard links; a copy does as well, and is never seen half-written."""
-    temporary = target.with_name(f".{target.name}")
+    """On another disk there are no hard links; a copy does as well, and is never seen half-written.
+
+    InputError where the source is not there or the target cannot be written.
+    """
     try:
-        shutil.copyfile(source, temporary)
+        content = source.read_bytes()
     except OSError as exc:
-        temporary.unlink(missing_ok=True)
-        if exc.errno == errno.ENOSPC:
-            raise InputError(f"no space left on the disk of {target.parent}; free some and run again") from exc
-        raise
-    temporary.replace(target)
+        raise InputError(f"{source} cannot be read: {exc.strerror}; people are to see it, so put it back") from exc
+    write_bytes(target, content)
