@@ -250,7 +250,9 @@ def test_folders_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no PNG"):
         read_classes(tmp_path)
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(
+        InputError, match=r"a\.png is no image that can be read; save it anew or take it out of the folde"
+    ):
         read_classes(tmp_path)
     save(tmp_path / "free" / "a.png", ["00"])
     (tmp_path / "a.png").unlink()

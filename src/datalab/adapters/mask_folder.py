@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from datalab.adapters.images_decode import channel_bits
@@ -238,6 +238,10 @@ def _read_values(path: Path) -> npt.NDArray[np.uint8]:
                 raise InputError(f"mask {path} has several channels of 16 bits; save it as 8-bit or 16-bit grey")
             bands = len(image.getbands()) - (image.mode in ("LA", "RGBA"))
             values = np.asarray(image)
+    except UnidentifiedImageError as exc:  # its text is the address of what was read in memory
+        raise InputError(
+            f"mask {path} is no image that can be read; save it anew or take it out of the folder"
+        ) from exc
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
         raise InputError(f"mask {path} cannot be read: {' '.join(str(exc).split())}") from exc
     if values.ndim == 3:
