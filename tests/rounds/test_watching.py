@@ -43,6 +43,7 @@ def workspace_at(root: Path, finished: tuple[str, ...]) -> Workspace:
         write_text(root / name, "")
     workspace = Workspace.at(root)
     save_round(workspace, Round(3, "g", "o", seconds=dict.fromkeys(finished, 1.0)))
+    write_text(workspace.round_folder(3) / "batch.parquet", "")
     return workspace
 
 
@@ -76,6 +77,13 @@ def test_a_complete_round_goes_on_when_its_people_are_quiet(scene: Scene) -> Non
     assert scene.at(108.9) == []
     assert scene.at(109) == [("tiles", 3)]
     assert scene.at(120) == []
+
+
+def test_a_round_that_a_checkout_has_taken_the_tables_of_starts_nothing(scene: Scene) -> None:
+    tiles = Workspace(scene.watcher.repository / "workspaces" / "tiles")
+    (tiles.round_folder(3) / "batch.parquet").unlink()
+    scene.done = 6
+    assert scene.at(1000) == []
 
 
 def test_unending_changes_are_looked_at_all_the_same(scene: Scene) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from datalab.adapters.label_studio.pull import round_progress
 from datalab.errors import DatalabError
 from datalab.rounds.labeling import open_round
+from datalab.rounds.restoring import is_of_another_commit
 from datalab.rounds.state import Round, latest_round
 from datalab.workspace import Workspace
 
@@ -82,7 +83,7 @@ class Watcher:
                 state = latest_round(workspace)
             except DatalabError:
                 continue  # no workspace, or none that can be read: its own commands say so
-            if state is not None and state.due == "label":
+            if state is not None and state.due == "label" and not is_of_another_commit(workspace, state):
                 yield workspace, state
 
     def run(self, stop: threading.Event) -> None:
