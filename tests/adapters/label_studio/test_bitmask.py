@@ -62,9 +62,9 @@ def test_all_or_nothing(height: int, width: int, inside: bool) -> None:
         ("https://elsewhere/mask.png", "no data:image/png"),
         ("data:image/svg+xml;base64,AAAA", "no data:image/png"),
         (PREFIX + "?!", "damaged"),
-        (PREFIX + "AAAA", "damaged"),
+        (PREFIX + "AAAA", "damaged: it is no PNG"),
         (mask_to_bitmask(np.eye(5, dtype=bool))[:-44], "damaged"),
-        (url_of(Image.new("RGB", (5, 5)), "JPEG"), "damaged"),
+        (url_of(Image.new("RGB", (5, 5)), "JPEG"), "damaged: it is no PNG"),
         (mask_to_bitmask(np.eye(6, dtype=bool)), "6 x 6 pixels, not 5 x 5"),
     ],
 )

@@ -5,7 +5,7 @@ import binascii
 import io
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from datalab.errors import InputError
 from datalab.masks import BoolMask
@@ -42,6 +42,8 @@ def bitmask_to_mask(url: str, height: int, width: int) -> BoolMask:
             alpha = np.asarray(image.convert("RGBA").getchannel("A"))
     # PIL reports damaged files by SyntaxError too, and files that unpack to far more than they say by its own error
     except (binascii.Error, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as exc:
-        raise InputError(f"a bitmask of {width} x {height} pixels is damaged: {exc}") from exc
+        # Pillow's own words for what is no picture are an address in memory
+        why = "it is no PNG" if isinstance(exc, UnidentifiedImageError) else exc
+        raise InputError(f"a bitmask of {width} x {height} pixels is damaged: {why}") from exc
     inside: BoolMask = alpha >= THRESHOLD
     return inside
