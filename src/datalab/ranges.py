@@ -17,4 +17,5 @@ Share = Annotated[float, Within(0, 1)]
 Amount = Annotated[float, Within(0)]
 Count = Annotated[int, Within(1)]
 Natural = Annotated[int, Within(0)]
-"""Of a seed, too: NumPy knows none below 0."""
+Seed = Annotated[int, Within(0, 2**32 - 1)]
+"""NumPy knows none below 0, and torch none that times the steps is beyond 64 bits."""

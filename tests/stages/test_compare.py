@@ -14,7 +14,7 @@ from datalab.stages import evaluate
 from datalab.stages.compare import Inputs, Outputs, Params, run
 from datalab.workspace import Workspace
 from tests.stages.test_evaluate import PARAMS as EVALUATE
-from tests.stages.test_evaluate import copy_of_dataset, inputs_of, outputs_in
+from tests.stages.test_evaluate import SAM, copy_of_dataset, inputs_of, outputs_in
 
 PARAMS = Params(seed=0, resamples=100, flip=True)
 
@@ -25,7 +25,7 @@ def inputs(trained: Workspace, folder: Path, champion: bool = True) -> Inputs:
     write_json(folder / "champion" / "round.json", {"compared_in": 2})
     if champion:
         shutil.copyfile(trained.model, folder / "champion" / "segmenter.safetensors")
-    evaluate.run(inputs_of(trained), outputs_in(folder), EVALUATE)
+    evaluate.run(inputs_of(trained), outputs_in(folder), EVALUATE, SAM)
     return Inputs(
         folder / "champion", trained.dataset, trained.images, trained.embeddings, folder / "confusions.parquet"
     )

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from datalab.adapters.checkpoints import SamParams
 from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.files import read_json, read_label_map, read_table, write_json, write_label_map
 from datalab.adapters.plots import Tile
@@ -22,6 +23,7 @@ from datalab.workspace import Workspace
 from tests.stages.blob_workspace import enlarge
 
 PARAMS = Params(seed=0, resamples=100, flip=True, sheet=3, bins=10, min_area_share=0.001)
+SAM = SamParams("small")
 NAMES = ("background", "leaf", "rust")
 
 
@@ -35,7 +37,7 @@ def outputs_in(folder: Path) -> Outputs:
 
 
 def test_an_easy_world_scores_high_and_leaves_pictures(trained: Workspace, tmp_path: Path) -> None:
-    run(inputs_of(trained), outputs_in(tmp_path), PARAMS)
+    run(inputs_of(trained), outputs_in(tmp_path), PARAMS, SAM)
     report = read_json(tmp_path / "metrics.json")
     assert report["miou"]["value"] > 0.8
     assert report["miou"]["low"] <= report["miou"]["value"] <= report["miou"]["high"]
@@ -60,7 +62,9 @@ def test_an_easy_world_scores_high_and_leaves_pictures(trained: Workspace, tmp_p
     cost = read_json(tmp_path / "model_cost.json")
     assert report["model"]["file_bytes"] == trained.model.stat().st_size > 4 * report["model"]["parameters"] > 10_000
     assert not set(cost) & set(report["model"])
-    assert 0 < cost["seconds_per_image"] < 60
+    # a new image is embedded first, by 3 million weights in place of the decoder's few
+    assert 0 < cost["seconds_embedding"] < cost["seconds_per_image"] < 60
+    assert cost["parameters_embedding"] > 1_000_000 > report["model"]["parameters"]
     assert cost["images"] == report["test_images"]
     assert 50 < cost["peak_memory_mb"] < 50_000
     cells = read_table(tmp_path / "confusions.parquet", CONFUSIONS)
@@ -77,7 +81,7 @@ def test_an_easy_world_scores_high_and_leaves_pictures(trained: Workspace, tmp_p
 def test_the_same_inputs_give_the_same_bytes(trained: Workspace, tmp_path: Path) -> None:
     contents = []
     for name in "ab":
-        run(inputs_of(trained), outputs_in(tmp_path / name), PARAMS)
+        run(inputs_of(trained), outputs_in(tmp_path / name), PARAMS, SAM)
         files = [path for path in (tmp_path / name).rglob("*") if path.is_file() and path.name != "model_cost.json"]
         contents.append({path.name: path.read_bytes() for path in files})
     assert contents[0] == contents[1]
@@ -95,7 +99,7 @@ def test_the_mirrored_image_is_asked_as_params_say(
         return predict(segmenter, sample, mirrored)
 
     monkeypatch.setattr(evaluate, "predict", watched)
-    run(inputs_of(trained), outputs_in(tmp_path), replace(PARAMS, flip=flip))
+    run(inputs_of(trained), outputs_in(tmp_path), replace(PARAMS, flip=flip), SAM)
     assert set(asked) == {flip}
 
 
@@ -114,7 +118,7 @@ def test_photographs_are_shrunk_before_they_are_held_for_the_sheet(
 
     all_judged = evaluate._all_judged
     monkeypatch.setattr(evaluate, "_all_judged", judged_all)
-    run(replace(inputs_of(trained), dataset=other, images=images), outputs_in(tmp_path), PARAMS)
+    run(replace(inputs_of(trained), dataset=other, images=images), outputs_in(tmp_path), PARAMS, SAM)
     assert held == [(384, 512, 3), (384, 512), (384, 512)] * PARAMS.sheet
 
 
@@ -148,7 +152,7 @@ def test_small_pieces_are_no_objects(trained: Workspace, tmp_path: Path, share: 
         write_label_map(other / "masks" / f"{row.image_id}.png", truth)
     inputs = replace(inputs_of(trained), dataset=other)
     params = replace(PARAMS, min_area_share=share)
-    run(inputs, outputs_in(tmp_path), params)
+    run(inputs, outputs_in(tmp_path), params, SAM)
     report = read_json(tmp_path / "metrics.json")
     assert report["objects"]["truth"] == objects * report["test_images"]
     assert (report["objects"]["ap"]["value"] is None) == (objects == 0)
@@ -160,7 +164,7 @@ def test_objects_on_pixels_that_nobody_judges_do_not_count(trained: Workspace, t
         truth = np.full((48, 64), 255, dtype=np.uint8)
         truth[0] = 0
         write_label_map(other / "masks" / f"{row.image_id}.png", truth)
-    run(replace(inputs_of(trained), dataset=other), outputs_in(tmp_path), PARAMS)
+    run(replace(inputs_of(trained), dataset=other), outputs_in(tmp_path), PARAMS, SAM)
     assert read_json(tmp_path / "metrics.json")["objects"]["found"] == 0
 
 
@@ -170,7 +174,7 @@ def test_the_temperature_changes_the_calibration_error_and_no_bins_are_one_line(
     hot = replace(load_segmenter(trained.model), temperature=4.0)
     save_segmenter(tmp_path / "hot.safetensors", hot)
     inputs = replace(inputs_of(trained), model=tmp_path / "hot.safetensors")
-    run(inputs, outputs_in(tmp_path), PARAMS)
+    run(inputs, outputs_in(tmp_path), PARAMS, SAM)
     errors = read_json(tmp_path / "metrics.json")["calibration"]
     assert errors["ece"]["value"] > 2 * errors["ece_before"]["value"]
 
@@ -180,7 +184,7 @@ def test_other_classes_than_the_dataset_are_told_apart(trained: Workspace, tmp_p
     write_json(other / "classes.json", [{"id": 0, "name": "background"}, {"id": 5, "name": "star"}])
     changed = Inputs(trained.model, other, trained.images, trained.embeddings, trained.guidelines)
     with pytest.raises(InputError, match="trained for other classes"):
-        run(changed, outputs_in(tmp_path), PARAMS)
+        run(changed, outputs_in(tmp_path), PARAMS, SAM)
     assert not (tmp_path / "metrics.json").exists()
 
 
@@ -190,7 +194,7 @@ def test_a_mask_of_another_size_is_one_line(trained: Workspace, tmp_path: Path) 
         write_label_map(other / "masks" / f"{row.image_id}.png", np.zeros((5, 5), dtype=np.uint8))
     changed = Inputs(trained.model, other, trained.images, trained.embeddings, trained.guidelines)
     with pytest.raises(InputError, match=r"is \(5, 5\), its image \(64, 48\); run dvc repro dataset"):
-        run(changed, outputs_in(tmp_path), PARAMS)
+        run(changed, outputs_in(tmp_path), PARAMS, SAM)
 
 
 def copy_of_dataset(workspace: Workspace, tmp_path: Path) -> Path:

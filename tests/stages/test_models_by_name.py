@@ -13,6 +13,7 @@ from datalab.tables import LABEL_ERRORS, SCORES
 from datalab.workspace import Workspace
 from tests.stages.blob_workspace import POLICY, TRAIN, image_ids, run_dataset, run_train
 from tests.stages.test_evaluate import PARAMS as EVALUATE
+from tests.stages.test_evaluate import SAM
 from tests.stages.test_evaluate import inputs_of as evaluated
 from tests.stages.test_evaluate import outputs_in as judged_in
 from tests.stages.test_label_errors import PARAMS as ERRORS
@@ -32,7 +33,7 @@ def test_the_stages_run_with(blobs: Workspace, model: str) -> None:
     report = read_json(run_train(blobs, replace(short, validate_every=2)))
     assert (report["model"], report["start"]) == (model, "from scratch: train.pretrained is false")
     assert load_segmenter(blobs.model).network.size.model == model
-    evaluate.run(evaluated(blobs), judged_in(blobs.reports), EVALUATE)
+    evaluate.run(evaluated(blobs), judged_in(blobs.reports), EVALUATE, SAM)
     assert 0 <= read_json(blobs.reports / "metrics.json")["miou"]["value"] <= 1
     outputs = outputs_in(blobs.data)
     score.run(scored(blobs), outputs, SCORE)

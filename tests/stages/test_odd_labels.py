@@ -14,7 +14,7 @@ from datalab.stages import evaluate
 from datalab.tables import ANNOTATED_REGIONS, CONSENSUS
 from datalab.workspace import Workspace
 from tests.stages.blob_workspace import run_dataset, run_train
-from tests.stages.test_evaluate import PARAMS, inputs_of, outputs_in
+from tests.stages.test_evaluate import PARAMS, SAM, inputs_of, outputs_in
 from tests.stages.test_train import SHORT
 
 
@@ -27,7 +27,7 @@ def keep(workspace: Workspace, which: Callable[[pd.DataFrame], "pd.Series[bool]"
 
 def run_evaluate(workspace: Workspace) -> dict[str, Any]:
     out = workspace.root / "evaluated"
-    evaluate.run(inputs_of(workspace), outputs_in(out), PARAMS)
+    evaluate.run(inputs_of(workspace), outputs_in(out), PARAMS, SAM)
     report: dict[str, Any] = read_json(out / "metrics.json")
     return report
 

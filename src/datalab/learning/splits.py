@@ -18,7 +18,7 @@ import pandas as pd
 
 from datalab.errors import InputError
 from datalab.learning.traits import written_traits
-from datalab.ranges import Natural, Share
+from datalab.ranges import Seed, Share
 
 SPLITS = ("train", "validation", "test")
 BACKGROUND = ""
@@ -34,7 +34,7 @@ class TooFewGroupsError(InputError):
 class SplitParams:
     """How labelled images are dealt."""
 
-    seed: Natural
+    seed: Seed
     train: Share
     """Share of the images."""
     validation: Share

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 import numpy as np
 import pandas as pd
 
-from datalab.ranges import Count, Natural, Share
+from datalab.ranges import Count, Natural, Seed, Share
 from datalab.tables import ROUND_BATCH
 
 SENT_BACK = "review"
@@ -17,7 +17,7 @@ SENT_BACK = "review"
 class BatchParams:
     """Size and shape of a round."""
 
-    seed: Natural
+    seed: Seed
     images: Count
     """Images chosen from the pool."""
     overlap: Count

@@ -13,7 +13,7 @@ from datalab.adapters.files import locked, read_json, read_table, write_table
 from datalab.config import load_guidelines, load_params
 from datalab.errors import InputError
 from datalab.quality.gold_ledger import ACTIONS, IN_USE, leaked, states
-from datalab.ranges import Count, Natural, Share
+from datalab.ranges import Count, Natural, Seed, Share
 from datalab.rounds.batch import choose_gold
 from datalab.rounds.state import round_numbers
 from datalab.tables import ADJUDICATION, ANNOTATIONS, BATCH, CATALOG, CONSENSUS, DECISIONS, GOLD, GOLD_EVENTS, empty
@@ -27,7 +27,7 @@ VIEWS = ["image_id", "annotator", "round_id"]
 class GoldParams:
     """Ground truth set aside when masks are given, and when it has served its time."""
 
-    seed: Natural
+    seed: Seed
     share: Share
     """Share of the catalog."""
     at_least: Natural

@@ -12,7 +12,7 @@ from datalab.learning.control import LEAST_IMAGES, Comparison, Part, per_image, 
 from datalab.learning.forecast import POINTS, Forecast, forecast, hindsight, verdict
 from datalab.learning.learning_curve import LearningCurve, learning_curve
 from datalab.learning.power_law import Floats
-from datalab.ranges import Amount, Count, Natural, Within
+from datalab.ranges import Amount, Count, Seed, Within
 from datalab.rounds.batch import BatchParams
 from datalab.rounds.proof_inputs import (
     Row,
@@ -32,7 +32,7 @@ from datalab.workspace import Workspace
 class ProofParams:
     """Section `proof` of params.yaml."""
 
-    seed: Natural
+    seed: Seed
     resamples: Annotated[int, Within(100)]
     """Draws of the bootstrap."""
     stop_below_points: Amount

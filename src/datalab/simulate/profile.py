@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from datalab.errors import InputError
-from datalab.ranges import Natural, Share
+from datalab.ranges import Seed, Share
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Profile:
 class SimulateParams:
     """Section `simulate` of params.yaml. `annotators`: the keys of `Profile`, but those given here for everybody."""
 
-    seed: Natural
+    seed: Seed
     small_share: Share
     seconds: dict[str, float]
     annotators: tuple[dict[str, Any], ...]

@@ -24,7 +24,7 @@ from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.learning.intervals import DIFFERENCES, bootstrap_interval, places_of, sum_units
 from datalab.masks import rle_to_mask
-from datalab.ranges import Amount, Count, Natural, Within
+from datalab.ranges import Amount, Count, Seed, Within
 from datalab.tables import CONSENSUS
 
 PROMPTS = {"box": BOX, "click": CLICK}
@@ -38,7 +38,7 @@ class Params:
     """Section `adapt` of params.yaml; SAM is that of section `sam`."""
 
     enabled: bool
-    seed: Natural
+    seed: Seed
     steps: Count
     batch_size: Count
     learning_rate: Amount

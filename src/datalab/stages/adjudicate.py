@@ -16,7 +16,7 @@ from datalab.errors import InputError, one_line_errors
 from datalab.masks import rle_union
 from datalab.quality.adjudication import errors_left
 from datalab.quality.risk import PARTS, audit_sample, mix, risk_of
-from datalab.ranges import Amount, Natural, Share
+from datalab.ranges import Amount, Seed, Share
 from datalab.tables import ADJUDICATION, DECISIONS, LABEL_ERRORS, QUEUE, RATINGS, SUSPECTED
 
 ASKED = ("images", "objects")
@@ -28,7 +28,7 @@ IMAGE_AGREEMENT = ("image_id", "agreement")
 class Params:
     """Section `adjudicate` of params.yaml."""
 
-    seed: Natural
+    seed: Seed
     audit_share: Share
     risk: Amount
     """From which an image is queued that nobody contested."""

@@ -15,7 +15,7 @@ from datalab.figure import plain
 from datalab.quality.agreement_report import Limits, agreement_report, measure
 from datalab.quality.attributes import attribute_agreement, placed_answers
 from datalab.quality.rated import rated_images
-from datalab.ranges import Count, Natural, Share
+from datalab.ranges import Count, Seed, Share
 from datalab.tables import ANNOTATED_REGIONS, ATTRIBUTES, CATALOG, RATINGS
 
 MOST_SLICES = 50
@@ -25,7 +25,7 @@ MOST_SLICES = 50
 class Params:
     """Section `agree` of params.yaml."""
 
-    seed: Natural
+    seed: Seed
     iou_threshold: Share
     least_images: Count
     least_of_class: Count

@@ -12,7 +12,7 @@ from datalab.errors import InputError, one_line_errors
 from datalab.figure import plain
 from datalab.quality.model_voter import Voter, model_report, predicted_regions, with_model
 from datalab.quality.rated import RatedImages, rated_images
-from datalab.ranges import Natural, Share
+from datalab.ranges import Seed, Share
 from datalab.tables import ANNOTATED_REGIONS, DATASET, RATINGS
 
 LEARNED_FROM = ("train", "validation")
@@ -22,7 +22,7 @@ LEARNED_FROM = ("train", "validation")
 class Params:
     """Section `agree_model` of params.yaml."""
 
-    seed: Natural
+    seed: Seed
     iou_threshold: Share
     min_area_share: Share
 

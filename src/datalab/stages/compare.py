@@ -20,7 +20,7 @@ from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.learning.comparison import Duel, counts_of, duel
 from datalab.learning.metrics import confusion_matrix
-from datalab.ranges import Count, Natural
+from datalab.ranges import Count, Seed
 from datalab.tables import CONFUSIONS
 
 MODEL = "segmenter.safetensors"
@@ -33,7 +33,7 @@ LEARNED = "learned.json"
 class Params:
     """Section `compare` of params.yaml."""
 
-    seed: Natural
+    seed: Seed
     resamples: Count
     """Draws of the bootstrap."""
     flip: bool

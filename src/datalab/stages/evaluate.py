@@ -17,9 +17,10 @@ from datalab.adapters.checkpoints import SamParams
 from datalab.adapters.coco_eval import AveragePrecision, ObjectJudge
 from datalab.adapters.dataset_folder import DatasetFolder
 from datalab.adapters.files import read_label_map, read_rgb, write_json, write_table, write_text
-from datalab.adapters.model_cost import model_cost, model_size
+from datalab.adapters.model_cost import NO_EMBEDDING, EmbeddingCost, embedding_cost, model_cost, model_size
 from datalab.adapters.plots import Tile, for_tile, plot_confusion, plot_contact_sheet, plot_iou
 from datalab.adapters.plots_curves import plot_reliability
+from datalab.adapters.sam import load_sam
 from datalab.adapters.segmenter import Prediction, Segmenter, predict
 from datalab.adapters.segmenter_samples import Sample, positions_of, read_sample
 from datalab.adapters.stage_progress import stage_bar
@@ -33,17 +34,20 @@ from datalab.learning.objects import objects_of
 from datalab.learning.traits import image_traits
 from datalab.learning.uncertainty import tempered
 from datalab.masks import IGNORE_ID
-from datalab.ranges import Count, Natural, Share
+from datalab.ranges import Count, Seed, Share
 from datalab.stages import robustness
 from datalab.stages.held_out import read_held_out
 from datalab.tables import CONFUSIONS
+
+EMBEDDED = 6
+"""Test images that are embedded anew, to see how long it takes."""
 
 
 @dataclass(frozen=True)
 class Params:
     """How intervals are drawn and what is shown."""
 
-    seed: Natural
+    seed: Seed
     resamples: Count
     """Draws of the bootstrap."""
     flip: bool
@@ -100,7 +104,7 @@ class Outputs:
     """model_cost.json; the one file with figures of this machine and this run, and so no metric."""
 
 
-def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
+def run(inputs: Inputs, outputs: Outputs, params: Params, sam_params: SamParams) -> None:
     """Judge split "test" and write figures, tables and pictures.
 
     A figure is {"value", "low", "high"}: the pooled value over all test images and its 95% interval over groups of
@@ -121,11 +125,18 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     report = _report(judged, judge.average_precision(), places_of(list(rows["group"])), folder.class_names, params)
     report["calibration"]["temperature"] = round(segmenter.temperature, 4)
     write_json(outputs.figures, {**report, "model": model_size(segmenter, inputs.model)})
-    write_json(outputs.cost, model_cost(segmenter, [one.seconds for one in judged]))
+    embedding = _embedding_cost(segmenter, [inputs.images / str(file) for file in rows["file"][:EMBEDDED]], sam_params)
+    write_json(outputs.cost, model_cost(segmenter, [one.seconds for one in judged], embedding))
     write_table(outputs.judged, pd.DataFrame([one.row for one in judged]))
     write_table(outputs.confusions, confusion_rows(list(rows["image_id"]), confusions, folder.class_names))
     _plot(outputs.plots, report, confusions.sum(axis=0), worst, inputs)
     _plot_reliability(outputs.plots, report["calibration"], *trusted.sum(axis=0))
+
+
+def _embedding_cost(segmenter: Segmenter, images: list[Path], sam_params: SamParams) -> EmbeddingCost:
+    if not segmenter.network.uses_embedding:
+        return NO_EMBEDDING
+    return embedding_cost(load_sam(sam_params.checkpoint), images)
 
 
 def _report(
@@ -254,9 +265,10 @@ def main() -> None:
     # read before the work of the first part
     damage = load_params(given.params, "robustness", robustness.Params)
     outputs = Outputs(given.out, given.judged, given.confusions, given.plots, given.cost)
-    run(inputs, outputs, load_params(given.params, "evaluate", Params))
+    sam_params = load_params(given.params, "sam", SamParams)
+    run(inputs, outputs, load_params(given.params, "evaluate", Params), sam_params)
     files = robustness.Inputs(given.model, given.dataset, given.images, given.embeddings)
-    robustness.run(files, given.robustness, given.plots, damage, load_params(given.params, "sam", SamParams))
+    robustness.run(files, given.robustness, given.plots, damage, sam_params)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from datalab.quality.label_errors import (
 from datalab.quality.object_lab import Pairing, image_doubt, object_lab, pair_objects
 from datalab.quality.rated import RatedImage, rated_images
 from datalab.quality.vote_doubts import Voted, vote_doubts, voted_objects
-from datalab.ranges import Amount, Count, Natural, Share, Within
+from datalab.ranges import Amount, Count, Seed, Share, Within
 from datalab.stages.train import Params as TrainParams
 from datalab.stages.train import check as check_train
 from datalab.stages.train import load_policy, read_samples, recipe_of
@@ -45,7 +45,7 @@ Box = tuple[int, int, int, int]
 class Params:
     """Section `label_errors` of params.yaml; the network is that of section `train`."""
 
-    seed: Natural
+    seed: Seed
     folds: Annotated[int, Within(2)]
     steps: Count
     """Of training, per fold."""

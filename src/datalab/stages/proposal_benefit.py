@@ -14,7 +14,7 @@ from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.quality.gold_ledger import judging_ratings
 from datalab.quality.proposal_benefit import Answer, Shape, measure_benefit
-from datalab.ranges import Amount, Count, Natural, Share
+from datalab.ranges import Amount, Count, Seed, Share
 from datalab.tables import ANNOTATED_REGIONS, GOLD, GOLD_EVENTS, RATINGS, REGIONS, ROUND_BATCH, empty
 
 
@@ -22,7 +22,7 @@ from datalab.tables import ANNOTATED_REGIONS, GOLD, GOLD_EVENTS, RATINGS, REGION
 class Params:
     """Section `proposal_benefit` of params.yaml."""
 
-    seed: Natural
+    seed: Seed
     iou_threshold: Share
     least_tasks: Count
     """Images with and without proposals; with fewer the warning says that nothing can be told."""

@@ -28,7 +28,7 @@ from datalab.learning.corruptions import CORRUPTIONS, SEVERITIES, Pixels, corrup
 from datalab.learning.evaluation import ONE_IMAGE
 from datalab.learning.intervals import DIFFERENCES, bootstrap_interval, places_of, sum_units
 from datalab.learning.metrics import Counts, Floats, confusion_matrix, figure_of, iou_per_class, mean_over
-from datalab.ranges import Count, Natural
+from datalab.ranges import Count, Seed
 from datalab.stages.held_out import read_held_out
 
 LARGEST_SIDE = 512
@@ -41,7 +41,7 @@ ASKED = [("none", 0), *((kind, severity) for kind in CORRUPTIONS for severity in
 class Params:
     """Section `robustness` of params.yaml; SAM is that of section `sam`."""
 
-    seed: Natural
+    seed: Seed
     images: Count
     """Test images drawn at random; each is embedded and predicted 22 times."""
     resamples: Count

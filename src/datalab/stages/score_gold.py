@@ -16,7 +16,7 @@ from datalab.quality.gold import Against, GoldImage, score_images
 from datalab.quality.gold_ledger import judging_ratings, suspects
 from datalab.quality.gold_score import GoldLimits, as_json, score_gold
 from datalab.quality.rated import RatedImages, rated_images
-from datalab.ranges import Amount, Count, Natural, Share
+from datalab.ranges import Amount, Count, Seed, Share
 from datalab.tables import ANNOTATED_REGIONS, GOLD, GOLD_EVENTS, RATINGS
 
 
@@ -24,7 +24,7 @@ from datalab.tables import ANNOTATED_REGIONS, GOLD, GOLD_EVENTS, RATINGS
 class Params:
     """Section `score_gold` of params.yaml."""
 
-    seed: Natural
+    seed: Seed
     iou_threshold: Share
     small_share: Share
     least_objects: Count

@@ -21,7 +21,7 @@ from datalab.learning.cover import Vectors
 from datalab.learning.selection import Budget, Recipe, given_up, next_batch, parts_of, strategy_named
 from datalab.learning.strategies import Pool, Taste
 from datalab.quality.reviews import images_judged
-from datalab.ranges import Amount, Count, Natural, Share
+from datalab.ranges import Amount, Count, Seed, Share
 from datalab.tables import (
     ANNOTATED_REGIONS,
     BATCH,
@@ -40,7 +40,7 @@ from datalab.tables import (
 class Params:
     """Size and make-up of the next batch."""
 
-    seed: Natural
+    seed: Seed
     strategy: str
     """One of datalab.learning.selection.STRATEGIES."""
     images: Count

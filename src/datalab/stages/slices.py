@@ -16,7 +16,7 @@ from datalab.errors import one_line_errors
 from datalab.learning.slices import compare, found_pairs, found_slices, named_slices, worse_slices
 from datalab.learning.traits import written_traits
 from datalab.masks import BoolMask
-from datalab.ranges import Count, Natural, Share, Within
+from datalab.ranges import Count, Seed, Share, Within
 from datalab.tables import CATALOG, JUDGED, METADATA, SLICES
 
 IN_RULES = ("image_id", "width", "height", "source", "duplicate_group")
@@ -27,7 +27,7 @@ IN_RULES = ("image_id", "width", "height", "source", "duplicate_group")
 class Params:
     """Which slices are looked at."""
 
-    seed: Natural
+    seed: Seed
     least: Annotated[int, Within(2)]
     """Groups of images a slice, and the rest, must have; a number is cut by its values where each has so many images.
     """

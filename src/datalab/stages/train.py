@@ -30,7 +30,7 @@ from datalab.adapters.segmenter_training import Recipe, train_segmenter
 from datalab.adapters.training_log import TrainingLog
 from datalab.config import load_guidelines, load_named, load_number, load_params
 from datalab.errors import InputError, one_line_errors
-from datalab.ranges import Amount, Count, Natural, Share
+from datalab.ranges import Amount, Count, Natural, Seed, Share
 
 LOGGER = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ LOGGER = logging.getLogger(__name__)
 class Params:
     """Size of the network, how it learns, and how images are varied."""
 
-    seed: Natural
+    seed: Seed
     model: str
     """One of datalab.adapters.segmenter_models.MODELS."""
     pretrained: bool
