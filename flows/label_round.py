@@ -27,7 +27,16 @@ from datalab.rounds.progress import Progress, terminal_bar
 from datalab.rounds.proposing import propose
 from datalab.rounds.report import write_report
 from datalab.rounds.restoring import is_of_another_commit, restore_rounds
-from datalab.rounds.state import NOT_LEARNED, STEPS, Round, latest_round, load_round, save_round, taking_in_again
+from datalab.rounds.state import (
+    NOT_LEARNED,
+    STEPS,
+    Round,
+    latest_round,
+    load_round,
+    next_number,
+    save_round,
+    taking_in_again,
+)
 from datalab.rounds.summary import summary_rows
 from datalab.workspace import Workspace
 
@@ -130,8 +139,7 @@ def current_round(workspace: Workspace) -> Round:
     if latest is not None and latest.due is not None:
         return latest
     guidelines = load_guidelines(workspace.guidelines)
-    number = 1 if latest is None else latest.number + 1
-    return Round(number, guidelines.version, guidelines.ontology_hash)
+    return Round(next_number(workspace), guidelines.version, guidelines.ontology_hash)
 
 
 def run_step(

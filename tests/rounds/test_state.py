@@ -3,7 +3,16 @@ from pathlib import Path
 import pytest
 
 from datalab.errors import InputError, StateError
-from datalab.rounds.state import NOT_LEARNED, STEPS, Round, latest_round, load_round, save_round, taking_in_again
+from datalab.rounds.state import (
+    NOT_LEARNED,
+    STEPS,
+    Round,
+    latest_round,
+    load_round,
+    next_number,
+    save_round,
+    taking_in_again,
+)
 from datalab.workspace import Workspace
 
 NEW = Round(number=1, guideline_version="g", ontology_hash="o")
@@ -85,3 +94,13 @@ def test_a_round_that_nothing_can_be_learned_from_is_over() -> None:
     assert over.due is None
     assert (over.seconds["learn"], over.seconds["report"]) == (2.0, 0.0)
     assert over.facts == {NOT_LEARNED: "too few images"}
+
+
+def test_the_number_of_a_round_that_a_checkout_put_aside_is_not_given_again(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    assert next_number(workspace) == 1
+    save_round(workspace, Round(1, "g", "o"))
+    assert next_number(workspace) == 2
+    workspace.rounds_aside.mkdir()
+    (workspace.rounds_aside / "0002.json").write_text("{}")
+    assert next_number(workspace) == 3

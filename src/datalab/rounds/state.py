@@ -84,6 +84,12 @@ def round_numbers(workspace: Workspace) -> list[int]:
     return sorted(int(folder.name) for folder in folders if _is_started(folder))
 
 
+def next_number(workspace: Workspace) -> int:
+    """Above those of all rounds, and of those that a checkout put aside: Label Studio has their tasks by number."""
+    aside = (int(path.stem) for path in workspace.rounds_aside.glob("[0-9][0-9][0-9][0-9].json"))
+    return max([0, *round_numbers(workspace), *aside]) + 1
+
+
 def latest_round(workspace: Workspace) -> Round | None:
     """The newest round; None where no round has been started."""
     numbers = round_numbers(workspace)
