@@ -11,12 +11,12 @@ from datalab.workspace import Workspace
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
-GROUND = {"config", "errors", "figure", "masks", "ranges", "settings", "tables", "workspace"}
+GROUND = {"config", "errors", "figure", "masks", "ranges", "resampling", "settings", "tables", "workspace"}
 
 ALLOWED: dict[str, set[str]] = {
     **dict.fromkeys(GROUND, GROUND),
-    "quality": {"masks", "ranges", "tables", "errors", "figure"},
-    "learning": {"masks", "ranges", "tables", "errors", "figure"},
+    "quality": {"masks", "ranges", "resampling", "tables", "errors", "figure"},
+    "learning": {"masks", "ranges", "resampling", "tables", "errors", "figure"},
     "adapters": {*GROUND, "learning"},
     "sample": {*GROUND, "adapters"},
     "stages": {*GROUND, "adapters", "quality", "learning"},

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from datalab.learning.intervals import DIFFERENCES, Floats, bootstrap_interval, places_of, sum_units, widening
+from datalab.learning.intervals import DIFFERENCES, Floats, bootstrap_interval, places_of, sum_units
 from datalab.learning.metrics import Counts, iou_per_class, mean_iou
 
 
@@ -85,11 +85,6 @@ def test_images_of_a_group_are_one_unit() -> None:
     assert places.tolist() == [1, 0, 1]
     assert sum_units(np.array([[1, 2], [3, 4], [5, 6]]), places).tolist() == [[3, 4], [6, 8]]
     assert sum_units(np.zeros((0, 2)), places_of([])).shape == (0, 2)
-
-
-def test_the_widening_is_that_of_t_and_is_gone_with_many() -> None:
-    assert widening(2) == pytest.approx(12.706 * 2**0.5 / 1.96, abs=1e-3)
-    assert widening(np.array([5, 10_000])) == pytest.approx([2.776 * 1.25**0.5 / 1.96, 1], abs=1e-3)
 
 
 def coverage(images: int, frames: int, splits: int = 150) -> float:

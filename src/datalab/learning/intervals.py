@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, stdtrit
+from scipy.special import stdtrit
+
+from datalab.resampling import SIDE, tail
 
 Floats = npt.NDArray[np.float64]
 Statistic = Callable[[npt.NDArray[Any]], Floats]
@@ -77,19 +79,13 @@ def bootstrap_interval(
     )
 
 
-def widening(units: npt.NDArray[np.integer[Any]] | int) -> Floats:
-    """How much farther than resamples of so many units the truth may lie: t over z, and the n - 1 of a variance."""
-    n = np.maximum(np.asarray(units, dtype=np.float64), 2)
-    return np.asarray(-stdtrit(n - 1, 0.025) * np.sqrt(n / (n - 1)) / 1.959964, dtype=np.float64)
-
-
 def _widened(draws: Floats, units: npt.NDArray[np.integer[Any]]) -> tuple[Floats, Floats]:
     """Percentiles of the draws (R, ...) whose normal quantile is that of t; undefined draws are left out."""
-    tails = ndtr(-1.959964 * widening(units))
+    tails = tail(units)
     ends, flat = np.empty((2, tails.size)), draws.reshape(len(draws), -1)
-    for tail in np.unique(tails):
-        which = tails.ravel() == tail
-        ends[:, which] = np.nanquantile(flat[:, which], [tail, 1 - tail], axis=0)
+    for share in np.unique(tails):
+        which = tails.ravel() == share
+        ends[:, which] = np.nanquantile(flat[:, which], [share, 1 - share], axis=0)
     return ends[0].reshape(tails.shape), ends[1].reshape(tails.shape)
 
 
@@ -99,5 +95,5 @@ def _student(
     """Of pseudo-values; `without_one` (N, ...) is NaN for the units that do not have the figure."""
     spread = np.nanvar(np.where(np.isnan(without_one).all(axis=0), 0.0, without_one), axis=0)
     error = np.sqrt(spread * (units - 1))
-    reach = np.where(error > ALIKE, -stdtrit(np.maximum(units - 1, 1), 0.025) * error, np.nan)
+    reach = np.where(error > ALIKE, stdtrit(np.maximum(units - 1, 1), SIDE) * error, np.nan)
     return np.clip(value - reach, *bounds), np.clip(value + reach, *bounds)

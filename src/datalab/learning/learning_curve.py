@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from datalab.figure import Figure
-from datalab.learning.intervals import widening
 from datalab.learning.metrics import Counts, Floats, iou_per_class
 from datalab.learning.power_law import LEAST_POINTS
+from datalab.resampling import widening
 
 LINKED, REPORTED = "linked", "as reported"
 LEAST_SHARED = 3

@@ -1,7 +1,7 @@
 """Intervals over whole images: pixels and objects of one image are not independent.
 
-Many images are resampled. Resamples of a few are far too alike; those are left out one at a time (the jackknife, Tukey
-1958) and have Student's t.
+Images are resampled, and the percentiles widened (`resampling`), since resamples of a few are far too alike. Where only
+a few are to be expected, they are left out one at a time (the jackknife, Tukey 1958) and have Student's t.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy.special import ndtri, stdtrit
 
 from datalab.figure import Figure, undefined
+from datalab.resampling import SIDE, tail
 
 REPLICATES = 2000
 MOST_UNDEFINED = 0.05
@@ -21,8 +22,6 @@ Statistic = Callable[[npt.NDArray[np.floating]], float | None]
 Floats = npt.NDArray[np.float64]
 Sides = tuple[npt.ArrayLike, npt.ArrayLike]
 """Numerators and denominators of a ratio of sums, one per image."""
-SIDE = 0.975
-"""Of two-sided 95%."""
 ROUNDING = 1e-18
 """Variance of figures that are the same but for rounding."""
 
@@ -30,7 +29,7 @@ ROUNDING = 1e-18
 def bootstrap_ratio(
     numerators: npt.ArrayLike, denominators: npt.ArrayLike, rng: np.random.Generator, replicates: int = REPLICATES
 ) -> Figure:
-    """sum(numerators) / sum(denominators), both of shape (images,), with a percentile bootstrap interval of 95%.
+    """sum(numerators) / sum(denominators), both of shape (images,), with a bootstrap interval of 95%.
 
     A mean is a ratio with denominators of 1. `n` counts the images with a denominator. Undefined where all are 0.
     """
@@ -56,7 +55,7 @@ def bootstrap_statistic(
     rng: np.random.Generator,
     replicates: int = REPLICATES,
 ) -> Figure:
-    """A statistic of the sum of per-image tables (images, ...), with a percentile bootstrap interval of 95%.
+    """A statistic of the sum of per-image tables (images, ...), with a bootstrap interval of 95%.
 
     `n` counts the images. Undefined where the statistic of all images is.
     """
@@ -188,5 +187,6 @@ def _figure(value: float, n: int, found: Floats, replicates: int) -> Figure:
         return Figure(value, n, reason="no interval from one image")
     if len(found) < (1 - MOST_UNDEFINED) * replicates:
         return Figure(value, n, reason=f"no interval: undefined in {replicates - len(found)} of {replicates} resamples")
-    low, high = np.quantile(found, [0.025, 0.975])
+    left_out = float(tail(n))
+    low, high = np.quantile(found, [left_out, 1 - left_out])
     return Figure(value, n, float(low), float(high))

@@ -1,0 +1,20 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from datalab.resampling import tail, widening
+
+
+def test_the_widening_is_that_of_t_and_is_gone_with_many() -> None:
+    assert widening(2) == pytest.approx(12.706 * 2**0.5 / 1.96, abs=1e-3)
+    assert widening(np.array([5, 10_000])) == pytest.approx([2.776 * 1.25**0.5 / 1.96, 1], abs=1e-3)
+
+
+def test_of_a_mean_the_widened_percentiles_are_the_textbooks_interval() -> None:
+    """Resamples of a mean are normal, with the spread of n instead of n - 1 in it."""
+    values = np.array([0.4, 0.9, 0.5, 0.7, 0.8, 0.3, 0.6, 0.75, 0.55, 0.45])
+    draws = values[np.random.default_rng(0).integers(0, 10, (200_000, 10))].mean(axis=1)
+    share = float(tail(10))
+    found = np.quantile(draws, [share, 1 - share])
+    expected = stats.t.interval(0.95, 9, loc=values.mean(), scale=stats.sem(values))
+    assert found.tolist() == pytest.approx(list(expected), abs=0.01)
