@@ -4,6 +4,7 @@ The whole answer is timed, from Label Studio's request to ours, without the netw
 used the plain way: set_image and predict for each click, and its mask as Label Studio's brush code.
 """
 
+import asyncio
 import json
 import statistics
 import tempfile
@@ -129,7 +130,8 @@ def ours(clicks: ClickToMask, file: Path, size: tuple[int, int], number: int) ->
     }
     task = {"id": 1, "data": {"image": f"/data/local-files/?d={file.name}"}}
     sent = json.dumps({"tasks": [task], "params": {"context": {"result": [result]}}})
-    said: dict[str, Any] = json.loads(json.dumps(answer(clicks.masks, json.loads(sent), clicks.model_version)))
+    made = asyncio.run(answer(clicks.masks, clicks.encoding, json.loads(sent), clicks.model_version))
+    said: dict[str, Any] = json.loads(json.dumps(made))
     (region,) = said["results"][0]["result"]
     # a notice that something went wrong would be a text
     return [] if region["type"] == "textarea" else list(region["value"]["rle"])

@@ -106,14 +106,37 @@ def test_another_box_on_the_last_photograph_reads_nothing(
     assert read == ["a", "b", "a", "a"]
 
 
-def test_an_image_in_the_cache_does_not_wait_for_anothers_encoding(clicks: ClickToMask, sam: Sam, media: Path) -> None:
+def test_an_image_in_the_cache_does_not_wait_for_anothers_encoding(
+    clicks: ClickToMask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clicks.masks(click())
-    other = ClickToMask(sam, "sam-small-test", clicks.cache, media, MOST_PIXELS)
-    with other._encoding:  # somebody else opened a photograph
-        answer = threading.Thread(target=other.masks, args=(click(),), daemon=True)
-        answer.start()
-        answer.join(20)
-        assert not answer.is_alive()
+    go_on = threading.Event()
+    monkeypatch.setattr(click_to_mask, "read_rgb", lambda path: go_on.wait(20) and read_rgb(path))
+    waited_for = [clicks.encoding(click("tiles/b.png")) for _ in range(2)]
+    box = Asked("r", "disc", Prompt(box=(22.0, 12, 58, 48)))
+    try:
+        assert clicks.encoding(click()) is None
+        assert clicks.encoding(replace(click("tiles/b.png"), asked=(box,))) is None
+        clicks.masks(click())
+        assert waited_for[0] is not None
+        assert waited_for[0] is waited_for[1]
+        assert not waited_for[0].done()
+    finally:
+        go_on.set()
+    clicks.masks(click("tiles/b.png"))
+    assert clicks.encoded == 2
+    assert clicks.encoding(click("tiles/b.png")) is None
+
+
+def test_an_encoding_that_failed_is_tried_again(clicks: ClickToMask, media: Path) -> None:
+    whole = (media / "tiles" / "a.png").read_bytes()
+    (media / "tiles" / "a.png").write_bytes(whole[: len(whole) // 2])
+    failed = clicks.encoding(click())
+    assert failed is not None
+    assert isinstance(failed.exception(), InputError)
+    (media / "tiles" / "a.png").write_bytes(whole)
+    clicks.masks(click())
+    assert clicks.encoded == 2
 
 
 def test_what_was_used_last_is_known_longest(clicks: ClickToMask, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +152,7 @@ def test_what_was_used_last_is_known_longest(clicks: ClickToMask, media: Path, m
     monkeypatch.setattr(click_to_mask, "mask_at", lambda *_: (np.ones((HEIGHT, WIDTH), dtype=bool), 0.9))
     for name in "abaca":
         clicks.masks(click(f"tiles/{name}.png"))
-    assert hashed == ["a", "b", "c"]
+    assert hashed == [*"aabbcc"], "once to look for it, once to encode it"
 
 
 def test_after_a_restart_nothing_is_encoded_again(clicks: ClickToMask, sam: Sam, media: Path) -> None:

@@ -4,6 +4,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from typing import Any, NoReturn
@@ -17,7 +18,7 @@ from datalab.adapters.label_studio.click import Asked, ClickRequest
 from datalab.adapters.label_studio.ml_backend import USER
 from datalab.errors import InputError
 from datalab.masks import BoolMask
-from datalab.services.click_server import LARGEST_BODY, Regions, make_app
+from datalab.services.click_server import LARGEST_BODY, Encoding, Regions, make_app
 from datalab.services.ports import free_ports
 from tests.adapters.label_studio.clicks import body, point
 
@@ -49,10 +50,10 @@ class Server(requests.Session):
 
 
 @contextmanager
-def serving(regions: Regions) -> Iterator[Server]:
+def serving(regions: Regions, encoding: Encoding = lambda request: None) -> Iterator[Server]:
     port = free_ports().click
     config = uvicorn.Config(
-        make_app(regions, VERSION, PASSWORD), host="127.0.0.1", port=port, ws="none", log_level="error"
+        make_app(regions, encoding, VERSION, PASSWORD), host="127.0.0.1", port=port, ws="none", log_level="error"
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -130,6 +131,41 @@ def test_a_bug_is_not_silent_either() -> None:
         (result,) = server.predict(body(point(50, 50)))["results"][0]["result"]
     assert result["value"]["text"][0].startswith("No mask: click-to-mask failed")
     assert "secret" not in result["value"]["text"][0]
+
+
+def test_however_many_wait_for_an_encoding_other_clicks_are_answered() -> None:
+    encoded: Future[None] = Future()
+    begun: list[str] = []
+
+    def encoding(request: ClickRequest) -> Future[None] | None:
+        if request.image.endswith("known.png"):
+            return None
+        begun.append(request.image)
+        return encoded
+
+    def predict(image: str) -> Any:
+        with Server(session.url) as own:
+            return own.predict(body(point(50, 50), image=image))
+
+    people = 40
+    with serving(masks, encoding) as session, ThreadPoolExecutor(people) as pool:
+        waiting = [pool.submit(predict, "new.png") for _ in range(people)]
+        try:
+            while len(begun) < people:
+                time.sleep(0.01)
+            assert predict("known.png")["results"][0]["result"]
+            assert not any(one.done() for one in waiting)
+        finally:
+            encoded.set_result(None)
+        assert all(one.result()["results"][0]["result"] for one in waiting)
+
+
+def test_an_encoding_that_fails_is_told_on_the_screen() -> None:
+    failed: Future[None] = Future()
+    failed.set_exception(InputError("the image a.png cannot be read"))
+    with serving(masks, lambda request: failed) as server:
+        (result,) = server.predict(body(point(50, 50)))["results"][0]["result"]
+    assert result["value"]["text"] == ["No mask: the image a.png cannot be read"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ A box is encoded by itself where the model sees little and takes hundredths of a
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
 
@@ -31,7 +32,7 @@ FileKey = tuple[Path, int, int]
 
 
 class ClickToMask:
-    """Serves several people at once: encodings come one after the other, decodings do not wait for them.
+    """Serves several people at once: images are encoded one after the other, decodings do not wait for them.
 
     The pixels of the last image that a box was dragged on are kept, up to 180 MB of the largest that is ingested.
     """
@@ -47,16 +48,27 @@ class ClickToMask:
         """How many images this object has encoded."""
         self._known: OrderedDict[FileKey, Embedding] = OrderedDict()
         self._last: tuple[FileKey, Pixels] | None = None
-        self._encoding = threading.Lock()
+        self._encoder = ThreadPoolExecutor(1, "encoder")
+        self._under_way: dict[FileKey, Future[Embedding]] = {}
         self._noting = threading.Lock()
+
+    def encoding(self, request: ClickRequest) -> Future[Embedding] | None:
+        """What `masks` of a request would wait for: the encoding of its image, begun here or under way already.
+
+        None where nothing has to be encoded. A server waits for it without keeping a thread busy, so that however many
+        people open an image, clicks on others are answered. InputError where the image cannot be used.
+        """
+        path = self._file(request)
+        if all(self._looks_closer(asked.prompt) for asked in request.asked) or self._found(path) is not None:
+            return None
+        return self._begun(path)
 
     def masks(self, request: ClickRequest) -> list[tuple[Asked, BoolMask, float]]:
         """The mask (height, width) of every region asked for and its predicted IoU; those that are empty are left out.
 
         InputError where the image cannot be used, or nothing was found.
         """
-        path = media_file(self.media, request.image)
-        _check(path, request, self.most_pixels)
+        path = self._file(request)
         # read at the first box: every box that is open on the screen is asked for again with each click
         pixels = cache(partial(self._pixels, path))
         found = [(asked, *self._mask(path, pixels, request, asked.prompt)) for asked in request.asked]
@@ -65,17 +77,24 @@ class ClickToMask:
             raise InputError("nothing was found there; click on another part of the object, or drag a box about it")
         return kept
 
+    def _file(self, request: ClickRequest) -> Path:
+        path = media_file(self.media, request.image)
+        _check(path, request, self.most_pixels)
+        return path
+
+    def _looks_closer(self, prompt: Prompt) -> bool:
+        """Whether the prompt is a box whose part of the image is encoded by itself."""
+        return prompt.box is not None and not prompt.points and zooms_in(self.sam)
+
     def _mask(
         self, path: Path, pixels: Callable[[], Pixels], request: ClickRequest, prompt: Prompt
     ) -> tuple[BoolMask, float]:
-        if prompt.box is None or prompt.points or not zooms_in(self.sam):
+        if prompt.box is None or not self._looks_closer(prompt):
             return mask_at(self.sam, self._embedding(path), request.height, request.width, prompt)
         box = np.array(prompt.box)
         x0, y0, x1, y1 = part_round(box, request.height, request.width)
         left, top, right, bottom = (float(value) for value in box - [x0, y0, x0, y0])
-        whole = pixels()
-        with self._encoding:
-            part = embed_image(self.sam, whole[y0:y1, x0:x1])
+        part = embed_image(self.sam, pixels()[y0:y1, x0:x1])
         found, score = mask_at(self.sam, part, y1 - y0, x1 - x0, Prompt(box=(left, top, right, bottom)))
         mask = np.zeros((request.height, request.width), dtype=bool)
         mask[y0:y1, x0:x1] = found
@@ -89,24 +108,47 @@ class ClickToMask:
         return last[1]
 
     def _embedding(self, path: Path) -> Embedding:
+        found = self._found(path)
+        return self._begun(path).result() if found is None else found
+
+    def _found(self, path: Path) -> Embedding | None:
+        """The embedding where it is known or in the cache."""
         key = _key(path)
         with self._noting:
             if (known := self._known.get(key)) is not None:
                 self._known.move_to_end(key)
                 return known
-        digest = image_hash(path)
-        found = self.cache.find(digest, self.model_version)
-        if found is None:
-            # two people who open an image at the same time cause one encoding
-            with self._encoding:
-                found = self.cache.find_or_make(digest, self.model_version, partial(self._encode, path))
-        with self._noting:
-            self._known[key] = found
-            if len(self._known) > KEPT:
-                self._known.popitem(last=False)
+        found = self.cache.find(image_hash(path), self.model_version)
+        if found is not None:
+            self._note(key, found)
         return found
 
-    def _encode(self, path: Path) -> Embedding:
+    def _begun(self, path: Path) -> Future[Embedding]:
+        """The encoding of an image; two people who open it at the same time cause one."""
+        key = _key(path)
+        with self._noting:
+            if key not in self._under_way:
+                self._under_way[key] = self._encoder.submit(self._encode, key)
+            return self._under_way[key]
+
+    def _encode(self, key: FileKey) -> Embedding:
+        path = key[0]
+        try:
+            # another file with the same bytes may have been encoded meanwhile
+            found = self.cache.find_or_make(image_hash(path), self.model_version, partial(self._embed, path))
+            self._note(key, found)
+            return found
+        finally:
+            with self._noting:
+                del self._under_way[key]
+
+    def _note(self, key: FileKey, embedding: Embedding) -> None:
+        with self._noting:
+            self._known[key] = embedding
+            if len(self._known) > KEPT:
+                self._known.popitem(last=False)
+
+    def _embed(self, path: Path) -> Embedding:
         self.encoded += 1
         return embed_image(self.sam, read_rgb(path))
 

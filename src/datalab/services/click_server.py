@@ -10,6 +10,7 @@ import logging
 import os
 import secrets
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,6 +45,9 @@ LARGEST_BODY = 128 * 2**20
 LOG = logging.getLogger("datalab.click_to_mask")
 
 Regions = Callable[[ClickRequest], list[Any]]
+"""(asked, mask, predicted IoU) of what a request asks for."""
+Encoding = Callable[[ClickRequest], Future[Any] | None]
+"""What the masks of a request have to wait for."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,8 @@ class ClickParams:
     """Torch's, for one click."""
 
 
-def make_app(masks: Regions, model_version: str, password: str) -> FastAPI:
-    """The application; `masks` makes (asked, mask, predicted IoU) of a request and may be called from many threads."""
+def make_app(masks: Regions, encoding: Encoding, model_version: str, password: str) -> FastAPI:
+    """The application; `masks` and `encoding` may be called from many threads, `masks` when `encoding` is over."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     basic = HTTPBasic()
 
@@ -83,18 +87,23 @@ def make_app(masks: Regions, model_version: str, password: str) -> FastAPI:
     @app.post("/predict", dependencies=guarded)
     async def predict(request: Request) -> dict[str, Any]:
         body = await _json(request)
-        return await asyncio.to_thread(answer, masks, body, model_version)
+        return await answer(masks, encoding, body, model_version)
 
     return app
 
 
-def answer(masks: Regions, body: Any, model_version: str) -> dict[str, Any]:
+async def answer(masks: Regions, encoding: Encoding, body: Any, model_version: str) -> dict[str, Any]:
     """What `/predict` says; where something is wrong a notice for the person who clicked."""
     if not is_interactive(body):
         return no_predictions()
     try:
-        request = read_request(body)
-        return no_answer() if request is None else regions_answer(masks(request), model_version)
+        request = await asyncio.to_thread(read_request, body)
+        if request is None:
+            return no_answer()
+        if (encoded := await asyncio.to_thread(encoding, request)) is not None:
+            # in no thread: those who open images would take them all; shielded, since others may wait for the same
+            await asyncio.shield(asyncio.wrap_future(encoded))
+        return await asyncio.to_thread(lambda: regions_answer(masks(request), model_version))
     except DatalabError as exc:
         LOG.warning("%s", exc)
         return notice_answer(f"No mask: {exc}", model_version)
@@ -133,7 +142,7 @@ def main() -> None:
     largest = load_number(options.params, "ingest", "max_pixels", int)
     cache = EmbeddingCache(options.embeddings)
     clicks = ClickToMask(load_sam(checkpoint), version, cache, options.media, largest)
-    app = make_app(clicks.masks, version, os.environ[PASSWORD])
+    app = make_app(clicks.masks, clicks.encoding, version, os.environ[PASSWORD])
     uvicorn.run(app, host=LOOPBACK, port=options.port, ws="none", log_level="warning", access_log=False)
 
 
