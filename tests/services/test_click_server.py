@@ -5,7 +5,7 @@ import time
 from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from typing import Any, NoReturn
 
@@ -18,6 +18,7 @@ from datalab.adapters.label_studio.click import Asked, ClickRequest
 from datalab.adapters.label_studio.ml_backend import USER
 from datalab.errors import InputError
 from datalab.masks import BoolMask
+from datalab.services import click_server
 from datalab.services.click_server import LARGEST_BODY, Encoding, Regions, make_app
 from datalab.services.ports import free_ports
 from tests.adapters.label_studio.clicks import body, point
@@ -189,3 +190,23 @@ def test_sizes_are_bounded(server: Server) -> None:
     connection.endheaders()
     assert connection.getresponse().status == 413
     connection.close()
+
+
+def test_a_length_that_was_said_of_a_body_in_chunks_is_not_believed(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(click_server, "LARGEST_BODY", 1000)
+    assert in_chunks(server, b"[", b"]") == 200
+    assert in_chunks(server, b"[" + b" " * 600, b" " * 600 + b"]") == 413
+
+
+def in_chunks(server: Server, *pieces: bytes) -> int:
+    """Status of a call that says it has 10 bytes and sends these."""
+    with closing(HTTPConnection(server.url.removeprefix("http://"), timeout=30)) as connection:
+        connection.putrequest("POST", "/predict")
+        connection.putheader("Content-Length", "10")
+        connection.putheader("Transfer-Encoding", "chunked")
+        connection.putheader("Authorization", f"Basic {b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}")
+        connection.endheaders()
+        connection.send(b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (*pieces, b"")))
+        return connection.getresponse().status

@@ -113,18 +113,28 @@ async def answer(masks: Regions, encoding: Encoding, body: Any, model_version: s
 
 
 async def _json(request: Request) -> Any:
-    """The body; it is never read where it is too large or nobody says how large it is."""
+    """The body; it is never read where nobody says how large it is, and no further than LARGEST_BODY."""
     try:
         length = int(request.headers["content-length"])
     except (KeyError, ValueError) as exc:
         raise HTTPException(status.HTTP_411_LENGTH_REQUIRED, "say the length of the body") from exc
     if not 0 <= length <= LARGEST_BODY:
-        raise HTTPException(status.HTTP_413_CONTENT_TOO_LARGE, f"more than {LARGEST_BODY} bytes")
+        raise _too_large()
+    body = bytearray()
+    # counted too: where the body comes in chunks the length that was said counts for nothing
+    async for piece in request.stream():
+        body += piece
+        if len(body) > LARGEST_BODY:
+            raise _too_large()
     try:
         # in a thread: while a large body is read the health check has to be answered
-        return await asyncio.to_thread(json.loads, await request.body())
+        return await asyncio.to_thread(json.loads, body)
     except (ValueError, RecursionError) as exc:
         raise HTTPException(status.HTTP_400_BAD_REQUEST, "this is no JSON") from exc
+
+
+def _too_large() -> HTTPException:
+    return HTTPException(status.HTTP_413_CONTENT_TOO_LARGE, f"more than {LARGEST_BODY} bytes")
 
 
 def main() -> None:
