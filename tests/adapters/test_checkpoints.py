@@ -30,6 +30,9 @@ class Server:
     content: bytes = CONTENT
     ranges: bool = True
     status: int = 200
+    page: bytes = b""
+    """A proxy's, which answers in the server's stead."""
+    tells_length: bool = True
     breaks: list[int] = field(default_factory=list)
     """Bytes after which the next answers break off."""
     asked: list[str | None] = field(default_factory=list)
@@ -43,12 +46,19 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         def do_GET(self) -> None:
             asked = self.headers.get("Range")
             state.asked.append(asked)
+            if state.page:
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html; charset=utf-8")
+                self.end_headers()
+                self.wfile.write(state.page)
+                return
             start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and state.ranges else 0
             rest = state.content[start:]
             self.send_response(206 if start and state.status == 200 else state.status)
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{len(state.content) - 1}/{len(state.content)}")
-            self.send_header("Content-Length", str(len(rest)))
+            if state.tells_length:
+                self.send_header("Content-Length", str(len(rest)))
             self.end_headers()
             self.wfile.write(rest[: state.breaks.pop(0)] if state.breaks else rest)
 
@@ -101,11 +111,45 @@ def test_a_server_without_ranges_starts_over(server: Server, tmp_path: Path) -> 
 @pytest.mark.parametrize("content", [CONTENT[:-1] + b"x", CONTENT + b"more"])
 def test_other_bytes_are_thrown_away(server: Server, tmp_path: Path, content: bytes) -> None:
     server.content = content
+    server.tells_length = False
     with pytest.raises(InputError, match="official file"):
         pull(FILE, tmp_path, source=server.url)
     assert not (tmp_path / "model.pth").exists()
     server.content = CONTENT
     assert pull(FILE, tmp_path, source=server.url).read_bytes() == CONTENT
+
+
+def test_a_proxys_page_is_told_and_spoils_nothing(server: Server, tmp_path: Path) -> None:
+    server.breaks = [5000, 0, 0]
+    with pytest.raises(ServiceError, match="run the same command again"):
+        pull(FILE, tmp_path, source=server.url)
+    server.page = b"<html>Who are you?</html>"
+    server.asked.clear()
+    with pytest.raises(
+        InputError, match=r"gave some bytes of text/html.*, not the official file of 10240; is there a proxy"
+    ) as told:
+        pull(FILE, tmp_path, source=server.url)
+    assert "\n" not in str(told.value)
+    server.page = b""
+    assert pull(FILE, tmp_path, source=server.url).read_bytes() == CONTENT
+    assert server.asked == ["bytes=5000-", "bytes=5000-"]
+
+
+@pytest.mark.parametrize("left", [0, 5000])
+def test_a_file_of_another_length_is_not_written(server: Server, tmp_path: Path, left: int) -> None:
+    (tmp_path / ".model.pth.part").write_bytes(CONTENT[:left])
+    server.content = CONTENT + b"more"
+    with pytest.raises(InputError, match=r"gave \d+ bytes of no type, not the official file of 10240"):
+        pull(FILE, tmp_path, source=server.url)
+    assert len(server.asked) == 1
+    assert (tmp_path / ".model.pth.part").read_bytes() == CONTENT[:left]
+
+
+@pytest.mark.parametrize("left", [b"<html>", CONTENT[:-1] + b"x", CONTENT + b"more"])
+def test_what_does_not_go_on_to_the_file_begins_again(server: Server, tmp_path: Path, left: bytes) -> None:
+    (tmp_path / ".model.pth.part").write_bytes(left)
+    assert pull(FILE, tmp_path, source=server.url).read_bytes() == CONTENT
+    assert server.asked[-1] is None
 
 
 def test_an_altered_file_in_the_cache_is_fetched_anew(server: Server, tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ A file counts only with the size and SHA-256 of its release; what was cut off or
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import IO
@@ -122,9 +124,9 @@ def pull(
 ) -> Path:
     """Fetch a checkpoint into `folder` and return its path; nothing is fetched where it lies there already, unharmed.
 
-    A download that broke off goes on where it stopped, in the same call or the next one. The file gets its name only
-    when size and SHA-256 are right. ServiceError where the source cannot be reached; InputError for other bytes, a full
-    disk, a folder that cannot be written, or a pull of the same file under way.
+    A download that broke off goes on where it stopped, in the same call or the next one, and begins again where that
+    did not give the file. It gets its name only when size and SHA-256 are right. ServiceError where the source cannot
+    be reached; InputError for other bytes, a full disk, a folder that cannot be written, or another pull of it.
     """
     path = folder / official.file
     if path.is_file() and _difference(path, official) is None:
@@ -133,8 +135,8 @@ def pull(
     part = folder / f".{official.file}.part"
     with disk_errors(folder, "set DATALAB_CACHE to a folder with room for it"), _held(part) as file:
         _check_space(folder, official.bytes - file.seek(0, os.SEEK_END))
-        _fetch(f"{source}/{official.file}", file, official, path, on_progress)
-        wrong = _difference(part, official)
+        fetch = partial(_fetch, f"{source}/{official.file}", file, official, path, on_progress)
+        wrong = _wrong_in(fetch, file, part, official)
         if wrong is not None:
             part.unlink()
             raise InputError(
@@ -166,12 +168,26 @@ def _held(part: Path) -> Iterator[IO[bytes]]:
         yield file
 
 
+def _wrong_in(fetch: Callable[[], None], file: IO[bytes], part: Path, official: Official) -> str | None:
+    """What tells the file that `fetch` made of what was there from the published one; None where nothing does."""
+    left = file.seek(0, os.SEEK_END)
+    if left <= official.bytes:
+        fetch()
+        wrong = _difference(part, official)
+        if wrong is None or not left:
+            return wrong
+    # what an earlier call left was of something else
+    file.truncate(0)
+    fetch()
+    return _difference(part, official)
+
+
 def _fetch(url: str, file: IO[bytes], official: Official, path: Path, on_progress: Progress) -> None:
     """Append to `file` until it has all bytes."""
     pauses = list(PAUSES_S)
     while (have := file.seek(0, os.SEEK_END)) < official.bytes:
         try:
-            _append(url, file, have, official, on_progress)
+            _append(url, file, have, official, path, on_progress)
         except requests.RequestException as exc:
             if file.seek(0, os.SEEK_END) > have:
                 pauses = list(PAUSES_S)
@@ -186,12 +202,19 @@ def _fetch(url: str, file: IO[bytes], official: Official, path: Path, on_progres
         raise InputError(f"{url} has more than the {official.bytes} bytes of the official file; try again later")
 
 
-def _append(url: str, file: IO[bytes], have: int, official: Official, on_progress: Progress) -> None:
-    with requests.get(
-        url, headers={"Range": f"bytes={have}-"} if have else {}, stream=True, timeout=TIMEOUT_S
-    ) as answer:
+def _append(url: str, file: IO[bytes], have: int, official: Official, path: Path, on_progress: Progress) -> None:
+    # a packed answer would have another length
+    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as answer:
         answer.raise_for_status()
-        if have and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+        begins = _begins(answer, have, official)
+        if begins is None:
+            raise InputError(
+                f"{url} gave {answer.headers.get('Content-Length', 'some')} bytes of "
+                f"{answer.headers.get('Content-Type', 'no type')}, not the official file of {official.bytes}; is there "
+                f"a proxy or a login page between? Try again without it, or fetch the file elsewhere to {path}"
+            )
+        if begins < have:
             file.truncate(0)  # the server knows no ranges and sends everything
             have = 0
         for piece in answer.iter_content(PIECE):
@@ -203,6 +226,16 @@ def _append(url: str, file: IO[bytes], have: int, official: Official, on_progres
         file.flush()
     if have < official.bytes:
         raise requests.ConnectionError(f"it broke off after {have} of {official.bytes} bytes")
+
+
+def _begins(answer: requests.Response, have: int, official: Official) -> int | None:
+    """The byte of the file that an answer begins with: `have` or 0; None where its head tells of something else."""
+    if answer.status_code == requests.codes.partial_content:
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
+        fits = found is not None and int(found[1]) == have and found[2] in ("*", str(official.bytes))
+        return have if fits else None
+    is_page = answer.headers.get("Content-Type", "").startswith("text/html")
+    return None if is_page or answer.headers.get("Content-Length", str(official.bytes)) != str(official.bytes) else 0
 
 
 def _difference(path: Path, official: Official) -> str | None:
