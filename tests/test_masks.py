@@ -8,6 +8,7 @@ from pycocotools import mask as coco
 
 from datalab.errors import InputError
 from datalab.masks import (
+    crop_to_rle,
     iou_matrix,
     label_map,
     mask_to_rle,
@@ -96,6 +97,7 @@ def assert_cropped(mask: Mask) -> None:
     x, y, width, height = rle_box_xywh(mask_to_rle(mask), *mask.shape)
     assert (top, left, *pixels.shape) == (y, x, height, width)
     assert np.array_equal(pixels, mask[y : y + height, x : x + width])
+    assert crop_to_rle(pixels, top, left, *mask.shape) == mask_to_rle(mask)
 
 
 def test_box_is_tight() -> None:

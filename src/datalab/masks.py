@@ -62,6 +62,35 @@ def rle_to_crop(rle: str, height: int) -> tuple[int, int, BoolMask]:
     return top, left, pixels
 
 
+def crop_to_rle(crop: BoolMask, top: int, left: int, height: int, width: int) -> str:
+    """COCO compressed RLE of the (height, width) mask that is `crop` (h, w) at (top, left), and empty elsewhere."""
+    return edges_to_rle(crop_edges(crop, top, left, height), height, width)
+
+
+def crop_edges(crop: BoolMask, top: int, left: int, height: int) -> npt.NDArray[np.int64]:
+    """Where runs of a mask's part (h, w) at (top, left) begin and end, counted down the columns of `height` pixels.
+
+    From the first of each pair of places up to before the second; no run is of two columns.
+    """
+    rows, columns = crop.shape
+    framed = np.zeros(columns * (rows + 1) + 1, dtype=bool)  # one after the other, a blank before and after each
+    framed[1:].reshape(columns, rows + 1)[:, :rows] = crop.T
+    x, y = np.divmod(np.flatnonzero(framed[1:] != framed[:-1]), rows + 1)
+    edges: npt.NDArray[np.int64] = (x + left) * height + y + top
+    return edges
+
+
+def edges_to_rle(edges: npt.NDArray[np.int64], height: int, width: int) -> str:
+    """COCO compressed RLE of sorted places as `crop_edges` gives them; a run may go on in the next column."""
+    goes_on = np.flatnonzero(edges[1:-1:2] == edges[2::2])
+    ends = np.concatenate([[0], np.delete(edges, np.concatenate([2 * goes_on + 1, 2 * goes_on + 2])), [height * width]])
+    counts = np.diff(ends)
+    if counts[-1] == 0:
+        counts = counts[:-1]
+    encoded = coco.frPyObjects({"counts": counts.tolist(), "size": [height, width]}, height, width)["counts"]
+    return encoded.decode("ascii") if isinstance(encoded, bytes) else str(encoded)
+
+
 def rle_runs(rle: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """First pixel of every run of a COCO compressed RLE, and the one behind its last, counted down the columns.
 

@@ -1,8 +1,10 @@
 """What SAM finds and nobody should see, and packaged weights that are not there."""
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -49,6 +51,37 @@ def test_crumbs_of_a_mask_are_dropped() -> None:
     whole = rle_to_mask(sam._full_size(mask_to_rle(mask), SHAPE, (200, 400)), 200, 400)
     assert whole[40, 40]
     assert not whole[160:164, 300:304].any()
+
+
+@pytest.mark.parametrize(
+    ("shape", "full"),
+    [
+        ((7, 5), (7, 5)),
+        ((7, 5), (16, 9)),
+        ((9, 1), (23, 1)),
+        ((1, 9), (1, 31)),
+        ((1, 1024), (16, 20_000)),
+        ((768, 1024), (2999, 4001)),
+        ((683, 1024), (685, 1027)),
+    ],
+)
+def test_a_mask_is_scaled_as_the_whole_of_it_would_be(shape: tuple[int, int], full: tuple[int, int]) -> None:
+    corner, whole = np.zeros(shape, dtype=bool), np.ones(shape, dtype=bool)
+    corner[shape[0] // 2 :, : -(-shape[1] // 3)] = True
+    ragged = np.random.default_rng(0).random(shape) < 0.8
+    for mask in (corner, whole, sam._largest_parts(ragged), ~whole):
+        scaled = cv2.resize(mask.astype(np.uint8), full[::-1], interpolation=cv2.INTER_NEAREST)
+        assert sam._full_size(mask_to_rle(mask), shape, full) == mask_to_rle(scaled)
+
+
+def test_no_mask_is_laid_out_at_the_size_of_a_large_photograph() -> None:
+    mask = np.zeros((768, 1024), dtype=bool)
+    mask[300:310, 500:520] = True
+    tracemalloc.start()
+    sam._full_size(mask_to_rle(mask), mask.shape, (6000, 8000))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 6000 * 8000 / 10
 
 
 @pytest.mark.parametrize(("predicted_iou", "stability", "shown"), [(0.4, 0.9, 0), (0.6, 0.4, 0), (1.03, 0.9, 1)])

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from pycocotools import mask as coco
 from torch import Tensor
 from torch.nn import functional
+
+from datalab.masks import crop_edges, edges_to_rle
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -100,30 +101,17 @@ def outline_to_rle(outline: Outline, tile: tuple[int, int, int, int], height: in
         changes = outline.changes
     else:
         changes = _moved(outline.changes, tile, tile_height, height)
-    ends = np.concatenate([[0], changes, [height * width]])
-    counts = np.diff(ends)
-    if counts[-1] == 0:
-        counts = counts[:-1]
-    encoded = coco.frPyObjects({"counts": counts.tolist(), "size": [height, width]}, height, width)["counts"]
-    return str(encoded.decode("ascii"))
+    return edges_to_rle(changes, height, width)
 
 
 def _changes(mask: npt.NDArray[np.bool_], left: int, top: int, height: int) -> tuple[Ints, tuple[int, int, int, int]]:
     """`mask`: (columns, rows) of a window whose corner is (left, top) in a tile of this height."""
-    columns, rows = mask.shape
-    framed = np.zeros(columns * (rows + 1) + 1, dtype=bool)  # one after the other, a blank before and after each
-    framed[1:].reshape(columns, rows + 1)[:, :rows] = mask
-    x, y = np.divmod(np.flatnonzero(framed[1:] != framed[:-1]), rows + 1)
-    if len(x) == 0:
-        return np.zeros(0, dtype=np.int64), (0, 0, 0, 0)
-    box = (left + int(x[0]), top + int(y[::2].min()), left + int(x[-1]), top + int(y[1::2].max()) - 1)
-    return _joined((x + left) * height + y + top), box
-
-
-def _joined(changes: Ints) -> Ints:
-    """Without ends where the next run begins: a run may go on in the next column."""
-    goes_on = np.flatnonzero(changes[1:-1:2] == changes[2::2])
-    return np.delete(changes, np.concatenate([2 * goes_on + 1, 2 * goes_on + 2])) if len(goes_on) else changes
+    changes = crop_edges(mask.T, top, left, height)
+    if len(changes) == 0:
+        return changes, (0, 0, 0, 0)
+    starts, lasts = changes[::2], changes[1::2] - 1
+    x0, x1 = int(starts[0]) // height, int(lasts[-1]) // height
+    return changes, (x0, int((starts % height).min()), x1, int((lasts % height).max()))
 
 
 def _moved(changes: Ints, tile: tuple[int, int, int, int], tile_height: int, height: int) -> Ints:
@@ -136,4 +124,4 @@ def _moved(changes: Ints, tile: tuple[int, int, int, int], tile_height: int, hei
     begin = np.maximum(starts[run], column * tile_height) - column * tile_height
     end = np.minimum(ends[run], (column + 1) * tile_height) - column * tile_height
     offset = (column + tile[0]) * height + tile[1]
-    return _joined(np.stack([begin + offset, end + offset], axis=1).ravel())
+    return np.stack([begin + offset, end + offset], axis=1).ravel()

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 from safetensors import SafetensorError
@@ -30,7 +31,7 @@ from datalab.adapters.sam_encoder import FastEncoder, precision_for
 from datalab.adapters.sam_small import build_small_sam
 from datalab.adapters.sam_zoom import masks_in_enlarged_boxes, zooms_in
 from datalab.errors import InputError
-from datalab.masks import BoolMask, iou_matrix, mask_to_rle, rle_to_mask
+from datalab.masks import BoolMask, crop_to_rle, iou_matrix, mask_to_rle, rle_to_crop
 from datalab.ranges import Count, Share, Within
 from datalab.tables import CANDIDATES, require, typed
 
@@ -279,22 +280,29 @@ def _one_per_object(found: list[FoundMask], shape: tuple[int, ...]) -> list[Foun
 
 
 def _full_size(rle: str, shape: tuple[int, ...], full: tuple[int, int]) -> str:
-    mask = rle_to_mask(rle, shape[0], shape[1])
-    return mask_to_rle(_largest_parts(_scaled(mask, full)))
+    """A mask of `shape` without crumbs at the size `full`, each pixel as the nearest; made only where it lies."""
+    top, left, pixels = rle_to_crop(rle, shape[0])
+    first_row, rows = _shown(top, pixels.shape[0], shape[0], full[0])
+    first_column, columns = _shown(left, pixels.shape[1], shape[1], full[1])
+    scaled = _largest_parts(pixels)[np.ix_(rows, columns)]
+    return crop_to_rle(scaled, first_row, first_column, *full)
 
 
-def _scaled(mask: BoolMask, full: tuple[int, int]) -> BoolMask:
-    if mask.shape == full:
-        return mask
-    resized = cv2.resize(mask.astype(np.uint8), (full[1], full[0]), interpolation=cv2.INTER_NEAREST)
-    return np.asarray(resized, dtype=bool)
+def _shown(start: int, length: int, side: int, full: int) -> tuple[int, npt.NDArray[np.intp]]:
+    """The first pixel of `full` that shows one of those from `start` on of `side`, and which of them each shows."""
+    nearest = cv2.resize(np.arange(side, dtype=np.float32)[None], (full, 1), interpolation=cv2.INTER_NEAREST)[0]
+    first, last = np.searchsorted(nearest, [start, start + length])
+    return int(first), nearest[first:last].astype(np.intp) - start
 
 
 def _largest_parts(mask: BoolMask) -> BoolMask:
     """Without crumbs: parts below a tenth of the largest are dropped."""
+    if not mask.size:
+        return mask
     count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    areas = stats[1:, cv2.CC_STAT_AREA]
     if count <= 2:
         return mask
-    big = 1 + np.nonzero(areas >= 0.1 * areas.max())[0]
-    return np.isin(parts, big)
+    areas = stats[:, cv2.CC_STAT_AREA]
+    kept = areas >= 0.1 * areas[1:].max()
+    kept[0] = False
+    return np.asarray(kept[parts])
