@@ -19,7 +19,7 @@ from datalab.adapters.sam import (
     propose_regions,
 )
 from datalab.errors import InputError
-from datalab.masks import iou_matrix, rle_area, rle_to_mask
+from datalab.masks import iou_matrix, mask_to_rle, rle_area, rle_to_mask
 from datalab.tables import CANDIDATES
 
 PARAMS = ProposalParams(8, 0, 0.5, 0.5, 0.001, 0.6, 5, 0.0)
@@ -69,7 +69,7 @@ def test_a_models_region_comes_as_it_is_and_refined(sam: Sam, size: tuple[int, i
     rows, columns = np.flatnonzero(disk.any(axis=1)), np.flatnonzero(disk.any(axis=0))
     box[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
     table = propose_regions(
-        sam, "v1", [Asked("img", picture, [Draft("coin", box)])], replace(PARAMS, points_per_side=1)
+        sam, "v1", [Asked("img", picture, [Draft("coin", mask_to_rle(box))])], replace(PARAMS, points_per_side=1)
     )
     model, refined = (table[table["source"] == source].iloc[0] for source in ("model", "refined"))
     assert (model["label"], refined["label"]) == ("coin", "coin")
@@ -113,14 +113,14 @@ def test_a_panorama_is_no_problem(sam: Sam) -> None:
     assert embed_image(sam, picture).shape == (128, 16, 16)
     part = np.zeros((16, 20_000), dtype=bool)
     part[:, 4000:8000] = True
-    asked = Asked("img", picture, drafts=(Draft("wall", part),))
+    asked = Asked("img", picture, drafts=(Draft("wall", mask_to_rle(part)),))
     table = propose_regions(sam, "v1", [asked], replace(PARAMS, points_per_side=2))
     assert "model" in set(table["source"])
     assert all(rle_to_mask(rle, 16, 20_000).any() for rle in table["rle"])
 
 
 def test_a_tiny_grey_image_is_no_problem(sam: Sam) -> None:
-    asked = Asked("img", np.full((1, 1, 3), 9, np.uint8), drafts=(Draft("dot", np.ones((1, 1), dtype=bool)),))
+    asked = Asked("img", np.full((1, 1, 3), 9, np.uint8), drafts=(Draft("dot", mask_to_rle(np.ones((1, 1)))),))
     assert "dot" in set(propose_regions(sam, "v1", [asked], PARAMS)["label"])
 
 

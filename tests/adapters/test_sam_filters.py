@@ -90,7 +90,7 @@ def test_a_refined_region_is_shown_where_sam_is_sure_enough(
 ) -> None:
     one = found(40, predicted_iou, stability)
     monkeypatch.setattr(sam, "_refined", lambda *_: [one])
-    drafts = [sam.Draft("coin", rle_to_mask(one.rle, *SHAPE))]
+    drafts = [sam.Draft("coin", one.rle)]
     asked = sam.Asked("img", np.full((*SHAPE, 3), 90, dtype=np.uint8), drafts)
     table = sam.propose_regions(sam.load_sam("small"), "v", [asked], replace(PARAMS, points_per_side=1))
     assert (table["source"] == "refined").sum() == shown

@@ -1,6 +1,9 @@
+import tracemalloc
+
 import numpy as np
 
 from datalab.learning.components import predicted_regions
+from datalab.masks import mask_to_rle, rle_area
 
 NAMES = {1: "coin", 2: "cup"}
 
@@ -13,8 +16,8 @@ def test_connected_parts_become_regions_largest_first() -> None:
     label_map[2, 3] = 1  # touches the first one at a corner
     label_map[4, 9] = 7  # no class of the guidelines
     found = predicted_regions(label_map, NAMES, 0.0, 1.0, 9)
-    assert [(name, int(mask.sum())) for name, mask in found] == [("cup", 16), ("coin", 7), ("coin", 2)]
-    np.testing.assert_array_equal(found[0][1], label_map == 2)
+    assert [(name, rle_area(rle, 10, 10)) for name, rle in found] == [("cup", 16), ("coin", 7), ("coin", 2)]
+    assert found[0][1] == mask_to_rle(label_map == 2)
 
 
 def test_crumbs_background_and_what_is_too_much_are_left_out() -> None:
@@ -25,3 +28,14 @@ def test_crumbs_background_and_what_is_too_much_are_left_out() -> None:
     assert [name for name, _ in predicted_regions(label_map, NAMES, 0.02, 0.4, 9)] == ["cup"]
     assert [name for name, _ in predicted_regions(label_map, NAMES, 0.0, 1.0, 1)] == ["coin"]
     assert predicted_regions(np.zeros((3, 3), dtype=np.uint8), NAMES, 0.0, 1.0, 9) == []
+
+
+def test_hundreds_of_regions_take_no_memory_of_the_images_size_each() -> None:
+    label_map = np.zeros((500, 800), dtype=np.uint8)
+    label_map[::10, ::10] = 1
+    tracemalloc.start()
+    found = predicted_regions(label_map, NAMES, 0.0, 1.0, 400)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found) == 400
+    assert most < 20 * label_map.size

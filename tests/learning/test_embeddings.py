@@ -1,7 +1,9 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from datalab.learning.embeddings import crop_embedding, image_vector, region_vector
+from datalab.learning.embeddings import _cell_shares, crop_embedding, image_vector, region_vector
 
 GRID = np.arange(16, dtype=np.float32).reshape(1, 4, 4)
 
@@ -42,3 +44,18 @@ def test_rows_and_columns_of_a_wide_image_are_not_mixed_up() -> None:
     mask[2:, 6:] = True
     embedding[0, 1, 3] = embedding[1, 0, 0] = 1
     assert region_vector(embedding, mask).tolist() == [1, 0]
+
+
+def test_a_pixel_counts_for_the_cell_that_it_lies_in() -> None:
+    """Five rows in three cells, one column in two: 0, 0 | 1, 1 | 2 and 0 of them."""
+    mask = np.array([[1], [1], [0], [1], [1]], dtype=bool)
+    assert _cell_shares(mask, 3, 2).tolist() == [[2, 0], [1, 0], [1, 0]]
+
+
+def test_a_region_of_a_large_photograph_takes_little_memory() -> None:
+    mask = np.ones((1500, 2000), dtype=bool)
+    tracemalloc.start()
+    region_vector(np.ones((2, 64, 64)), mask)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < mask.size

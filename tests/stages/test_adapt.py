@@ -1,3 +1,4 @@
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from datalab.adapters.files import read_json, read_rgb, read_table
 from datalab.adapters.mask_generator import Pixels
 from datalab.adapters.sam import embed_image, load_sam
 from datalab.adapters.sam_adapt import Floats, Lesson
-from datalab.masks import mask_to_rle
+from datalab.masks import BoolMask, mask_to_rle, rle_to_mask
 from datalab.stages import adapt
 from datalab.stages.adapt import Inputs, Params, figures
 from datalab.tables import CONSENSUS
@@ -192,3 +193,23 @@ def test_figures_are_means_over_images_not_over_objects() -> None:
     assert found["box"]["before"] == 0.5  # (0.3 + 0.7) / 2
     assert found["box"]["difference"]["value"] == 0.2
     assert found["click"]["difference"] == {"value": 0, "low": None, "high": None}
+
+
+def test_the_masks_of_an_image_are_laid_out_one_after_the_other(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[str] = []
+
+    def counted(rle: str, height: int, width: int) -> BoolMask:
+        decoded.append(rle)
+        return rle_to_mask(rle, height, width)
+
+    def lessons_of(sam: Sam, image_id: str, pixels: Pixels, masks: Iterable[BoolMask], *_: object) -> list[Lesson]:
+        assert [len(decoded) for _ in masks] == [1, 2, 3]
+        return []
+
+    monkeypatch.setattr(adapt, "rle_to_mask", counted)
+    monkeypatch.setattr(adapt, "lessons_of", lessons_of)
+    rows = adapt._objects(inputs_of(workspace)).iloc[[0, 0, 0]]
+    assert adapt._lessons(None, rows, inputs_of(workspace), np.random.default_rng(0)) == []
+    assert len(decoded) == 3

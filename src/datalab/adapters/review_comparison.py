@@ -12,7 +12,7 @@ from datalab.adapters.review_figures import map_iou
 from datalab.config import Guidelines
 from datalab.errors import InputError
 from datalab.learning.components import predicted_regions
-from datalab.masks import IGNORE_ID, mask_to_rle
+from datalab.masks import IGNORE_ID, BoolMask, rle_to_crop
 
 LEAST_SHARE = 0.0005
 """Of the image, as for the model as a voter: smaller components of a prediction are specks, 77 pixels of 480x320."""
@@ -62,4 +62,10 @@ def predicted_objects(
     names = {item.id: item.name for item in guidelines.classes}
     judged = truth != IGNORE_ID
     parts = predicted_regions(predicted, names, LEAST_SHARE, 1.0, MOST_OBJECTS)
-    return [(name, mask_to_rle(mask)) for name, mask in parts if judged[mask].mean() >= JUDGED_SHARE]
+    return [(name, rle) for name, rle in parts if _share_inside(judged, rle) >= JUDGED_SHARE]
+
+
+def _share_inside(area: BoolMask, rle: str) -> float:
+    """Share in [0, 1] of a mask's pixels that lie in the (H, W) `area`."""
+    top, left, pixels = rle_to_crop(rle, area.shape[0])
+    return float(area[top : top + pixels.shape[0], left : left + pixels.shape[1]][pixels].mean())

@@ -31,7 +31,7 @@ from datalab.adapters.sam_encoder import FastEncoder, precision_for
 from datalab.adapters.sam_small import build_small_sam
 from datalab.adapters.sam_zoom import masks_in_enlarged_boxes, zooms_in
 from datalab.errors import InputError
-from datalab.masks import BoolMask, crop_to_rle, iou_matrix, mask_to_rle, rle_to_crop
+from datalab.masks import BoolMask, crop_to_rle, iou_matrix, rle_box_xywh, rle_to_crop
 from datalab.ranges import Count, Share, Within
 from datalab.tables import CANDIDATES, require, typed
 
@@ -67,8 +67,8 @@ class Draft:
     """A region of the trained model's prediction, not empty."""
 
     label: str
-    mask: BoolMask
-    """(H, W) of the image."""
+    rle: str
+    """At the image's own size."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def _candidates(
         rows.append((f"p{number}", "", rle, one.predicted_iou, one.stability, "sam"))
     refined = _refined(encoded, small, asked.drafts, size)
     for number, (draft, one) in enumerate(zip(asked.drafts, refined, strict=True)):
-        drafted, rle = mask_to_rle(draft.mask), _full_size(one.rle, small.shape[:2], size)
+        drafted, rle = draft.rle, _full_size(one.rle, small.shape[:2], size)
         agreement = float(iou_matrix([drafted], [rle], *size)[0, 0])
         rows.append((f"m{number}", draft.label, drafted, agreement, 1.0, "model"))
         if one.predicted_iou > params.min_predicted_iou and one.stability >= params.min_stability:
@@ -222,8 +222,8 @@ def _refined(encoded: SamPredictor, pixels: Pixels, drafts: Sequence[Draft], siz
     scale = np.array([width / size[1], height / size[0]] * 2)
     boxes = []
     for draft in drafts:
-        rows, columns = np.flatnonzero(draft.mask.any(axis=1)), np.flatnonzero(draft.mask.any(axis=0))
-        boxes.append([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
+        x, y, w, h = rle_box_xywh(draft.rle, *size)
+        boxes.append([x, y, x + w, y + h])
     scaled = np.array(boxes, dtype=np.float64) * scale
     if zooms_in(encoded.model):
         return masks_in_enlarged_boxes(encoded.model, pixels, scaled)

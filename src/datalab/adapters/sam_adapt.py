@@ -3,7 +3,7 @@
 The encoder's embeddings are made once per object, so that a step takes the decoder's milliseconds only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -58,7 +58,7 @@ def lessons_of(
     sam: Sam,
     image_id: str,
     pixels: Pixels,
-    masks: Sequence[BoolMask],
+    masks: Iterable[BoolMask],
     rng: np.random.Generator,
     embedding: Embedding | None = None,
 ) -> list[Lesson]:

@@ -3,6 +3,8 @@
 An embedding (C, h, w) covers SAM's square: the image scaled to fit, with padding below or to the right of it.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -38,9 +40,17 @@ def region_vector(embedding: Embedding, mask: BoolMask) -> Vector:
 
 def _cell_shares(mask: BoolMask, rows: int, columns: int) -> npt.NDArray[np.float32]:
     """How much of `mask` falls into each cell of a rows x columns grid, in pixels."""
-    y, x = np.nonzero(mask)
-    cells = (y * rows // mask.shape[0]) * columns + x * columns // mask.shape[1]
-    return np.bincount(cells, minlength=rows * columns).reshape(rows, columns).astype(np.float32)
+    # the places of all pixels inside would take sixteen times the memory of the mask
+    counts = [
+        [np.count_nonzero(mask[top:bottom, left:right]) for left, right in _cells(mask.shape[1], columns)]
+        for top, bottom in _cells(mask.shape[0], rows)
+    ]
+    return np.array(counts, dtype=np.float32)
+
+
+def _cells(side: int, count: int) -> list[tuple[int, int]]:
+    """First and last + 1 pixel of each of `count` cells; pixel i lies in cell i * count // side."""
+    return list(pairwise((-(-np.arange(count + 1) * side // count)).tolist()))
 
 
 def _unit(vector: npt.NDArray[np.float32]) -> Vector:

@@ -98,7 +98,7 @@ def _drafts(workspace: Workspace, image_id: str, guidelines: Guidelines, params:
     found = predicted_regions(
         read_label_map(path), names, params.min_area_share, params.max_area_share, params.max_regions
     )
-    return [Draft(label, mask) for label, mask in found]
+    return [Draft(label, rle) for label, rle in found]
 
 
 def _sound_gold(workspace: Workspace) -> pd.DataFrame:

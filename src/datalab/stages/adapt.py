@@ -172,12 +172,13 @@ def _lessons(sam: Any, objects: pd.DataFrame, inputs: Inputs, rng: np.random.Gen
 
     def of_image(group: tuple[str, pd.DataFrame]) -> list[Lesson]:
         image_id, rows = group
-        masks = [rle_to_mask(row["rle"], row["height"], row["width"]) for row in rows.to_dict("records")]
+        # one after the other: each is of the image's size
+        masks = (rle_to_mask(row["rle"], row["height"], row["width"]) for row in rows.to_dict("records"))
         pixels = read_rgb(inputs.images / str(rows["file"].iloc[0]))
         known = sound_embedding(inputs.embeddings / f"{image_id}.npy")
         # read: each map would hold a file open, and there are thousands
         whole = None if known is None else np.array(known)
-        return lessons_of(sam, image_id, pixels, [mask for mask in masks if mask.any()], seeds[image_id], whole)
+        return lessons_of(sam, image_id, pixels, (mask for mask in masks if mask.any()), seeds[image_id], whole)
 
     found = stage_bar("embed objects", len(groups), "image", side_by_side(of_image, groups))
     return [one for lessons in found for one in lessons]
