@@ -221,3 +221,34 @@ def test_images_that_share_batches_get_the_masks_they_get_alone(sam: Sam, tile_l
             [one.predicted_iou for one in found], [one.predicted_iou for one in alone], atol=1e-5
         )
     assert sum(map(len, together)) > 5
+
+
+def band(rows: int, inside: float, edge: float, outside: float) -> torch.Tensor:
+    """(1, 64, 64) logits of so many rows from side to side, with a row of `edge` on either side."""
+    logits = torch.full((1, 64, 64), outside, dtype=torch.float32)
+    logits[:, 9 : 11 + rows] = edge
+    logits[:, 10 : 10 + rows] = inside
+    return logits
+
+
+@pytest.mark.parametrize("used", [(256, 256), (60, 256), (256, 171)])
+@pytest.mark.parametrize(
+    "logits", [band(3, 8, -0.9, -8), band(2, 8, -0.9, -8), band(4, 4, -0.9, -4), band(9, 2, 0.5, -2)]
+)
+def test_no_mask_that_is_stable_is_dropped_before_it_is_enlarged(logits: torch.Tensor, used: tuple[int, int]) -> None:
+    outline = Enlarger((64, 64), 256, used, used).outline(logits[0].numpy(), 0.0, mask_grid.STABILITY_OFFSET)
+    shares = tuple(mask_grid._shares(64, side / 4) for side in used)
+    assert mask_grid._may_be_stable(logits, shares, 0.0, outline.stability).tolist() == [True]
+
+
+def test_a_mask_far_from_stable_is_dropped_before_it_is_enlarged() -> None:
+    """Twenty rows of which SAM is unsure about two that it is sure of."""
+    logits = band(20, -0.5, -0.9, -8)
+    logits[:, 15:17] = 8
+    shares = (mask_grid._shares(64, 64), mask_grid._shares(64, 64))
+    assert mask_grid._may_be_stable(logits, shares, 0.0, 0.75).tolist() == [False]
+
+
+def test_padding_does_not_count() -> None:
+    assert mask_grid._shares(3, 3).tolist() == [0.5, 1, 1, 0.5]
+    assert mask_grid._shares(3, 1.75).tolist() == [0.5, 1, 0.25, 0]

@@ -5,7 +5,7 @@ where all prompts of an image still see the same, is done image by image (`sam_d
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,9 +25,8 @@ PLACES_PER_BATCH = {"cpu": 1 << 14, "cuda": 1 << 18}
 """Prompts of a batch times places of the image: on a CPU what its caches hold (16 times as much took twice as long),
 on a GPU 64 prompts of the official models, with hundreds of MB of tensors."""
 STABILITY_OFFSET = 1.0
-COARSE_MARGIN = 0.1
-"""Stability counted on small logits is off by less than this where the mask has COARSE_CELLS; then it may decide."""
-COARSE_CELLS = 100
+COARSE_MARGIN = 0.01
+"""Logits are enlarged twice, and the second time mixes across the places by which stability is bounded."""
 LOGITS_PER_PLACE = 4
 """Each way."""
 
@@ -60,10 +59,11 @@ class Grid:
         self.points = torch.as_tensor(predictor.transform.apply_coords(places, size), device=predictor.device)
         side = predictor.model.image_encoder.img_size
         self.cells = tuple(LOGITS_PER_PLACE * int(length) for length in predictor.features.shape[2:])
-        self.used = tuple(
-            -(-length * cells // side) for length, cells in zip(predictor.input_size, self.cells, strict=True)
+        self.shares = tuple(
+            _shares(cells, length * cells / side)
+            for length, cells in zip(predictor.input_size, self.cells, strict=True)
         )
-        """Cells (height, width) that are no padding."""
+        """Of the places between the cells, vertically and horizontally: how much of each is no padding."""
 
     @cached_property
     def decoder(self) -> PointDecoder:
@@ -146,15 +146,34 @@ def _worth_enlarging(
     owner_of = np.repeat(owners[part.cpu().numpy()], good[part].sum(dim=1).cpu().numpy())
     for owner in np.unique(owner_of):
         mine = torch.from_numpy(np.flatnonzero(owner_of == owner)).to(logits.device)
-        rows, columns = grids[owner].used
-        inside = logits[mine][:, :rows, :columns]
-        steady = mine[_may_be_stable(inside, decoder.sam.mask_threshold, asking.min_stability)]
+        may_be = _may_be_stable(logits[mine], grids[owner].shares, decoder.sam.mask_threshold, asking.min_stability)
+        steady = mine[may_be]
         for one, score in zip(logits[steady].cpu().numpy(), scores[steady].tolist(), strict=True):
             yield int(owner), one, score
 
 
-def _may_be_stable(inside: torch.Tensor, threshold: float, least: float) -> torch.Tensor:
-    """(n,) bool: which of (n, h, w) logits may reach the stability once enlarged."""
-    union = (inside > threshold - STABILITY_OFFSET).sum(dim=(1, 2))
-    stable = (inside > threshold + STABILITY_OFFSET).sum(dim=(1, 2))
-    return (stable >= (least - COARSE_MARGIN) * union) | (union < COARSE_CELLS)
+def _may_be_stable(
+    logits: torch.Tensor, shares: tuple[torch.Tensor, ...], threshold: float, least: float
+) -> torch.Tensor:
+    """(n,) bool: which of (n, h, w) logits may reach the stability once enlarged; `shares` as of `Grid`.
+
+    In the place between four cells an enlarged value lies between theirs: the stable part reaches no further than the
+    places with a stable corner, and what lies above the lower cutoff fills at least those with four corners above it.
+    """
+    stable = _corners(logits > threshold + STABILITY_OFFSET, torch.logical_or)
+    union = _corners(logits > threshold - STABILITY_OFFSET, torch.logical_and)
+    rows, columns = (one.to(logits.device) for one in shares)
+    most, fewest = (part.to(rows.dtype) @ columns @ rows for part in (stable, union))
+    return most >= (least - COARSE_MARGIN) * fewest
+
+
+def _corners(cells: torch.Tensor, joined: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """(n, h + 1, w + 1) bool: the four cells round each place `joined`; beyond the outermost lie their likes."""
+    rows = torch.cat([cells[:, :1], joined(cells[:, 1:], cells[:, :-1]), cells[:, -1:]], dim=1)
+    return torch.cat([rows[..., :1], joined(rows[..., 1:], rows[..., :-1]), rows[..., -1:]], dim=2)
+
+
+def _shares(cells: int, used: float) -> torch.Tensor:
+    """(cells + 1,): how much of the places from cell to cell lies in the first `used` cells, in [0, 1]."""
+    middles = torch.arange(cells + 1)
+    return ((middles + 0.5).clamp(0, used) - (middles - 0.5).clamp(0, used)).clamp(0, 1)
