@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from datalab.adapters.checkpoints import SamParams
+from datalab.adapters.embedding_cache import image_hash
 from datalab.adapters.files import read_json, read_table, write_json, write_table
 from datalab.adapters.image_vectors import VECTORS, compute_image_vector, kept_vectors
 from datalab.stages.embed import run
@@ -190,3 +191,43 @@ def test_a_killed_run_leaves_no_vector_of_what_it_was_to_make_again(
     assert kept_vectors(out).keys() == {"b"}
     embedded(tmp_path, "ab")
     assert_kept(tmp_path, "ab")
+
+
+def test_an_image_with_other_bytes_under_the_same_id_is_embedded_anew(tmp_path: Path) -> None:
+    out = embedded(tmp_path, "ab")
+    before, other = np.load(out / "a.npy"), (out / "b.npy").stat().st_mtime_ns
+    Image.new("RGB", (40, 30), (250, 250, 250)).save(tmp_path / "images" / "a.png")
+    run(tmp_path / "catalog.parquet", tmp_path / "images", tmp_path / "cache", out, PARAMS)
+    assert not np.array_equal(np.load(out / "a.npy"), before)
+    assert (out / "b.npy").stat().st_mtime_ns == other
+    assert_kept(tmp_path, "ab")
+
+
+def test_an_image_put_back_after_a_kill_is_embedded_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    out = embedded(tmp_path, "a")
+    before, image = np.load(out / "a.npy"), (tmp_path / "images" / "a.png").read_bytes()
+    Image.new("RGB", (40, 30), (250, 250, 250)).save(tmp_path / "images" / "a.png")
+    with monkeypatch.context() as patch:
+        patch.setattr("datalab.stages.embed.compute_image_vector", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "catalog.parquet", tmp_path / "images", tmp_path / "cache", out, PARAMS)
+    (tmp_path / "images" / "a.png").write_bytes(image)
+    run(tmp_path / "catalog.parquet", tmp_path / "images", tmp_path / "cache", out, PARAMS)
+    np.testing.assert_array_equal(np.load(out / "a.npy"), before)
+
+
+def test_unchanged_images_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def counted(path: Path) -> str:
+        read.append(path.stem)
+        return image_hash(path)
+
+    catalog = catalog_of(tmp_path, "ab")
+    monkeypatch.setattr("datalab.adapters.image_hashes.image_hash", counted)
+    for _ in range(2):
+        run(catalog, tmp_path / "images", tmp_path / "cache", tmp_path / "embeddings", PARAMS)
+    assert sorted(read) == ["a", "b"]

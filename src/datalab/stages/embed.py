@@ -1,7 +1,7 @@
 """Stage `embed`: SAM's embedding of every image of the catalog, and a vector of it, for those that have none yet."""
 
 import argparse
-from collections.abc import Container, Iterable
+from collections.abc import Container, Mapping
 from functools import cache, partial
 from itertools import chain
 from pathlib import Path
@@ -14,12 +14,12 @@ from datalab.adapters.checkpoints import SamParams
 from datalab.adapters.embedding_cache import (
     EmbeddingCache,
     embedded_by,
-    image_hash,
     note_encoder,
     place_embedding,
     sound_embedding,
 )
 from datalab.adapters.files import read_rgb, read_table
+from datalab.adapters.image_hashes import ImageHashes, made_of, note_made_of
 from datalab.adapters.image_vectors import compute_image_vector, keep_vectors, kept_vectors
 from datalab.adapters.sam import embed_images, encoded_at_once, load_sam, model_version
 from datalab.adapters.stage_progress import stage_bar
@@ -34,12 +34,15 @@ def run(catalog: Path, images: Path, embeddings: Path, out: Path, params: SamPar
     """Write <image_id>.npy, float16 (C, h, w), below `out`; what is of another checkpoint or image is made anew.
 
     `embeddings`: the cache of this machine, where click-to-mask and other workspaces find what was embedded here, and
-    the other way round. A file of `out` that is damaged is made again. Beside them the vector of each image is kept.
+    the other way round. A file of `out` that is damaged is made again, and one whose image has other bytes than it was
+    made of. Beside them that is noted, and the vector of each image is kept.
     """
     version = model_version(params.checkpoint)
     rows = {str(row["image_id"]): row for row in read_table(catalog, CATALOG).to_dict("records")}
     _remove_old(out, version, rows)
-    sound = _sound(out, rows)
+    hashes = ImageHashes(images, embeddings)
+    kept = _current(out, {image_id: row["file"] for image_id, row in rows.items()}, hashes)
+    sound = set(kept)
     missing = [image_id for image_id in rows if image_id not in sound]
     vectors = _vectors_of(out, sound)
     unsummed = sorted(sound - vectors.keys())
@@ -52,17 +55,17 @@ def run(catalog: Path, images: Path, embeddings: Path, out: Path, params: SamPar
         return load_sam(params.checkpoint)
 
     def embed(some: list[str]) -> int:
-        files = {image_id: images / rows[image_id]["file"] for image_id in some}
-        hashes = {image_id: image_hash(file) for image_id, file in files.items()}
-        unknown = [image_id for image_id in some if known.find(hashes[image_id], version) is None]
+        digests = {image_id: hashes.of(rows[image_id]["file"]) for image_id in some}
+        unknown = [image_id for image_id in some if known.find(digests[image_id], version) is None]
         if unknown:
             with loading:
                 sam = model()
-            made = embed_images(sam, [read_rgb(files[image_id]) for image_id in unknown])
+            made = embed_images(sam, [read_rgb(images / rows[image_id]["file"]) for image_id in unknown])
             for image_id, embedding in zip(unknown, made, strict=True):
-                known.find_or_make(hashes[image_id], version, partial(np.asarray, embedding))
+                known.find_or_make(digests[image_id], version, partial(np.asarray, embedding))
         for image_id in some:
-            place_embedding(known.path(hashes[image_id], version), out / f"{image_id}.npy")
+            place_embedding(known.path(digests[image_id], version), out / f"{image_id}.npy")
+        kept.update(digests)
         return sum_up(some)
 
     def sum_up(some: list[str]) -> int:
@@ -76,6 +79,8 @@ def run(catalog: Path, images: Path, embeddings: Path, out: Path, params: SamPar
             bar.update(done)
     if missing or unsummed:
         keep_vectors(out, vectors)
+    note_made_of(out, kept)
+    hashes.keep()
 
 
 def _remove_old(out: Path, version: str, image_ids: Container[str]) -> None:
@@ -89,11 +94,22 @@ def _remove_old(out: Path, version: str, image_ids: Container[str]) -> None:
             old.unlink()
 
 
-def _sound(out: Path, image_ids: Iterable[str]) -> set[str]:
-    """Images whose embedding is in `out` and unaltered: all of it is read, 2 MB an image of an official checkpoint."""
-    there = [image_id for image_id in image_ids if (out / f"{image_id}.npy").exists()]
+def _current(out: Path, files: Mapping[str, str], hashes: ImageHashes) -> dict[str, str]:
+    """Hash of the image by id, where its embedding is in `out`, unaltered and of these bytes; no other is noted then.
+
+    All of it is read, 2 MB an image of an official checkpoint.
+    """
+    noted = made_of(out)
+    there = [image_id for image_id in files if (out / f"{image_id}.npy").exists()]
     checked = stage_bar("check embeddings", len(there), "image", there)
-    return {image_id for image_id in checked if sound_embedding(out / f"{image_id}.npy") is not None}
+    found = {
+        image_id: noted[image_id]
+        for image_id in checked
+        if noted.get(image_id) == hashes.of(files[image_id]) and sound_embedding(out / f"{image_id}.npy") is not None
+    }
+    # before anything is made: a kill could leave a new embedding under an old hash
+    note_made_of(out, found)
+    return found
 
 
 def _vectors_of(out: Path, image_ids: Container[str]) -> dict[str, Vector]:
