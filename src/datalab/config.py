@@ -232,8 +232,8 @@ def _coerce(value: Any, kind: Any, where: str) -> Any:
         raise InputError(f"{where}: expected {written.__name__}, got {value!r}")
     for limit in limits:
         if not limit.least <= value <= limit.most:
-            most = f" and at most {limit.most:g}" if limit.most < math.inf else ""
-            raise InputError(f"{where} is {value:g}; it has to be at least {limit.least:g}{most}")
+            most = f" and at most {limit.most:.15g}" if limit.most < math.inf else ""
+            raise InputError(f"{where} is {value:.15g}; it has to be at least {limit.least:.15g}{most}")
     return tuple(value) if isinstance(value, list) else value
 
 
