@@ -89,5 +89,6 @@ def test_a_number_beyond_its_range_is_refused_by_its_name(
         content[section][name] = int(value) if whole else float(value)
         path = tmp_path / "params.yaml"
         path.write_text(yaml.safe_dump(content))
-        with pytest.raises(InputError, match=rf"params\.yaml: {section}\.{name} is {value:.15g}; it has to be at least"):
+        said = rf"params\.yaml: {section}\.{name} is {value:.15g}; it has to be at least"
+        with pytest.raises(InputError, match=said):
             load_params(path, section, SECTIONS[section])
