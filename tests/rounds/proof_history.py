@@ -97,7 +97,7 @@ def write_model(workspace: Workspace, number: int, power: float) -> None:
     tested = [one for earlier in range(1, number + 1) for one in ids_of(earlier)[:TEST_EACH]]
     counts = np.stack([confusion_of(one, found_share(one, number, power)) for one in tested])
     found = figures(counts, NAMES, np.random.default_rng(0), 200)
-    write_json(workspace.reports / "metrics.json", {**found, "test_images": len(tested)})
+    write_json(workspace.reports / "metrics.json", {**found, "test_images": len(tested), "test_groups": len(tested)})
     write_table(workspace.confusions, confusion_rows(tested, counts, NAMES))
 
 

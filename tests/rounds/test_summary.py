@@ -102,6 +102,13 @@ def test_figures_without_a_value_share_a_row_by_their_reason() -> None:
     ]
 
 
+def test_held_out_images_that_hang_together_are_counted_in_groups_too() -> None:
+    def said(**more: int) -> str:
+        return next(one["value"] for one in summary_rows(REPORT | more) if one["figure"] == "held-out images")
+
+    assert (said(), said(test_groups=7), said(test_groups=3)) == ("7", "7", "7 in 3 groups")
+
+
 def test_a_report_from_before_there_was_a_proof_has_no_such_row() -> None:
     figures = [row["figure"] for row in summary_rows({key: REPORT[key] for key in REPORT if key != "proof"})]
     assert not {"next batch: worth it", "choice against chance"} & set(figures)

@@ -56,7 +56,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
         yield from _advice(annotator, score)
     for name, figure in report["evaluation"].items():
         yield f"held-out {name}", interval(figure)
-    yield "held-out images", f"{report['test_images']}{_leaks(report.get('leaks'))}"
+    yield "held-out images", f"{report['test_images']}{_grouped(report)}{_leaks(report.get('leaks'))}"
     yield from _comparison(report.get("comparison"))
     for sentence in report["worse_slices"]:
         yield "worse than elsewhere", sentence
@@ -121,6 +121,12 @@ def _set_aside(report: Report) -> Iterator[tuple[str, str]]:
     if corrected := report.get("corrected_answers"):
         rounds = ", ".join(f"{count} of round {name}" for name, count in sorted(corrected.items()))
         yield "annotations: changed since their round", rounds
+
+
+def _grouped(report: Report) -> str:
+    """By how many the intervals go, where images hang together; reports of earlier versions do not know."""
+    groups = report.get("test_groups", report["test_images"])
+    return f" in {groups} groups" if groups < report["test_images"] else ""
 
 
 def _leaks(found: dict[str, Any] | None) -> str:
