@@ -34,6 +34,7 @@ from datalab.rounds.state import (
     latest_round,
     load_round,
     next_number,
+    round_numbers,
     save_round,
     taking_in_again,
 )
@@ -74,7 +75,7 @@ def label_round(
         if only_round and not (is_alone and waits(place, only_round)):
             get_run_logger().info("round %04d does not wait for people, or a run is at it", only_round)
             return only_round
-        if before is not None and before.due is not None and load_round(place, before.number).due is None:
+        if before is not None and before.due is not None and _is_finished(place, before.number):
             get_run_logger().info("another run has finished round %s", before.round_id)
             return before.number
         return advance(place, Source(*(Path(path) if path else None for path in (images, masks, classes))), wait)
@@ -109,6 +110,11 @@ def advance(place: Workspace, source: Source, wait: bool) -> int:
     report = read_json(place.reports / f"round-{state.round_id}.json")
     create_table_artifact(summary_rows(report), key="label-round-summary", description=f"round {state.round_id}")
     return state.number
+
+
+def _is_finished(workspace: Workspace, number: int) -> bool:
+    """Whether the round is over; one that another run has put aside meanwhile is none."""
+    return number in round_numbers(workspace) and load_round(workspace, number).due is None
 
 
 def waits(workspace: Workspace, number: int) -> bool:

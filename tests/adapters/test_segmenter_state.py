@@ -82,7 +82,7 @@ def test_a_run_of_other_labels_or_settings_is_not_taken_up(tmp_path: Path) -> No
 def test_a_half_of_a_run_by_other_code_is_not_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = blob_samples(tmp_path, range(2))
     key = run_key(RECIPE, samples, [], {})
-    monkeypatch.setattr(torch, "__version__", "1.0")
+    monkeypatch.setattr(segmenter_state, "version", lambda name: "1.0")
     assert run_key(RECIPE, samples, [], {}) != key
     monkeypatch.undo()
     monkeypatch.setattr(segmenter_state, "OWN_CODE", "segmenter_s*.py")

@@ -77,6 +77,13 @@ def test_frames_of_a_clip_are_drawn_together() -> None:
     assert spread["frames"] < spread["images"] / 2
 
 
+def test_one_model_on_few_and_on_many_images_differs_in_no_draw() -> None:
+    """What the rounds share cancels however few the older one has; only its level is that of the newer one."""
+    images = [image(right, 10 - right) for right in np.random.default_rng(2).integers(0, 10, 30).tolist()]
+    scores = linked_scores(judged(images[:3] + [NOTHING] * 27, images), np.random.default_rng(0), 300)
+    assert scores[:, 0] == pytest.approx(scores[:, 1])
+
+
 def test_a_round_of_one_test_image_has_no_spread() -> None:
     rng = np.random.default_rng(0)
     one = learning_curve([point(1)], judged([image(8, 2)]), rng, 20)

@@ -113,9 +113,10 @@ def test_a_group_is_in_a_slice_where_most_of_its_images_are() -> None:
     groups = ["a", "a", "a", "b", "c", "c", "c", "d"]
     inside = np.array([True, True, False, True, True, False, False, False])
     table = compare(iou, groups, {"s": inside}, 2, np.random.default_rng(0), 199)
-    # the figures are of the images; of the groups a and b are inside, c and d outside
+    # four images; of the groups a and b are inside, c and d outside, each by its mean
     assert table["images"].item() == 4
-    assert table["iou"].item() == pytest.approx((0.1 + 0.2 + 0.2 + 0.8) / 4)
+    assert table["iou"].item() == pytest.approx((0.2 + 0.2) / 2)
+    assert table["elsewhere"].item() == pytest.approx((0.8 + 0.8) / 2)
     assert table["p"].item() == pytest.approx(1 / 6, abs=0.1)
     assert compare(iou, groups, {"s": inside}, 3, np.random.default_rng(0), 199).empty
 

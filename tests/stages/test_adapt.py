@@ -12,7 +12,7 @@ from segment_anything.modeling import Sam
 from datalab.adapters.checkpoints import SamParams
 from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.embedding_cache import Embedding, embedding_bytes
-from datalab.adapters.files import read_json, read_rgb, read_table
+from datalab.adapters.files import read_json, read_rgb, read_table, write_table
 from datalab.adapters.mask_generator import Pixels
 from datalab.adapters.sam import embed_image, load_sam
 from datalab.adapters.sam_adapt import Floats, Lesson
@@ -180,6 +180,34 @@ def test_what_was_tried_is_reported_and_weights_are_kept_only_with_it(workspace:
     before = workspace.sam_decoder.read_bytes()
     assert run(workspace, ON) == found
     assert workspace.sam_decoder.read_bytes() == before
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.2])
+def test_validation_images_of_one_group_keep_nothing(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, gain: float
+) -> None:
+    """One patient, however many images: nobody knows whether another one would be segmented better."""
+    index = read_dataset(workspace.dataset).index
+    write_table(workspace.dataset / "index.parquet", index.assign(group="one patient"))
+    nothing = np.zeros(0, dtype=np.float32)
+    judged: list[int] = []
+
+    def lessons(_: object, objects: pd.DataFrame, *__: object) -> list[Lesson]:
+        ids = sorted(set(objects["image_id"]))
+        return [
+            Lesson(one, kind, nothing.astype(np.float16), nothing, nothing, nothing) for one in ids for kind in (0, 1)
+        ]
+
+    def judge(_: object, exam: list[Lesson]) -> Floats:
+        judged.append(len(exam))
+        return np.full(len(exam), 0.5 + gain * (len(judged) > 1))
+
+    monkeypatch.setattr(adapt, "_lessons", lessons)
+    monkeypatch.setattr(adapt, "adapt", lambda *_: None)
+    monkeypatch.setattr(adapt, "judge", judge)
+    found: Any = run(workspace, ON)
+    assert found["all"]["difference"] == {"value": pytest.approx(gain), "low": None, "high": None}
+    assert (found["kept"], found["reason"]) == (False, "not visibly better on the validation images")
 
 
 def test_figures_are_means_over_images_not_over_objects() -> None:

@@ -31,8 +31,9 @@ class ImageHashes:
         except OSError as exc:
             raise InputError(f"{path} cannot be read: {exc.strerror}") from exc
         seen = [status.st_size, status.st_mtime_ns]
-        noted = self._noted.get(file, [])
-        digest = str(noted[2]) if noted[:2] == seen else image_hash(path)
+        noted = self._noted.get(file)
+        known = isinstance(noted, list) and len(noted) == 3 and noted[:2] == seen
+        digest = str(noted[2]) if noted is not None and known else image_hash(path)
         self._known[file] = [*seen, digest]
         return digest
 
@@ -54,8 +55,9 @@ def note_made_of(folder: Path, hashes: dict[str, str]) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A note; {} where there is none that can be read: it is made anew."""
+    """A note; {} where there is none that can be read, or it is another file: it is made anew."""
     try:
-        return dict(read_json(path))
+        found = read_json(path)
     except InputError:
         return {}
+    return found if isinstance(found, dict) else {}

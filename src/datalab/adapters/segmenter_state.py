@@ -10,11 +10,11 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -26,6 +26,7 @@ from datalab.adapters.segmenter_schedule import Average, Best, Look, Optimiser
 PROGRESS = "progress"
 OWN_CODE = "segmenter*.py"
 """Files beside this one that decide what a run gives."""
+LIBRARIES = ("torch", "torchvision", "lightning-fabric", "segmentation-models-pytorch")
 ABANDONED_S = 7 * 24 * 3600.0
 
 
@@ -91,10 +92,10 @@ class StateFile:
 def run_key(
     recipe: object, train: Sequence[Sample], validation: Sequence[Sample], backbone: Mapping[str, Tensor]
 ) -> str:
-    """16 hex digits of all that decides what a run gives: `recipe` (its repr), images, embeddings, labels, weights, and
-    the code: a half of a run by other code is no half of this one.
+    """16 hex digits of what decides what a run gives: `recipe` (its repr), images, embeddings, labels, weights, the
+    segmenter's own code and the libraries it is made of: a half of a run by others is no half of this one.
     """
-    digest = hashlib.sha256(repr((recipe, len(train), torch.__version__, torchvision.__version__)).encode())
+    digest = hashlib.sha256(repr((recipe, len(train), [version(name) for name in LIBRARIES])).encode())
     for path in sorted(Path(__file__).parent.glob(OWN_CODE)):
         digest.update(path.read_bytes())
     for sample in (*train, *validation):

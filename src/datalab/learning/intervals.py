@@ -58,9 +58,9 @@ def bootstrap_interval(
         bounds: What the values can be at least and at most: of a few units no interval reaches farther.
 
     Returns:
-        (low, high), each of the statistic's shape (...). A figure goes by the units that have it at all: a class by
-        those that show it. NaN where leaving out a unit leaves it undefined, as what hangs on a single one says nothing
-        about the spread over many, and where a few are all alike.
+        (low, high), each of the statistic's shape (...). How few are few goes by the units that have a figure at all: a
+        class by those that show it. NaN where leaving out a unit leaves it undefined, as what hangs on a single one
+        says nothing about the spread over many, and where a few are all alike.
     """
     units, ask = len(counts), in_draws or statistic
     total = counts.sum(axis=0)
@@ -72,7 +72,7 @@ def bootstrap_interval(
     enough = ~np.isnan(without_one).any(axis=0) & (many > 1)
     known = np.where(enough, ask(pooled), 0.0)
     some = np.where(enough, many, FEW)
-    student = _student(statistic(total[None])[0], np.where(has_it, without_one, np.nan), some, bounds)
+    student = _student(statistic(total[None])[0], without_one, some, bounds)
     widened = _widened(known, some)
     return tuple(  # type: ignore[return-value]
         np.where(enough, np.where(many < FEW, few, more), np.nan) for few, more in zip(student, widened, strict=True)
@@ -92,8 +92,10 @@ def _widened(draws: Floats, units: npt.NDArray[np.integer[Any]]) -> tuple[Floats
 def _student(
     value: Floats, without_one: Floats, units: npt.NDArray[np.integer[Any]], bounds: tuple[npt.ArrayLike, npt.ArrayLike]
 ) -> tuple[Floats, Floats]:
-    """Of pseudo-values; `without_one` (N, ...) is NaN for the units that do not have the figure."""
-    spread = np.nanvar(np.where(np.isnan(without_one).all(axis=0), 0.0, without_one), axis=0)
-    error = np.sqrt(spread * (units - 1))
+    """Of the jackknife over all N units, `without_one` (N, ...): a class is found wrongly where none of it is, too.
+
+    The degrees of freedom are those of the `units` that have the figure.
+    """
+    error = np.sqrt(np.where(np.isnan(without_one), 0.0, without_one).var(axis=0) * (len(without_one) - 1))
     reach = np.where(error > ALIKE, stdtrit(np.maximum(units - 1, 1), SIDE) * error, np.nan)
     return np.clip(value - reach, *bounds), np.clip(value + reach, *bounds)

@@ -88,9 +88,9 @@ def linked_scores(judged: Judged, rng: np.random.Generator, resamples: int) -> F
     """(1 + resamples, R): mIoU of every round in its first row, then with images drawn with replacement.
 
     An image is drawn or not for all rounds alike, so that what they have in common cancels in their differences. A
-    class that a draw lacks counts there as over all images. Every two rounds in a row need an image in common. Draws
-    lie farther from the score than resamples of few do (`widening`); those of a round that was judged on a single group
-    of images are NaN.
+    class that a draw lacks counts there as over all images. Every two rounds in a row need an image in common. What is
+    drawn lies farther from its value than resamples of few do (`widening`): the newest score by its own groups of
+    images, each link by those that both rounds share. Draws of a round that was judged on a single group are NaN.
     """
     rounds, images = judged.judged.shape
     units = int(judged.places.max(initial=-1)) + 1
@@ -98,15 +98,24 @@ def linked_scores(judged: Judged, rng: np.random.Generator, resamples: int) -> F
     # in floats, exact up to 2 ** 53 pixels: matrix products of integers are a hundred times slower
     weights = np.concatenate([np.ones((1, images)), drawn])
     scores = np.empty((1 + resamples, rounds))
-    scores[:, -1] = _mean_iou(judged, -1, -1, weights)
+    scores[:, -1] = _widened(_mean_iou(judged, -1, -1, weights), judged, -1, -1)
     for place in range(rounds - 2, -1, -1):
         change = _mean_iou(judged, place + 1, place, weights) - _mean_iou(judged, place, place + 1, weights)
-        scores[:, place] = scores[:, place + 1] - change
-    many = np.array([len(np.unique(judged.places[one])) for one in judged.judged])
-    scores[1:] = scores[0] + (scores[1:] - scores[0]) * widening(many)
+        scores[:, place] = scores[:, place + 1] - _widened(change, judged, place, place + 1)
     # every draw of one image is that image: as in the metrics, it says nothing about the spread over images
+    many = np.array([_groups(judged, place, place) for place in range(rounds)])
     scores[1:, many < FEWEST_DRAWN] = np.nan
     return scores
+
+
+def _widened(values: Floats, judged: Judged, place: int, other: int) -> Floats:
+    """(B,) values on what both rounds have judged, the first of which is no draw."""
+    return np.asarray(values[0] + (values - values[0]) * widening(_groups(judged, place, other)), dtype=np.float64)
+
+
+def _groups(judged: Judged, place: int, other: int) -> int:
+    """How many groups of images both rounds have judged."""
+    return len(np.unique(judged.places[judged.judged[place] & judged.judged[other]]))
 
 
 def _mean_iou(judged: Judged, place: int, other: int, weights: Floats) -> Floats:

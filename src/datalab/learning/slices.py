@@ -16,7 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from datalab.errors import InputError
-from datalab.learning.intervals import bootstrap_interval, places_of, sum_units
+from datalab.learning.intervals import bootstrap_interval, places_of
 from datalab.masks import BoolMask
 
 Floats = npt.NDArray[np.float64]
@@ -140,8 +140,8 @@ def compare(
 
     Args:
         iou: (N,) mean IoU of every image; NaN where undefined, which leaves the image out.
-        groups: (N,) what each image belongs to: frames of a clip are no independent witnesses. In the test a group is
-            one, by the mean of its images, and in a slice where MOSTLY all of its images are.
+        groups: (N,) what each image belongs to: frames of a clip are no independent witnesses. A group is one, by the
+            mean of its images, and in a slice where MOSTLY all of its images are.
         slices: Name -> (N,) bool.
         least: Groups that a slice, and the rest, must have; smaller ones are left out.
         rng: Where draws come from.
@@ -149,8 +149,8 @@ def compare(
         pairs: Compared as well; their names are others than those of `slices`.
 
     Returns:
-        Columns COLUMNS: `iou`, the mean in the slice, with its 95% interval over groups; `elsewhere`, the mean of the
-        rest; `p`, one-sided, that a random part of this size is as bad (permutation test), and for a pair
+        Columns COLUMNS: `images` in the slice; `iou`, the mean over its groups, with its 95% interval; `elsewhere`, the
+        mean over the others; `p`, one-sided, that a random part of this size is as bad (permutation test), for a pair
         the largest of that p and the same within either of its parts, so that a small one says that it is worse than
         both; `q`, p corrected for looking at so many slices (`_corrected`).
     """
@@ -171,11 +171,11 @@ def compare(
         (
             name,
             int(inside[name].sum()),
-            *_mean_with_interval(iou[inside[name]], places[inside[name]], rng, resamples),
-            iou[~inside[name]].mean(),
+            *_mean_with_interval(means[part], rng, resamples),
+            means[~part].mean(),
             chances[name],
         )
-        for name in units
+        for name, part in units.items()
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS[:-1]))
     corrected = _corrected(table["p"].to_numpy(), table["slice"].isin(list(pairs.of)).to_numpy(dtype=bool))
@@ -220,11 +220,9 @@ def _of_units(values: npt.NDArray[Any], places: npt.NDArray[np.intp]) -> Floats:
     return np.asarray(np.bincount(places, values) / np.bincount(places), dtype=np.float64)
 
 
-def _mean_with_interval(
-    values: Floats, places: npt.NDArray[np.intp], rng: np.random.Generator, resamples: int
-) -> tuple[float, float, float]:
-    sums = sum_units(np.stack([values, np.ones(len(values))], axis=1), places_of(places.astype(str).tolist()))
-    low, high = bootstrap_interval(sums, lambda sums: np.divide(sums[..., 0], sums[..., 1]), rng, resamples)
+def _mean_with_interval(values: Floats, rng: np.random.Generator, resamples: int) -> tuple[float, float, float]:
+    counts = np.stack([values, np.ones(len(values))], axis=1)
+    low, high = bootstrap_interval(counts, lambda sums: np.divide(sums[..., 0], sums[..., 1]), rng, resamples)
     return float(values.mean()), float(low), float(high)
 
 

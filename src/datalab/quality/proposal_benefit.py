@@ -12,6 +12,7 @@ from datalab.figure import Figure, undefined
 from datalab.masks import iou_matrix, rle_area
 from datalab.quality.bootstrap import MOST_UNDEFINED, REPLICATES, bootstrap_ratio, student_difference
 from datalab.quality.matching import match_regions
+from datalab.resampling import tail
 
 Shape = tuple[str, str]
 """(label, rle)."""
@@ -52,7 +53,7 @@ def measure_benefit(
     gold_iou, warning.
 
     The seconds have `with`, `without` and their `ratio`; the gold figures have `with`, `without` and their
-    `difference` (with minus without). Every one is a ratio of sums with a percentile bootstrap interval of 95% over
+    `difference` (with minus without). Every one is a ratio of sums with a bootstrap interval of 95% over
     images, for a ratio of two the images of the two arms are drawn independently; a difference has Student's t, since
     few gold images go without proposals. `warning` is None only where the ratio's interval lies below 1, F1 is not
     visibly lower, and both arms have `least_tasks` images that are no gold and have a recorded time: the seconds are
@@ -183,7 +184,8 @@ def _ratio(arms: dict[str, _Arm], rng: np.random.Generator) -> Figure:
     found = drawn[np.isfinite(drawn)]
     if len(found) < (1 - MOST_UNDEFINED) * REPLICATES:
         return Figure(value, n, reason=f"no interval: undefined in {REPLICATES - len(found)} of {REPLICATES} resamples")
-    low, high = np.quantile(found, [0.025, 0.975])
+    left_out = float(tail(min(arm.figure.n or 0 for arm in (aided, unaided))))
+    low, high = np.quantile(found, [left_out, 1 - left_out])
     return Figure(value, n, float(low), float(high))
 
 

@@ -108,11 +108,10 @@ def publish(workspace: Workspace, state: Round | None, progress: Progress | None
     """Collect what reviewers said and bring the FiftyOne dataset of the workspace up to date."""
     settings = Settings.load(workspace.env)
     collected = collect_reviews(workspace)
-    # DVC removes a stage's outputs before it runs: the model would look as if there were none
-    with stages_at_rest(workspace):
+    # DVC removes a stage's outputs before it runs: the model would look as if there were none; and a person's
+    # `datalab review` beside a flow would add every image twice
+    with stages_at_rest(workspace), locked(workspace.data / "review"):
         inputs = replace(trusted_inputs(workspace), reviews=outcomes(workspace), journal=workspace.review_journal)
-    # a person's `datalab review` beside a flow would add every image twice
-    with locked(workspace.data / "review"):
         report = publish_dataset(settings.fiftyone_database_uri, workspace.name, inputs, progress)
     return {
         "review": review_url(settings.fiftyone_url, workspace.name),

@@ -56,7 +56,7 @@ def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict
         "gold": {name: {key: score[key] for key in GOLD_SHOWN} for name, score in gold.items()},
         "evaluation": {"miou": metrics["miou"], **{f"iou {name}": one for name, one in metrics["iou"].items()}},
         "test_images": metrics["test_images"],
-        "test_groups": metrics["test_groups"],
+        "test_groups": metrics.get("test_groups", metrics["test_images"]),
         "leaks": read_json(workspace.reports / "leaks.json"),
         "comparison": comparison,
         "worse_slices": slices["worse"],

@@ -67,7 +67,7 @@ def run(inputs: Inputs, decoder: Path, report: Path, params: Params, sam_params:
     Learns from the consensus of split "train", of many objects from as many as it can draw, and is judged on that of
     split "validation", of many on MOST_JUDGED dealt over the images. `report` has `kept`, why not in `reason`, the
     counts, and for boxes, clicks and both (`all`) the mean over images of the IoU `before` and `after` and the
-    `difference` with its 95% bootstrap interval over images; kept where that of both lies above 0.
+    `difference` with its 95% interval over groups of images; kept where that of both lies above 0.
     """
     facts: dict[str, Any] = {"kept": False, "reason": "adapt.enabled is false", "sam": None}
     weights: dict[str, torch.Tensor] = {}
@@ -98,7 +98,8 @@ def _try(inputs: Inputs, params: Params, sam_params: SamParams, facts: dict[str,
     adapt(sam, lessons, Course(params.steps, params.batch_size, params.learning_rate), rng)
     groups = dict(zip(held_out["image_id"], held_out["group"], strict=True))
     facts |= figures(exam, groups, before, judge(sam, exam), rng, params.resamples)
-    facts["kept"] = facts["all"]["difference"]["low"] > 0
+    low = facts["all"]["difference"]["low"]
+    facts["kept"] = low is not None and low > 0
     if facts["kept"]:
         return {name: value.cpu().contiguous() for name, value in sam.mask_decoder.state_dict().items()}
     facts["reason"] = "not visibly better on the validation images"
