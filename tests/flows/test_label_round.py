@@ -14,7 +14,7 @@ from datalab.rounds.opening import Source
 from datalab.rounds.state import NOT_LEARNED, STEPS, Round, save_round
 from datalab.tables import BATCH, empty
 from datalab.workspace import Workspace
-from label_round import advance, alone, current_round, waits
+from label_round import _is_finished, advance, alone, current_round, waits
 
 
 def test_the_second_run_goes_away_where_it_has_no_patience(tmp_path: Path) -> None:
@@ -82,3 +82,14 @@ def test_the_receiver_waits_for_no_round_of_another_commit(tmp_path: Path) -> No
     write_table(workspace.round_folder(1) / "batch.parquet", empty(BATCH))
     assert waits(workspace, 1)
     assert not waits(workspace, 2)
+
+
+def test_a_round_that_another_run_has_put_aside_is_not_finished(tmp_path: Path) -> None:
+    """This run saw it before it waited for the other one."""
+    workspace = Workspace(tmp_path)
+    save_round(workspace, Round(1, "g", "o", seconds=dict.fromkeys(STEPS, 1.0)))
+    assert _is_finished(workspace, 1)
+    save_round(workspace, Round(2, "g", "o"))
+    assert not _is_finished(workspace, 2)
+    (workspace.round_folder(2) / "round.json").unlink()
+    assert not _is_finished(workspace, 2)
