@@ -1,6 +1,7 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from datalab.adapters.checkpoints import SamParams
 from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.files import read_json, read_label_map, read_table, write_json, write_label_map
 from datalab.adapters.plots import Tile
+from datalab.adapters.sam import load_sam
 from datalab.adapters.segmenter import Prediction, Segmenter, load_segmenter, predict, save_segmenter
 from datalab.adapters.segmenter_samples import Sample
 from datalab.errors import InputError
@@ -23,7 +24,7 @@ from datalab.workspace import Workspace
 from tests.stages.blob_workspace import enlarge
 
 PARAMS = Params(seed=0, resamples=100, flip=True, sheet=3, bins=10, min_area_share=0.001)
-SAM = SamParams("small")
+SAM = partial(load_sam, "small")
 NAMES = ("background", "leaf", "rust")
 
 

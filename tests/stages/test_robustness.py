@@ -1,11 +1,11 @@
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from datalab.adapters.checkpoints import SamParams
 from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.files import read_json, read_rgb, write_table
 from datalab.adapters.sam import embed_image, load_sam
@@ -22,7 +22,7 @@ from tests.adapters.test_plots import count_of
 from tests.stages.blob_workspace import blob_workspace, run_dataset, run_train
 
 PARAMS = Params(seed=0, images=2, resamples=50)
-EMBED = SamParams("small")
+EMBED = partial(load_sam, "small")
 LIGHT = "lraspp_mobilenet_v3_large"
 
 
@@ -68,7 +68,7 @@ def test_a_model_without_embeddings_asks_no_sam(blobs: Workspace, tmp_path: Path
     run_dataset(blobs)
     network = new_network(NetworkSize(6, 3, 16, 2, LIGHT), 0, []).eval()
     save_segmenter(blobs.model, Segmenter(network, (0, 1, 2), ("background", "disc", "square"), 64))
-    none = SamParams("no such file")
+    none = partial(load_sam, "no such file")
     run(inputs_of(blobs), tmp_path / "r.json", tmp_path, replace(PARAMS, images=99), none)
     report = read_json(tmp_path / "r.json")
     assert report["images"] == len(read_dataset(blobs.dataset).split("test"))

@@ -1,7 +1,7 @@
 """Segment Anything: load a checkpoint, embed an image, propose masks for everything in it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -36,6 +36,8 @@ from datalab.ranges import Count, Share, Within
 from datalab.tables import CANDIDATES, require, typed
 
 LOGGER = logging.getLogger(__name__)
+SamLoader = Callable[[], Sam]
+"""Loads it, or has it loaded already: an official file of gigabytes is checked each time."""
 LARGEST_SIDE = 1024
 """Masks are made at most this large and scaled up: SAM's own resolution is no finer. Tiles see as much each."""
 SAME_OBJECT_IOU = 0.75

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from datalab.adapters.files import read_label_map, read_rgb, write_json, write_t
 from datalab.adapters.model_cost import NO_EMBEDDING, EmbeddingCost, embedding_cost, model_cost, model_size
 from datalab.adapters.plots import Tile, for_tile, plot_confusion, plot_contact_sheet, plot_iou
 from datalab.adapters.plots_curves import plot_reliability
-from datalab.adapters.sam import load_sam
+from datalab.adapters.sam import SamLoader, load_sam
 from datalab.adapters.segmenter import Prediction, Segmenter, predict
 from datalab.adapters.segmenter_samples import Sample, positions_of, read_sample
 from datalab.adapters.stage_progress import stage_bar
@@ -104,7 +105,7 @@ class Outputs:
     """model_cost.json; the one file with figures of this machine and this run, and so no metric."""
 
 
-def run(inputs: Inputs, outputs: Outputs, params: Params, sam_params: SamParams) -> None:
+def run(inputs: Inputs, outputs: Outputs, params: Params, load: SamLoader) -> None:
     """Judge split "test" and write figures, tables and pictures.
 
     A figure is {"value", "low", "high"}: the pooled value over all test images and its 95% interval over groups of
@@ -125,7 +126,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, sam_params: SamParams)
     report = _report(judged, judge.average_precision(), places_of(list(rows["group"])), folder.class_names, params)
     report["calibration"]["temperature"] = round(segmenter.temperature, 4)
     write_json(outputs.figures, {**report, "model": model_size(segmenter, inputs.model)})
-    embedding = _embedding_cost(segmenter, [inputs.images / str(file) for file in rows["file"][:EMBEDDED]], sam_params)
+    embedding = _embedding_cost(segmenter, [inputs.images / str(file) for file in rows["file"][:EMBEDDED]], load)
     write_json(outputs.cost, model_cost(segmenter, [one.seconds for one in judged], embedding))
     write_table(outputs.judged, pd.DataFrame([one.row for one in judged]))
     write_table(outputs.confusions, confusion_rows(list(rows["image_id"]), confusions, folder.class_names))
@@ -133,10 +134,10 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, sam_params: SamParams)
     _plot_reliability(outputs.plots, report["calibration"], *trusted.sum(axis=0))
 
 
-def _embedding_cost(segmenter: Segmenter, images: list[Path], sam_params: SamParams) -> EmbeddingCost:
+def _embedding_cost(segmenter: Segmenter, images: list[Path], load: SamLoader) -> EmbeddingCost:
     if not segmenter.network.uses_embedding:
         return NO_EMBEDDING
-    return embedding_cost(load_sam(sam_params.checkpoint), images)
+    return embedding_cost(load(), images)
 
 
 def _report(
@@ -265,10 +266,10 @@ def main() -> None:
     # read before the work of the first part
     damage = load_params(given.params, "robustness", robustness.Params)
     outputs = Outputs(given.out, given.judged, given.confusions, given.plots, given.cost)
-    sam_params = load_params(given.params, "sam", SamParams)
-    run(inputs, outputs, load_params(given.params, "evaluate", Params), sam_params)
+    load = cache(partial(load_sam, load_params(given.params, "sam", SamParams).checkpoint))
+    run(inputs, outputs, load_params(given.params, "evaluate", Params), load)
     files = robustness.Inputs(given.model, given.dataset, given.images, given.embeddings)
-    robustness.run(files, given.robustness, given.plots, damage, sam_params)
+    robustness.run(files, given.robustness, given.plots, damage, load)
 
 
 if __name__ == "__main__":

@@ -14,12 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from datalab.adapters.checkpoints import SamParams
 from datalab.adapters.dataset_folder import DatasetFolder
 from datalab.adapters.embedding_cache import Embedding
 from datalab.adapters.files import read_rgb, write_json, write_text
 from datalab.adapters.plots_curves import plot_robustness
-from datalab.adapters.sam import embed_image, load_sam
+from datalab.adapters.sam import SamLoader, embed_image
 from datalab.adapters.segmenter import Segmenter, members_of
 from datalab.adapters.segmenter_samples import Sample, read_sample, with_pixels
 from datalab.adapters.stage_progress import stage_bar
@@ -58,7 +57,7 @@ class Inputs:
     embeddings: Path
 
 
-def run(inputs: Inputs, out: Path, plots: Path, params: Params, sam_params: SamParams) -> None:
+def run(inputs: Inputs, out: Path, plots: Path, params: Params, load: SamLoader) -> None:
     """Write `out`, and robustness.csv and robustness.png into `plots`.
 
     `out` has `undamaged`, the mean IoU of the drawn images, and for each corruption and severity `miou` and by how much
@@ -70,7 +69,7 @@ def run(inputs: Inputs, out: Path, plots: Path, params: Params, sam_params: SamP
     folder, rows, segmenter = held.folder, held.rows, held.segmenter
     rng = np.random.default_rng(params.seed)
     drawn = rows.iloc[np.sort(rng.permutation(len(rows))[: params.images])]
-    counts = _ask(drawn, folder, segmenter, inputs, params, sam_params)
+    counts = _ask(drawn, folder, segmenter, inputs, params, load)
     report = {
         "images": len(drawn),
         **figures(sum_units(counts, places_of(list(drawn["group"]))), rng, params.resamples),
@@ -120,7 +119,7 @@ def _ask(
     segmenter: Segmenter,
     inputs: Inputs,
     params: Params,
-    sam_params: SamParams,
+    load: SamLoader,
 ) -> Counts:
     """Confusion matrices (N, 22, K, K) at half the working size."""
     samples = [
@@ -134,7 +133,7 @@ def _ask(
         for row in rows.itertuples()
     ]
     pictures = [_shrunk(read_rgb(inputs.images / str(row.file))) for row in rows.itertuples()]
-    embedded = _embedder(segmenter, sam_params)
+    embedded = _embedder(segmenter, load)
 
     def judge(question: tuple[int, int]) -> Counts:
         place, asked = question
@@ -150,11 +149,11 @@ def _ask(
     return np.stack(found).reshape(len(samples), len(ASKED), classes, classes)
 
 
-def _embedder(segmenter: Segmenter, sam_params: SamParams) -> Callable[[Pixels], Embedding | None]:
+def _embedder(segmenter: Segmenter, load: SamLoader) -> Callable[[Pixels], Embedding | None]:
     """SAM's embedding of some pixels, or None for a model that looks at none."""
     if not segmenter.network.uses_embedding:
         return lambda pixels: None
-    sam = load_sam(sam_params.checkpoint)
+    sam = load()
     return lambda pixels: embed_image(sam, pixels)
 
 
