@@ -186,6 +186,12 @@ def connected_parts(mask: npt.NDArray[np.bool_], least: float = 1) -> Iterator[t
         yield area, part
 
 
+def connected_rles(mask: npt.NDArray[np.bool_], least: float = 1) -> Iterator[tuple[int, str]]:
+    """(pixels, COCO compressed RLE) of the same parts."""
+    for area, top, left, crop in connected_crops(mask, least):
+        yield area, crop_to_rle(crop, top, left, *mask.shape)
+
+
 def connected_crops(mask: npt.NDArray[np.bool_], least: float = 1) -> Iterator[tuple[int, int, int, BoolMask]]:
     """(pixels, top, left, mask cut to its tight box) of the same parts: they are searched for once, not each in all."""
     count, numbers, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)

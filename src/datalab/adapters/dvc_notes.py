@@ -17,14 +17,12 @@ def at_work(root: Path) -> bool:
 
     What killed commands left in the note does not count; where they left it half-written, it is removed.
     """
-    try:
-        return any(psutil.pid_exists(pid) for pid in _pids(json.loads(_note(root).read_text(encoding="utf-8"))))
-    except FileNotFoundError:
-        return False
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    found = _read(root)
+    if found is None:
         time.sleep(SETTLED_S)
         remove_half_written(root)
         return _note(root).exists()
+    return any(psutil.pid_exists(pid) for pid in _pids(found))
 
 
 def remove_half_written(root: Path) -> None:
@@ -32,12 +30,18 @@ def remove_half_written(root: Path) -> None:
 
     Another command may have made it anew by now; then it stays.
     """
-    try:
-        json.loads(_note(root).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    if _read(root) is None:
         _note(root).unlink(missing_ok=True)
+
+
+def _read(root: Path) -> Any:
+    """The note, {} where there is none; None where it is half-written."""
+    try:
+        return json.loads(_note(root).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return None
 
 
 def _note(root: Path) -> Path:

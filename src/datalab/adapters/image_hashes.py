@@ -32,8 +32,10 @@ class ImageHashes:
             raise InputError(f"{path} cannot be read: {exc.strerror}") from exc
         seen = [status.st_size, status.st_mtime_ns]
         noted = self._noted.get(file)
-        known = isinstance(noted, list) and len(noted) == 3 and noted[:2] == seen
-        digest = str(noted[2]) if noted is not None and known else image_hash(path)
+        if isinstance(noted, list) and len(noted) == 3 and noted[:2] == seen:
+            digest = str(noted[2])
+        else:
+            digest = image_hash(path)
         self._known[file] = [*seen, digest]
         return digest
 

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from datalab.masks import connected_crops, crop_to_rle
+from datalab.masks import connected_rles
 
 
 def predicted_regions(
@@ -14,11 +14,10 @@ def predicted_regions(
     `names`: id to name; other ids are background. Parts smaller than `least_share` of the image or larger than
     `most_share` are left out.
     """
-    height, width = label_map.shape
     found = list[tuple[int, str, str]]()
     for class_id in np.unique(label_map):
         if int(class_id) in names:
-            for area, top, left, crop in connected_crops(label_map == class_id, least_share * label_map.size):
+            for area, rle in connected_rles(label_map == class_id, least_share * label_map.size):
                 if area <= most_share * label_map.size:
-                    found.append((area, names[int(class_id)], crop_to_rle(crop, top, left, height, width)))
+                    found.append((area, names[int(class_id)], rle))
     return [(name, rle) for _, name, rle in sorted(found, key=lambda one: -one[0])[:limit]]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from datalab.figure import Figure
-from datalab.masks import connected_crops, crop_to_rle
+from datalab.masks import connected_rles
 from datalab.quality.agreement import class_confusions, object_table, of_class
 from datalab.quality.object_figures import object_figures
 from datalab.quality.presence import presence_alpha
@@ -88,5 +88,5 @@ def _shown(objects: pd.DataFrame, rng: np.random.Generator) -> dict[str, Figure]
 def _components(label_map: npt.NDArray[np.uint8], voter: Voter) -> Iterator[tuple[str, str]]:
     least = voter.min_area_share * label_map.size
     for value, name in voter.classes.items():
-        for _, top, left, crop in connected_crops(label_map == value, least):
-            yield name, crop_to_rle(crop, top, left, *label_map.shape)
+        for _, rle in connected_rles(label_map == value, least):
+            yield name, rle
