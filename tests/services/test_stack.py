@@ -12,7 +12,7 @@ import psutil
 import pytest
 import requests
 
-from datalab.errors import ServiceError, StateError
+from datalab.errors import InputError, ServiceError, StateError
 from datalab.services import fiftyone_app, label_studio, mongo, prefect
 from datalab.services.ports import free_ports
 from datalab.services.processes import find
@@ -209,6 +209,14 @@ def test_a_server_that_was_running_before_survives_a_failed_up(repository: Path)
     with pytest.raises(ServiceError, match="label-studio ended"):
         up(repository, services=(mongo.NAME, label_studio.NAME))
     assert pids(repository) == before
+
+
+def test_a_folder_of_the_servers_that_leads_nowhere_is_told(repository: Path) -> None:
+    for target in (".datalab", "gone"):
+        (repository / ".datalab").unlink(missing_ok=True)
+        (repository / ".datalab").symlink_to(target)
+        with pytest.raises(InputError, match=rf"is a link to {target}, which is not there; put that back"):
+            up(repository, services=())
 
 
 def test_outside_the_repository_nothing_is_written(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from datalab.adapters.files import locked
+from datalab.adapters.files import locked, readable_disk_errors
 from datalab.errors import ServiceError, StateError
 from datalab.services import click_to_mask, fiftyone_app, label_studio, mongo, prefect, receiver
 from datalab.services.environment import ensure_env
@@ -70,8 +70,9 @@ def up(
     label_studio.program(repository)
     state = _state(repository)
     # databases and secrets lie in it: it is for its owner only, also where `embed` has made it
-    state.mkdir(mode=0o700, exist_ok=True)
-    state.chmod(0o700)
+    with readable_disk_errors(state):
+        state.mkdir(mode=0o700, exist_ok=True)
+        state.chmod(0o700)
     with locked(state / TURN), nullcontext(report) if report else progress_lines() as tell:
         settings = ensure_env(repository / ".env", state, ports)
         known = _services(repository, state, settings)
