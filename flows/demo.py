@@ -5,7 +5,6 @@ python flows/demo.py --images photos --masks masks
 """
 
 import os
-import sys
 from pathlib import Path
 
 import click
@@ -16,8 +15,9 @@ from datalab.adapters.images import search_images
 from datalab.adapters.mask_classes import read_classes_file
 from datalab.adapters.mask_folder import read_classes
 from datalab.adapters.workspaces import claim_folder, create_workspace, workspace_name
+from datalab.cli_options import errors_in_one_line
 from datalab.config import LabelClass, load_guidelines
-from datalab.errors import DatalabError, InputError, NothingLeftError
+from datalab.errors import InputError, NothingLeftError
 from datalab.rounds.labeling import simulate, where_to_label
 from datalab.rounds.opening import Source, read_source_truth
 from datalab.rounds.report import read_report
@@ -44,11 +44,8 @@ def main(images: Path | None, masks: Path | None, classes: Path | None, annotato
 
     Example: python flows/demo.py --images photos --masks masks
     """
-    try:
+    with errors_in_one_line():
         run(images, masks, classes, annotators)
-    except DatalabError as exc:
-        click.secho(f"error: {exc}", fg="red", err=True)
-        sys.exit(1)
 
 
 def run(images: Path | None, masks: Path | None, classes: Path | None, annotators: str | None) -> None:

@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli_gold": {*GROUND, "cli_options", "rounds"},
     "cli": {*GROUND, "cli_options", "cli_gold", "adapters", "sample", "stages", "services", "rounds", "simulate"},
     "prefect_plugin": set(),
-    "flows": {*GROUND, "adapters", "rounds", "sample", "services", "simulate"},
+    "flows": {*GROUND, "cli_options", "adapters", "rounds", "sample", "services", "simulate"},
 }
 """room -> rooms it may import, beside itself. The adapters may use learning's pure functions."""
 

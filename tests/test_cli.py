@@ -1,5 +1,6 @@
 """The command line as a person meets it: help with an example, errors of one line and exit code 1."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,53 @@ def test_of_servers_elsewhere_nothing_is_said(command: str, tmp_path: Path) -> N
     failed = run(command, tmp_path)
     assert failed.exit_code == 1
     assert failed.output == f"error: no servers were started from {tmp_path}; go to the datalab repository\n"
+
+
+@pytest.mark.parametrize("command", ["up", "down", "status"])
+@pytest.mark.parametrize("link", ["here", "here/.env"])
+def test_links_that_go_in_a_circle_are_one_line(command: str, link: str, tmp_path: Path) -> None:
+    path = tmp_path / link
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to(path)
+    failed = run(command, tmp_path / "here")
+    assert failed.exit_code == 1
+    assert failed.output == f"error: {path}: its links go in a circle; remove the link, or give another path\n"
+
+
+@pytest.mark.parametrize("arguments", [("up",), ("down",), ("status",), ("ingest",), ("gold", "add")])
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [("x" * 5000, f"{'x' * 50}...: this is longer than a path may be"), ("a\0b", "a path has a null byte in it")],
+)
+def test_what_can_be_no_path_is_one_line(
+    arguments: tuple[str, ...], path: str, why: str, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workspace)
+    failed = run(*arguments, path, *(("--masks", path, "--reason", "why") if "add" in arguments else ()))
+    assert failed.exit_code == 1
+    assert failed.output.startswith("error: ")
+    assert f"{why}; give another one\n" in failed.output
+    assert failed.output.count("\n") == 1
+    assert len(failed.output) < 400
+
+
+def test_a_folder_that_one_may_not_look_into_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", forbidden)
+    failed = run("status", tmp_path)
+    assert failed.exit_code == 1
+    assert failed.output.startswith(f"error: {tmp_path / '.env'}: you have no permission for it; ")
+
+
+@pytest.mark.parametrize("bug", [ValueError("a bug"), RuntimeError("a bug"), OSError(errno.EBADF, "a bug", "a")])
+def test_a_bug_keeps_its_traceback(bug: Exception, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise bug
+
+    monkeypatch.setattr("datalab.adapters.images.search_images", fail)
+    assert run("ingest", "photos", "--workspace", workspace).exception is bug
 
 
 def test_outside_a_workspace(tmp_path: Path) -> None:

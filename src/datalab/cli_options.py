@@ -1,13 +1,25 @@
 """What the commands have in common: options, and errors of one line."""
 
+import errno
 import getpass
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
 from datalab.errors import DatalabError
+
+NO_PATH = {
+    errno.EACCES: "you have no permission for it; have its owner give it, or give another path",
+    errno.ELOOP: "its links go in a circle; remove the link, or give another path",
+    errno.ENAMETOOLONG: "this is longer than a path may be; give another one",
+}
+"""What is wrong with a path that the system refuses, and what to do."""
+LONGEST_SHOWN = 200
+"""Characters of a path."""
 
 WORKSPACE = click.option(
     "--workspace",
@@ -29,13 +41,39 @@ BY = click.option("--by", default=_user_name, show_default="your user name", hel
 REASON = click.option("--reason", required=True, help="Kept with the change.")
 
 
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """Around a command: what the user can put right is one line and exit code 1; a bug keeps its traceback."""
+    try:
+        yield
+    except (DatalabError, OSError, RuntimeError, ValueError) as exc:
+        told = str(exc) if isinstance(exc, DatalabError) else _no_path(exc)
+        if told is None:
+            raise
+        click.secho(f"error: {told}", fg="red", err=True)
+        sys.exit(1)
+
+
+def _no_path(exc: Exception) -> str | None:
+    """What the system has against a path, in words; None for any other error.
+
+    Any path that a person gives, or a link in it, can be met anywhere below a command first, so it is told here.
+    """
+    if isinstance(exc, ValueError):
+        return "a path has a null byte in it; give another one" if "null byte" in str(exc) else None
+    # what pathlib makes of a circle has no number of its own
+    refusal = exc if isinstance(exc, OSError) else exc.__context__
+    if not isinstance(refusal, OSError) or refusal.errno not in NO_PATH or refusal.filename is None:
+        return None
+    path = str(refusal.filename)
+    shown = path if len(path) <= LONGEST_SHOWN else f"{path[:LONGEST_SHOWN]}..."
+    return f"{shown}: {NO_PATH[refusal.errno]}"
+
+
 class OneLineErrors(click.Group):
-    """What the user can put right is one line and exit code 1; a bug keeps its traceback."""
+    """What `errors_in_one_line` says of it."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        try:
+        with errors_in_one_line():
             return super().invoke(ctx)
-        except DatalabError as exc:
-            click.secho(f"error: {exc}", fg="red", err=True)
-            sys.exit(1)

@@ -31,6 +31,8 @@ def demo(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
         (("--images", ".", "--masks", "no-such-folder"), "MASKS=no-such-folder is no folder"),
         (("--images", ".", "--classes", "no-such-file"), "CLASSES=no-such-file is no file"),
         (("--masks", "."), "pass IMAGES=folder too"),
+        (("--images", "x" * 5000), "this is longer than a path may be; give another one"),
+        (("--images", "docs/images", "--classes", "x" * 300), "this is longer than a path may be; give another one"),
         (("--images", "docs/images", "--annotators", "simulated"), "simulated annotators draw from exact masks"),
     ],
 )
