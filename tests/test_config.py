@@ -1,3 +1,5 @@
+import errno
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,6 +138,32 @@ def test_wrong_classes_are_told(tmp_path: Path, text: str, message: str) -> None
 def test_a_page_that_is_no_utf8_is_named(guidelines: Path) -> None:
     (guidelines / "README.md").write_bytes("Münzen".encode("latin-1"))
     with pytest.raises(InputError, match=r"README\.md cannot be read: .*; save it as UTF-8 text"):
+        load_guidelines(guidelines)
+
+
+def test_a_page_that_is_no_file_is_named(guidelines: Path) -> None:
+    (guidelines / "link.md").symlink_to("gone.md")
+    with pytest.raises(InputError, match=r"link\.md cannot be read: No such file or directory; put a file there"):
+        load_guidelines(guidelines)
+    (guidelines / "link.md").unlink()
+    (guidelines / "folder.md").mkdir()
+    with pytest.raises(InputError, match=r"folder\.md cannot be read: Is a directory; put a file there"):
+        load_guidelines(guidelines)
+
+
+def test_a_picture_that_one_may_not_read_is_named(guidelines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    (guidelines / "cup.png").write_bytes(b"a picture")
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    with pytest.raises(InputError, match=r"cannot be read: Permission denied; put a file there that you may read"):
+        load_guidelines(guidelines)
+
+
+def test_a_name_that_is_no_utf8_is_told(guidelines: Path) -> None:
+    (guidelines / os.fsdecode("Müll.png".encode("latin-1"))).write_bytes(b"a picture")
+    with pytest.raises(InputError, match=r"the name of .*M\\udcfcll\.png' is no UTF-8 text; rename the file"):
         load_guidelines(guidelines)
 
 

@@ -118,8 +118,14 @@ def load_guidelines(folder: Path) -> Guidelines:
 def _page(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
+    except UnicodeDecodeError as exc:
         raise InputError(f"{path} cannot be read: {exc}; save it as UTF-8 text") from exc
+    except OSError as exc:
+        raise _unreadable(path, exc) from exc
+
+
+def _unreadable(path: Path, refusal: OSError) -> InputError:
+    return InputError(f"{path} cannot be read: {refusal.strerror}; put a file there that you may read, or remove it")
 
 
 def _label_class(item: Any, folder: Path) -> LabelClass:
@@ -168,7 +174,12 @@ def is_background(name: str) -> bool:
 def _folder_digest(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in _files(folder):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+        try:
+            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+        except OSError as exc:
+            raise _unreadable(path, exc) from exc
+        except UnicodeEncodeError as exc:
+            raise InputError(f"the name of {str(path)!r} is no UTF-8 text; rename the file") from exc
     return digest.hexdigest()[:12]
 
 
