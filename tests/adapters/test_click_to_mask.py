@@ -88,6 +88,26 @@ def test_a_photograph_is_read_once_for_all_boxes_of_a_request(
     assert len(read) == 1
 
 
+def test_the_head_of_an_image_is_read_once(clicks: ClickToMask, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+    real = Image.open
+
+    def counted(path: Path) -> Image.Image:
+        opened.append(path)
+        return real(path)
+
+    clicks.masks(click())
+    restarted = ClickToMask(clicks.sam, "sam-small-test", clicks.cache, media, MOST_PIXELS)
+    monkeypatch.setattr(Image, "open", counted)
+    for x in (40, 42):
+        assert restarted.encoding(click(x=x)) is None
+        restarted.masks(click(x=x))
+    assert len(opened) == 1
+    Image.new("RGB", (WIDTH, HEIGHT + 1)).save(media / "tiles" / "a.png")
+    with pytest.raises(InputError, match="has 90 x 61 pixels"):
+        restarted.masks(click())
+
+
 def test_another_box_on_the_last_photograph_reads_nothing(
     clicks: ClickToMask, media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,10 @@ from datalab.errors import InputError
 from datalab.masks import BoolMask
 
 KEPT = 64
-"""Embeddings known by their file without hashing it again; they are memory-mapped, so they cost next to nothing."""
+"""Images whose size, and whose embedding, are known by their file without reading or hashing it again.
+
+Embeddings are memory-mapped, so they cost next to nothing.
+"""
 
 FileKey = tuple[Path, int, int]
 
@@ -47,6 +50,8 @@ class ClickToMask:
         self.encoded = 0
         """How many images this object has encoded."""
         self._known: OrderedDict[FileKey, Embedding] = OrderedDict()
+        # asked for before the encoding and again before the masks; what cannot be read is not kept
+        self._size = lru_cache(KEPT)(_image_size)
         self._last: tuple[FileKey, Pixels] | None = None
         self._encoder = ThreadPoolExecutor(1, "encoder")
         self._under_way: dict[FileKey, Future[Embedding]] = {}
@@ -79,7 +84,7 @@ class ClickToMask:
 
     def _file(self, request: ClickRequest) -> Path:
         path = media_file(self.media, request.image)
-        _check(path, request, self.most_pixels)
+        _check(path, self._size(_key(path)), request, self.most_pixels)
         return path
 
     def _looks_closer(self, prompt: Prompt) -> bool:
@@ -158,13 +163,18 @@ def _key(path: Path) -> FileKey:
     return path, status.st_mtime_ns, status.st_size
 
 
-def _check(path: Path, request: ClickRequest, most_pixels: int) -> None:
-    """By the file's head alone; pixels are read where they are encoded."""
+def _image_size(key: FileKey) -> tuple[int, int]:
+    """(width, height) by the file's head alone; pixels are read where they are encoded."""
+    path = key[0]
     try:
         with Image.open(path) as image:
-            width, height = image.size
+            return image.size
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as exc:
         raise InputError(f"the image {path.name} cannot be read; it is damaged or no image") from exc
+
+
+def _check(path: Path, size: tuple[int, int], request: ClickRequest, most_pixels: int) -> None:
+    width, height = size
     if width * height > most_pixels:
         raise InputError(f"the image {path.name} is too large: {width} x {height} pixels")
     if (height, width) != (request.height, request.width):
