@@ -1,5 +1,6 @@
 """The HTTP side of click-to-mask: who gets in, how large a request may be, what goes wrong aloud."""
 
+import logging
 import threading
 import time
 from base64 import b64encode
@@ -190,6 +191,23 @@ def test_sizes_are_bounded(server: Server) -> None:
     connection.endheaders()
     assert connection.getresponse().status == 413
     connection.close()
+
+
+def test_a_click_that_is_broken_off_leaves_no_traceback(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("uvicorn.error")  # which hands nothing on to the root
+    logger.addHandler(caplog.handler)
+    try:
+        with closing(HTTPConnection(server.url.removeprefix("http://"), timeout=30)) as connection:
+            connection.putrequest("POST", "/predict")
+            connection.putheader("Content-Length", "1000")
+            connection.putheader("Authorization", f"Basic {b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}")
+            connection.endheaders()
+            connection.send(b"[")
+        for _ in range(3):
+            assert server.call("GET", "/health").status_code == 200
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert not caplog.records
 
 
 def test_a_length_that_was_said_of_a_body_in_chunks_is_not_believed(

@@ -19,6 +19,7 @@ import torch
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Request, status
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
+from starlette.requests import ClientDisconnect
 
 from datalab.adapters.checkpoints import SamParams
 from datalab.adapters.click_to_mask import ClickToMask
@@ -113,7 +114,10 @@ async def answer(masks: Regions, encoding: Encoding, body: Any, model_version: s
 
 
 async def _json(request: Request) -> Any:
-    """The body; it is never read where nobody says how large it is, and no further than LARGEST_BODY."""
+    """The body; it is never read where nobody says how large it is, and no further than LARGEST_BODY.
+
+    HTTPException where it is none of JSON, too large or broken off.
+    """
     try:
         length = int(request.headers["content-length"])
     except (KeyError, ValueError) as exc:
@@ -121,11 +125,14 @@ async def _json(request: Request) -> Any:
     if not 0 <= length <= LARGEST_BODY:
         raise _too_large()
     body = bytearray()
-    # counted too: where the body comes in chunks the length that was said counts for nothing
-    async for piece in request.stream():
-        body += piece
-        if len(body) > LARGEST_BODY:
-            raise _too_large()
+    try:
+        # counted too: where the body comes in chunks the length that was said counts for nothing
+        async for piece in request.stream():
+            body += piece
+            if len(body) > LARGEST_BODY:
+                raise _too_large()
+    except ClientDisconnect as exc:  # the page was left, or Label Studio waited no longer: nobody hears the answer
+        raise HTTPException(status.HTTP_400_BAD_REQUEST, "the request was broken off") from exc
     try:
         # in a thread: while a large body is read the health check has to be answered
         return await asyncio.to_thread(json.loads, body)
