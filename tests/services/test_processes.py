@@ -78,6 +78,12 @@ def test_the_callers_settings_of_the_servers_do_not_leak_in(state: Path, monkeyp
     assert environment["FROM_SERVICE"] == "1"
 
 
+@pytest.mark.parametrize("name", ["DATABASE_NAME", "DJANGO_DB", "MYSQL_PORT", "POSTGRE_HOST", "POSTGRE_PORT"])
+def test_the_callers_database_is_not_label_studios(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "of another program")
+    assert name not in processes.inherited()
+
+
 def test_servers_reach_each_other_without_the_callers_proxy(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("NO_PROXY", "intranet.example")

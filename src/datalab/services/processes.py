@@ -26,7 +26,9 @@ from datalab.services.ports import LOOPBACK
 MARK = "DATALAB_SERVICE_MARK"
 SAME_START_SECONDS = 1.0
 """Linux derives a start time from the wall clock, which may be put right a little while a server runs."""
-FOREIGN_SETTINGS = ("LABEL_STUDIO_", "HEARTEX_", "PREFECT_", "FIFTYONE_", "DJANGO_", "XDG_")
+DATABASES = ("DATABASE_", "DJANGO_", "MYSQL_", "POSTGRE_")
+"""Label Studio takes names without its prefix, too, and those of other programs gave it another database."""
+FOREIGN_SETTINGS = ("LABEL_STUDIO_", "HEARTEX_", "PREFECT_", "FIFTYONE_", "XDG_", *DATABASES)
 """Variables of the caller that would change the servers behind our back; HEARTEX_ is Label Studio's older name."""
 NO_PROXY = ("NO_PROXY", "no_proxy")
 
