@@ -1,6 +1,8 @@
-"""FiftyOne's own server, with one difference: browsers have to ask whether an image or mask is still what they have.
+"""FiftyOne's own server, with two differences.
 
-A round writes new masks where the old ones lay, and a browser that does not ask shows the old ones for hours.
+Browsers have to ask whether an image or mask is still what they have: a round writes new masks where the old ones lay,
+and a browser that does not ask shows the old ones for hours. And it serves its own pages alone: any other could have
+given verdicts, which the next round acts upon.
 """
 
 import argparse
@@ -11,6 +13,7 @@ from fastapi import Request, Response
 from fiftyone.server import main as stock
 from fiftyone.server.routes.media import Media
 
+from datalab.services.own_pages import OwnPagesAlone
 from datalab.services.ports import LOOPBACK
 
 Get = Callable[[Any, Request], Awaitable[Response]]
@@ -38,6 +41,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()
     Media.get = asked_anew(Media.get)
+    stock.app.add_middleware(OwnPagesAlone)
     stock.start_server(port=arguments.port, address=LOOPBACK)
 
 
