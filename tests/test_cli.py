@@ -149,7 +149,10 @@ def test_a_bug_keeps_its_traceback(bug: Exception, workspace: Path, monkeypatch:
 def test_outside_a_workspace(tmp_path: Path) -> None:
     failed = run("summary", "--workspace", tmp_path)
     assert failed.exit_code == 1
-    assert "is no datalab workspace: params.yaml is missing" in failed.output
+    assert failed.output == (
+        f"error: {tmp_path} is no datalab workspace: params.yaml is missing; go to one, or give it: "
+        "--workspace FOLDER, or of a flow -p workspace=FOLDER\n"
+    )
 
 
 @pytest.mark.parametrize(("name", "why"), [("circle", "its links go in a circle"), ("x" * 300, "File name too long")])
@@ -157,4 +160,6 @@ def test_a_workspace_that_leads_nowhere(name: str, why: str, tmp_path: Path) -> 
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
     failed = run("summary", "--workspace", tmp_path / name)
     assert failed.exit_code == 1
-    assert failed.output == f"error: {tmp_path / name} is no datalab workspace: {why}; pass another --workspace\n"
+    said = f"error: {tmp_path / name} is no datalab workspace: {why}; give another one: --workspace FOLDER, "
+    assert failed.output.startswith(said)
+    assert failed.output.count("\n") == 1

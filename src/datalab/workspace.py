@@ -11,6 +11,8 @@ from datalab.errors import InputError
 
 BASE = ("params.yaml", "dvc.yaml", "guidelines/classes.yaml")
 """What makes a folder a workspace."""
+GIVE = "--workspace FOLDER, or of a flow -p workspace=FOLDER"
+"""How a person says which workspace is meant."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,9 @@ class Workspace:
             missing = [name for name in BASE if not (root / name).is_file()]
         except (OSError, RuntimeError) as exc:  # a name too long, links that go in a circle
             why = getattr(exc, "strerror", None) or "its links go in a circle"
-            raise InputError(f"{folder} is no datalab workspace: {why}; pass another --workspace") from exc
+            raise InputError(f"{folder} is no datalab workspace: {why}; give another one: {GIVE}") from exc
         if missing:
-            raise InputError(f"{root} is no datalab workspace: {missing[0]} is missing; go to one or pass --workspace")
+            raise InputError(f"{root} is no datalab workspace: {missing[0]} is missing; go to one, or give it: {GIVE}")
         return cls(root)
 
     @property

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests
 
 from datalab.prefect_plugin import full_name
 from datalab.services import prefect
@@ -69,3 +70,16 @@ def test_the_repositorys_deployment_is_registered(worker: Settings, stack_folder
     done = run_deployment(stack_folder, "label-round", "--start-in", "1000 hours")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "label-round/label-round" in done.stdout
+
+
+@pytest.mark.services
+@pytest.mark.slow
+def test_a_run_in_what_is_no_workspace_says_so_in_its_state(worker: Settings, stack_folder: Path) -> None:
+    wanted = ("-p", "workspace=/no/such/workspace", "--watch", "--watch-interval", "1")
+    assert run_deployment(stack_folder, "label-round", *wanted).returncode == 1
+    asked = {"flow_runs": {"state": {"type": {"any_": ["FAILED", "CRASHED"]}}}}
+    (run,) = requests.post(f"{worker.prefect_api_url}/flow_runs/filter", json=asked, timeout=30).json()
+    said = "InputError: /no/such/workspace is no datalab workspace: params.yaml is missing; go to one, or give it: "
+    assert run["state"]["type"] == "FAILED"
+    assert run["state"]["message"].endswith(f"{said}--workspace FOLDER, or of a flow -p workspace=FOLDER")
+    assert "\n" not in run["state"]["message"]
