@@ -9,8 +9,9 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,7 @@ from datalab.rounds.gating import gate_proposals
 from datalab.stages.adapt import Params as AdaptParams
 from datalab.stages.adapt import figures
 from measure import parser_of
+from simulated.tiles import tiles_of
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("DATALAB_SHARED_DATA", ROOT.parent / "shared" / "data"))
@@ -39,6 +41,7 @@ LEFT_OUT = {"camvid": {11, 255}, "magnetic_tile": {0}}
 """Values that are no class: CamVid's void, as docs/examples/camvid-classes.yaml has it, and what is whole of a tile."""
 SEED = 5
 Pair = tuple[Path, Path]
+One = TypeVar("One")
 
 
 def camvid() -> tuple[list[Pair], list[Pair]]:
@@ -52,28 +55,35 @@ def camvid() -> tuple[list[Pair], list[Pair]]:
 
 
 def magnetic_tile() -> tuple[list[Pair], list[Pair]]:
-    """Tiles with a defect, one exposure of each."""
+    """Tiles with a defect, of those that are judged one exposure; other tiles teach, there are few, in all theirs."""
     folder = SHARED / "magnetic_tile"
-    tiles = {path.stem.split("_")[-1]: path for path in sorted((folder / "images").glob("*/*.jpg"))}
-    pairs = [(path, folder / "masks" / path.parent.name / f"{path.stem}.png") for path in tiles.values()]
-    return dealt([pair for pair in pairs if read_label_map(pair[1]).any()])
+    images = sorted((folder / "images").glob("*/*.jpg"))
+    named = tiles_of(images)
+    tiles: dict[str, list[Pair]] = {}
+    for path in images:
+        mask = folder / "masks" / path.parent.name / f"{path.stem}.png"
+        if read_label_map(mask).any():
+            tiles.setdefault(named[path.stem], []).append((path, mask))
+    judged, taught = dealt(list(tiles.values()))
+    return [exposures[0] for exposures in judged], list(chain.from_iterable(taught))[:LESSONS]
 
 
 def bsds500() -> tuple[list[Pair], list[Pair]]:
     """Photographs, with the first person's regions."""
     folder = SHARED / "bsds500" / "val"
-    return dealt(
+    judged, taught = dealt(
         [
             (path, sorted((folder / "segmentations").glob(f"{path.stem}_*.png"))[0])
             for path in sorted((folder / "images").glob("*.jpg"))
         ]
     )
+    return judged, taught[:LESSONS]
 
 
-def dealt(pairs: list[Pair]) -> tuple[list[Pair], list[Pair]]:
-    """Those that are judged, gold first, and those that teach."""
-    drawn = [pairs[place] for place in np.random.default_rng(SEED).permutation(len(pairs))]
-    return drawn[: GOLD + JUDGED], drawn[GOLD + JUDGED :][:LESSONS]
+def dealt(independent: list[One]) -> tuple[list[One], list[One]]:
+    """Those that are judged, gold first, and all others."""
+    drawn = [independent[place] for place in np.random.default_rng(SEED).permutation(len(independent))]
+    return drawn[: GOLD + JUDGED], drawn[GOLD + JUDGED :]
 
 
 SETS = {"camvid": camvid, "magnetic_tile": magnetic_tile, "bsds500": bsds500}

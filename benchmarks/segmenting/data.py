@@ -14,6 +14,7 @@ from datalab.adapters.sam import embed_image, load_sam, model_version
 from datalab.adapters.segmenter_samples import Sample, read_sample
 from datalab.masks import IGNORE_ID
 from simulated.data import CAMVID, TILE_KINDS
+from simulated.tiles import tiles_of
 
 CLASSES = {"camvid": CAMVID, "magnetic_tile": ("background", *TILE_KINDS[:-1])}
 SIDE = {"camvid": 240, "magnetic_tile": 256}
@@ -25,6 +26,8 @@ LAST_OF_TRAIN = 37
 """Frames of CamVid's training drives that stop the training; the drives' last, since neighbours look alike."""
 SPLITS = ("train", "validation", "test")
 SEED = 3
+EDITION = 2
+"""Of what is cached: exposures of a tile were split in the first."""
 Row = tuple[Path, npt.NDArray[np.uint8], str]
 """Image, label map and split."""
 
@@ -40,7 +43,7 @@ class Split:
 
 def read_splits(name: str, shared: Path, cache: Path) -> dict[str, Split]:
     """By "train", "validation" and "test"; made into `cache` where it has not been."""
-    folder = cache / f"{name}-{SIDE[name]}-{model_version('small')}"
+    folder = cache / f"{name}-{SIDE[name]}-{model_version('small')}-{EDITION}"
     if not (folder / "splits.json").exists():
         _make(name, shared, folder)
     splits: dict[str, list[str]] = read_json(folder / "splits.json")
@@ -91,11 +94,12 @@ def _magnetic_tile(folder: Path) -> Iterator[Row]:
     """Thirteen twentieths of the tiles train, one validates, six test; exposures of one tile stay together."""
     for kind in TILE_KINDS:
         images = sorted((folder / "images" / kind).glob("*.jpg"))
-        splits = _dealt([path.stem.split("_")[-1] for path in images])
+        tiles = tiles_of(images)
+        splits = _dealt(list(tiles.values()))
         for path in images:
             mask = read_label_map(folder / "masks" / kind / f"{path.stem}.png") > 0
             labels = np.where(mask, 1 + TILE_KINDS.index(kind), 0).astype(np.uint8)
-            yield path, labels, splits[path.stem.split("_")[-1]]
+            yield path, labels, splits[tiles[path.stem]]
 
 
 def _dealt(tiles: Sequence[str]) -> dict[str, str]:

@@ -18,6 +18,7 @@ from datalab.learning.embeddings import crop_embedding, image_vector
 from datalab.masks import IGNORE_ID
 from datalab.sample.write import write_sample
 from simulated.filters import FILTERS, filter_bank
+from simulated.tiles import tiles_of
 
 GRID = 48
 """Cells per side of the cached features; the head sees half as many, each the mean and the highest of four."""
@@ -27,6 +28,10 @@ TILE_KINDS = ("blowhole", "break", "crack", "fray", "uneven", "free")
 CAMVID = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
 NEAR = 4
 """Bits of the perceptual hash, as in ingest.near_duplicate_distance."""
+
+
+EDITION = 2
+"""Of what is cached: exposures of a tile were split in the first."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class Images:
 
 def load_images(name: str, shared: Path, cache: Path) -> Images:
     """The features of a data set, from the cache where they have been made before (one to two minutes on one core)."""
-    path = cache / f"{name}-{GRID // 2}-{SEMANTIC}.npz"
+    path = cache / f"{name}-{GRID // 2}-{SEMANTIC}-{EDITION}.npz"
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)
         _make(name, shared, path)
@@ -140,9 +145,9 @@ def _files(name: str, shared: Path, cache: Path) -> tuple[list[Row], tuple[str, 
         rows: list[Row] = []
         for number, kind in enumerate(TILE_KINDS, start=1):
             images = sorted((folder / "images" / kind).glob("*.jpg"))
+            tiles = tiles_of(images)
             rows += [
-                (image, folder / "masks" / kind / f"{image.stem}.png", number, image.stem.split("_")[-1])
-                for image in images
+                (image, folder / "masks" / kind / f"{image.stem}.png", number, tiles[image.stem]) for image in images
             ]
         return rows, ("background", *TILE_KINDS[:-1])
     if name == "camvid":

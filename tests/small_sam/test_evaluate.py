@@ -65,17 +65,30 @@ def test_where_the_box_is_the_picture_grabcut_gives_the_box() -> None:
     assert grabcut(RED_ON_GREEN, (0, 0, 80, 60)).all()
 
 
+def ends_of(values: list[float], groups: list[str]) -> list[float]:
+    """Mean and ends of the interval."""
+    found = summarise([{"a": value} for value in values], groups, np.random.default_rng(0))["a"].values()
+    return [end for end in found if end is not None]
+
+
 def test_an_interval_holds_its_mean_and_narrows_with_more_objects() -> None:
-    few, many = (
-        summarise([{"a": float(number % 2)} for number in range(count)], np.random.default_rng(0))["a"]
+    (mean, low, high), (same, from_many, to_many) = (
+        ends_of([float(number % 2) for number in range(count)], [str(number) for number in range(count)])
         for count in (10, 1000)
     )
-    assert few["mean"] == many["mean"] == 0.5
-    assert few["low"] < many["low"] < 0.5 < many["high"] < few["high"]
+    assert mean == same == 0.5
+    assert low < from_many < 0.5 < to_many < high
+
+
+def test_objects_of_one_picture_are_one_witness() -> None:
+    values = [float(number // 10 % 2) for number in range(200)]
+    alone, together = (ends_of(values, [str(number // size) for number in range(200)]) for size in (1, 10))
+    assert together[0] == alone[0]
+    assert together[1] < alone[1] - 0.1
 
 
 def test_every_method_is_measured_on_the_same_object() -> None:
-    found = measure(SamPredictor(load_sam("small")), Example(RED_ON_GREEN, SQUARE))
+    found = measure(SamPredictor(load_sam("small")), Example(RED_ON_GREEN, SQUARE, "a"))
     assert set(BASELINES) < set(found)
     assert all(0 <= value <= 1 for value in found.values())
     assert found["filled box"] == 1

@@ -49,8 +49,8 @@ def test_the_first_annotator_of_a_photograph_counts(tmp_path: Path) -> None:
 
 def test_tiles_without_defects_are_left_out(tmp_path: Path) -> None:
     for kind, mask in (("crack", PARTS), ("free", PARTS)):
-        write(tmp_path / "images" / kind / f"{kind}.png", np.zeros((40, 50, 3), dtype=np.uint8))
-        write(tmp_path / "masks" / kind / f"{kind}.png", (mask > 0).astype(np.uint8) * 255)
+        write(tmp_path / "images" / kind / "exp1_num_5.png", np.zeros((40, 50, 3), dtype=np.uint8))
+        write(tmp_path / "masks" / kind / "exp1_num_5.png", (mask > 0).astype(np.uint8) * 255)
     found = READERS["magnetic_tile"](tmp_path, 10, np.random.default_rng(0))
     assert len(found) == PER_PICTURE
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from datalab.adapters.files import write_json
 from datalab.adapters.sam import load_sam, model_version
 from datalab.adapters.sam_zoom import part_round
+from datalab.learning.intervals import DIFFERENCES, bootstrap_interval, places_of, sum_units
 from small_sam.objects import READERS, Example, composites, sample_images
 from small_sam.shapes import Mask
 from small_sam.surfaces import Picture
@@ -24,6 +25,7 @@ Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels, the ends excluded; tight."""
 GRABCUT_ROUNDS = 5
 RESAMPLES = 1000
+ENDS = ("mean", "low", "high")
 
 
 def tight_box(mask: Mask) -> Box:
@@ -122,15 +124,19 @@ def leads(row: dict[str, float]) -> dict[str, float]:
     return {f"{OURS}, less {name}": row[OURS] - row[name] for name in BASELINES}
 
 
-def summarise(rows: list[dict[str, float]], rng: np.random.Generator) -> dict[str, dict[str, float]]:
-    """Mean of each method with its 95% bootstrap interval over the objects."""
-    draws = rng.integers(0, len(rows), (RESAMPLES, len(rows)))
-    summary = {}
-    for name in rows[0]:
-        values = np.array([row[name] for row in rows])
-        low, high = np.percentile(values[draws].mean(axis=1), [2.5, 97.5])
-        summary[name] = {"mean": round(float(values.mean()), 3), "low": round(low, 3), "high": round(high, 3)}
-    return summary
+def summarise(
+    rows: list[dict[str, float]], groups: list[str], rng: np.random.Generator
+) -> dict[str, dict[str, float | None]]:
+    """Mean of each method over the objects with its 95% bootstrap interval over their groups; None: too few."""
+    values = np.array([list(row.values()) for row in rows])
+    counted = np.concatenate([values, np.ones((len(rows), 1))], axis=1)
+    units = sum_units(counted, places_of(groups))
+    ends = bootstrap_interval(units, lambda sums: sums[:, :-1] / sums[:, -1:], rng, RESAMPLES, bounds=DIFFERENCES)
+    figures = zip(values.mean(axis=0), *ends, strict=True)
+    return {
+        name: {end: None if np.isnan(one) else round(float(one), 3) for end, one in zip(ENDS, three, strict=True)}
+        for name, three in zip(rows[0], figures, strict=True)
+    }
 
 
 def read_sets(sample: Path | None, data: Path | None, count: int, seed: int) -> dict[str, list[Example]]:
@@ -161,7 +167,9 @@ def main(checkpoint: str, out: Path, sample: Path | None, data: Path | None, cou
     for name, examples in sets.items():
         measured = (measure(predictor, example) for example in tqdm(examples, name, unit="object", disable=None))
         rows = [row | leads(row) for row in measured]
-        figures[name] = {"objects": len(rows), "iou": summarise(rows, np.random.default_rng(seed))}
+        groups = [one.group for one in examples]
+        summary = summarise(rows, groups, np.random.default_rng(seed))
+        figures[name] = {"objects": len(rows), "groups": len(set(groups)), "iou": summary}
     write_json(out, {"model_version": model_version(checkpoint), "sets": figures})
 
 

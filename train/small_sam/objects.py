@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from simulated.tiles import tiles_of
 from small_sam.composites import compose
 from small_sam.shapes import Mask
 from small_sam.surfaces import Picture, Rng, load_photographs
@@ -25,28 +26,31 @@ class Example:
 
     picture: Picture
     mask: Mask
+    group: str
+    """Of objects that are no independent samples beside each other: of one picture, or of one tile."""
 
 
 def composites(count: int, rng: Rng) -> list[Example]:
     """From the same photographs and the same code as the training pictures, from another seed."""
     photographs = load_photographs()
     pictures = (compose(photographs, np.random.default_rng([HELD_OUT_SEED, number])) for number in range(10 * count))
-    return _choose(pictures, count, rng)
+    return _choose(((str(number), *one) for number, one in enumerate(pictures)), count, rng)
 
 
 def sample_images(folder: Path, count: int, rng: Rng) -> list[Example]:
     """Composites of real cut-outs as `datalab sample` writes them: `folder` with images/ and masks/."""
     masks = _shuffled(folder / "masks", "*.png", rng)
     pairs = ((next((folder / "images").glob(f"{path.stem}.*")), path) for path in masks)
-    return _choose(((_picture(image), _parts(_map(path), ignore={0, 255})) for image, path in pairs), count, rng)
+    parts = ((path.stem, _picture(image), _parts(_map(path), ignore={0, 255})) for image, path in pairs)
+    return _choose(parts, count, rng)
 
 
 def camvid(folder: Path, count: int, rng: Rng) -> list[Example]:
     """Connected parts of the classes of road scenes; 11 is unlabelled."""
     images = _shuffled(folder / "val" / "images", "*", rng)
     maps = folder / "val" / "masks"
-    pairs = ((_picture(path), _parts(_map(maps / f"{path.stem}.png"), ignore={11, 255})) for path in images)
-    return _choose(pairs, count, rng)
+    parts = ((path.stem, _picture(path), _parts(_map(maps / f"{path.stem}.png"), ignore={11, 255})) for path in images)
+    return _choose(parts, count, rng)
 
 
 def bsds500(folder: Path, count: int, rng: Rng) -> list[Example]:
@@ -54,15 +58,20 @@ def bsds500(folder: Path, count: int, rng: Rng) -> list[Example]:
     images = _shuffled(folder / "val" / "images", "*", rng)
     maps = folder / "val" / "segmentations"
     first = ((path, min(maps.glob(f"{path.stem}_*.png"))) for path in images)
-    return _choose(((_picture(image), _parts(_map(path), ignore=set())) for image, path in first), count, rng)
+    parts = ((image.stem, _picture(image), _parts(_map(path), ignore=set())) for image, path in first)
+    return _choose(parts, count, rng)
 
 
 def magnetic_tile(folder: Path, count: int, rng: Rng) -> list[Example]:
-    """Defects on photographs of magnetic tiles."""
+    """Defects on photographs of magnetic tiles, most of which were photographed six times."""
+    tiles = tiles_of((folder / "images").glob("*/*"))
     masks = [path for path in _shuffled(folder / "masks", "*/*.png", rng) if path.parent.name != "free"]
     images = ((next((folder / "images" / path.parent.name).glob(f"{path.stem}.*")), path) for path in masks)
-    pairs = ((_picture(image), _parts((_map(path) > 127).astype(np.uint8), ignore={0})) for image, path in images)
-    return _choose(pairs, count, rng)
+    parts = (
+        (tiles[path.stem], _picture(image), _parts((_map(path) > 127).astype(np.uint8), ignore={0}))
+        for image, path in images
+    )
+    return _choose(parts, count, rng)
 
 
 READERS: dict[str, Callable[[Path, int, Rng], list[Example]]] = {
@@ -72,13 +81,13 @@ READERS: dict[str, Callable[[Path, int, Rng], list[Example]]] = {
 }
 
 
-def _choose(pictures: Iterator[tuple[Picture, list[Mask]]], count: int, rng: Rng) -> list[Example]:
-    """At most PER_PICTURE objects of each picture until there are `count`."""
+def _choose(pictures: Iterator[tuple[str, Picture, list[Mask]]], count: int, rng: Rng) -> list[Example]:
+    """At most PER_PICTURE objects of each picture, given with its group, until there are `count`."""
     chosen: list[Example] = []
-    for picture, masks in pictures:
+    for group, picture, masks in pictures:
         fitting = [mask for mask in masks if SMALLEST <= mask.mean() <= LARGEST]
         for place in rng.permutation(len(fitting))[:PER_PICTURE]:
-            chosen.append(Example(picture, fitting[place]))
+            chosen.append(Example(picture, fitting[place], group))
         if len(chosen) >= count:
             break
     return chosen[:count]

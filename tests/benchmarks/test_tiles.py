@@ -1,0 +1,43 @@
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from simulated.tiles import tiles_of
+from tests.shared_data import shared_data
+
+
+def named(kind: str, *names: str) -> list[Path]:
+    return [Path(kind) / f"{name}.jpg" for name in names]
+
+
+def test_exposures_that_follow_each_other_are_one_tile() -> None:
+    crack = named("crack", "exp1_num_3191", "exp6_num_3279", "exp2_num_3211", "exp1_num_32128", "exp2_num_32153")
+    assert tiles_of(crack) == {
+        "exp1_num_3191": "crack 3191",
+        "exp2_num_3211": "crack 3191",
+        "exp6_num_3279": "crack 3191",
+        "exp1_num_32128": "crack 32128",
+        "exp2_num_32153": "crack 32128",
+    }
+
+
+def test_an_exposure_that_does_not_rise_or_is_far_off_begins_another_tile() -> None:
+    assert len(set(tiles_of(named("fray", "exp1_num_10", "exp1_num_20", "exp0_num_30")).values())) == 3
+    assert len(set(tiles_of(named("fray", "exp1_num_10", "exp2_num_410", "exp3_num_811")).values())) == 2
+
+
+def test_kinds_are_tiles_of_their_own() -> None:
+    both = named("crack", "exp1_num_10") + named("fray", "exp2_num_20")
+    assert set(tiles_of(both).values()) == {"crack 10", "fray 20"}
+
+
+def test_a_foreign_name_is_told() -> None:
+    with pytest.raises(ValueError, match=r"cat\.jpg is not named like a magnetic tile"):
+        tiles_of([Path("crack/cat.jpg")])
+
+
+def test_the_defects_are_74_tiles() -> None:
+    images = shared_data("magnetic_tile").glob("images/*/*.jpg")
+    sizes = Counter(tiles_of(image for image in images if image.parent.name != "free").values())
+    assert (sizes.total(), len(sizes), max(sizes.values())) == (392, 74, 7)
