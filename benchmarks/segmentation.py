@@ -42,12 +42,10 @@ FIRST = (
     ("ours", "lraspp_mobilenet_v3_large"),
     ("reference", "lraspp_mobilenet_v3_large"),
 )
-THEN = (
-    ("ours", "unet_mobilenet_v2"),
-    ("ours", "deeplabv3_mobilenet_v3_large"),
-    ("reference", "deeplabv3_mobilenet_v3_large"),
-    ("ours", "unet_efficientnet_b0"),
-    ("ours", "unet_resnet34"),
+THEN = tuple(
+    (side, model)
+    for model in ("deeplabv3_mobilenet_v3_large", "unet_mobilenet_v2", "unet_efficientnet_b0", "unet_resnet34")
+    for side in ("ours", "reference")
 )
 BY_NAME = (
     ("ours", "fcn_resnet50"),

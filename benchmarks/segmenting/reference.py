@@ -1,5 +1,7 @@
 """The training loop of torchvision's references, without any trick: what a team would start from.
 
+U-Nets are those of segmentation-models-pytorch.
+
 SGD with momentum 0.9, learning rate 0.01 falling by a power of 0.9, weight decay 1e-4, images scaled by half to twice,
 mirrored, cropped and normalised, cross-entropy (half of it for the auxiliary head); fp32, NCHW. There the short edge is
 520 pixels and the cut 480; here both are as much smaller as the images are.
@@ -11,27 +13,52 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from segmentation_models_pytorch import Unet
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision import models, tv_tensors
 from torchvision.transforms import v2
 
 from datalab.adapters.segmenter_samples import Sample
+from datalab.adapters.segmenter_unet import DEEPEST, ENCODERS
 from datalab.masks import IGNORE_ID
 
 BATCH = 8
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
+class PlainUNet(nn.Module):
+    """The library's U-Net behind torchvision's interface."""
+
+    def __init__(self, encoder: str, classes: int) -> None:
+        """Random weights."""
+        super().__init__()
+        self.net = Unet(encoder, encoder_weights=None, classes=classes)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """{"out": logits}; the encoder wants whole multiples of its last level's pixels."""
+        height, width = images.shape[-2:]
+        fitting = functional.pad(images, (0, -width % DEEPEST, 0, -height % DEEPEST))
+        return {"out": self.net(fitting)[..., :height, :width]}
+
+
+def build_plain(model: str, classes: int) -> nn.Module:
+    """The network with random weights from torch's global generator."""
+    if model in ENCODERS:
+        return PlainUNet(ENCODERS[model], classes)
+    auxiliary = {} if model.startswith("lraspp") else {"aux_loss": True}
+    build: Any = models.get_model_builder(model)
+    network: nn.Module = build(weights=None, weights_backbone=None, num_classes=classes, **auxiliary)
+    return network
+
+
 class Reference:
-    """A model of torchvision with random weights, and the loop."""
+    """A model by name, and the loop."""
 
     def __init__(self, model: str, classes: int, side: int, seed: int) -> None:
         """`side`: longest side of the images, which are four to three as a rule."""
         torch.manual_seed(seed)
-        auxiliary = {} if model.startswith("lraspp") else {"aux_loss": True}
-        build: Any = models.get_model_builder(model)
-        self.network: nn.Module = build(weights=None, weights_backbone=None, num_classes=classes, **auxiliary)
+        self.network = build_plain(model, classes)
         short = side * 3 // 4
         crop = round(short * 480 / 520 / 8) * 8
         self.vary = v2.Compose(
