@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datalab.errors import InputError
-from datalab.learning.splits import TooFewGroupsError, assign_splits, first_seen, names_of
+from datalab.learning.splits import GroupRules, TooFewGroupsError, assign_splits, first_seen, groups_among, names_of
 
 SHARES = (0.6, 0.2, 0.2)
 Row = tuple[str, str, str, tuple[str, ...]]
@@ -184,3 +184,47 @@ def test_a_column_of_metadata_is_told_of_images_that_have_it() -> None:
         first_seen(first, catalog, metadata, "patient")
     with pytest.raises(InputError, match="no image has one; ingest its folder again"):
         first_seen(first, catalog, metadata[["image_id"]], "patient")
+
+
+NOTHING_WRITTEN = pd.DataFrame({"image_id": []}, dtype="str")
+
+
+def test_images_hang_together_by_hash_path_and_metadata_and_by_each_other() -> None:
+    """a, b: one clip; b, c: near duplicates; d, e: one patient; f alone, and g that the catalog does not know."""
+    hashes = far_apart(6)
+    hashes[2] = f"{int(hashes[1], 16) ^ 0b111:016x}"
+    paths = ["clip/a.png", "clip/b.png", "x/c.png", "y/d.png", "z/e.png", "w/f.png"]
+    catalog = pd.DataFrame({"image_id": list("abcdef"), "source": paths, "phash": hashes}).iloc[::-1]
+    metadata = pd.DataFrame({"image_id": ["d", "e", "f"], "patient": ["7", "7.0", ""]})
+    rules = GroupRules(group_by="^[^/]+", group_column="patient", distance=4)
+    expected = {"a": "a", "b": "a", "c": "a", "d": "d", "e": "d", "f": "f", "g": "g"}
+    assert groups_among("gfedcba", catalog, metadata, rules) == expected
+    alone = GroupRules(group_by="", group_column="", distance=-1)
+    assert groups_among("abcdefg", catalog, metadata, alone) == {name: name for name in "abcdefg"}
+    assert groups_among((), catalog, metadata, rules) == {}
+
+
+def test_only_the_images_asked_for_join_others() -> None:
+    catalog = table([(name, "clip" if name != "c" else "other", "0001", ()) for name in "abc"])
+    near = [int(one, 16) for one in catalog["phash"]]
+    catalog["phash"] = [f"{near[0]:016x}", f"{near[0] ^ 0b1111:016x}", f"{near[0] ^ 0b11111111:016x}"]
+    rules = GroupRules(group_by="", group_column="", distance=4)
+    assert groups_among("abc", catalog, NOTHING_WRITTEN, rules) == {"a": "a", "b": "a", "c": "a"}
+    assert groups_among("ac", catalog, NOTHING_WRITTEN, rules) == {"a": "a", "c": "c"}
+
+
+@given(labelled())
+@settings(max_examples=40)
+def test_the_groups_of_one_round_are_those_that_are_dealt(rows: list[Row]) -> None:
+    images = table([(image_id, name, "0001", labels) for image_id, name, _, labels in rows])
+    if images["name"].nunique() < 3:
+        return
+    dealt_groups = assign_splits(images, SHARES, 0, 4, "^[^/]+").set_index("image_id")["group"].to_dict()
+    rules = GroupRules(group_by="^[^/]+", group_column="", distance=4)
+    assert groups_among(list(images["image_id"]), images.drop(columns="told"), NOTHING_WRITTEN, rules) == dealt_groups
+
+
+def test_a_column_that_nobody_wrote_joins_nothing_and_is_named() -> None:
+    catalog = table(one_per_group(3))
+    with pytest.raises(InputError, match=r"no metadata\.csv has a column 'patient'"):
+        groups_among(list(catalog["image_id"]), catalog, NOTHING_WRITTEN, GroupRules("", "patient", 4))

@@ -9,7 +9,7 @@ the round is closed. Within a round, groups are dealt rare class first (then by 
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +52,16 @@ class SplitParams:
         return self.train, self.validation, self.test
 
 
+@dataclass(frozen=True)
+class GroupRules:
+    """What makes images hang together: two of SplitParams, and when images are near duplicates."""
+
+    group_by: str
+    group_column: str
+    distance: int
+    """Bits of the perceptual hashes in which near duplicates differ at most; below 0 none are."""
+
+
 def assign_splits(
     images: pd.DataFrame, shares: Sequence[float], seed: int, distance: int, group_by: str = ""
 ) -> pd.DataFrame:
@@ -84,8 +94,7 @@ def assign_splits(
     _check_shares(shares)
     table = images.sort_values(["round_id", "image_id"], ignore_index=True)
     ids = [str(image_id) for image_id in table["image_id"]]
-    hashes = np.array([int(text, 16) for text in table["phash"]], dtype=np.uint64)
-    names = _numbered(names_of(list(table["source"]), group_by), [text or None for text in table["told"]])
+    hashes, names = _looks(table, group_by)
     groups: npt.NDArray[np.int64] = np.arange(len(table), dtype=np.int64)
     splits: dict[int, str] = {}
     rarest: dict[int, str] = {}
@@ -110,6 +119,24 @@ def deal_labelled(
     return assign_splits(seen, params.shares, params.seed, distance, params.group_by)
 
 
+def groups_among(
+    image_ids: Collection[str], catalog: pd.DataFrame, metadata: pd.DataFrame, rules: GroupRules
+) -> dict[str, str]:
+    """Which of these images hang together, by the rules of `assign_splits`: image_id to the first image of its group.
+
+    No other image joins them. One that table CATALOG does not know is a group by itself. InputError where table
+    METADATA has no such column, or `group_by` is no regular expression.
+    """
+    rows = catalog[catalog["image_id"].isin(set(image_ids))].sort_values("image_id", ignore_index=True)
+    hashes, names = _looks(rows.assign(told=_told(rows["image_id"], metadata, rules.group_column)), rules.group_by)
+    groups: npt.NDArray[np.int64] = np.arange(len(rows), dtype=np.int64)
+    for end in range(1, len(rows) + 1):
+        _join(groups[:end], {}, _alike(hashes[:end], names[:end], rules.distance))
+    ids = [str(image_id) for image_id in rows["image_id"]]
+    first = {image_id: ids[group] for image_id, group in zip(ids, groups.tolist(), strict=True)}
+    return {str(image_id): first.get(str(image_id), str(image_id)) for image_id in image_ids}
+
+
 def first_seen(
     first_labels: pd.DataFrame, catalog: pd.DataFrame, metadata: pd.DataFrame, group_column: str
 ) -> pd.DataFrame:
@@ -123,12 +150,17 @@ def first_seen(
         for (image_id, round_id), found in first_labels.groupby(["image_id", "round_id"], sort=True)
     ]
     seen = catalog.merge(pd.DataFrame(rows, columns=["image_id", "round_id", "labels"]), on="image_id")
+    return seen.assign(told=_told(seen["image_id"], metadata, group_column))
+
+
+def _told(image_ids: "pd.Series[str]", metadata: pd.DataFrame, group_column: str) -> "pd.Series[str]":
+    """What each image says in this column of table METADATA, "" where nothing."""
     if not group_column:
-        return seen.assign(told="")
+        return pd.Series("", index=image_ids.index)
     check_group_column(metadata, group_column)
     # 7 and 7.0 are one patient
     told = written_traits(metadata.set_index("image_id")[[group_column]])[group_column].dropna().astype("str")
-    return seen.assign(told=seen["image_id"].map(told).fillna(""))
+    return image_ids.map(told).fillna("")
 
 
 def check_group_column(metadata: pd.DataFrame, group_column: str) -> None:
@@ -152,6 +184,12 @@ def names_of(sources: Sequence[str], group_by: str) -> list[str | None]:
         raise InputError(f"dataset.group_by is no regular expression ({exc}): {group_by}") from exc
     found = [pattern.search(str(source)) if group_by else None for source in sources]
     return [None if one is None else one.group(1 if pattern.groups else 0) or None for one in found]
+
+
+def _looks(images: pd.DataFrame, group_by: str) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """What images hang together by: (N,) hashes, and (N, 2) numbers of the names in their path and of what is told."""
+    hashes = np.array([int(text, 16) for text in images["phash"]], dtype=np.uint64)
+    return hashes, _numbered(names_of(list(images["source"]), group_by), [text or None for text in images["told"]])
 
 
 def _numbered(*names: Sequence[str | None]) -> npt.NDArray[np.int64]:
