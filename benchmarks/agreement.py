@@ -48,7 +48,8 @@ def rated_image(rng: np.random.Generator, image_id: str) -> list[RatedImage]:
     objects = [(rng.uniform(60, SIDE - 60), rng.uniform(60, SIDE - 60), rng.uniform(20, 60)) for _ in range(MASKS)]
     drawn = [tuple(("object", mask_to_rle(blob(rng, *one))) for one in objects) for _ in range(PEOPLE)]
     return [
-        RatedImage(image_id, f"p{who}", regions, ("manual",) * MASKS, SIDE, SIDE) for who, regions in enumerate(drawn)
+        RatedImage(image_id, f"p{who}", regions, ("manual",) * MASKS, SIDE, SIDE, image_id)
+        for who, regions in enumerate(drawn)
     ]
 
 

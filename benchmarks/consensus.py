@@ -40,7 +40,8 @@ def read_people(count: int) -> dict[str, list[RatedImage]]:
         least = LEAST_SHARE * regions.size
         masks = [regions == number for number in np.unique(regions)]
         shapes = tuple((REGION, mask_to_rle(mask)) for mask in masks if mask.sum() >= least)
-        found[image_id].append(RatedImage(image_id, person, shapes, ("manual",) * len(shapes), *regions.shape))
+        origins, (height, width) = ("manual",) * len(shapes), regions.shape
+        found[image_id].append(RatedImage(image_id, person, shapes, origins, height, width, image_id))
     return dict(found)
 
 

@@ -5,7 +5,7 @@ from scipy.stats import ttest_ind
 
 from datalab.figure import Figure
 from datalab.learning.control import Part, difference, per_image, per_minute
-from datalab.quality.bootstrap import student_difference
+from datalab.quality.bootstrap import Sides, student_difference
 
 Floats = npt.NDArray[np.float64]
 RNG = np.random.default_rng(0)
@@ -32,7 +32,7 @@ def test_one_batch_whose_parts_vary_alike_is_welchs_test() -> None:
 
 
 def test_one_batch_is_the_test_that_quality_makes() -> None:
-    chosen, random = ((part, np.ones(len(part))) for part in (CHOSEN, RANDOM))
+    chosen, random = (Sides(part, np.ones(len(part))) for part in (CHOSEN, RANDOM))
     assert ends(difference([(CHOSEN, RANDOM)])) == pytest.approx(ends(student_difference(chosen, random)))
 
 

@@ -15,7 +15,7 @@ STATE = {("coin", "state"): ("whole", "broken")}
 def objects(*rows: tuple[str, str, str, int, int]) -> pd.DataFrame:
     """image, outcome, label, place of ann's region, place of bob's."""
     filled = [
-        (image, "ann", "bob", outcome, 0.9, label, label, 0.1, 0.1, "manual", "manual", a, b)
+        (image, image, "ann", "bob", outcome, 0.9, label, label, 0.1, 0.1, "manual", "manual", a, b)
         for image, outcome, label, a, b in rows
     ]
     return pd.DataFrame(filled, columns=list(OBJECTS))
@@ -63,6 +63,22 @@ def test_only_what_both_answered_about_one_object_counts() -> None:
     assert (figures["observed"].value, figures["observed"].n) == (1, 1)
     assert figures["answered"].value == 0.5
     assert (figures["kappa"].value, figures["kappa"].reason) == (None, "only one category was seen")
+
+
+def test_answers_on_images_of_a_group_are_one_witness() -> None:
+    found = objects(*((image, "matched", "coin", 0, 0) for image in "abcd"))
+    table = answers(
+        *((image, "ann", 0, "whole") for image in "abcd"),
+        *((image, "bob", 0, "broken" if image in "ab" else "whole") for image in "abcd"),
+    )
+    alone = attribute_agreement(found, table, STATE, np.random.default_rng(1))["coin: state"]
+    clips = found.assign(group=["x", "x", "y", "y"])
+    together = attribute_agreement(clips, table, STATE, np.random.default_rng(1))["coin: state"]
+    assert {name: one.value for name, one in together.items()} == {name: one.value for name, one in alone.items()}
+    assert {name: (alone[name].n, together[name].n) for name in alone} == dict.fromkeys(alone, (4, 2))
+    # of two clips either may be drawn twice
+    assert (together["observed"].low, together["observed"].value, together["observed"].high) == (0, 0.5, 1)
+    assert alone["observed"] != together["observed"]
 
 
 def test_without_an_answer_there_is_a_reason() -> None:

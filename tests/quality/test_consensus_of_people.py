@@ -22,7 +22,8 @@ def people_of(image_id: str) -> list[RatedImage]:
         regions = read_label_map(path)
         masks = [regions == number for number in np.unique(regions)]
         shapes = tuple(("region", mask_to_rle(mask)) for mask in masks if mask.mean() >= 0.002)
-        people.append(RatedImage(image_id, path.stem, shapes, ("manual",) * len(shapes), *regions.shape))
+        height, width = regions.shape
+        people.append(RatedImage(image_id, path.stem, shapes, ("manual",) * len(shapes), height, width, image_id))
     return people
 
 

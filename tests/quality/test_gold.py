@@ -15,7 +15,7 @@ TRUTH = pd.DataFrame(
      ("j", "t2", "", "", HEIGHT, WIDTH)],
     columns=list(GOLD),
 )  # fmt: skip
-AGAINST = Against(TRUTH, ["coin", "cup"], 0.5, small_share=0.2)
+AGAINST = Against(TRUTH, ["coin", "cup"], 0.5, small_share=0.2, groups={})
 LIMITS = GoldLimits(20, target=0.8, pause_below=0.5, recent_rounds=1, advise_px=1.5, advise_share=0.1)
 
 

@@ -15,6 +15,7 @@ LIMITS = GoldLimits(20, target=0.8, pause_below=0.5, recent_rounds=1, advise_px=
 def image(hits: int, drawn: int, true: int, round_id: str = "0001", offset_px: float = 0.0) -> GoldImage:
     return GoldImage(
         image_id="i",
+        group="i",
         round_id=round_id,
         hits=hits,
         drawn=drawn,
@@ -29,12 +30,17 @@ def image(hits: int, drawn: int, true: int, round_id: str = "0001", offset_px: f
     )
 
 
+def apart(images: list[GoldImage]) -> list[GoldImage]:
+    """As so many images that do not hang together."""
+    return [replace(one, image_id=f"{place}", group=f"{place}") for place, one in enumerate(images)]
+
+
 def scored(images: list[GoldImage]) -> GoldScore:
-    return score_gold(images, [], LIMITS, np.random.default_rng(0))
+    return score_gold(apart(images), [], LIMITS, np.random.default_rng(0))
 
 
 def advised(images: list[GoldImage]) -> list[str]:
-    return advice(images, scored(images), LIMITS)
+    return advice(apart(images), scored(images), LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +63,7 @@ def test_what_follows_from_a_skill(images: list[GoldImage], expected: str, reaso
 
 def test_a_gold_image_asked_again_still_counts_in_the_round_before() -> None:
     """Forty objects found then, 24 of the same found now: newest answers alone have nothing to compare with."""
-    earlier, images = [image(10, 10, 10, "0001")] * 4, [image(6, 10, 10, "0002")] * 4
+    earlier, images = apart([image(10, 10, 10, "0001")] * 4), apart([image(6, 10, 10, "0002")] * 4)
     one = score_gold(images, earlier, LIMITS, np.random.default_rng(0))
     assert {name: figure.value for name, figure in one.rounds.items()} == {"0001": 1, "0002": 0.6}
     assert one.drifting
@@ -94,7 +100,7 @@ def test_drift_is_found_in_time_and_seldom_for_nothing() -> None:
         for _ in range(200):
             shares = {"0001": 0.95, "0002": 0.95, "0003": recent, "0004": recent}
             images = [image(int(rng.binomial(3, p)), 3, 3, name) for name, p in shares.items() for _ in range(8)]
-            high = change_of(images, replace(LIMITS, recent_rounds=2)).high
+            high = change_of(apart(images), replace(LIMITS, recent_rounds=2)).high
             found.append(high is not None and high < 0)
         return float(np.mean(found))
 
@@ -114,7 +120,7 @@ def test_crowded_images_are_no_drift(objects: int) -> None:
             image(int(rng.binomial(objects, share)), objects, objects, name)
             for share, name in zip(shares, rounds, strict=True)
         ]
-        high = change_of(images, LIMITS).high
+        high = change_of(apart(images), LIMITS).high
         found.append(high is not None and high < 0)
     assert np.mean(found) <= 0.05
 
@@ -147,3 +153,49 @@ def test_skill_ranks_people_and_its_interval_covers_the_truth() -> None:
             covered.append(one.low <= truth[name] <= one.high)
     assert np.mean(ranked) > 0.95
     assert np.mean(covered) >= 0.9
+
+
+def clipped(images: list[GoldImage], frames: int) -> list[GoldImage]:
+    """As images of which so many in a row are of one clip."""
+    return [replace(one, group=f"clip{place // frames}") for place, one in enumerate(apart(images))]
+
+
+def test_frames_of_a_clip_that_repeat_an_image_say_no_more_than_it() -> None:
+    rng = np.random.default_rng(1)
+    images = [image(int(hits), 10, 10, offset_px=float(hits - 5)) for hits in rng.integers(4, 11, 6)]
+    frames = clipped([one for one in images for _ in range(4)], 4)
+    once, again = scored(images).figures, score_gold(frames, [], LIMITS, np.random.default_rng(0)).figures
+    rates = {"f1", "precision", "recall"}
+    for name in set(once) - rates:
+        assert again[name].as_json() == once[name].as_json(), name
+    for name in rates:
+        ends = [again[name].low, again[name].high]
+        assert ends == pytest.approx([once[name].low, once[name].high], abs=0.06), name
+        assert (again[name].value, again[name].n) == (once[name].value, 4 * (once[name].n or 0))
+
+
+def test_a_clip_that_went_wrong_is_no_habit() -> None:
+    """Ten frames all right, ten of another clip all wrong: as so many images they would have been reason to pause."""
+    images = [image(10, 10, 10)] * 2 + [image(1, 10, 10)] * 18
+    assert action(scored(images), LIMITS)["value"] == "pause"
+    clips = clipped(images, 10)
+    assert action(score_gold(clips, [], LIMITS, np.random.default_rng(0)), LIMITS)["value"] == "warn"
+    one = score_gold(clipped(images, 20), [], LIMITS, np.random.default_rng(0))
+    assert one.figures["f1"].reason == "no interval: all 20 images are of one group"
+    assert one.figures["mean_iou"].reason == "no interval: all 20 images are of one group"
+    extra = clipped([image(5, 10, 5)] * 8, 8)
+    assert advice(extra, score_gold(extra, [], LIMITS, np.random.default_rng(0)), LIMITS) == []
+    assert advised([image(5, 10, 5)] * 8) == ["marks what is no object: 40 of 80"]
+
+
+def test_drift_goes_by_groups_over_all_rounds_before() -> None:
+    """Frames of one clip in two rounds are one witness; one image in two rounds is asked twice, as it always was."""
+    before = [image(9, 10, 10, "0001"), image(8, 10, 10, "0001"), image(9, 10, 10, "0002"), image(7, 10, 10, "0002")]
+    recent = [image(6, 10, 10, "0003"), image(5, 10, 10, "0003"), image(6, 10, 10, "0003")]
+    alone = change_of(apart(before + recent), LIMITS)
+    twice = [replace(one, image_id=name, group=name) for one, name in zip(before, "abab", strict=True)]
+    assert change_of(twice + apart(recent), LIMITS) == alone
+    clips = [replace(one, group=name) for one, name in zip(apart(before), "aaab", strict=True)]
+    assert change_of(clips + apart(recent), LIMITS) != alone
+    one = clipped(before, 4) + clipped(recent, 4)
+    assert change_of(one, LIMITS).reason == "one group of gold images alone in the recent rounds and before"

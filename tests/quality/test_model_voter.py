@@ -56,6 +56,19 @@ def test_confusions_with_the_model_alone_are_counted() -> None:
     assert figures(answers, {"i": drawn(COIN)})["class_confusions"] == {"coin | cup": 1}
 
 
+def test_images_that_hang_together_are_one_witness() -> None:
+    answers = {(image, who): [COIN] for image in "abc" for who in ("ann", "bob")}
+    images = rated_images(*tables(answers), at_least=1, groups={"a": "a", "b": "a", "c": "c"})
+    voted = with_model(images, {image: drawn(NARROW if image == "c" else COIN) for image in "abc"})
+    found = model_report(voted, ["coin"], VOTER, np.random.default_rng(0))
+    assert (found["double_labelled_images"], found["double_labelled_groups"]) == (3, 2)
+    assert found["model"]["agreement"].value == pytest.approx((1 + 1 + 0.75) / 3)
+    assert {found["model"][name].n for name in found["model"]} == {2}
+    assert {found["people"][name].n for name in found["people"]} == {2}
+    assert found["per_annotator"]["ann"]["f1"].n == found["per_class"]["coin"]["f1"].n == 2
+    assert {figure.n for figure in found["presence_alpha"].values()} == {2}
+
+
 def test_no_prediction_no_figure() -> None:
     found = figures({("i", "ann"): [COIN], ("i", "bob"): [COIN]}, {})
     assert (found["images"], found["model"]["agreement"].value, found["per_annotator"]) == (0, None, {})

@@ -26,9 +26,9 @@ def rng() -> np.random.Generator:
 
 def rows(ious: Sequence[float], only_a: int = 0, only_b: int = 0) -> pd.DataFrame:
     """One image of one class: matches of these IoUs and leftovers."""
-    found = [("i", "ann", "bob", "matched", iou, "x", "x", 0.1, 0.1, "manual", "manual", 0, 0) for iou in ious]
-    found += [("i", "ann", "bob", "only_a", 0.0, "x", "", 0.1, 0.0, "manual", "", 0, -1)] * only_a
-    found += [("i", "ann", "bob", "only_b", 0.0, "", "x", 0.0, 0.1, "", "manual", -1, 0)] * only_b
+    found = [("i", "i", "ann", "bob", "matched", iou, "x", "x", 0.1, 0.1, "manual", "manual", 0, 0) for iou in ious]
+    found += [("i", "i", "ann", "bob", "only_a", 0.0, "x", "", 0.1, 0.0, "manual", "", 0, -1)] * only_a
+    found += [("i", "i", "ann", "bob", "only_b", 0.0, "", "x", 0.0, 0.1, "", "manual", -1, 0)] * only_b
     return pd.DataFrame(found, columns=list(OBJECTS))
 
 
@@ -39,7 +39,7 @@ def instances(numbers: list[list[int]]) -> tuple[tuple[str, str], ...]:
 
 def table_of(a: list[list[int]], b: list[list[int]], iou_threshold: float) -> pd.DataFrame:
     sides = [(who, instances(numbers)) for who, numbers in (("ann", a), ("bob", b))]
-    rated = [RatedImage("i", who, drawn, ("manual",) * len(drawn), 4, 4) for who, drawn in sides]
+    rated = [RatedImage("i", who, drawn, ("manual",) * len(drawn), 4, 4, "i") for who, drawn in sides]
     return object_table({"i": rated}, iou_threshold)
 
 
@@ -73,7 +73,7 @@ def test_panoptic_quality_of_torchmetrics() -> None:
     for who, text in (("ann", a), ("bob", b)):
         grid = np.array([[int(cell) for cell in row.split()] for row in text.split("|")])
         regions = tuple((str(cell // 10), mask_to_rle(grid == cell)) for cell in np.unique(grid))
-        rated.append(RatedImage("i", who, regions, ("manual",) * len(regions), 5, 4))
+        rated.append(RatedImage("i", who, regions, ("manual",) * len(regions), 5, 4, "i"))
     objects = object_table({"i": rated}, 0.5)
     assert mean_panoptic_quality(objects, ["0", "1", "6", "7"], rng()).value == pytest.approx(0.5463, abs=5e-5)
     per_class = [values(of_class(objects, name))["panoptic_quality"] for name in ("0", "1", "6", "7")]
@@ -123,7 +123,7 @@ def test_recall_over_thresholds_is_pycocotools_average_recall(capsys: pytest.Cap
                 mask[4:16, 17 * place + by : 17 * place + by + 12] = True
                 sides[side].append(mask_to_rle(mask))
     rated = [
-        RatedImage("i", who, tuple(("x", one) for one in drawn), ("manual",) * len(drawn), 20, 120)
+        RatedImage("i", who, tuple(("x", one) for one in drawn), ("manual",) * len(drawn), 20, 120, "i")
         for who, drawn in zip(("ann", "bob"), sides, strict=True)
     ]
     average_recall = coco_average_recall(sides[0], sides[1], 20, 120)

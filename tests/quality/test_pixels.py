@@ -34,7 +34,7 @@ def test_confusion_and_iou_are_scikit_learns(a: npt.NDArray[np.uint8], b: npt.ND
 
 @given(MAPS, MAPS)
 def test_what_differs_in_quantity_and_in_place_is_all_that_differs(a: LabelMap, b: LabelMap) -> None:
-    found = pixel_disagreement(pixel_confusion(a, b, 3)[None], ["i"], np.random.default_rng(0))
+    found = pixel_disagreement(pixel_confusion(a, b, 3)[None], ["i"], {"i": "i"}, np.random.default_rng(0))
     total = (found["quantity"].value or 0) + (found["allocation"].value or 0)
     assert total == pytest.approx(float((a != b).mean()))
 
@@ -69,8 +69,8 @@ def test_disagreement_is_the_mean_of_each_image(
     maps: list[tuple[LabelMap, LabelMap]],
 ) -> None:
     tables = np.array([pixel_confusion(a, b, 3) for a, b in maps])
-    names = [str(place) for place in range(len(maps))]
-    found = pixel_disagreement(tables, names, np.random.default_rng(0))
+    alone = {f"{place}": f"{place}" for place in range(len(maps))}
+    found = pixel_disagreement(tables, list(alone), alone, np.random.default_rng(0))
     # Pontius & Millones 2011: half of what the margins differ; the rest of the wrong pixels
     quantity = [np.abs(one.sum(axis=0) - one.sum(axis=1)).sum() / 2 / one.sum() for one in tables]
     wrong = [1 - np.trace(one) / one.sum() for one in tables]
@@ -81,6 +81,7 @@ def test_disagreement_is_the_mean_of_each_image(
 def test_too_much_here_does_not_hide_too_little_there() -> None:
     """Class 1: ann has 4 pixels more on one image, and 4 fewer on the other; on a third they lie elsewhere."""
     tables = np.array([[[36, 0], [4, 8]], [[36, 4], [0, 8]], [[38, 5], [5, 0]]])
-    found = pixel_disagreement(tables, ["i", "j", "k"], np.random.default_rng(0), class_id=1)
+    alone = {name: name for name in "ijk"}
+    found = pixel_disagreement(tables, list(alone), alone, np.random.default_rng(0), class_id=1)
     assert found["quantity"].value == pytest.approx(2 * 4 / 48 / 3)
     assert found["allocation"].value == pytest.approx(10 / 48 / 3)

@@ -70,7 +70,9 @@ def test_bsds500_people_agree_as_plain_arrays_say() -> None:
                 f"p{place}",
                 tuple(("region", mask_to_rle(ids == number)) for number in largest(ids)),
                 ("manual",) * len(largest(ids)),
-                *ids.shape,
+                height=ids.shape[0],
+                width=ids.shape[1],
+                group=image,
             )
             for place, ids in enumerate(drawn)
         ]

@@ -6,12 +6,13 @@ import pytest
 
 from datalab.adapters.files import read_json, read_table, write_table
 from datalab.errors import InputError
+from datalab.learning.splits import GroupRules
 from datalab.quality.agreement import PAIRS
 from datalab.stages import agree
 from datalab.stages.agree import Inputs, Params, run, slices
 from datalab.tables import ATTRIBUTES, empty
 from tests.quality.images import Box
-from tests.stages.rated_folder import CLASSES, write_catalog, write_rated
+from tests.stages.rated_folder import ALONE, CLASSES, write_catalog, write_metadata, write_rated
 
 COIN: Box = ("coin", 0, 0, 4, 4)
 NARROW: Box = ("coin", 0, 0, 4, 3)
@@ -22,14 +23,19 @@ PARAMS = Params(
 
 
 def report(
-    folder: Path, answers: dict[tuple[str, str], list[Box]], said: pd.DataFrame | None = None, classes: str = CLASSES
+    folder: Path,
+    answers: dict[tuple[str, str], list[Box]],
+    said: pd.DataFrame | None = None,
+    classes: str = CLASSES,
+    rules: GroupRules = ALONE,
 ) -> Any:
     ratings, regions = write_rated(folder, answers)
     (folder / "guidelines" / "classes.yaml").write_text(classes)
     catalog = write_catalog(folder, {image: f"{'day' if image < 'c' else 'night'}/{image}.png" for image, _ in answers})
     write_table(folder / "attributes.parquet", empty(ATTRIBUTES) if said is None else said)
-    inputs = Inputs(ratings, regions, folder / "attributes.parquet", catalog, folder / "guidelines")
-    run(inputs, folder / "pairs.parquet", folder / "agreement.json", PARAMS)
+    known = catalog, write_metadata(folder, {})
+    inputs = Inputs(ratings, regions, folder / "attributes.parquet", *known, folder / "guidelines")
+    run(inputs, folder / "pairs.parquet", folder / "agreement.json", PARAMS, rules)
     return read_json(folder / "agreement.json")
 
 
@@ -105,6 +111,29 @@ def test_a_single_annotator_has_no_agreement(tmp_path: Path) -> None:
     assert {figure["value"] for figure in found["figures"].values()} == {None}
     assert all(figure["reason"] for figure in found["figures"].values())
     assert (found["per_pair"], found["double_labelled_images"], found["annotators"]) == ({}, 0, ["ann"])
+
+
+def test_images_that_hang_together_are_counted_as_one(tmp_path: Path) -> None:
+    """a and b were taken in from one folder, c and d from another; all four have the same hash."""
+    alone = report(tmp_path, pair_of(NARROW))
+    found = report(tmp_path, pair_of(NARROW), rules=GroupRules("^[^/]+", "", -1))
+    assert (alone["double_labelled_images"], alone["double_labelled_groups"]) == (4, 4)
+    assert (found["double_labelled_images"], found["double_labelled_groups"]) == (4, 2)
+    assert {one["n"] for one in alone["figures"].values()} == {4}
+    assert {one["n"] for one in found["figures"].values()} == {2}
+    for section in ("figures", "per_class", "per_pair", "per_size", "per_slice"):
+        assert values(found[section]) == values(alone[section])
+    assert found["verdict"]["reason"] == "4 double-labelled images in 2 groups; a verdict needs 8"
+    near = report(tmp_path, pair_of(NARROW), rules=GroupRules("", "", 0))
+    assert near["figures"]["objects (matched IoU)"]["reason"] == "no interval: all 4 images are of one group"
+
+
+def values(content: Any) -> Any:
+    """The report without its intervals and what they rest on."""
+    if not isinstance(content, dict):
+        return content
+    left_out = ("n", "low", "high", "reason", "verdict")
+    return {name: values(inner) for name, inner in content.items() if name not in left_out}
 
 
 def test_nobody_labelled_anything(tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ import pytest
 
 from datalab.adapters.files import read_json, write_label_map, write_table
 from datalab.errors import InputError
+from datalab.learning.splits import GroupRules
 from datalab.stages.agree_model import Inputs, Params, run
 from datalab.tables import DATASET
 from tests.quality.images import HEIGHT, WIDTH, Box
-from tests.stages.rated_folder import write_rated
+from tests.stages.rated_folder import ALONE, write_catalog, write_metadata, write_rated
 
 COIN: Box = ("coin", 0, 0, 4, 4)
+PATIENTS = {"a": {"patient": "7"}, "b": {"patient": "8"}, "c": {"patient": "7.0"}}
 
 
 def report(
@@ -20,6 +22,7 @@ def report(
     predicted: dict[str, tuple[int, int]],
     splits: dict[str, str],
     people: tuple[str, ...] = ("ann", "bob"),
+    rules: GroupRules = ALONE,
 ) -> Any:
     """`people` draw a coin on a, b and c; the model one of this (height, width), or nothing."""
     ratings, regions = write_rated(folder, {(image, who): [COIN] for image in "abc" for who in people})
@@ -29,8 +32,9 @@ def report(
         write_label_map(folder / "predictions" / f"{image}.png", grid)
     index = pd.DataFrame([(image, "", split, image, 2) for image, split in splits.items()], columns=list(DATASET))
     write_table(folder / "dataset" / "index.parquet", index)
-    inputs = Inputs(ratings, regions, folder / "dataset", folder / "predictions", folder / "guidelines")
-    run(inputs, folder / "model.json", Params(seed=1, iou_threshold=0.5, min_area_share=0.01))
+    known = write_catalog(folder, {image: f"{image}.png" for image in "abc"}), write_metadata(folder, PATIENTS)
+    inputs = Inputs(ratings, regions, folder / "dataset", folder / "predictions", *known, folder / "guidelines")
+    run(inputs, folder / "model.json", Params(seed=1, iou_threshold=0.5, min_area_share=0.01), rules)
     return read_json(folder / "model.json")
 
 
@@ -46,6 +50,13 @@ def test_what_the_model_learned_from_is_kept_apart(tmp_path: Path) -> None:
 def test_validation_images_are_learned_from(tmp_path: Path) -> None:
     found = report(tmp_path, dict.fromkeys("abc", (4, 4)), {"a": "train", "b": "validation", "c": "test"})
     assert (found["learned_from"]["images"], found["unseen"]["images"]) == (2, 1)
+
+
+def test_unseen_images_of_one_group_are_one_witness(tmp_path: Path) -> None:
+    rules = GroupRules("", "patient", -1)
+    found = report(tmp_path, dict.fromkeys("abc", (4, 4)), {"b": "train"}, rules=rules)["unseen"]
+    assert (found["double_labelled_images"], found["double_labelled_groups"]) == (2, 1)
+    assert found["model"]["agreement"]["reason"] == "no interval: all 2 images are of one group"
 
 
 def test_images_without_a_prediction_do_not_count(tmp_path: Path) -> None:

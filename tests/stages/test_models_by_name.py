@@ -12,6 +12,7 @@ from datalab.stages import agree_model, evaluate, label_errors, score
 from datalab.tables import LABEL_ERRORS, SCORES
 from datalab.workspace import Workspace
 from tests.stages.blob_workspace import POLICY, TRAIN, image_ids, run_dataset, run_train
+from tests.stages.rated_folder import ALONE
 from tests.stages.test_evaluate import PARAMS as EVALUATE
 from tests.stages.test_evaluate import SAM
 from tests.stages.test_evaluate import inputs_of as evaluated
@@ -38,8 +39,9 @@ def test_the_stages_run_with(blobs: Workspace, model: str) -> None:
     outputs = outputs_in(blobs.data)
     score.run(scored(blobs), outputs, SCORE)
     assert read_table(outputs.scores, SCORES)["uncertainty"].nunique() > 1
-    inputs = agree_model.Inputs(blobs.ratings, blobs.regions, blobs.dataset, outputs.predictions, blobs.guidelines)
-    agree_model.run(inputs, blobs.reports / "agree.json", agree_model.Params(1, 0.5, 0.001))
+    voted = blobs.ratings, blobs.regions, blobs.dataset, outputs.predictions
+    inputs = agree_model.Inputs(*voted, blobs.catalog, blobs.metadata, blobs.guidelines)
+    agree_model.run(inputs, blobs.reports / "agree.json", agree_model.Params(1, 0.5, 0.001), ALONE)
     assert read_json(blobs.reports / "agree.json")["unseen"]["images"] > 0
     brief = replace(ERRORS, steps=2)
     label_errors.run(suspected(blobs), blobs.label_errors, brief, short, POLICY)

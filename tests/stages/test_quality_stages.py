@@ -10,7 +10,7 @@ from datalab.adapters.files import read_json, read_table, write_table
 from datalab.stages import agree, collect, consensus, score_gold
 from datalab.tables import CONSENSUS, DECISIONS, GOLD, GOLD_EVENTS, REVIEWS, empty
 from tests.quality.images import HEIGHT, WIDTH, Box, rle
-from tests.stages.rated_folder import write_catalog
+from tests.stages.rated_folder import ALONE, write_catalog, write_metadata
 from tests.stages.rounds_folder import Answer, write_round
 
 COIN: Box = ("coin", 0, 0, 4, 4)
@@ -39,13 +39,13 @@ def run_stages(folder: Path, answers: list[Answer], gold: pd.DataFrame) -> tuple
     earlier = folder / "earlier_ratings.parquet", folder / "earlier_regions.parquet"
     others = folder / "attributes.parquet", folder / "first.parquet"
     collect.run(taken, collect.Outputs(ratings, regions, *others, *earlier))
-    rated = agree.Inputs(
-        ratings, regions, folder / "attributes.parquet", write_catalog(folder, {}), folder / "guidelines"
-    )
-    agree.run(rated, folder / "pairs.parquet", folder / "agreement.json", AGREE)
+    known = write_catalog(folder, {}), write_metadata(folder, {})
+    rated = agree.Inputs(ratings, regions, folder / "attributes.parquet", *known, folder / "guidelines")
+    agree.run(rated, folder / "pairs.parquet", folder / "agreement.json", AGREE, ALONE)
     write_table(folder / "events.parquet", empty(GOLD_EVENTS))
-    on_gold = score_gold.Inputs(ratings, regions, *earlier, folder / "gold.parquet", folder / "events.parquet")
-    score_gold.run(on_gold, folder / "gold.json", SCORE, 600.0)
+    gold_files = folder / "gold.parquet", folder / "events.parquet"
+    on_gold = score_gold.Inputs(ratings, regions, *earlier, *gold_files, *known)
+    score_gold.run(on_gold, folder / "gold.json", SCORE, 600.0, ALONE)
     write_table(folder / "decisions.parquet", empty(DECISIONS))
     inputs = consensus.Inputs(ratings, regions, folder / "gold.json", folder / "decisions.parquet")
     names = ("consensus.parquet", "adjudication.parquet", "disagreement", "consensus.json")

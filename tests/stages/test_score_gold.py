@@ -6,10 +6,11 @@ import pytest
 
 from datalab.adapters.files import read_json, read_table, write_table
 from datalab.errors import InputError
+from datalab.learning.splits import GroupRules
 from datalab.stages.score_gold import Inputs, Params, run
 from datalab.tables import GOLD, GOLD_EVENTS, RATINGS, empty
 from tests.quality.images import HEIGHT, WIDTH, Box, rle, tables
-from tests.stages.rated_folder import write_rated
+from tests.stages.rated_folder import ALONE, write_catalog, write_metadata, write_rated
 
 COIN: Box = ("coin", 0, 0, 4, 4)
 PARAMS = Params(
@@ -27,6 +28,7 @@ def whole_report(
     gold: pd.DataFrame = TRUTH,
     events: tuple[str, ...] = (),
     earlier: Answers | None = None,
+    rules: GroupRules = ALONE,
 ) -> Any:
     """`events`: what happened to image g, all in the round of the ratings; `earlier`: answers of the round before."""
     ratings, regions = write_rated(folder, answers)
@@ -34,8 +36,10 @@ def whole_report(
     rows = [("g", action, "because", "ann", "0001", "2026-01-01") for action in events]
     write_table(folder / "events.parquet", pd.DataFrame(rows, columns=list(GOLD_EVENTS)))
     before = write_earlier(folder, {} if earlier is None else earlier)
-    inputs = Inputs(ratings, regions, *before, folder / "gold.parquet", folder / "events.parquet")
-    run(inputs, folder / "gold.json", PARAMS, 600.0)
+    sources = {image: f"{image[0]}/{image}.png" for image, _ in answers}
+    known = write_catalog(folder, sources), write_metadata(folder, {})
+    inputs = Inputs(ratings, regions, *before, folder / "gold.parquet", folder / "events.parquet", *known)
+    run(inputs, folder / "gold.json", PARAMS, 600.0, rules)
     return read_json(folder / "gold.json")
 
 
@@ -107,10 +111,10 @@ def test_an_answer_left_open_over_lunch_counts_as_the_longest(tmp_path: Path) ->
     write_table(ratings, read_table(ratings, RATINGS).assign(lead_time_s=18_000.0))
     write_table(tmp_path / "gold.parquet", TRUTH)
     write_table(tmp_path / "events.parquet", empty(GOLD_EVENTS))
-    inputs = Inputs(
-        ratings, regions, *write_earlier(tmp_path, {}), tmp_path / "gold.parquet", tmp_path / "events.parquet"
-    )
-    run(inputs, tmp_path / "gold.json", PARAMS, 600.0)
+    gold = tmp_path / "gold.parquet", tmp_path / "events.parquet"
+    known = write_catalog(tmp_path, {}), write_metadata(tmp_path, {})
+    inputs = Inputs(ratings, regions, *write_earlier(tmp_path, {}), *gold, *known)
+    run(inputs, tmp_path / "gold.json", PARAMS, 600.0, ALONE)
     assert read_json(tmp_path / "gold.json")["annotators"]["ann"]["median_seconds"] == 600
 
 
@@ -126,3 +130,16 @@ def test_nobody_labelled_anything(tmp_path: Path) -> None:
 def test_a_gold_mask_of_another_size_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="gold mask of image g has 99 x 6 pixels"):
         report(tmp_path, {("g", "ann"): [COIN]}, TRUTH.assign(width=99))
+
+
+def test_gold_images_that_hang_together_are_one_witness(tmp_path: Path) -> None:
+    """g1 and g2 come from one folder, h from another."""
+    answers: Answers = {(image, "ann"): [COIN] if image != "g2" else [] for image in ("g1", "g2", "h")}
+    truth = pd.concat([TRUTH.assign(image_id=image) for image in ("g1", "g2", "h")], ignore_index=True)
+    both = (whole_report(tmp_path, answers, truth, rules=rules) for rules in (ALONE, GroupRules("^[^/]+", "", -1)))
+    alone, found = (one["annotators"]["ann"] for one in both)
+    assert (alone["presence_kappa"]["n"], found["presence_kappa"]["n"]) == (3, 2)
+    assert alone["f1"]["value"] == found["f1"]["value"]
+    assert (alone["f1"]["low"], alone["f1"]["high"]) != (found["f1"]["low"], found["f1"]["high"])
+    one = whole_report(tmp_path, answers, truth, rules=GroupRules("", "", 0))["annotators"]["ann"]
+    assert one["f1"]["reason"] == "no interval: all 3 images are of one group"

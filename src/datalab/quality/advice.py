@@ -1,13 +1,14 @@
 """What to tell an annotator: sentences, each with the numbers it rests on."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
+import numpy as np
+
+from datalab.quality.bootstrap import Sides
 from datalab.quality.gold import GoldImage
-from datalab.quality.gold_score import GoldLimits, GoldScore
-from datalab.quality.proportion import newcombe_over_images, wilson_over_images
-
-Counts = tuple[list[int], list[int]]
-"""Hits and objects, image by image."""
+from datalab.quality.gold_score import GoldLimits, GoldScore, sides_of
+from datalab.quality.proportion import newcombe_over_groups, wilson_over_groups
 
 
 def advice(images: Sequence[GoldImage], score: GoldScore, limits: GoldLimits) -> list[str]:
@@ -22,11 +23,11 @@ def advice(images: Sequence[GoldImage], score: GoldScore, limits: GoldLimits) ->
 
 
 def _misses(images: Sequence[GoldImage], score: GoldScore, limits: GoldLimits) -> Iterator[str]:
-    small = [one.small_hits for one in images], [one.small_true for one in images]
-    large = [one.hits - one.small_hits for one in images], [one.true - one.small_true for one in images]
+    small = sides_of(images, lambda one: (one.small_hits, one.small_true))
+    large = sides_of(images, lambda one: (one.hits - one.small_hits, one.true - one.small_true))
     (small_hits, small_true), (large_hits, large_true) = _counted(small), _counted(large)
     hits, true = small_hits + large_hits, small_true + large_true
-    apart = newcombe_over_images(large, small)
+    apart = newcombe_over_groups(large, small)
     recall = score.figures["recall"]
     if apart.low is not None and apart.low > 0:
         yield f"misses small objects: {small_hits} of {small_true} right, of larger ones {large_hits} of {large_true}"
@@ -46,13 +47,13 @@ def _outlines(score: GoldScore, limits: GoldLimits) -> Iterator[str]:
 
 def _confusions(images: Sequence[GoldImage], limits: GoldLimits) -> Iterator[str]:
     for true, said in sorted({pair for one in images for pair in one.confusions}):
-        sides = [one.confusions.count((true, said)) for one in images], [one.true_of.get(true, 0) for one in images]
+        sides = sides_of(images, partial(_confused, true, said))
         if _surely_over(limits.advise_share, sides):
             yield "takes {} for {}: {} of {}".format(true, said, *_counted(sides))
 
 
 def _extras(images: Sequence[GoldImage], limits: GoldLimits) -> Iterator[str]:
-    sides = [one.drawn - one.hits - len(one.confusions) for one in images], [one.drawn for one in images]
+    sides = sides_of(images, lambda one: (one.drawn - one.hits - len(one.confusions), one.drawn))
     if _surely_over(limits.advise_share, sides):
         yield "marks what is no object: {} of {}".format(*_counted(sides))
 
@@ -63,10 +64,14 @@ def _drift(score: GoldScore) -> Iterator[str]:
         yield f"got worse: F1 fell by {-score.change.value:.2f} against earlier rounds"
 
 
-def _surely_over(limit: float, sides: Counts) -> bool:
-    share = wilson_over_images(sides)
+def _confused(true: str, said: str, one: GoldImage) -> tuple[int, int]:
+    return one.confusions.count((true, said)), one.true_of.get(true, 0)
+
+
+def _surely_over(limit: float, sides: Sides) -> bool:
+    share = wilson_over_groups(sides)
     return share.low is not None and share.low > limit
 
 
-def _counted(sides: Counts) -> tuple[int, int]:
-    return sum(sides[0]), sum(sides[1])
+def _counted(sides: Sides) -> tuple[int, int]:
+    return int(np.sum(sides.tops)), int(np.sum(sides.bottoms))

@@ -14,13 +14,13 @@ from datalab.quality.matching import match_overlap
 from datalab.quality.rated import RatedImage, RatedImages, pairs_of
 
 OBJECTS = (
-    "image_id", "annotator_a", "annotator_b", "outcome", "iou",
+    "image_id", "group", "annotator_a", "annotator_b", "outcome", "iou",
     "label_a", "label_b", "area_a", "area_b", "origin_a", "origin_b", "place_a", "place_b",
 )  # fmt: skip
-"""One row per distinct object of an image and pair. `outcome`: "matched", "confused" (another class), "only_a" or
-"only_b"; `iou`: of the two masks, 0 for one that only one of them drew; `area`: share of the image; `place`: which of
-that person's regions it is. Label and origin are "", the area is 0 and the place -1 on the side that did not draw it.
-Any choice of rows (a class, a pair, a size, an origin) can be given to the figures below."""
+"""One row per distinct object of an image and pair. `group`: as in `rated.RatedImage`; `outcome`: "matched", "confused"
+(another class), "only_a" or "only_b"; `iou`: of the two masks, 0 for one that only one of them drew; `area`: share of
+the image; `place`: which of that person's regions it is. Label and origin are "", the area is 0 and the place -1 on the
+side that did not draw it. Any choice of rows (a class, a pair, a size, an origin) can be given to the figures below."""
 
 PAIRS = (
     "image_id", "annotator_a", "annotator_b",
@@ -73,14 +73,19 @@ def of_class(objects: pd.DataFrame, label: str) -> pd.DataFrame:
 def object_agreement(objects: pd.DataFrame, rng: np.random.Generator) -> Figure:
     """Mean over images and pairs of sum of matched IoU / (matched + confused + missed + extra), in [0, 1].
 
-    Images are resampled. An image on which a pair marked nothing has no score and does not count.
+    Groups of images are resampled. An image on which a pair marked nothing has no score and does not count.
     """
     if objects.empty:
         return undefined("no object was marked on an image that two people labelled")
     counted = objects["iou"].where(objects["outcome"] == "matched", 0.0)
     scores = counted.groupby([objects[column] for column in PAIR]).mean()
     by_image = scores.groupby("image_id").agg(["sum", "count"])
-    return bootstrap_ratio(by_image["sum"], by_image["count"], rng)
+    return bootstrap_ratio(by_image["sum"], by_image["count"], rng, groups=groups_in(objects))
+
+
+def groups_in(objects: pd.DataFrame) -> list[str]:
+    """The group of each image in table OBJECTS, in the order in which pandas groups by image_id."""
+    return objects.groupby("image_id")["group"].first().tolist()
 
 
 def class_confusions(objects: pd.DataFrame) -> dict[str, int]:
@@ -107,7 +112,7 @@ def _image_objects(rated: Sequence[RatedImage], iou_threshold: float) -> Iterato
         ]
         for outcome, iou, left, right in found:
             both = chain.from_iterable(zip(of_a[left], of_b[right], strict=True))
-            yield (a.image_id, a.annotator, b.annotator, outcome, iou, *both)
+            yield (a.image_id, a.group, a.annotator, b.annotator, outcome, iou, *both)
 
 
 def _pairs(

@@ -11,16 +11,19 @@ import pandas as pd
 
 from datalab.figure import Figure
 from datalab.quality.agreement import class_confusions, object_agreement, object_table, of_class, pair_table
-from datalab.quality.bootstrap import bootstrap_statistic, sum_by_image
+from datalab.quality.bootstrap import bootstrap_statistic, sum_by
 from datalab.quality.kappa import both_ways, cohen_kappa
 from datalab.quality.object_figures import boundary_ious, mean_panoptic_quality, object_figures
 from datalab.quality.pixels import Confusion, pixel_disagreement, pixel_overlap, pixel_tables
 from datalab.quality.presence import class_presence, examples_of, presence_alpha, presence_fleiss, presence_tables
-from datalab.quality.rated import RatedImages
+from datalab.quality.rated import RatedImages, groups_of
 
 OBJECTS = "objects (matched IoU)"
 SIDED = ("precision", "recall", "precision_50_95", "recall_50_95")
 """Figures that depend on who of a pair comes first; given for pairs only."""
+LEAST_GROUPS = 8
+"""Intervals from fewer are too narrow for a verdict: from two groups they held the truth in 45% of simulated cases,
+from three in 74%, from eight in 92%."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,14 @@ class Measured:
     """(pairs, K, K): background and classes."""
 
     @cached_property
+    def groups(self) -> dict[str, str]:
+        """image_id to the group of images that hang together, in the order of the images."""
+        return groups_of(self.images)
+
+    @cached_property
     def pixels_by_image(self) -> npt.NDArray[np.float64]:
         """(images, K, K)."""
-        return sum_by_image(self.pixels, self.pairs["image_id"].tolist())
+        return sum_by(self.pixels, self.pairs["image_id"].tolist())
 
 
 def measure(images: RatedImages, classes: Sequence[str], iou_threshold: float) -> Measured:
@@ -75,11 +83,14 @@ def measure(images: RatedImages, classes: Sequence[str], iou_threshold: float) -
 
 def agreement_report(
     measured: Measured,
-    groups: Mapping[str, Mapping[str, str]],
+    parts: Mapping[str, Mapping[str, str]],
     limits: Limits,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Figures inside nested dicts. `groups`: name such as "per_round" to {image_id: the group it is in}."""
+    """Figures inside nested dicts. `parts`: name such as "per_round" to {image_id: the part it is in}.
+
+    All intervals are over groups of images that hang together, and a figure's `n` counts those that have it.
+    """
     figures = headline(measured, rng)
     return {
         "figures": figures,
@@ -87,18 +98,20 @@ def agreement_report(
         "per_pair": dict(_pair_figures(measured, people, rng) for people in _people(measured)),
         "per_size": _by(measured.objects, sizes(measured.objects, limits), ("small", "medium", "large"), rng),
         "per_origin": _origin_figures(measured.objects, rng),
-        **{name: _by_image(measured, members, rng) for name, members in groups.items()},
+        **{name: _by_image(measured, members, rng) for name, members in parts.items()},
         "class_confusions": class_confusions(measured.objects),
         "double_labelled_images": len(measured.images),
-        "verdict": verdict(figures[OBJECTS], len(measured.images), limits),
+        "double_labelled_groups": len(set(measured.groups.values())),
+        "verdict": verdict(figures[OBJECTS], measured.groups, limits),
     }
 
 
 def headline(measured: Measured, rng: np.random.Generator) -> dict[str, Figure]:
     """Over all pairs. They have no order, so the kappas pool what the two of a pair chose."""
     ids = measured.pairs["image_id"].tolist()
-    presence, pixels = map(both_ways, (sum_by_image(measured.presence, ids), measured.pixels_by_image))
-    differing = pixel_disagreement(measured.pixels, ids, rng)
+    presence, pixels = map(both_ways, (sum_by(measured.presence, ids), measured.pixels_by_image))
+    groups = list(measured.groups.values())
+    differing = pixel_disagreement(measured.pixels, ids, measured.groups, rng)
     found = object_figures(measured.objects, rng)
     return {
         OBJECTS: found["agreement"],
@@ -108,10 +121,10 @@ def headline(measured: Measured, rng: np.random.Generator) -> dict[str, Figure]:
         "outlines (IoU)": found["mean_iou"],
         "outlines (Dice)": found["mean_dice"],
         "outlines (boundary IoU)": found["mean_boundary_iou"],
-        "class presence (kappa)": bootstrap_statistic(presence, cohen_kappa, rng),
+        "class presence (kappa)": bootstrap_statistic(presence, cohen_kappa, rng, groups=groups),
         "class presence (alpha)": presence_alpha(measured.images, measured.classes, rng),
         "class presence (Fleiss)": presence_fleiss(measured.images, measured.classes, rng),
-        "pixels (kappa)": bootstrap_statistic(pixels, cohen_kappa, rng),
+        "pixels (kappa)": bootstrap_statistic(pixels, cohen_kappa, rng, groups=groups),
         "pixels (quantity disagreement)": differing["quantity"],
         "pixels (allocation disagreement)": differing["allocation"],
     }
@@ -124,10 +137,13 @@ def sizes(objects: pd.DataFrame, limits: Limits) -> npt.NDArray[np.str_]:
     return np.select([share < limits.small_share, share < limits.large_share], ["small", "medium"], "large")
 
 
-def verdict(objects: Figure, images: int, limits: Limits) -> dict[str, str | None]:
-    """Judged by the interval's lower end, and only with enough images."""
+def verdict(objects: Figure, groups: Mapping[str, str], limits: Limits) -> dict[str, str | None]:
+    """Judged by the interval's lower end, and only with enough images, and groups of them (image_id to group)."""
+    images, several = len(groups), len(set(groups.values()))
     if images < limits.least_images:
         return {"value": None, "reason": f"{images} double-labelled images; a verdict needs {limits.least_images}"}
+    if several < min(LEAST_GROUPS, images):
+        return {"value": None, "reason": f"{images} double-labelled images in {_too_few(several)}"}
     if objects.low is None:
         return {"value": None, "reason": objects.reason}
     return {"value": "reliable" if objects.low >= limits.reliable else "not yet reliable", "reason": None}
@@ -141,8 +157,8 @@ def _class_figures(measured: Measured, name: str, limits: Limits, rng: np.random
         **{key: figure for key, figure in _symmetric(found).items() if key != "agreement"},
         "presence": class_presence(measured.images, name, rng),
         "pixels": {
-            **pixel_overlap(measured.pixels_by_image, class_id, rng),
-            **pixel_disagreement(measured.pixels, ids, rng, class_id),
+            **pixel_overlap(measured.pixels_by_image, class_id, rng, groups=list(measured.groups.values())),
+            **pixel_disagreement(measured.pixels, ids, measured.groups, rng, class_id),
         },
         "verdict": _class_verdict(measured, name, found["agreement"], limits),
     }
@@ -150,10 +166,18 @@ def _class_figures(measured: Measured, name: str, limits: Limits, rng: np.random
 
 def _class_verdict(measured: Measured, name: str, objects: Figure, limits: Limits) -> dict[str, str | None]:
     present, absent = examples_of(measured.images, name)
-    if len(measured.images) >= limits.least_images and min(present, absent) < limits.least_of_class:
+    if len(measured.images) < limits.least_images:
+        return verdict(objects, measured.groups, limits)
+    if min(present, absent) < limits.least_of_class:
         needed = f"a verdict needs {limits.least_of_class} of each"
         return {"value": None, "reason": f"{present} images with {name} and {absent} without; {needed}"}
-    return verdict(objects, len(measured.images), limits)
+    if (objects.n or 0) < min(LEAST_GROUPS, present):
+        return {"value": None, "reason": f"{present} images with {name} in {_too_few(objects.n or 0)}"}
+    return verdict(objects, measured.groups, limits)
+
+
+def _too_few(groups: int) -> str:
+    return f"{groups} group{'' if groups == 1 else 's'}; a verdict needs {LEAST_GROUPS}"
 
 
 def _people(measured: Measured) -> list[tuple[str, str]]:
@@ -164,33 +188,34 @@ def _pair_figures(measured: Measured, people: tuple[str, str], rng: np.random.Ge
     """ "a | b" and the figures of these two; precision and recall read a as the truth."""
     first, second = people
     mine = ((measured.pairs["annotator_a"] == first) & (measured.pairs["annotator_b"] == second)).to_numpy()
-    rows = measured.objects
+    ids, rows = measured.pairs["image_id"][mine].tolist(), measured.objects
+    groups = [measured.groups[image_id] for image_id in ids]
     objects = rows[(rows["annotator_a"] == first) & (rows["annotator_b"] == second)]
     found = object_figures(objects, rng)
     return f"{first} | {second}", {
         "images": int(mine.sum()),
         "objects": found.pop("agreement"),
         **found,
-        "presence_kappa": bootstrap_statistic(measured.presence[mine], cohen_kappa, rng),
-        "pixel_kappa": bootstrap_statistic(measured.pixels[mine], cohen_kappa, rng),
-        "pixels": pixel_disagreement(measured.pixels[mine], measured.pairs["image_id"][mine].tolist(), rng),
+        "presence_kappa": bootstrap_statistic(measured.presence[mine], cohen_kappa, rng, groups=groups),
+        "pixel_kappa": bootstrap_statistic(measured.pixels[mine], cohen_kappa, rng, groups=groups),
+        "pixels": pixel_disagreement(measured.pixels[mine], ids, measured.groups, rng),
         "class_confusions": class_confusions(objects),
     }
 
 
 def _by(
-    objects: pd.DataFrame, group: npt.NDArray[np.str_], names: Iterable[str], rng: np.random.Generator
+    objects: pd.DataFrame, part: npt.NDArray[np.str_], names: Iterable[str], rng: np.random.Generator
 ) -> dict[str, dict[str, Figure]]:
-    return {name: _symmetric(object_figures(objects[group == name], rng)) for name in names}
+    return {name: _symmetric(object_figures(objects[part == name], rng)) for name in names}
 
 
 def _by_image(measured: Measured, members: Mapping[str, str], rng: np.random.Generator) -> dict[str, dict[str, Any]]:
-    """Images that `members` does not know are in no group."""
+    """Images that `members` does not know are in no part."""
     found = {}
-    for group in sorted({members[image_id] for image_id in measured.images if image_id in members}):
-        images = {key: rated for key, rated in measured.images.items() if members.get(key) == group}
+    for part in sorted({members[image_id] for image_id in measured.images if image_id in members}):
+        images = {key: rated for key, rated in measured.images.items() if members.get(key) == part}
         objects = measured.objects[measured.objects["image_id"].isin(list(images))]
-        found[group] = {
+        found[part] = {
             "images": len(images),
             **_symmetric(object_figures(objects, rng)),
             "presence_alpha": presence_alpha(images, measured.classes, rng),
@@ -209,11 +234,11 @@ def _origin_figures(objects: pd.DataFrame, rng: np.random.Generator) -> dict[str
     """
     drawn, edited = (((objects[["origin_a", "origin_b"]] == kind).any(axis=1)) for kind in ("manual", "edited"))
     kept = (objects["origin_a"] == "proposal") & (objects["origin_b"] == "proposal")
-    groups = {
+    parts = {
         "both kept the proposal": kept,
         "one kept the proposal, the other has nothing": ~(drawn | edited | kept),
         "somebody edited it": edited & ~drawn,
         "somebody drew it": drawn,
         "somebody drew or edited": drawn | edited,
     }
-    return {name: object_agreement(objects[rows], rng) for name, rows in groups.items()}
+    return {name: object_agreement(objects[rows], rng) for name, rows in parts.items()}

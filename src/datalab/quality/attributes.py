@@ -7,7 +7,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from datalab.figure import Figure
-from datalab.quality.bootstrap import bootstrap_ratio, bootstrap_statistic, sum_by_image
+from datalab.quality.agreement import groups_in
+from datalab.quality.bootstrap import bootstrap_ratio, bootstrap_statistic, sum_by
 from datalab.quality.kappa import both_ways, cohen_kappa
 
 Questions = Mapping[tuple[str, str], Sequence[str]]
@@ -31,8 +32,8 @@ def attribute_agreement(
     """ "coin: state" to its figures, over the objects of that class that two people matched (table OBJECTS).
 
     `kappa`: Scott's pi where both answered, the two of a pair having no order; `observed`: the share of those that are
-    equal; `answered`: the share of all questions that got an answer. All are resampled over images. A value that is
-    none of the question's is no answer.
+    equal; `answered`: the share of all questions that got an answer. All are resampled over groups of images. A value
+    that is none of the question's is no answer.
     """
     matched = objects[objects["outcome"] == "matched"]
     return {
@@ -46,7 +47,7 @@ def attribute_agreement(
 def _both_sides(
     matched: pd.DataFrame, answers: pd.DataFrame, label: str, attribute: str, values: Sequence[str]
 ) -> pd.DataFrame:
-    """Columns image_id, a, b: numbers of the values the two gave, -1 where there is no answer."""
+    """Columns image_id, group, a, b: numbers of the values the two gave, -1 where there is no answer."""
     asked = answers[(answers["label"] == label) & (answers["attribute"] == attribute)]
     given = {
         (row["image_id"], row["annotator"], row["place"]): list(values).index(row["value"])
@@ -60,17 +61,19 @@ def _both_sides(
         ]
         for side in "ab"
     }
-    return pd.DataFrame({"image_id": matched["image_id"].to_numpy(), **sides})
+    return matched[["image_id", "group"]].reset_index(drop=True).assign(**sides)
 
 
 def _figures(pairs: pd.DataFrame, count: int, rng: np.random.Generator) -> dict[str, Figure]:
     both = pairs[(pairs["a"] >= 0) & (pairs["b"] >= 0)]
     tables: npt.NDArray[np.int64] = np.zeros((len(both), count, count), dtype=np.int64)
     tables[np.arange(len(both)), both["a"].to_numpy(dtype=int), both["b"].to_numpy(dtype=int)] = 1
-    by_image = sum_by_image(tables, both["image_id"].tolist())
+    by_image = sum_by(tables, both["image_id"].tolist())
+    groups = list(dict(zip(both["image_id"], both["group"], strict=True)).values())
+    equal, all_of_both = np.trace(by_image, axis1=1, axis2=2), by_image.sum(axis=(1, 2))
     answers = (pairs[["a", "b"]] >= 0).sum(axis=1).groupby(pairs["image_id"]).agg(["sum", "count"])
     return {
-        "kappa": bootstrap_statistic(both_ways(by_image), cohen_kappa, rng),
-        "observed": bootstrap_ratio(np.trace(by_image, axis1=1, axis2=2), by_image.sum(axis=(1, 2)), rng),
-        "answered": bootstrap_ratio(answers["sum"], 2 * answers["count"], rng),
+        "kappa": bootstrap_statistic(both_ways(by_image), cohen_kappa, rng, groups=groups),
+        "observed": bootstrap_ratio(equal, all_of_both, rng, groups=groups),
+        "answered": bootstrap_ratio(answers["sum"], 2 * answers["count"], rng, groups=groups_in(pairs)),
     }

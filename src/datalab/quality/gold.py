@@ -34,6 +34,8 @@ class GoldImage:
     """One image as one person labelled it, against the truth. A hit is a match of the right class."""
 
     image_id: str
+    group: str
+    """The first of the gold images that hang together with it; itself where none does."""
     round_id: str
     hits: int
     drawn: int
@@ -67,6 +69,8 @@ class Against:
     iou_threshold: float
     small_share: float
     """Objects below this share of the image are small."""
+    groups: Mapping[str, str]
+    """image_id to its group; an image that is not in it is one by itself."""
 
 
 def score_images(ratings: pd.DataFrame, regions: pd.DataFrame, against: Against) -> list[GoldImage]:
@@ -91,6 +95,7 @@ def _score(rating: dict[Any, Any], drawn: Regions, known: Regions, against: Agai
     labels = [label for label, _ in known]
     return GoldImage(
         image_id=rating["image_id"],
+        group=against.groups.get(rating["image_id"], rating["image_id"]),
         round_id=rating["round_id"],
         hits=len(matching.matches),
         drawn=len(drawn),

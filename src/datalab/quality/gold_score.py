@@ -1,8 +1,8 @@
 """One annotator against gold: figures with intervals, how they change, what to do and what to tell them."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from datalab.figure import Figure, undefined
 from datalab.quality.bootstrap import Sides, bootstrap_ratios, bootstrap_statistic, student_ratio
 from datalab.quality.gold import GoldImage
 from datalab.quality.kappa import cohen_kappa
-from datalab.quality.proportion import beta, newcombe_over_images, wilson_over_images
+from datalab.quality.proportion import beta, newcombe_over_groups, wilson_over_groups
 
 PRIOR_HITS, PRIOR_OBJECTS = 2.0, 4.0
 """Two hits in four objects are assumed before anything is seen: few gold objects say little about a person."""
@@ -38,7 +38,7 @@ class GoldLimits:
 @dataclass(frozen=True)
 class GoldScore:
     """Figures of one annotator; rates have Wilson's interval, the offset Student's and the others one resampled, all
-    over images."""
+    over groups of images that hang together."""
 
     figures: dict[str, Figure]
     """f1, precision, recall, recall_small, mean_iou, mean_boundary_iou, outline_offset_px (above 0: too wide),
@@ -75,17 +75,14 @@ def score_gold(
     confused = len(confusions)
     seconds = np.array([one.seconds for one in images])
     figures = {
-        "f1": wilson_over_images(_shares(images)),
-        "precision": wilson_over_images(_sides(images, "hits", "drawn")),
-        "recall": wilson_over_images(_sides(images, "hits", "true")),
-        "recall_small": wilson_over_images(_sides(images, "small_hits", "small_true")),
+        "f1": wilson_over_groups(_shares(images)),
+        "precision": wilson_over_groups(sides_of(images, lambda one: (one.hits, one.drawn))),
+        "recall": wilson_over_groups(sides_of(images, lambda one: (one.hits, one.true))),
+        "recall_small": wilson_over_groups(sides_of(images, lambda one: (one.small_hits, one.small_true))),
         "outline_offset_px": student_ratio(
-            ([one.outlines.offset_px for one in images], [one.outlines.measured for one in images])
+            sides_of(images, lambda one: (one.outlines.offset_px, one.outlines.measured))
         ),
-        **bootstrap_ratios(_ratios(images), rng),
-        "presence_kappa": bootstrap_statistic(
-            np.array([one.presence for one in images]).reshape(-1, 2, 2), cohen_kappa, rng
-        ),
+        **_resampled(images, rng),
     }
     return GoldScore(
         figures={name: _because(figure, images) for name, figure in figures.items()},
@@ -163,15 +160,18 @@ def as_json(score: GoldScore, limits: GoldLimits, advice: Iterable[str]) -> dict
 def change_of(images: Sequence[GoldImage], limits: GoldLimits) -> Figure:
     """F1 of the recent rounds minus that of all earlier ones, with Newcombe's interval; too little gold: undefined.
 
-    Objects of one image hang together: they count as so many fewer as images differ by more than chance.
+    Objects of one image hang together, and so do images of one group: they count as so many fewer as groups differ by
+    more than chance. An image without a group that was asked in several rounds counts in each.
     """
     rounds = list(by_round(images).values())
     earlier = [one for rows in rounds[: -limits.recent_rounds] for one in rows]
     recent = [one for rows in rounds[-limits.recent_rounds :] for one in rows]
     if min(sum(one.true for one in rows) for rows in (recent, earlier)) < limits.least_objects:
         return undefined(f"fewer than {limits.least_objects} gold objects in the recent rounds or before")
-    change = newcombe_over_images(_shares(recent), _shares(earlier))
-    return undefined("one gold image alone in the recent rounds and before") if change.value is None else change
+    sides = _shares(_apart(recent)), _shares(_apart(earlier))
+    change = newcombe_over_groups(*sides)
+    one = "one gold image" if max(side.images for side in sides) == 1 else "one group of gold images"
+    return undefined(f"{one} alone in the recent rounds and before") if change.value is None else change
 
 
 def by_round(images: Sequence[GoldImage]) -> dict[str, list[GoldImage]]:
@@ -183,8 +183,17 @@ def _sums(images: Sequence[GoldImage], *names: str) -> list[int]:
     return [sum(getattr(one, name) for one in images) for name in names]
 
 
-def _sides(images: Sequence[GoldImage], hits: str, objects: str) -> Sides:
-    return [getattr(one, hits) for one in images], [getattr(one, objects) for one in images]
+def sides_of(images: Sequence[GoldImage], ratio: Callable[[GoldImage], tuple[float, float]]) -> Sides:
+    """A ratio of sums, from what it is made of on one image, and which of the images hang together."""
+    tops, bottoms = np.array([ratio(one) for one in images], dtype=np.float64).reshape(-1, 2).T
+    return Sides(tops, bottoms, [one.group for one in images])
+
+
+def _apart(images: Sequence[GoldImage]) -> list[GoldImage]:
+    """What was said in several rounds about an image without a group hangs together no more than other images do."""
+    members = {(one.group, one.image_id) for one in images}
+    sizes = Counter(group for group, _ in members)
+    return [one if sizes[one.group] > 1 else replace(one, group=f"{one.group} {one.round_id}") for one in images]
 
 
 def _shares(images: Sequence[GoldImage]) -> Sides:
@@ -193,11 +202,20 @@ def _shares(images: Sequence[GoldImage]) -> Sides:
     Right where errors come in pairs (a confused object, or one whose outline is off, is one missed and one extra); its
     interval is too wide where objects are only missed or only extra.
     """
-    return [one.hits for one in images], [(one.drawn + one.true) / 2 for one in images]
+    return sides_of(images, lambda one: (one.hits, (one.drawn + one.true) / 2))
 
 
 def _f1(images: Sequence[GoldImage]) -> Figure:
-    return _because(wilson_over_images(_shares(images)), images)
+    return _because(wilson_over_groups(_shares(images)), images)
+
+
+def _resampled(images: Sequence[GoldImage], rng: np.random.Generator) -> dict[str, Figure]:
+    groups = [one.group for one in images]
+    presence = np.array([one.presence for one in images]).reshape(-1, 2, 2)
+    return {
+        **bootstrap_ratios(_ratios(images), rng, groups=groups),
+        "presence_kappa": bootstrap_statistic(presence, cohen_kappa, rng, groups=groups),
+    }
 
 
 def _ratios(images: Sequence[GoldImage]) -> dict[str, tuple[list[float], list[float]]]:

@@ -13,7 +13,7 @@ from datalab.masks import connected_rles
 from datalab.quality.agreement import class_confusions, object_table, of_class
 from datalab.quality.object_figures import object_figures
 from datalab.quality.presence import presence_alpha
-from datalab.quality.rated import RatedImage, RatedImages
+from datalab.quality.rated import RatedImage, RatedImages, groups_of
 
 MODEL = "model"
 SHOWN = ("agreement", "f1", "panoptic_quality", "mean_iou")
@@ -47,7 +47,8 @@ def with_model(
         if image_id in predicted:
             regions = predicted[image_id]
             first = rated[0]
-            vote = RatedImage(image_id, MODEL, regions, ("model",) * len(regions), first.height, first.width)
+            origins = ("model",) * len(regions)
+            vote = RatedImage(image_id, MODEL, regions, origins, first.height, first.width, first.group)
             joined[image_id] = [*rated, vote]
     return joined
 
@@ -68,6 +69,7 @@ def model_report(images: RatedImages, classes: Sequence[str], voter: Voter, rng:
     return {
         "images": len(images),
         "double_labelled_images": len(several),
+        "double_labelled_groups": len(set(groups_of(several).values())),
         "people": _shown(objects[~with_it], rng),
         "model": _shown(objects[with_it & shared], rng),
         "presence_alpha": {

@@ -1,6 +1,6 @@
 """Figures of matched objects: how many two people share, and how well the shared ones' outlines agree.
 
-Each takes rows of table OBJECTS, all or a choice of them, and resamples whole images.
+Each takes rows of table OBJECTS, all or a choice of them, and resamples whole groups of images.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pandas as pd
 
 from datalab.figure import Figure, undefined
 from datalab.masks import band_width
-from datalab.quality.agreement import object_agreement, of_class
+from datalab.quality.agreement import groups_in, object_agreement, of_class
 from datalab.quality.bootstrap import bootstrap_ratios, bootstrap_statistic
 from datalab.quality.boundary import Cut, band, cut_iou, cut_of
 from datalab.quality.rated import RatedImage, RatedImages
@@ -49,7 +49,8 @@ def object_figures(objects: pd.DataFrame, rng: np.random.Generator) -> dict[str,
         "mean_dice": (counts["dice"], matched),
         "mean_boundary_iou": (counts["boundary"], counts["bounded"]),
     }
-    return {"agreement": object_agreement(objects, rng), **bootstrap_ratios(ratios, rng)}
+    agreement = object_agreement(objects, rng)
+    return {"agreement": agreement, **bootstrap_ratios(ratios, rng, groups=groups_in(objects))}
 
 
 def mean_panoptic_quality(objects: pd.DataFrame, classes: Sequence[str], rng: np.random.Generator) -> Figure:
@@ -60,7 +61,8 @@ def mean_panoptic_quality(objects: pd.DataFrame, classes: Sequence[str], rng: np
     """
     if objects.empty:
         return undefined("nothing to count")
-    places = {image_id: place for place, image_id in enumerate(objects["image_id"].unique())}
+    groups = dict(zip(objects["image_id"], objects["group"], strict=True))
+    places = {image_id: place for place, image_id in enumerate(groups)}
     tables = np.zeros((len(places), len(classes), 2))
     for number, name in enumerate(classes):
         rows = of_class(objects, name)
@@ -68,7 +70,7 @@ def mean_panoptic_quality(objects: pd.DataFrame, classes: Sequence[str], rng: np
         at = [places[image_id] for image_id in counts["iou"].index]
         tables[at, number, 0], tables[at, number, 1] = counts["iou"], (counts["a"] + counts["b"]) / 2
     drawn = tables[..., 1].sum(axis=0) > 0
-    return bootstrap_statistic(tables[:, drawn], _mean_over_classes, rng)
+    return bootstrap_statistic(tables[:, drawn], _mean_over_classes, rng, groups=list(groups.values()))
 
 
 def boundary_ious(images: RatedImages, objects: pd.DataFrame) -> npt.NDArray[np.float64]:

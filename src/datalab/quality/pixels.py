@@ -1,6 +1,6 @@
 """Agreement of two label maps, pixel by pixel, from one confusion matrix per image and pair."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from datalab.figure import Figure
 from datalab.masks import label_map
-from datalab.quality.bootstrap import bootstrap_ratios, sum_by_image
+from datalab.quality.bootstrap import bootstrap_ratios, sum_by
 from datalab.quality.rated import RatedImage, RatedImages
 
 Confusion = npt.NDArray[np.int64]
@@ -39,21 +39,32 @@ def pixel_tables(images: RatedImages, classes: Sequence[str]) -> Confusion:
 
 
 def pixel_overlap(
-    tables: npt.NDArray[np.floating] | Confusion, class_id: int, rng: np.random.Generator
+    tables: npt.NDArray[np.floating] | Confusion,
+    class_id: int,
+    rng: np.random.Generator,
+    groups: Sequence[str] | None = None,
 ) -> dict[str, Figure]:
-    """`iou` and `dice` of one class over per-image confusions (images, K, K), pooled; images are resampled."""
+    """`iou` and `dice` of one class over per-image confusions (images, K, K), pooled.
+
+    `groups`, one per image, are resampled; None: no two images hang together.
+    """
     both = tables[:, class_id, class_id]
     sizes = tables[:, class_id, :].sum(axis=1) + tables[:, :, class_id].sum(axis=1)
-    return bootstrap_ratios({"iou": (both, sizes - both), "dice": (2 * both, sizes)}, rng)
+    return bootstrap_ratios({"iou": (both, sizes - both), "dice": (2 * both, sizes)}, rng, groups=groups)
 
 
 def pixel_disagreement(
-    tables: Confusion, image_ids: Sequence[str], rng: np.random.Generator, class_id: int | None = None
+    tables: Confusion,
+    image_ids: Sequence[str],
+    groups: Mapping[str, str],
+    rng: np.random.Generator,
+    class_id: int | None = None,
 ) -> dict[str, Figure]:
-    """`quantity` and `allocation`: the two shares above per table (pairs, K, K), then their mean; images are resampled.
+    """`quantity` and `allocation`: the two shares above per table (pairs, K, K), then their mean; groups are resampled.
 
     Summing tables first would let what one image has too much hide what another has too little. With `class_id` of that
-    class alone: how much of it differs, and how much lies elsewhere, as shares of the image.
+    class alone: how much of it differs, and how much lies elsewhere, as shares of the image. `groups`: image_id to the
+    group it is in.
     """
     own = slice(None) if class_id is None else slice(class_id, class_id + 1)
     counts = tables[:, own].sum(axis=2), tables[:, :, own].sum(axis=1), np.diagonal(tables, axis1=1, axis2=2)[:, own]
@@ -62,8 +73,9 @@ def pixel_disagreement(
     quantity, allocation = np.abs(rows - columns), 2 * np.minimum(rows, columns) - 2 * same
     # over all classes every wrong pixel is counted twice, in the class that has it and in the one that lacks it
     parts = [part.sum(axis=1) / (2 if class_id is None else 1) for part in (quantity, allocation)]
-    sums = sum_by_image(np.stack([*parts, np.ones(len(tables))], axis=1), image_ids)
-    return bootstrap_ratios({"quantity": (sums[:, 0], sums[:, 2]), "allocation": (sums[:, 1], sums[:, 2])}, rng)
+    quantities, allocations, pairs = sum_by(np.stack([*parts, np.ones(len(tables))], axis=1), image_ids).T
+    ratios = {"quantity": (quantities, pairs), "allocation": (allocations, pairs)}
+    return bootstrap_ratios(ratios, rng, groups=[groups[image_id] for image_id in dict.fromkeys(image_ids)])
 
 
 def _image_tables(rated: Sequence[RatedImage], ids: dict[str, int], size: int) -> list[Confusion]:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from datalab.figure import Figure, undefined
 from datalab.quality.bootstrap import bootstrap_ratios, bootstrap_statistic
 from datalab.quality.kappa import alpha_of_coincidences, coincidences, fleiss_of_coincidences
-from datalab.quality.rated import RatedImages, pairs_of
+from datalab.quality.rated import RatedImages, groups_of, pairs_of
 
 
 def presence_tables(images: RatedImages, classes: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -32,14 +32,14 @@ def class_presence(images: RatedImages, label: str, rng: np.random.Generator) ->
     Alpha (Krippendorff, nominal) takes any number of raters and, like Fleiss' kappa, collapses where a class is rare or
     everywhere; the others show that: of two votes on an image, how often they are equal; equal given one of them says
     present; equal given one says absent (Cicchetti & Feinstein 1990, over all pairs of raters, an image weighing its
-    raters); and the share of votes that say present. All are resampled over images.
+    raters); and the share of votes that say present. All are resampled over groups of images.
     """
-    counts = presence_counts(images, label)
+    counts, groups = presence_counts(images, label), list(groups_of(images).values())
     pairs = coincidences(counts)
     neither, apart, both = pairs[:, 0, 0], pairs[:, 0, 1] + pairs[:, 1, 0], pairs[:, 1, 1]
     return {
-        "alpha": bootstrap_statistic(pairs, alpha_of_coincidences, rng),
-        "fleiss": _fleiss(pairs, counts.sum(axis=1), rng),
+        "alpha": bootstrap_statistic(pairs, alpha_of_coincidences, rng, groups=groups),
+        "fleiss": _fleiss(pairs, images, rng),
         **bootstrap_ratios(
             {
                 "observed": (neither + both, neither + apart + both),
@@ -48,21 +48,24 @@ def class_presence(images: RatedImages, label: str, rng: np.random.Generator) ->
                 "prevalence": (counts[:, 1], counts.sum(axis=1)),
             },
             rng,
+            groups=groups,
         ),
     }
 
 
 def presence_alpha(images: RatedImages, classes: Sequence[str], rng: np.random.Generator) -> Figure:
-    """Krippendorff's alpha over all classes together: whether a class is in an image is one unit; images are resampled.
+    """Krippendorff's alpha over all classes together: whether a class is in an image is one unit.
 
-    Unlike a kappa of pairs an image weighs its ratings, not its pairs, and small samples are corrected for.
+    Groups of images are resampled. Unlike a kappa of pairs an image weighs its ratings, not its pairs, and small
+    samples are corrected for.
     """
-    return bootstrap_statistic(_of_all_classes(images, classes), alpha_of_coincidences, rng)
+    groups = list(groups_of(images).values())
+    return bootstrap_statistic(_of_all_classes(images, classes), alpha_of_coincidences, rng, groups=groups)
 
 
 def presence_fleiss(images: RatedImages, classes: Sequence[str], rng: np.random.Generator) -> Figure:
     """Fleiss' kappa over all classes together; undefined where images differ in their number of ratings."""
-    return _fleiss(_of_all_classes(images, classes), np.array([len(rated) for rated in images.values()]), rng)
+    return _fleiss(_of_all_classes(images, classes), images, rng)
 
 
 def examples_of(images: RatedImages, label: str) -> tuple[int, int]:
@@ -76,7 +79,8 @@ def _of_all_classes(images: RatedImages, classes: Sequence[str]) -> npt.NDArray[
     return sum((coincidences(presence_counts(images, name)) for name in classes), np.zeros((len(images), 2, 2)))
 
 
-def _fleiss(pairs: npt.NDArray[np.float64], raters: npt.NDArray[np.int64], rng: np.random.Generator) -> Figure:
-    if len(raters) and raters.min() < raters.max():
-        return undefined(f"images have {raters.min()} to {raters.max()} ratings; alpha takes them", len(raters))
-    return bootstrap_statistic(pairs, fleiss_of_coincidences, rng)
+def _fleiss(pairs: npt.NDArray[np.float64], images: RatedImages, rng: np.random.Generator) -> Figure:
+    raters, groups = sorted(len(rated) for rated in images.values()), list(groups_of(images).values())
+    if raters and raters[0] < raters[-1]:
+        return undefined(f"images have {raters[0]} to {raters[-1]} ratings; alpha takes them", len(set(groups)))
+    return bootstrap_statistic(pairs, fleiss_of_coincidences, rng, groups=groups)

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import betaincinv
 
 from datalab.figure import Figure, undefined
-from datalab.quality.bootstrap import Sides, design_effect
+from datalab.quality.bootstrap import Sides, design_effect, no_interval
 
 Z = 1.959963984540054
 """Two-sided 95% of the normal distribution."""
@@ -27,19 +27,19 @@ def wilson(hits: float, n: float) -> Figure:
     return Figure(share, ceil(n), max(0.0, center - half), min(1.0, center + half))
 
 
-def wilson_over_images(sides: Sides) -> Figure:
-    """Sum of hits over sum of objects, with Wilson's interval of 95% for objects of one image that hang together.
+def wilson_over_groups(sides: Sides) -> Figure:
+    """Sum of hits over sum of objects, with Wilson's interval of 95% for objects of one group that hang together.
 
-    They count as so many fewer as images differ by more than chance, and the fewer the less images there are
+    They count as so many fewer as groups of images differ by more than chance, and the fewer the less groups there are
     (`bootstrap.design_effect`). `sides`: hits and objects, image by image. `n` counts the objects, rounded up; no
-    interval from a single image with one; undefined where there is none.
+    interval from a single group with one; undefined where there is none.
     """
-    hits, objects = (float(np.sum(side)) for side in sides)
+    hits, objects = _sums(sides)
     if not objects:
         return undefined("nothing to count")
     effect = design_effect([sides])
     if effect is None:
-        return Figure(hits / objects, ceil(objects), reason="no interval from one image")
+        return Figure(hits / objects, ceil(objects), reason=no_interval(sides.images))
     return replace(wilson(hits / effect, objects / effect), value=hits / objects, n=ceil(objects))
 
 
@@ -62,16 +62,19 @@ def newcombe(hits: float, n: float, other_hits: float, other_n: float, effect: f
     return Figure(difference, ceil(min(n, other_n)), low, high)
 
 
-def newcombe_over_images(first: Sides, second: Sides) -> Figure:
-    """The first share less the second, with Newcombe's interval by the count of `wilson_over_images`.
+def newcombe_over_groups(first: Sides, second: Sides) -> Figure:
+    """The first share less the second, with Newcombe's interval by the count of `wilson_over_groups`.
 
-    Undefined where no side has two images with an object, or one has none.
+    Undefined where no side has two groups of images with an object, or one has none.
     """
     effect = design_effect([first, second])
     if effect is None:
-        return undefined("no side has two images")
-    (hits, objects), (other_hits, other_objects) = ([float(np.sum(one)) for one in side] for side in (first, second))
-    return newcombe(hits, objects, other_hits, other_objects, effect)
+        return undefined("no side has two groups of images")
+    return newcombe(*_sums(first), *_sums(second), effect)
+
+
+def _sums(sides: Sides) -> tuple[float, float]:
+    return float(np.sum(sides.tops)), float(np.sum(sides.bottoms))
 
 
 def beta(hits: float, misses: float, prior_hits: float, prior_misses: float) -> Figure:

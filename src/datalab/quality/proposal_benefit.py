@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from datalab.figure import Figure, undefined
 from datalab.masks import iou_matrix, rle_area
-from datalab.quality.bootstrap import MOST_UNDEFINED, REPLICATES, bootstrap_ratio, student_difference
+from datalab.quality.bootstrap import MOST_UNDEFINED, REPLICATES, Sides, bootstrap_ratio, student_difference
 from datalab.quality.matching import match_regions
 from datalab.resampling import tail
 
@@ -161,7 +161,7 @@ def _lacking(arms: dict[str, _Arm]) -> Figure | None:
 def _difference(arms: dict[str, _Arm]) -> Figure:
     """The figure with less the figure without proposals, both in [0, 1]."""
     aided, unaided = arms["with"], arms["without"]
-    found = _lacking(arms) or student_difference((aided.tops, aided.bottoms), (unaided.tops, unaided.bottoms))
+    found = _lacking(arms) or student_difference(Sides(aided.tops, aided.bottoms), Sides(unaided.tops, unaided.bottoms))
     if found.low is None or found.high is None:
         return found
     return replace(found, low=max(-1.0, found.low), high=min(1.0, found.high))

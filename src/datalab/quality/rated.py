@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -21,6 +22,8 @@ class RatedImage:
     """Of every region: "proposal" (untouched), "edited" or "manual"."""
     height: int
     width: int
+    group: str
+    """The first of the images that hang together with it, as frames of a clip do; itself where none does."""
 
     def has(self, label: str) -> bool:
         """Whether an object of this class was drawn."""
@@ -31,11 +34,17 @@ RatedImages = Mapping[str, Sequence[RatedImage]]
 """image_id to its ratings, sorted by annotator."""
 
 
-def rated_images(ratings: pd.DataFrame, regions: pd.DataFrame, at_least: int = 2) -> dict[str, list[RatedImage]]:
+def rated_images(
+    ratings: pd.DataFrame,
+    regions: pd.DataFrame,
+    at_least: int = 2,
+    groups: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, list[RatedImage]]:
     """Images that `at_least` so many people rated, from tables RATINGS and ANNOTATED_REGIONS, sorted by image_id.
 
-    Somebody without a rating on an image says nothing about it: missing, not background. InputError where a person
-    has two ratings on one image, or people saw an image in different sizes.
+    `groups`: image_id to its group; an image that is not in it is one by itself. Somebody without a rating on an image
+    says nothing about it: missing, not background. InputError where a person has two ratings on one image, or people
+    saw an image in different sizes.
     """
     drawn: dict[int, list[tuple[str, str, str]]] = {}
     for row in regions.to_dict("records"):
@@ -44,14 +53,18 @@ def rated_images(ratings: pd.DataFrame, regions: pd.DataFrame, at_least: int = 2
     for row in ratings.sort_values(["image_id", "annotator"]).to_dict("records"):
         theirs = drawn.get(row["annotation_id"], [])
         shapes, origins = tuple((label, rle) for label, rle, _ in theirs), tuple(origin for *_, origin in theirs)
-        one = RatedImage(
-            row["image_id"], row["annotator"], shapes, origins, int(row["height"]), int(row["width"])
-        )  # fmt: skip
-        images.setdefault(row["image_id"], []).append(one)
+        image_id, size = row["image_id"], (int(row["height"]), int(row["width"]))
+        one = RatedImage(image_id, row["annotator"], shapes, origins, *size, groups.get(image_id, image_id))
+        images.setdefault(image_id, []).append(one)
     kept = {image_id: rated for image_id, rated in images.items() if len(rated) >= at_least}
     for image_id, rated in kept.items():
         _check(image_id, rated)
     return kept
+
+
+def groups_of(images: RatedImages) -> dict[str, str]:
+    """image_id to its group, in the order of the images."""
+    return {image_id: rated[0].group for image_id, rated in images.items()}
 
 
 def pairs_of(images: RatedImages) -> Iterator[tuple[RatedImage, RatedImage]]:

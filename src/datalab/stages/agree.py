@@ -12,10 +12,12 @@ from datalab.adapters.files import read_table, write_json, write_table
 from datalab.config import Guidelines, load_guidelines, load_params
 from datalab.errors import InputError, one_line_errors
 from datalab.figure import plain
+from datalab.learning.splits import GroupRules
 from datalab.quality.agreement_report import Limits, agreement_report, measure
 from datalab.quality.attributes import attribute_agreement, placed_answers
 from datalab.quality.rated import rated_images
 from datalab.ranges import Count, Seed, Share
+from datalab.stages.image_groups import load_rules, read_groups
 from datalab.tables import ANNOTATED_REGIONS, ATTRIBUTES, CATALOG, RATINGS
 
 MOST_SLICES = 50
@@ -47,27 +49,30 @@ class Inputs:
     regions: Path
     attributes: Path
     catalog: Path
+    metadata: Path
     guidelines: Path
 
 
-def run(inputs: Inputs, out: Path, report: Path, params: Params) -> None:
+def run(inputs: Inputs, out: Path, report: Path, params: Params, rules: GroupRules) -> None:
     """Write `out` (table PAIRS) and `report` (figures: all, per class, pair, size, origin, round, slice, attribute).
 
-    The slice of an image is the folder it was taken in from. InputError where somebody used a class that
+    The slice of an image is the folder it was taken in from. Intervals are over the groups that `rules` make of all
+    images somebody rated. InputError where somebody used a class that
     guidelines/classes.yaml does not know.
     """
     guidelines = load_guidelines(inputs.guidelines)
     names = guidelines.names
     drawn, rated = read_table(inputs.regions, ANNOTATED_REGIONS), read_table(inputs.ratings, RATINGS)
     check_classes(drawn, names, inputs.guidelines)
-    groups = {
+    groups = read_groups(set(rated["image_id"]), inputs.catalog, inputs.metadata, rules)
+    parts = {
         "per_round": {
             str(image_id): str(last) for image_id, last in rated.groupby("image_id")["round_id"].max().items()
         },
         "per_slice": slices(read_table(inputs.catalog, CATALOG), rated),
     }
-    measured = measure(rated_images(rated, drawn), names, params.iou_threshold)
-    content = agreement_report(measured, groups, params.limits, np.random.default_rng(params.seed))
+    measured = measure(rated_images(rated, drawn, groups=groups), names, params.iou_threshold)
+    content = agreement_report(measured, parts, params.limits, np.random.default_rng(params.seed))
     content["per_attribute"] = attribute_agreement(
         measured.objects,
         placed_answers(answers_to(guidelines, read_table(inputs.attributes, ATTRIBUTES)), drawn),
@@ -113,11 +118,12 @@ def check_classes(drawn: pd.DataFrame, names: Sequence[str], guidelines: Path) -
 def main() -> None:
     """Paths come from dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("ratings", "regions", "attributes", "catalog", "guidelines", "out", "report", "params"):
+    read = ("ratings", "regions", "attributes", "catalog", "metadata", "guidelines")
+    for name in (*read, "out", "report", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    paths = parser.parse_args()
-    inputs = Inputs(paths.ratings, paths.regions, paths.attributes, paths.catalog, paths.guidelines)
-    run(inputs, paths.out, paths.report, load_params(paths.params, "agree", Params))
+    paths = vars(parser.parse_args())
+    params = load_params(paths["params"], "agree", Params)
+    run(Inputs(*(paths[name] for name in read)), paths["out"], paths["report"], params, load_rules(paths["params"]))
 
 
 if __name__ == "__main__":

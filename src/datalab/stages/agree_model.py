@@ -10,9 +10,11 @@ from datalab.adapters.files import read_label_map, read_table, write_json
 from datalab.config import load_guidelines, load_params
 from datalab.errors import InputError, one_line_errors
 from datalab.figure import plain
+from datalab.learning.splits import GroupRules
 from datalab.quality.model_voter import Voter, model_report, predicted_regions, with_model
 from datalab.quality.rated import RatedImages, rated_images
 from datalab.ranges import Seed, Share
+from datalab.stages.image_groups import load_rules, read_groups
 from datalab.tables import ANNOTATED_REGIONS, DATASET, RATINGS
 
 LEARNED_FROM = ("train", "validation")
@@ -36,28 +38,32 @@ class Inputs:
     dataset: Path
     """Folder with index.parquet, table DATASET."""
     predictions: Path
+    catalog: Path
+    metadata: Path
     guidelines: Path
 
 
-def run(inputs: Inputs, report: Path, params: Params) -> None:
+def run(inputs: Inputs, report: Path, params: Params, rules: GroupRules) -> None:
     """Write `report`: `unseen` (gold, and the test split) and `learned_from`, each the figures of `model_report`.
 
-    On what it learned from the model repeats people's answers; only `unseen` says how it would vote.
+    On what it learned from the model repeats people's answers; only `unseen` says how it would vote. Intervals are over
+    the groups that `rules` make of all images somebody rated.
     """
     guidelines = load_guidelines(inputs.guidelines)
     voter = Voter({one.id: one.name for one in guidelines.classes}, params.min_area_share, params.iou_threshold)
-    images = rated_images(
-        read_table(inputs.ratings, RATINGS), read_table(inputs.regions, ANNOTATED_REGIONS), at_least=1
-    )
+    rated, drawn = read_table(inputs.ratings, RATINGS), read_table(inputs.regions, ANNOTATED_REGIONS)
+    groups = read_groups(set(rated["image_id"]), inputs.catalog, inputs.metadata, rules)
+    images = rated_images(rated, drawn, at_least=1, groups=groups)
     joined = with_model(images, _predicted(images, inputs.predictions, voter))
     index = read_table(inputs.dataset / "index.parquet", DATASET)
     learned = set(index.loc[index["split"].isin(LEARNED_FROM), "image_id"])
-    rng = np.random.default_rng(params.seed)
-    groups = {
-        "unseen": {image_id: rated for image_id, rated in joined.items() if image_id not in learned},
-        "learned_from": {image_id: rated for image_id, rated in joined.items() if image_id in learned},
+    parts = {
+        "unseen": {image_id: votes for image_id, votes in joined.items() if image_id not in learned},
+        "learned_from": {image_id: votes for image_id, votes in joined.items() if image_id in learned},
     }
-    write_json(report, plain({name: model_report(one, guidelines.names, voter, rng) for name, one in groups.items()}))
+    rng = np.random.default_rng(params.seed)
+    found = {name: model_report(part, guidelines.names, voter, rng) for name, part in parts.items()}
+    write_json(report, plain(found))
 
 
 def _predicted(images: RatedImages, folder: Path, voter: Voter) -> dict[str, tuple[tuple[str, str], ...]]:
@@ -77,11 +83,12 @@ def _predicted(images: RatedImages, folder: Path, voter: Voter) -> dict[str, tup
 def main() -> None:
     """Paths come from dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("ratings", "regions", "dataset", "predictions", "guidelines", "report", "params"):
+    read = ("ratings", "regions", "dataset", "predictions", "catalog", "metadata", "guidelines")
+    for name in (*read, "report", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    given = parser.parse_args()
-    inputs = Inputs(given.ratings, given.regions, given.dataset, given.predictions, given.guidelines)
-    run(inputs, given.report, load_params(given.params, "agree_model", Params))
+    given = vars(parser.parse_args())
+    params = load_params(given["params"], "agree_model", Params)
+    run(Inputs(*(given[name] for name in read)), given["report"], params, load_rules(given["params"]))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy as np
 from datalab.adapters.files import read_table, write_json
 from datalab.config import load_number, load_params
 from datalab.errors import one_line_errors
+from datalab.learning.splits import GroupRules
 from datalab.quality.advice import advice
 from datalab.quality.agreement import object_table, pair_table
 from datalab.quality.gold import Against, GoldImage, score_images
@@ -17,6 +18,7 @@ from datalab.quality.gold_ledger import judging_ratings, suspects
 from datalab.quality.gold_score import GoldLimits, as_json, score_gold
 from datalab.quality.rated import RatedImages, rated_images
 from datalab.ranges import Amount, Count, Seed, Share
+from datalab.stages.image_groups import load_rules, read_groups
 from datalab.tables import ANNOTATED_REGIONS, GOLD, GOLD_EVENTS, RATINGS
 
 
@@ -61,14 +63,16 @@ class Inputs:
     gold: Path
     events: Path
     """Table GOLD_EVENTS."""
+    catalog: Path
+    metadata: Path
 
 
-def run(inputs: Inputs, report: Path, params: Params, longest_answer_s: float) -> None:
+def run(inputs: Inputs, report: Path, params: Params, longest_answer_s: float, rules: GroupRules) -> None:
     """Write `report`: `annotators` (figures, skill, trend, action, advice) and `suspects` among the gold.
 
     Nobody is judged by gold that is contested or disputed. Without gold, or for somebody who saw none, figures are null
-    with the reason and the skill is one half. A longer answer counts as `longest_answer_s`. InputError where a gold
-    mask has another size than its image.
+    with the reason and the skill is one half. A longer answer counts as `longest_answer_s`. Intervals are over the
+    groups that `rules` make of the rated images. InputError where a gold mask has another size than its image.
     """
     rated, drawn = read_table(inputs.ratings, RATINGS), read_table(inputs.regions, ANNOTATED_REGIONS)
     replaced = read_table(inputs.earlier_ratings, RATINGS)
@@ -78,7 +82,9 @@ def run(inputs: Inputs, report: Path, params: Params, longest_answer_s: float) -
     drawn_before = read_table(inputs.earlier_regions, ANNOTATED_REGIONS)
     truth, events = read_table(inputs.gold, GOLD), read_table(inputs.events, GOLD_EVENTS)
     classes = sorted({*truth["label"], *drawn["label"]} - {""})
-    against = Against(truth, classes, params.iou_threshold, params.small_share)
+    answered = {*rated["image_id"], *replaced["image_id"]}
+    groups = read_groups(answered, inputs.catalog, inputs.metadata, rules)
+    against = Against(truth, classes, params.iou_threshold, params.small_share, groups)
     on_gold, before = (judging_ratings(one, truth["image_id"], events) for one in (rated, replaced))
     rng = np.random.default_rng(params.seed)
     scores, seen = {}, []
@@ -114,13 +120,14 @@ def with_gold(seen: Sequence[GoldImage]) -> dict[str, float]:
 def main() -> None:
     """Paths come from dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    read = ("ratings", "regions", "earlier-ratings", "earlier-regions", "gold", "events")
+    read = ("ratings", "regions", "earlier-ratings", "earlier-regions", "gold", "events", "catalog", "metadata")
     for name in (*read, "report", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     paths = vars(parser.parse_args())
     params = load_params(paths["params"], "score_gold", Params)
     longest = load_number(paths["params"], "proof", "longest_answer_s", float)
-    run(Inputs(*(paths[name.replace("-", "_")] for name in read)), paths["report"], params, longest)
+    inputs = Inputs(*(paths[name.replace("-", "_")] for name in read))
+    run(inputs, paths["report"], params, longest, load_rules(paths["params"]))
 
 
 if __name__ == "__main__":
