@@ -19,6 +19,7 @@ PAGE = Page(
     workspace="tiles & <b>more</b>",
     images=20,
     double=12,
+    double_groups=12,
     annotators=(ANN, BOB),
     verdict={"value": None, "reason": "12 double-labelled images; a verdict needs 50"},
     figures={"objects": SURE, "alpha": UNKNOWN},
@@ -160,3 +161,12 @@ def test_a_crop_shows_its_surroundings_and_stays_inside() -> None:
     assert pixels(crop_picture(image, (20, 20, 10, 8))).shape == (18, 20, 3)
     assert pixels(crop_picture(image, (0, 0, 10, 8))).shape == (13, 15, 3)
     assert not image.any()
+
+
+def test_images_that_hang_together_are_counted_in_groups_too(tmp_path: Path) -> None:
+    alone = " ".join(written(tmp_path, PAGE).split())
+    assert "12 of them by two or more. Intervals are 95%. " in alone
+    assert "<th>images</th>" in alone
+    text = " ".join(written(tmp_path, replace(PAGE, double_groups=4)).split())
+    assert "12 of them by two or more, in 4 groups of images that hang together. Intervals are 95%, by groups. " in text
+    assert "<th>groups</th>" in text

@@ -60,6 +60,7 @@ def run_stages(workspace: Workspace) -> None:
     agreement = {
         "annotators": ["ann", "bob"],
         "double_labelled_images": 3,
+        "double_labelled_groups": 2,
         "verdict": {"value": "reliable", "reason": None},
         "figures": {"objects": figure},
         "per_pair": {"ann | bob": {"objects": figure}},
@@ -77,6 +78,7 @@ def test_it_shows_what_the_stages_found(workspace: Workspace) -> None:
     write_quality_page(workspace, Round(2, "g", "o"), [Markup("<h2>One more</h2>")])
     text = (workspace.reports / "round-0002.html").read_text(encoding="utf-8")
     assert "Agreement is <b>reliable</b>" in text
+    assert "3 of them by two or more, in 2 groups of images that hang together" in text
     assert text.count("<figure>") == 1
     assert "trip/a.jpg" in text
     assert "existence of cup" in text

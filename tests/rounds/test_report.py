@@ -57,6 +57,7 @@ def test_a_report_has_its_proof_in_the_file_the_summary_and_the_page(workspace: 
     assert [row["round"] for row in report["proof"]["curve"]["rounds"]] == [1, 2]
     rows = {row["figure"]: row["value"] for row in summary_rows(report)}
     assert rows["next batch: worth it"] == "cannot tell yet: 2 of the 3 comparable rounds that a forecast needs"
+    assert rows["images labelled by two people or more"] == "3 in 2 groups"
     assert rows["held-out images"].endswith("; 2 of 9 held out look like learned ones: reports/plots/leaks.png")
     assert rows["model"] == "m1, of dataset d1.dir with 3 images"
     assert rows["model: images labelled by guidelines"] == "v1: 3"

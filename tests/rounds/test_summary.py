@@ -109,6 +109,16 @@ def test_held_out_images_that_hang_together_are_counted_in_groups_too() -> None:
     assert (said(), said(test_groups=7), said(test_groups=3)) == ("7", "7", "7 in 3 groups")
 
 
+def test_images_of_two_people_that_hang_together_are_counted_in_groups_too() -> None:
+    def said(**more: int) -> list[str]:
+        about = "images labelled by two people or more"
+        return [one["value"] for one in summary_rows(REPORT | more) if one["figure"] == about]
+
+    assert said(double_labelled_images=9) == []
+    assert said(double_labelled_images=9, double_labelled_groups=9) == ["9"]
+    assert said(double_labelled_images=9, double_labelled_groups=2) == ["9 in 2 groups"]
+
+
 def test_a_report_from_before_there_was_a_proof_has_no_such_row() -> None:
     figures = [row["figure"] for row in summary_rows({key: REPORT[key] for key in REPORT if key != "proof"})]
     assert not {"next batch: worth it", "choice against chance"} & set(figures)

@@ -47,6 +47,8 @@ class Page:
     images: int
     double: int
     """Images that two or more people labelled."""
+    double_groups: int
+    """How many they are where those that hang together count as one."""
     annotators: Sequence[str]
     verdict: Mapping[str, str | None]
     figures: Mapping[str, Mapping[str, Any]]

@@ -36,6 +36,7 @@ def write_quality_page(workspace: Workspace, state: Round, parts: Sequence[Marku
         workspace=workspace.name,
         images=consensus["images"],
         double=agreement["double_labelled_images"],
+        double_groups=agreement.get("double_labelled_groups", agreement["double_labelled_images"]),
         annotators=people,
         verdict=agreement["verdict"],
         figures=agreement["figures"],

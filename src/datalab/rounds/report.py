@@ -50,6 +50,7 @@ def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict
         "annotators": state.facts["annotators"],
         "regions": _origins(workspace, state),
         "double_labelled_images": agreement["double_labelled_images"],
+        "double_labelled_groups": agreement.get("double_labelled_groups", agreement["double_labelled_images"]),
         "agreement": agreement["figures"],
         "agreement_with_model": read_json(workspace.reports / "model_agreement.json")["unseen"]["model"]["agreement"],
         "agreement_verdict": agreement["verdict"],

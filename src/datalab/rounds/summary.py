@@ -47,6 +47,8 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield from _set_aside(report)
     yield "regions", ", ".join(f"{count} {origin}" for origin, count in sorted(report["regions"].items()))
     yield from _benefit(report["proposal_benefit"])
+    if "double_labelled_groups" in report:  # reports of earlier versions do not know
+        yield "images labelled by two people or more", _in_groups(report, "double_labelled")
     yield from _figures("agreement", report["agreement"])
     yield "agreement: people and the model, unseen images", interval(report["agreement_with_model"])
     verdict = report["agreement_verdict"]
@@ -56,7 +58,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
         yield from _advice(annotator, score)
     for name, figure in report["evaluation"].items():
         yield f"held-out {name}", interval(figure)
-    yield "held-out images", f"{report['test_images']}{_grouped(report)}{_leaks(report.get('leaks'))}"
+    yield "held-out images", f"{_in_groups(report, 'test')}{_leaks(report.get('leaks'))}"
     yield from _comparison(report.get("comparison"))
     for sentence in report["worse_slices"]:
         yield "worse than elsewhere", sentence
@@ -123,10 +125,11 @@ def _set_aside(report: Report) -> Iterator[tuple[str, str]]:
         yield "annotations: changed since their round", rounds
 
 
-def _grouped(report: Report) -> str:
-    """By how many the intervals go, where images hang together; reports of earlier versions do not know."""
-    groups = report.get("test_groups", report["test_images"])
-    return f" in {groups} groups" if groups < report["test_images"] else ""
+def _in_groups(report: Report, which: str) -> str:
+    """How many images, in how many groups where they hang together: intervals go by those. Older reports do not say."""
+    images = report[f"{which}_images"]
+    groups = report.get(f"{which}_groups", images)
+    return f"{images} in {groups} groups" if groups < images else f"{images}"
 
 
 def _leaks(found: dict[str, Any] | None) -> str:
