@@ -52,6 +52,18 @@ def test_validation_images_are_learned_from(tmp_path: Path) -> None:
     assert (found["learned_from"]["images"], found["unseen"]["images"]) == (2, 1)
 
 
+def test_gold_that_hangs_together_with_a_learned_image_is_not_unseen(tmp_path: Path) -> None:
+    """c is gold, of the patient of a, which was learned from."""
+    splits = {"a": "train", "b": "test"}
+    found = report(tmp_path, dict.fromkeys("abc", (4, 4)), splits, rules=GroupRules("", "patient", -1))
+    counted = found["unseen"]["images"], found["learned_from"]["images"], found["left_out"]
+    assert counted == (1, 1, 1)
+    alone = report(tmp_path, dict.fromkeys("abc", (4, 4)), splits)
+    assert (alone["unseen"]["images"], alone["left_out"]) == (2, 0)
+    copies = report(tmp_path, dict.fromkeys("abc", (4, 4)), {"a": "train"}, rules=GroupRules("", "", 0))
+    assert (copies["unseen"]["images"], copies["left_out"]) == (0, 2)
+
+
 def test_unseen_images_of_one_group_are_one_witness(tmp_path: Path) -> None:
     rules = GroupRules("", "patient", -1)
     found = report(tmp_path, dict.fromkeys("abc", (4, 4)), {"b": "train"}, rules=rules)["unseen"]

@@ -46,8 +46,8 @@ class Inputs:
 def run(inputs: Inputs, report: Path, params: Params, rules: GroupRules) -> None:
     """Write `report`: `unseen` (gold, and the test split) and `learned_from`, each the figures of `model_report`.
 
-    On what it learned from the model repeats people's answers; only `unseen` says how it would vote. Intervals are over
-    the groups that `rules` make of all images somebody rated.
+    On what it learned from the model repeats people's answers; only `unseen` says how it would vote. Images that hang
+    together with a learned one, by `rules`, are in neither: `left_out` counts them.
     """
     guidelines = load_guidelines(inputs.guidelines)
     voter = Voter({one.id: one.name for one in guidelines.classes}, params.min_area_share, params.iou_threshold)
@@ -57,13 +57,14 @@ def run(inputs: Inputs, report: Path, params: Params, rules: GroupRules) -> None
     joined = with_model(images, _predicted(images, inputs.predictions, voter))
     index = read_table(inputs.dataset / "index.parquet", DATASET)
     learned = set(index.loc[index["split"].isin(LEARNED_FROM), "image_id"])
+    known = {groups.get(image_id, image_id) for image_id in learned}
     parts = {
-        "unseen": {image_id: votes for image_id, votes in joined.items() if image_id not in learned},
+        "unseen": {image_id: votes for image_id, votes in joined.items() if groups[image_id] not in known},
         "learned_from": {image_id: votes for image_id, votes in joined.items() if image_id in learned},
     }
     rng = np.random.default_rng(params.seed)
     found = {name: model_report(part, guidelines.names, voter, rng) for name, part in parts.items()}
-    write_json(report, plain(found))
+    write_json(report, {**plain(found), "left_out": len(joined) - sum(map(len, parts.values()))})
 
 
 def _predicted(images: RatedImages, folder: Path, voter: Voter) -> dict[str, tuple[tuple[str, str], ...]]:
