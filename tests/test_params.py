@@ -28,6 +28,7 @@ from datalab.stages import (
     agree_model,
     compare,
     consensus,
+    embed,
     evaluate,
     label_errors,
     leaks,
@@ -42,7 +43,7 @@ from datalab.stages import (
 
 PARAMS = Path(__file__).parent.parent / "params.yaml"
 STAGES = (
-    adapt, adjudicate, agree, agree_model, compare, consensus, evaluate, label_errors, leaks, proposal_benefit,
+    adapt, adjudicate, agree, agree_model, compare, consensus, embed, evaluate, label_errors, leaks, proposal_benefit,
     robustness, score, score_gold, select, slices, train,
 )  # fmt: skip
 SECTIONS: dict[str, Any] = {

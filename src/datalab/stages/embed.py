@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Container, Mapping
+from dataclasses import dataclass
 from functools import cache, partial
 from itertools import chain
 from pathlib import Path
@@ -21,23 +22,32 @@ from datalab.adapters.embedding_cache import (
 from datalab.adapters.files import read_rgb, read_table
 from datalab.adapters.image_hashes import ImageHashes, made_of, note_made_of
 from datalab.adapters.image_vectors import compute_image_vector, keep_vectors, kept_vectors
-from datalab.adapters.sam import embed_images, encoded_at_once, load_sam, model_version
+from datalab.adapters.sam import compile_encoder, embed_images, encoded_at_once, load_sam, model_version
 from datalab.adapters.stage_progress import stage_bar
 from datalab.adapters.torch_threads import side_by_side
 from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.learning.embeddings import Vector
+from datalab.ranges import Natural
 from datalab.tables import CATALOG
 
 
-def run(catalog: Path, images: Path, embeddings: Path, out: Path, params: SamParams) -> None:
+@dataclass(frozen=True)
+class Params:
+    """Section `embed` of params.yaml."""
+
+    compile_from: Natural
+    """Images to embed from which SAM's encoder is compiled first; 0: never."""
+
+
+def run(catalog: Path, images: Path, embeddings: Path, out: Path, checkpoint: str, params: Params) -> None:
     """Write <image_id>.npy, float16 (C, h, w), below `out`; what is of another checkpoint or image is made anew.
 
     `embeddings`: the cache of this machine, where click-to-mask and other workspaces find what was embedded here, and
     the other way round. A file of `out` that is damaged is made again, and one whose image has other bytes than it was
     made of. Beside them that is noted, and the vector of each image is kept.
     """
-    version = model_version(params.checkpoint)
+    version = model_version(checkpoint)
     rows = {str(row["image_id"]): row for row in read_table(catalog, CATALOG).to_dict("records")}
     _remove_old(out, version, rows)
     hashes = ImageHashes(images, embeddings)
@@ -52,7 +62,10 @@ def run(catalog: Path, images: Path, embeddings: Path, out: Path, params: SamPar
     # loaded when the first image needs it: all of them may be in the cache
     @cache
     def model() -> Sam:
-        return load_sam(params.checkpoint)
+        sam = load_sam(checkpoint)
+        if 0 < params.compile_from <= len(missing):
+            compile_encoder(sam)
+        return sam
 
     def embed(some: list[str]) -> int:
         digests = {image_id: hashes.of(rows[image_id]["file"]) for image_id in some}
@@ -127,7 +140,9 @@ def main() -> None:
     for name in ("catalog", "images", "embeddings", "out", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     paths = parser.parse_args()
-    run(paths.catalog, paths.images, paths.embeddings, paths.out, load_params(paths.params, "sam", SamParams))
+    checkpoint = load_params(paths.params, "sam", SamParams).checkpoint
+    params = load_params(paths.params, "embed", Params)
+    run(paths.catalog, paths.images, paths.embeddings, paths.out, checkpoint, params)
 
 
 if __name__ == "__main__":
