@@ -12,12 +12,14 @@ from datalab.learning.gate import (
     GateError,
     GateParams,
     decide,
+    errors_by_class,
     fit_calibration,
     gate_scores,
     held_out_error,
     held_out_expected,
     why_no_gate,
     why_none_shown,
+    why_not_accepted,
 )
 
 PARAMS = GateParams(
@@ -33,7 +35,19 @@ PARAMS = GateParams(
 
 def examples(scores: list[float], true_iou: list[float], labels: str = "", images: str = "") -> Examples:
     names = tuple(labels) if labels else ("",) * len(scores)
-    return Examples(np.array(scores), np.array(true_iou), names, tuple(images or "ab" * len(scores))[: len(scores)])
+    truth = np.array(true_iou)
+    return Examples(np.array(scores), truth, truth, names, tuple(images or "ab" * len(scores))[: len(scores)])
+
+
+def cups(true_iou: list[float], per_image: int = 1, named_iou: list[float] | None = None) -> Examples:
+    """Cups that reach acceptance, so many on each image."""
+    truth, count = np.array(true_iou), len(true_iou)
+    images = tuple(str(place // per_image) for place in range(count))
+    return Examples(np.full(count, 0.9), truth, np.array(named_iou or true_iou), ("cup",) * count, images)
+
+
+def cups_error(known: Examples, params: GateParams = PARAMS) -> GateError:
+    return held_out_error(known, known.scores, params)
 
 
 def error_of(known: Examples, params: GateParams = PARAMS) -> GateError:
@@ -53,7 +67,7 @@ def test_the_curve_is_scikit_learns() -> None:
     truth = np.clip(scores + rng.normal(0, 0.2, 200), 0, 1)
     reference = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, truth)
     asked = rng.random(50)
-    found = fit_calibration(Examples(scores, truth, ("",) * 200, ("a",) * 200), PARAMS)
+    found = fit_calibration(Examples(scores, truth, truth, ("",) * 200, ("a",) * 200), PARAMS)
     np.testing.assert_allclose(found.expected(asked, [""] * 50), reference.predict(asked))
 
 
@@ -108,20 +122,27 @@ def test_no_examples_are_refused() -> None:
 
 def test_decisions_and_their_limits() -> None:
     expected = np.array([0.59, 0.6, 0.9])
-    assert decide(expected, ["cup"] * 3, PARAMS) == ["draw", "propose", "propose"]
-    assert decide(expected, ["cup"] * 3, replace(PARAMS, auto_accept=True)) == ["draw", "propose", "accept"]
+    accepting = replace(PARAMS, auto_accept=True)
+    assert decide(expected, ["cup"] * 3, PARAMS, {"cup"}) == ["draw", "propose", "propose"]
+    assert decide(expected, ["cup"] * 3, accepting, {"cup"}) == ["draw", "propose", "accept"]
+
+
+def test_what_gold_has_not_proven_of_its_class_is_never_accepted() -> None:
+    accepting = replace(PARAMS, auto_accept=True)
+    assert decide(np.array([0.99, 0.99]), ["cup", "zebra"], accepting, {"cup"}) == ["accept", "propose"]
 
 
 def test_what_has_no_class_is_never_accepted() -> None:
     accepting = replace(PARAMS, auto_accept=True)
-    assert decide(np.array([0.99, 0.99, 0.1]), ["", "cup", ""], accepting) == ["propose", "accept", "draw"]
+    assert decide(np.array([0.99, 0.99, 0.1]), ["", "cup", ""], accepting, {"", "cup"}) == ["propose", "accept", "draw"]
 
 
 def test_the_error_of_acceptance_is_stated_over_images_before_it_is_turned_on() -> None:
     # two accepted proposals on each of three images, b's are bad; what has no class or scores less does not count
     known = Examples(
         scores=np.array([0.9] * 7 + [0.1] * 3),
-        true_iou=np.array([1.0, 0.9, 0.45, 0.45, 0.9, 0.9, 0.0, 0.0, 0.0, 0.0]),
+        true_iou=np.ones(10),
+        named_iou=np.array([1.0, 0.9, 0.45, 0.45, 0.9, 0.9, 0.0, 0.0, 0.0, 0.0]),
         labels=("cup",) * 6 + ("",) + ("cup",) * 3,
         image_ids=("a", "a", "b", "b", "c", "c", "c", "a", "b", "c"),
     )
@@ -141,8 +162,7 @@ def test_the_error_of_acceptance_is_stated_over_images_before_it_is_turned_on() 
 
 
 def test_that_nothing_accepted_was_bad_is_no_proof_that_nothing_is() -> None:
-    known = Examples(np.full(8, 0.9), np.full(8, 0.95), ("cup",) * 8, tuple("aabbccdd"))
-    bad = error_of(known).accepted_bad_share
+    bad = error_of(cups([0.95] * 8, per_image=2)).accepted_bad_share
     assert (bad.value, bad.low) == (0, 0)
     assert bad.high == pytest.approx(1 - 0.025 ** (1 / 4))  # four images, no more
 
@@ -152,6 +172,22 @@ def test_where_nothing_reaches_acceptance_there_is_a_reason() -> None:
     assert found.accepted == 0
     assert found.accepted_mean_iou.value is None
     assert found.accepted_bad_share.reason == "no proposal on gold that has a class reaches 0.9"
+
+
+def test_the_best_mask_of_another_class_is_a_bad_one_to_accept() -> None:
+    error = cups_error(cups([1.0] * 4, named_iou=[0.0] * 4))
+    assert (error.shown_mean_iou, error.shown_bad_share) == (1, 0)  # people have but to name it
+    assert (error.accepted_mean_iou.value, error.accepted_bad_share.value) == (0, 1)
+    assert why_not_accepted(error, PARAMS) == "those that reach 0.9 have a true IoU of 0.00 on gold, wrong classes as 0"
+
+
+def test_errors_are_stated_of_every_class_by_itself() -> None:
+    known = replace(examples([0.9] * 5, [1.0, 0.8, 0.1, 0.1, 0.0]), labels=("a", "a", "b", "b", ""))
+    found = errors_by_class(known, np.array([0.9, 0.9, 0.6, 0.6, 0.0]), PARAMS)
+    assert list(found) == ["a", "b"]
+    assert found["a"].mean_absolute_error == pytest.approx(0.1)
+    assert found["b"].mean_absolute_error == pytest.approx(0.5)
+    assert (found["a"].accepted, found["b"].accepted) == (2, 0)
 
 
 def test_a_few_gold_images_can_say_that_all_of_a_source_is_bad() -> None:
@@ -172,8 +208,7 @@ def test_a_few_gold_images_can_say_that_all_of_a_source_is_bad() -> None:
     ],
 )
 def test_nothing_is_held_back_on_a_suspicion(true_iou: list[float], images: str) -> None:
-    known = Examples(np.full(len(images), 0.9), np.array(true_iou), ("",) * len(images), tuple(images))
-    assert why_none_shown(known) is None
+    assert why_none_shown(examples([0.9] * len(images), true_iou, images=images)) is None
 
 
 def test_scores_rise_with_both() -> None:

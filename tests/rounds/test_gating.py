@@ -90,11 +90,38 @@ def test_auto_accept_has_to_be_asked_for() -> None:
     assert facts["sources"]["sam"]["accept_reason"] is None
 
 
-def test_what_has_no_class_stays_open_to_people() -> None:
+@pytest.mark.parametrize("label", ["", "zebra"])
+def test_what_has_no_class_or_one_that_gold_does_not_know_stays_open_to_people(label: str) -> None:
     proposals, gold = world()
-    nameless = proposals.assign(label=proposals["label"].where(proposals["region_id"] != "a-4", ""))
-    shown, _ = gate_proposals(nameless, {"a"}, gold, replace(PARAMS, auto_accept=True), 20)
+    named = proposals.assign(label=proposals["label"].where(proposals["region_id"] != "a-4", label))
+    shown, _ = gate_proposals(named, {"a"}, gold, replace(PARAMS, auto_accept=True), 20)
     assert list(zip(shown["region_id"], shown["decision"], strict=True)) == [("a-4", "propose")]
+
+
+def test_exact_masks_of_the_wrong_class_are_no_reason_to_accept_any() -> None:
+    proposals, gold = world()
+    swapped = gold.assign(label="cup")  # SAM's masks fit, and each is called a coin
+    shown, facts = gate_proposals(proposals, {"a"}, swapped, replace(PARAMS, auto_accept=True), 20)
+    assert list(shown["decision"]) == ["propose"]
+    sam = facts["sources"]["sam"]
+    assert sam["error"]["accepted_mean_iou"]["value"] == 0
+    assert sam["error"]["accepted_bad_share"]["value"] == 1
+    assert sam["accept_reason"].startswith("gold bears out no class; coin: those that reach 0.9 have a true IoU of 0")
+    assert sam["by_class"]["coin"]["examples"] == 6
+
+
+def test_of_two_classes_the_one_that_gold_bears_out_is_accepted() -> None:
+    proposals, gold = world()
+    other = [(image, f"{image}-c", "cup", rle(9), SIDE, SIDE) for image in "xyz"]  # called a coin, too
+    objects = pd.concat([gold, pd.DataFrame(other, columns=list(GOLD))], ignore_index=True)
+    rows = [(*proposal(image, 9, 0.9)[:2], "plate", *proposal(image, 9, 0.9)[3:]) for image in "xyza"]
+    more = pd.concat([proposals, pd.DataFrame(rows, columns=list(CANDIDATES))], ignore_index=True)
+    shown, facts = gate_proposals(more, {"a"}, objects, replace(PARAMS, auto_accept=True), 20)
+    decisions = dict(zip(shown["label"], shown["decision"], strict=True))
+    assert decisions == {"coin": "accept", "plate": "propose"}
+    by_class = facts["sources"]["sam"]["by_class"]
+    assert (by_class["coin"]["accept_reason"], facts["sources"]["sam"]["accept_reason"]) == (None, None)
+    assert "true IoU of 0.00" in by_class["plate"]["accept_reason"]
 
 
 def test_nothing_is_accepted_where_no_gold_reaches_so_far() -> None:
@@ -110,6 +137,14 @@ def test_nothing_is_accepted_where_no_gold_reaches_so_far() -> None:
     assert facts["sources"]["sam"]["accept_reason"] == "no proposal on gold that has a class reaches 0.8"
 
 
+def test_an_object_of_another_class_does_not_speak_for_a_name() -> None:
+    _, gold = world()
+    beside = pd.DataFrame([("x", "x-c", "cup", rle(5), SIDE, SIDE)], columns=list(GOLD))
+    found = gold_examples(pd.DataFrame([proposal("x", 5, 0.9)], columns=list(CANDIDATES)), pd.concat([gold, beside]))
+    assert found.true_iou == pytest.approx([1.0])
+    assert found.named_iou == pytest.approx([0.8])  # with the coin of width 4
+
+
 def test_true_iou_is_that_of_the_best_object_and_nothing_on_an_empty_image() -> None:
     proposals, gold = world()
     extra = pd.DataFrame([proposal("e", 3, 0.7), proposal("x", 2, 0.6)], columns=list(CANDIDATES))
@@ -117,6 +152,7 @@ def test_true_iou_is_that_of_the_best_object_and_nothing_on_an_empty_image() -> 
     values = dict(zip(zip(found.image_ids, found.scores, strict=True), found.true_iou, strict=True))
     assert values[("e", 0.7)] == 0
     assert values[("x", 0.6)] == pytest.approx(0.5)
+    assert found.named_iou == pytest.approx(found.true_iou)
     assert "a" not in found.image_ids
 
 

@@ -157,6 +157,14 @@ def test_a_round_without_such_tasks_and_no_warning() -> None:
     assert "warning" not in figures
 
 
+def test_what_a_gate_would_accept_is_told_with_its_share_of_bad_ones() -> None:
+    error = {**GATE_ERROR, "accepted": 9, "accepted_bad_share": FIGURE}
+    gate = {**GATE, "sources": {"sam": {"reason": None, "error": error}}}
+    rows = {row["figure"]: row["value"] for row in summary_rows({**REPORT, "proposal_gate": gate})}
+    told = "of 9 that reach accept_at 0.812 (0.700 to 0.900) are below one half or of another class"
+    assert rows["proposals: gate"].endswith(told)
+
+
 def test_a_gate_that_shows_nothing_and_no_gate() -> None:
     silent = {**GATE_ERROR, "shown_mean_iou": None, "shown_bad_share": None, "reason": "no proposal reaches 0.6"}
     gate = {**GATE, "shown_by_source": {}, "sources": {"sam": {"reason": None, "error": silent}}}

@@ -4,7 +4,7 @@ SAM says how good it thinks a mask is (predicted IoU) and how little it changes 
 with the true IoU; by how much depends on the images. Isotonic regression learns the rising curve where truth is known.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any
@@ -54,6 +54,8 @@ class Examples:
     """`gate_scores` of each."""
     true_iou: Floats
     """IoU with the gold object it fits best, 0 where it fits none."""
+    named_iou: Floats
+    """IoU with the gold object of its own class it fits best, 0 where there is none: what it is worth unchanged."""
     labels: tuple[str, ...]
     """The class each was given when it was proposed, "" for none."""
     image_ids: tuple[str, ...]
@@ -104,10 +106,10 @@ class GateError:
     accepted: int
     """Examples with a class that reach `accept_at`, whether `auto_accept` is on or not."""
     accepted_mean_iou: Figure
-    """Mean over images of their true IoU, with Student's t; `n` counts the images."""
+    """Mean over images of their `named_iou`, with Student's t; `n` counts the images."""
     accepted_bad_share: Figure
-    """Mean over images of the share below one half; the interval is Clopper's and Pearson's with an image as one trial,
-    so that it does not vanish where none was bad."""
+    """Mean over images of the share below one half or of another class; the interval is Clopper's and Pearson's with an
+    image as one trial, so that it does not vanish where none was bad."""
 
     def as_json(self) -> dict[str, Any]:
         """Numbers to four digits, figures as they are written elsewhere."""
@@ -191,21 +193,46 @@ def held_out_error(examples: Examples, expected: Floats, params: GateParams) -> 
     )
 
 
-def decide(expected_iou: Floats, labels: Sequence[str], params: GateParams) -> list[str]:
+def errors_by_class(examples: Examples, expected: Floats, params: GateParams) -> dict[str, GateError]:
+    """`held_out_error` of the examples of each class by itself, by name; without those that have no class."""
+    labels = np.array(examples.labels, dtype=object)
+    return {
+        label: held_out_error(_subset(examples, labels == label), expected[labels == label], params)
+        for label in sorted(set(examples.labels) - {""})
+    }
+
+
+def why_not_accepted(error: GateError, params: GateParams) -> str | None:
+    """The reason why no region of the class with this error may be read-only; None where gold bears its class out.
+
+    What nobody can change any more has to be right in mask and class: `accepted_mean_iou` has to reach `accept_at`.
+    """
+    found, least_images = error.accepted_mean_iou, max(FEWEST_IMAGES, params.least_images)
+    if found.value is None or found.n is None:
+        return found.reason
+    if found.n < least_images:
+        return f"proposals on {found.n} gold images reach {params.accept_at:g}, {least_images} are needed"
+    if found.value < params.accept_at:
+        return f"those that reach {params.accept_at:g} have a true IoU of {found.value:.2f} on gold, wrong classes as 0"
+    return None
+
+
+def decide(expected_iou: Floats, labels: Sequence[str], params: GateParams, proven: Collection[str]) -> list[str]:
     """For each of n proposals "accept" (shown, read-only), "propose" (shown) or "draw" (not shown).
 
-    Without a class (label "") none is accepted: people could not name it, and without a name it does not count.
+    `proven`: the classes of which any may be accepted, those without a reason by `why_not_accepted`. What has no class
+    is never accepted: people could not name it, and without a name it does not count.
     """
-    limit = params.accept_at if params.auto_accept else np.inf
+    limit, accepting = params.accept_at if params.auto_accept else np.inf, set(proven) - {""}
     return [
-        "accept" if one >= limit and label else "propose" if one >= params.propose_at else "draw"
+        "accept" if one >= limit and label in accepting else "propose" if one >= params.propose_at else "draw"
         for one, label in zip(expected_iou, labels, strict=True)
     ]
 
 
 def _accepted_figures(accepted: Examples, params: GateParams) -> tuple[Figure, Figure]:
-    """Mean true IoU and share of bad ones, both over images."""
-    ious = _image_means(accepted.true_iou, accepted.image_ids)
+    """Mean IoU with objects of their class and share of bad ones, both over images."""
+    ious = _image_means(accepted.named_iou, accepted.image_ids)
     images = len(ious)
     if not images:
         nothing = undefined(f"no proposal on gold that has a class reaches {params.accept_at:g}")
@@ -213,7 +240,7 @@ def _accepted_figures(accepted: Examples, params: GateParams) -> tuple[Figure, F
     value = float(ious.mean())
     half = _reach(ious, 0.975) if images > 1 else None
     low, high = (None, None) if half is None else (max(0.0, value - half), min(1.0, value + half))
-    bad = float(_image_means((accepted.true_iou < BAD_IOU).astype(np.float64), accepted.image_ids).sum())
+    bad = float(_image_means((accepted.named_iou < BAD_IOU).astype(np.float64), accepted.image_ids).sum())
     least = float(betaincinv(bad, images - bad + 1, 0.025)) if bad > 0 else 0.0
     most = float(betaincinv(bad + 1, images - bad, 0.975)) if bad < images else 1.0
     return Figure(value, images, low, high), Figure(bad / images, images, least, most)
@@ -240,6 +267,7 @@ def _subset(examples: Examples, chosen: npt.NDArray[np.bool_]) -> Examples:
     return Examples(
         examples.scores[chosen],
         examples.true_iou[chosen],
+        examples.named_iou[chosen],
         tuple(label for label, keep in zip(examples.labels, chosen, strict=True) if keep),
         tuple(image_id for image_id, keep in zip(examples.image_ids, chosen, strict=True) if keep),
     )

@@ -1,6 +1,7 @@
 """Which masks people get to see: those the gate, calibrated on this workspace's gold, expects to be good."""
 
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,17 @@ import pandas as pd
 
 from datalab.learning.gate import (
     Examples,
+    GateError,
     GateParams,
     decide,
+    errors_by_class,
     fit_calibration,
     gate_scores,
     held_out_error,
     held_out_expected,
     why_no_gate,
     why_none_shown,
+    why_not_accepted,
 )
 from datalab.masks import iou_matrix
 from datalab.tables import GATED_PROPOSALS
@@ -74,16 +78,19 @@ def best_per_region(proposals: pd.DataFrame, limit: int) -> pd.DataFrame:
 
 
 def gold_examples(candidates: pd.DataFrame, gold: pd.DataFrame) -> Examples:
-    """Those on gold images with their true IoU: with the gold object they fit best, 0 on an empty image."""
+    """Those on gold images with their true IoU: with the object they fit best, any and of their class, 0 for none."""
     chosen = candidates[candidates["image_id"].isin(gold["image_id"])]
-    truth = {image_id: list(rows.loc[rows["rle"] != "", "rle"]) for image_id, rows in gold.groupby("image_id")}
-    true_iou = [
-        float(iou_matrix([row["rle"]], truth[row["image_id"]], row["height"], row["width"]).max(initial=0.0))
-        for row in chosen.to_dict("records")
-    ]
+    truth = dict(iter(gold[gold["rle"] != ""].groupby("image_id")))
+    true_iou, named_iou = np.zeros(len(chosen)), np.zeros(len(chosen))
+    for place, row in enumerate(chosen.to_dict("records")):
+        objects = truth.get(row["image_id"], gold.iloc[:0])
+        overlap = iou_matrix([row["rle"]], list(objects["rle"]), row["height"], row["width"])[0]
+        true_iou[place] = overlap.max(initial=0.0)
+        named_iou[place] = overlap[(objects["label"] == row["label"]).to_numpy(dtype=bool)].max(initial=0.0)
     return Examples(
         scores=gate_scores(chosen["predicted_iou"].to_numpy(), chosen["stability"].to_numpy()),
-        true_iou=np.array(true_iou, dtype=np.float64),
+        true_iou=true_iou,
+        named_iou=named_iou,
         labels=tuple(chosen["label"]),
         image_ids=tuple(chosen["image_id"]),
     )
@@ -105,17 +112,35 @@ def _gate_source(rows: pd.DataFrame, gold: pd.DataFrame, params: GateParams) -> 
     held_out = held_out_expected(examples, params)
     # with its own truth a gold image would get better proposals than others, and say more of them than is true
     expected[rows["image_id"].isin(gold["image_id"]).to_numpy()] = held_out
-    error = held_out_error(examples, held_out, params)
+    error, by_class = held_out_error(examples, held_out, params), errors_by_class(examples, held_out, params)
+    against = {label: why_not_accepted(one, params) for label, one in by_class.items()}
     facts = {
         "reason": None,
         "examples": len(examples.scores),
         "images": len(set(examples.image_ids)),
         "classes": sorted(calibration.classes),
         "error": error.as_json(),
-        "accept_reason": error.accepted_mean_iou.reason if params.auto_accept else "proposal_gate.auto_accept is false",
+        "by_class": {
+            label: {"examples": examples.labels.count(label), **one.as_json(), "accept_reason": against[label]}
+            for label, one in by_class.items()
+        },
+        "accept_reason": _accept_reason(by_class, against, params),
     }
-    # what nobody could judge is left to people
-    proven = replace(params, auto_accept=params.auto_accept and error.accepted > 0)
+    # what gold does not bear out is left to people
+    decision = decide(expected, labels, params, [label for label, reason in against.items() if reason is None])
     # equal expectations are common (isotonic curves have steps); the score tells their order
-    order = expected + 1e-6 * scores
-    return facts, rows.assign(expected_iou=expected, decision=decide(expected, labels, proven), order=order)
+    return facts, rows.assign(expected_iou=expected, decision=decision, order=expected + 1e-6 * scores)
+
+
+def _accept_reason(
+    by_class: Mapping[str, GateError], against: Mapping[str, str | None], params: GateParams
+) -> str | None:
+    """Why nothing of a source is accepted; None where some class may be. `against`: by class, why it may not."""
+    if not params.auto_accept:
+        return "proposal_gate.auto_accept is false"
+    if None in against.values():
+        return None
+    if not any(error.accepted for error in by_class.values()):
+        return f"no proposal on gold that has a class reaches {params.accept_at:g}"
+    nearest = max(by_class, key=lambda label: by_class[label].accepted)
+    return f"gold bears out no class; {nearest}: {against[nearest]}"

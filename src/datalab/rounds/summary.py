@@ -154,7 +154,8 @@ def _gate_error(source: Report) -> str:
     error = source["error"]
     worth = error["reason"] or f"shown IoU {error['shown_mean_iou']:.2f}, {error['shown_bad_share']:.0%} below one half"
     if error.get("accepted"):  # reports of earlier versions do not say
-        worth += f"; of {error['accepted']} it would accept {interval(error['accepted_bad_share'])} are below one half"
+        bad = interval(error["accepted_bad_share"])
+        worth += f"; of {error['accepted']} that reach accept_at {bad} are below one half or of another class"
     return f"off by {error['mean_absolute_error']:.2f}, {worth}"
 
 
