@@ -175,10 +175,44 @@ def test_where_nothing_reaches_acceptance_there_is_a_reason() -> None:
 
 
 def test_the_best_mask_of_another_class_is_a_bad_one_to_accept() -> None:
-    error = cups_error(cups([1.0] * 4, named_iou=[0.0] * 4))
+    error = cups_error(cups([1.0] * 30, named_iou=[0.0] * 30))
     assert (error.shown_mean_iou, error.shown_bad_share) == (1, 0)  # people have but to name it
     assert (error.accepted_mean_iou.value, error.accepted_bad_share.value) == (0, 1)
-    assert why_not_accepted(error, PARAMS) == "those that reach 0.9 have a true IoU of 0.00 on gold, wrong classes as 0"
+    told = "those that reach 0.9 have a true IoU of 0.000 on gold, wrong classes as 0, and at worst 0.000"
+    assert why_not_accepted(error, PARAMS) == told
+
+
+def test_many_that_are_right_prove_a_class() -> None:
+    assert why_not_accepted(cups_error(cups([0.97, 0.93, 0.95] * 10)), PARAMS) is None
+
+
+def test_a_mean_that_may_be_luck_proves_nothing() -> None:
+    error = cups_error(cups([1.0] * 30 + [0.0] * 2))
+    # Student's t with 31 degrees of freedom
+    low = 30 / 32 - 2.039513 * float(np.std([1.0] * 30 + [0.0] * 2, ddof=1)) / 32**0.5
+    assert error.accepted_mean_iou.low == pytest.approx(low)
+    told = f"those that reach 0.9 have a true IoU of 0.938 on gold, wrong classes as 0, and at worst {low:.3f}"
+    assert why_not_accepted(error, PARAMS) == told
+
+
+@pytest.mark.parametrize(
+    ("count", "per_image", "told"),
+    [
+        (29, 1, "29 proposals on 29 gold images reach 0.9, 30 on 5 are needed"),
+        (40, 10, "40 proposals on 4 gold images reach 0.9, 30 on 5 are needed"),
+        (1, 1, "1 proposals on 1 gold images reach 0.9, 30 on 5 are needed"),
+        (30, 6, None),
+    ],
+)
+def test_a_few_lucky_masks_prove_nothing(count: int, per_image: int, told: str | None) -> None:
+    params = replace(PARAMS, least_images=5)
+    assert why_not_accepted(cups_error(cups([1.0] * count, per_image), params), params) == told
+
+
+def test_nothing_proves_that_all_are_perfect() -> None:
+    perfect = replace(PARAMS, accept_at=1.0)
+    error = held_out_error(cups([1.0] * 40), np.ones(40), perfect)
+    assert "3000000 on 2 are needed" in str(why_not_accepted(error, perfect))
 
 
 def test_errors_are_stated_of_every_class_by_itself() -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,8 @@ from datalab.tables import CANDIDATES, GATED_PROPOSALS, GOLD
 from tests.learning import test_gate
 
 SIDE = 10
+MANY = [f"g{number}" for number in range(30)]
+"""Gold images enough to accept by, where `accept_at` is 0.9."""
 PARAMS = replace(test_gate.PARAMS, least_examples=6, least_images=3, least_class_examples=99)
 
 
@@ -23,11 +26,11 @@ def proposal(image_id: str, width: int, score: float, source: str = "sam") -> tu
     return (image_id, f"{image_id}-{width}", "coin", rle(width), SIDE, SIDE, score, 1.0, "sam-v1", source)
 
 
-def world() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """On each of three gold images one good mask with a high score and one bad with a low one; two more on `a`."""
-    rows = [proposal(image, 4, 0.9) for image in "xyz"] + [proposal(image, 1, 0.5) for image in "xyz"]
+def world(images: Sequence[str] = "xyz") -> tuple[pd.DataFrame, pd.DataFrame]:
+    """On each of these gold images one good mask with a high score and one bad with a low one; two more on `a`."""
+    rows = [proposal(image, 4, 0.9) for image in images] + [proposal(image, 1, 0.5) for image in images]
     rows += [proposal("a", 4, 0.95), proposal("a", 1, 0.4)]
-    gold = [(image, f"{image}-t", "coin", rle(4), SIDE, SIDE) for image in "xyz"] + [("e", "e-t", "", "", SIDE, SIDE)]
+    gold = [(image, f"{image}-t", "coin", rle(4), SIDE, SIDE) for image in images] + [("e", "e-t", "", "", SIDE, SIDE)]
     return pd.DataFrame(rows, columns=list(CANDIDATES)), pd.DataFrame(gold, columns=list(GOLD))
 
 
@@ -79,11 +82,11 @@ def test_what_gold_shows_of_itself_is_judged_by_the_other_gold() -> None:
 
 
 def test_auto_accept_has_to_be_asked_for() -> None:
-    proposals, gold = world()
+    proposals, gold = world(MANY)
     shown, facts = gate_proposals(proposals, {"a"}, gold, PARAMS, 20)
     assert set(shown["decision"]) == {"propose"}
     assert facts["sources"]["sam"]["accept_reason"] == "proposal_gate.auto_accept is false"
-    assert facts["sources"]["sam"]["error"]["accepted"] == 3
+    assert facts["sources"]["sam"]["error"]["accepted"] == 30
     shown, facts = gate_proposals(proposals, {"a"}, gold, replace(PARAMS, auto_accept=True), 20)
     assert list(shown["decision"]) == ["accept"]
     assert facts["accepted"] == 1
@@ -92,14 +95,14 @@ def test_auto_accept_has_to_be_asked_for() -> None:
 
 @pytest.mark.parametrize("label", ["", "zebra"])
 def test_what_has_no_class_or_one_that_gold_does_not_know_stays_open_to_people(label: str) -> None:
-    proposals, gold = world()
+    proposals, gold = world(MANY)
     named = proposals.assign(label=proposals["label"].where(proposals["region_id"] != "a-4", label))
     shown, _ = gate_proposals(named, {"a"}, gold, replace(PARAMS, auto_accept=True), 20)
     assert list(zip(shown["region_id"], shown["decision"], strict=True)) == [("a-4", "propose")]
 
 
 def test_exact_masks_of_the_wrong_class_are_no_reason_to_accept_any() -> None:
-    proposals, gold = world()
+    proposals, gold = world(MANY)
     swapped = gold.assign(label="cup")  # SAM's masks fit, and each is called a coin
     shown, facts = gate_proposals(proposals, {"a"}, swapped, replace(PARAMS, auto_accept=True), 20)
     assert list(shown["decision"]) == ["propose"]
@@ -107,14 +110,14 @@ def test_exact_masks_of_the_wrong_class_are_no_reason_to_accept_any() -> None:
     assert sam["error"]["accepted_mean_iou"]["value"] == 0
     assert sam["error"]["accepted_bad_share"]["value"] == 1
     assert sam["accept_reason"].startswith("gold bears out no class; coin: those that reach 0.9 have a true IoU of 0")
-    assert sam["by_class"]["coin"]["examples"] == 6
+    assert sam["by_class"]["coin"]["examples"] == 60
 
 
 def test_of_two_classes_the_one_that_gold_bears_out_is_accepted() -> None:
-    proposals, gold = world()
-    other = [(image, f"{image}-c", "cup", rle(9), SIDE, SIDE) for image in "xyz"]  # called a coin, too
+    proposals, gold = world(MANY)
+    other = [(image, f"{image}-c", "cup", rle(9), SIDE, SIDE) for image in MANY]  # called a coin, too
     objects = pd.concat([gold, pd.DataFrame(other, columns=list(GOLD))], ignore_index=True)
-    rows = [(*proposal(image, 9, 0.9)[:2], "plate", *proposal(image, 9, 0.9)[3:]) for image in "xyza"]
+    rows = [(*proposal(image, 9, 0.9)[:2], "plate", *proposal(image, 9, 0.9)[3:]) for image in [*MANY, "a"]]
     more = pd.concat([proposals, pd.DataFrame(rows, columns=list(CANDIDATES))], ignore_index=True)
     shown, facts = gate_proposals(more, {"a"}, objects, replace(PARAMS, auto_accept=True), 20)
     decisions = dict(zip(shown["label"], shown["decision"], strict=True))
@@ -122,6 +125,14 @@ def test_of_two_classes_the_one_that_gold_bears_out_is_accepted() -> None:
     by_class = facts["sources"]["sam"]["by_class"]
     assert (by_class["coin"]["accept_reason"], facts["sources"]["sam"]["accept_reason"]) == (None, None)
     assert "true IoU of 0.00" in by_class["plate"]["accept_reason"]
+
+
+def test_a_few_good_masks_on_gold_are_no_reason_to_accept_any() -> None:
+    proposals, gold = world()
+    shown, facts = gate_proposals(proposals, {"a"}, gold, replace(PARAMS, auto_accept=True), 20)
+    assert list(shown["decision"]) == ["propose"]
+    told = "gold bears out no class; coin: 3 proposals on 3 gold images reach 0.9, 30 on 3 are needed"
+    assert facts["sources"]["sam"]["accept_reason"] == told
 
 
 def test_nothing_is_accepted_where_no_gold_reaches_so_far() -> None:

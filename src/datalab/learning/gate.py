@@ -6,7 +6,7 @@ with the true IoU; by how much depends on the images. Isotonic regression learns
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import ceil, sqrt
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,10 @@ FEWEST_AGAINST = 3
 BAD_IOU = 0.5
 """A mask below is of more harm than use: people delete it and draw anew."""
 
+NO_BAD_YET = 3.0
+"""Of n examples with no bad one among them up to NO_BAD_YET / n of all may be bad, at 95%: the rule of three (Hanley &
+Lippman-Hand 1983)."""
+
 
 @dataclass(frozen=True)
 class GateParams:
@@ -41,7 +45,7 @@ class GateParams:
     auto_accept: bool
     """Whether the best proposals are read-only, so that people pass them over."""
     accept_at: Share
-    """Expected IoU from which they are, where `auto_accept` is true."""
+    """Expected IoU from which they are, where `auto_accept` is true and gold bears their class out; below 1."""
     ungated_at: Share
     """Predicted IoU from which a proposal is shown where there is no gate."""
 
@@ -205,15 +209,24 @@ def errors_by_class(examples: Examples, expected: Floats, params: GateParams) ->
 def why_not_accepted(error: GateError, params: GateParams) -> str | None:
     """The reason why no region of the class with this error may be read-only; None where gold bears its class out.
 
-    What nobody can change any more has to be right in mask and class: `accepted_mean_iou` has to reach `accept_at`.
+    What nobody can change any more has to be right in mask and class: the lower end of `accepted_mean_iou` has to reach
+    `accept_at`, on `least_images` images. The top step of a curve may be one lucky mask, and a few that are all right
+    have no spread: so many are needed that bad ones, were there 1 - `accept_at` of them, would have been seen.
     """
     found, least_images = error.accepted_mean_iou, max(FEWEST_IMAGES, params.least_images)
     if found.value is None or found.n is None:
         return found.reason
-    if found.n < least_images:
-        return f"proposals on {found.n} gold images reach {params.accept_at:g}, {least_images} are needed"
-    if found.value < params.accept_at:
-        return f"those that reach {params.accept_at:g} have a true IoU of {found.value:.2f} on gold, wrong classes as 0"
+    least = _least_accepted(params.accept_at)
+    if error.accepted < least or found.n < least_images:
+        return (
+            f"{error.accepted} proposals on {found.n} gold images reach {params.accept_at:g}, {least} on "
+            f"{least_images} are needed"
+        )
+    if found.low is None or found.low < params.accept_at:
+        return (
+            f"those that reach {params.accept_at:g} have a true IoU of {found.value:.3f} on gold, wrong classes as 0, "
+            f"and at worst {found.low:.3f}"
+        )
     return None
 
 
@@ -244,6 +257,11 @@ def _accepted_figures(accepted: Examples, params: GateParams) -> tuple[Figure, F
     least = float(betaincinv(bad, images - bad + 1, 0.025)) if bad > 0 else 0.0
     most = float(betaincinv(bad + 1, images - bad, 0.975)) if bad < images else 1.0
     return Figure(value, images, low, high), Figure(bad / images, images, least, most)
+
+
+def _least_accepted(accept_at: float) -> int:
+    """So many examples that without a bad one among them no more than 1 - `accept_at` of all may be bad."""
+    return ceil(round(NO_BAD_YET / max(1 - accept_at, 1e-6), 6))
 
 
 def _reach(values: Floats, level: float) -> float:
