@@ -57,8 +57,8 @@ def error_of(known: Examples, params: GateParams = PARAMS) -> GateError:
 def test_violators_are_pooled() -> None:
     found = fit_calibration(examples([0.1, 0.2, 0.3, 0.4], [0.0, 0.6, 0.2, 0.9]), PARAMS)
     # 0.6 and 0.2 are in the wrong order: both become their mean
-    np.testing.assert_allclose(found.pooled(np.array([0.1, 0.2, 0.3, 0.4])), [0.0, 0.4, 0.4, 0.9])
-    np.testing.assert_allclose(found.pooled(np.array([0.0, 0.35, 1.0])), [0.0, 0.65, 0.9])
+    np.testing.assert_allclose(found.shared(np.array([0.1, 0.2, 0.3, 0.4])), [0.0, 0.4, 0.4, 0.9])
+    np.testing.assert_allclose(found.shared(np.array([0.0, 0.35, 1.0])), [0.0, 0.65, 0.9])
 
 
 def test_the_curve_is_scikit_learns() -> None:
@@ -72,10 +72,53 @@ def test_the_curve_is_scikit_learns() -> None:
 
 
 def test_a_class_with_enough_examples_has_its_own_curve() -> None:
-    known = examples([0.5, 0.5, 0.5, 0.5, 0.5], [0.9, 0.9, 0.9, 0.1, 0.1], "aaabb")
+    known = examples([0.5] * 7, [0.9, 0.9, 0.9, 0.1, 0.1, 0.4, 0.4], "aaabbcc")
     found = fit_calibration(known, PARAMS)
     assert set(found.classes) == {"a"}
-    np.testing.assert_allclose(found.expected(np.array([0.5, 0.5, 0.5]), ["a", "b", "new"]), [0.9, 0.58, 0.58])
+    # that a's masks are good says nothing about others: the rest share what is known of them
+    np.testing.assert_allclose(found.expected(np.full(4, 0.5), ["a", "b", "c", "new"]), [0.9, 0.25, 0.25, 0.25])
+
+
+def test_a_class_of_a_few_bad_masks_does_not_get_the_curve_of_a_common_one() -> None:
+    known = examples([0.5] * 8, [0.9, 0.9, 0.9, 0.9, 0.9, 0.1, 0.1, 0.1], "aaaaabbb", "xyzxyxyz")
+    params = replace(PARAMS, least_class_examples=4)
+    found = fit_calibration(known, params)
+    # b's are too few for a curve: that of all says 0.6, and on three images they are worth 0.1
+    np.testing.assert_allclose(found.expected(np.full(3, 0.5), ["a", "b", "new"]), [0.9, 0.1, 0.6])
+    assert found.lowered == pytest.approx({"b": 1 / 6})
+
+
+def test_a_few_masks_lower_a_curve_as_far_as_they_are_sure() -> None:
+    # common ones are worth 0.8 at the score 0.9 and 0.4 at 0.4; b's are worth 0.2, 0.3 and 0.4 less
+    known = examples([0.9] * 40 + [0.4] * 40 + [0.9] * 3, [0.8] * 40 + [0.4] * 40 + [0.6, 0.5, 0.4], "a" * 80 + "bbb")
+    known = replace(known, image_ids=("p", "q") * 40 + ("x", "y", "z"))
+    found = fit_calibration(known, replace(PARAMS, least_class_examples=40))
+    said = float(found.shared(np.array([0.9]))[0])  # b's belong to it
+    assert said == pytest.approx((0.8 * 40 + 1.5) / 43)
+    # their mean is 0.5, and Student's t of one side with two degrees of freedom 2.92
+    high = 0.5 + 2.919986 * 0.1 / 3**0.5
+    np.testing.assert_allclose(found.expected(np.array([0.9, 0.4]), ["b", "b"]), [high, 0.4 * high / said])
+
+
+@pytest.mark.parametrize(
+    ("true_iou", "images"),
+    [
+        ([0.1, 0.1, 0.1], "xyx"),  # two images tell nothing about a third
+        ([0.1, 0.9, 0.9], "xyz"),
+        ([0.95, 0.95, 0.95], "xyz"),
+    ],
+)
+def test_a_curve_is_not_lowered_on_a_suspicion(true_iou: list[float], images: str) -> None:
+    known = examples([0.5] * 8, [0.9] * 5 + true_iou, "aaaaabbb", "xyzxy" + images)
+    found = fit_calibration(known, replace(PARAMS, least_class_examples=4))
+    assert found.lowered == {}
+
+
+def test_a_single_class_is_not_held_against_itself() -> None:
+    # most masks are good, most images are not
+    known = examples([0.5] * 9, [0.9] * 6 + [0.1] * 3, "a" * 9, "ppppppxyz")
+    found = fit_calibration(known, replace(PARAMS, least_class_examples=99))
+    assert (set(found.classes), found.lowered) == (set(), {})
 
 
 def test_errors_are_of_images_left_out() -> None:

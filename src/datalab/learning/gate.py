@@ -4,6 +4,7 @@ SAM says how good it thinks a mask is (predicted IoU) and how little it changes 
 with the true IoU; by how much depends on the images. Isotonic regression learns the rising curve where truth is known.
 """
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
@@ -21,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 FEWEST_IMAGES = 2
 """To judge the gate on one by the others."""
 FEWEST_AGAINST = 3
-"""Gold images whose proposals may speak against all of a source; two tell nothing about the spread."""
+"""Gold images whose proposals may speak against a source or a class; two tell nothing about the spread."""
 BAD_IOU = 0.5
 """A mask below is of more harm than use: people delete it and draw anew."""
 
@@ -39,7 +40,7 @@ class GateParams:
     least_images: Count
     """Gold images they come from, at least."""
     least_class_examples: Count
-    """A class with so many examples gets a curve of its own; the others share one."""
+    """A class with so many examples gets a curve of its own; the others share one, theirs if it has so many."""
     propose_at: Share
     """Expected IoU from which a proposal is shown."""
     auto_accept: bool
@@ -79,16 +80,18 @@ class Curve:
 
 @dataclass(frozen=True)
 class Calibration:
-    """From score to expected IoU: by class where there were enough examples, else for all."""
+    """From score to expected IoU: by class where there were enough examples, else by a curve that the others share."""
 
-    pooled: Curve
+    shared: Curve
     classes: dict[str, Curve]
+    lowered: dict[str, float]
+    """By what in [0, 1) the shared curve is multiplied for a class whose few examples are surely worse than it says."""
 
     def expected(self, scores: Floats, labels: Sequence[str]) -> Floats:
         """Expected IoU in [0, 1] of each of n proposals with these classes."""
-        found = self.pooled(scores)
+        found = self.shared(scores) * [self.lowered.get(label, 1.0) for label in labels]
         for label, curve in self.classes.items():
-            chosen = np.array([one == label for one in labels], dtype=bool)
+            chosen = _are(labels, label)
             found[chosen] = curve(scores[chosen])
         return found
 
@@ -138,16 +141,26 @@ def why_no_gate(examples: Examples, params: GateParams) -> str | None:
 
 
 def fit_calibration(examples: Examples, params: GateParams) -> Calibration:
-    """Isotonic regression (Zadrozny & Elkan 2002) of true IoU on score. ValueError for no examples."""
+    """Isotonic regression (Zadrozny & Elkan 2002) of true IoU on score. ValueError for no examples.
+
+    The shared curve is that of the examples without a curve of their own, of all where those are fewer than
+    `least_class_examples`: a common class says little about others, so each is held to its own few examples.
+    """
     if len(examples.scores) == 0:
         raise ValueError("a calibration needs examples")
-    labels = np.array(examples.labels)
-    curves = {}
-    for label in sorted(set(examples.labels) - {""}):
-        chosen = labels == label
-        if chosen.sum() >= params.least_class_examples:
-            curves[label] = _curve(examples.scores[chosen], examples.true_iou[chosen])
-    return Calibration(_curve(examples.scores, examples.true_iou), curves)
+    counts = Counter(examples.labels)
+    own = sorted(label for label, count in counts.items() if label and count >= params.least_class_examples)
+    rest = np.array([label not in own for label in examples.labels], dtype=bool)
+    pool = _subset(examples, rest) if rest.sum() >= params.least_class_examples else examples
+    shared = _curve(pool)
+    # a curve of one class alone is its own, however it came about
+    few = [label for label in counts if label not in own and counts[label] < len(pool.scores)]
+    factors = {label: _borne_out(_subset(examples, _are(examples.labels, label)), shared) for label in few}
+    return Calibration(
+        shared,
+        {label: _curve(_subset(examples, _are(examples.labels, label))) for label in own},
+        {label: factor for label, factor in sorted(factors.items()) if factor < 1},
+    )
 
 
 def why_none_shown(examples: Examples) -> str | None:
@@ -199,11 +212,11 @@ def held_out_error(examples: Examples, expected: Floats, params: GateParams) -> 
 
 def errors_by_class(examples: Examples, expected: Floats, params: GateParams) -> dict[str, GateError]:
     """`held_out_error` of the examples of each class by itself, by name; without those that have no class."""
-    labels = np.array(examples.labels, dtype=object)
-    return {
-        label: held_out_error(_subset(examples, labels == label), expected[labels == label], params)
-        for label in sorted(set(examples.labels) - {""})
-    }
+    found = {}
+    for label in sorted(set(examples.labels) - {""}):
+        chosen = _are(examples.labels, label)
+        found[label] = held_out_error(_subset(examples, chosen), expected[chosen], params)
+    return found
 
 
 def why_not_accepted(error: GateError, params: GateParams) -> str | None:
@@ -276,9 +289,27 @@ def _image_means(values: Floats, image_ids: Sequence[str]) -> Floats:
     return means
 
 
-def _curve(scores: Floats, true_iou: Floats) -> Curve:
-    fitted = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(scores, true_iou)
+def _borne_out(examples: Examples, shared: Curve) -> float:
+    """The share in [0, 1] of what the shared curve expects of these examples of one class that they can be worth.
+
+    By the upper end of Student's one-sided 95% of true less expected IoU over images; 1 for too few images.
+    """
+    expected = shared(examples.scores)
+    surplus = _image_means(examples.true_iou - expected, examples.image_ids)
+    mean = float(_image_means(expected, examples.image_ids).mean())
+    if len(surplus) < FEWEST_AGAINST or mean == 0:
+        return 1.0
+    return float(np.clip(1 + (surplus.mean() + _reach(surplus, 0.95)) / mean, 0, 1))
+
+
+def _curve(examples: Examples) -> Curve:
+    fitter = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
+    fitted = fitter.fit(examples.scores, examples.true_iou)
     return Curve(np.asarray(fitted.X_thresholds_, dtype=np.float64), np.asarray(fitted.y_thresholds_, dtype=np.float64))
+
+
+def _are(labels: Sequence[str], label: str) -> npt.NDArray[np.bool_]:
+    return np.array([one == label for one in labels], dtype=bool)
 
 
 def _subset(examples: Examples, chosen: npt.NDArray[np.bool_]) -> Examples:

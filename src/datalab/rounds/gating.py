@@ -119,6 +119,7 @@ def _gate_source(rows: pd.DataFrame, gold: pd.DataFrame, params: GateParams) -> 
         "examples": len(examples.scores),
         "images": len(set(examples.image_ids)),
         "classes": sorted(calibration.classes),
+        "lowered": {label: round(factor, 4) for label, factor in calibration.lowered.items()},
         "error": error.as_json(),
         "by_class": {
             label: {"examples": examples.labels.count(label), **one.as_json(), "accept_reason": against[label]}
