@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from datalab.masks import mask_to_rle
-from datalab.rounds.gating import gate_proposals, gold_examples
+from datalab.rounds.gating import best_per_region, gate_proposals, gold_examples
 from datalab.tables import CANDIDATES, GATED_PROPOSALS, GOLD
 from tests.learning import test_gate
 
@@ -22,8 +22,8 @@ def rle(width: int) -> str:
     return mask_to_rle(mask)
 
 
-def proposal(image_id: str, width: int, score: float, source: str = "sam") -> tuple[object, ...]:
-    return (image_id, f"{image_id}-{width}", "coin", rle(width), SIDE, SIDE, score, 1.0, "sam-v1", source)
+def proposal(image_id: str, width: int, score: float, source: str = "sam", label: str = "coin") -> tuple[object, ...]:
+    return (image_id, f"{image_id}-{width}", label, rle(width), SIDE, SIDE, score, 1.0, "sam-v1", source)
 
 
 def world(images: Sequence[str] = "xyz") -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -117,7 +117,7 @@ def test_of_two_classes_the_one_that_gold_bears_out_is_accepted() -> None:
     proposals, gold = world(MANY)
     other = [(image, f"{image}-c", "cup", rle(9), SIDE, SIDE) for image in MANY]  # called a coin, too
     objects = pd.concat([gold, pd.DataFrame(other, columns=list(GOLD))], ignore_index=True)
-    rows = [(*proposal(image, 9, 0.9)[:2], "plate", *proposal(image, 9, 0.9)[3:]) for image in [*MANY, "a"]]
+    rows = [proposal(image, 9, 0.9, label="plate") for image in [*MANY, "a"]]
     more = pd.concat([proposals, pd.DataFrame(rows, columns=list(CANDIDATES))], ignore_index=True)
     shown, facts = gate_proposals(more, {"a"}, objects, replace(PARAMS, auto_accept=True), 20)
     decisions = dict(zip(shown["label"], shown["decision"], strict=True))
@@ -208,6 +208,43 @@ def test_the_models_own_regions_are_not_shown_where_nothing_says_how_good_they_a
     assert sorted(shown["source"]) == ["refined", "sam"]
     assert facts["reason"] is None
     assert "0 proposals on 0 gold images" in facts["sources"]["model"]["reason"]
+
+
+@pytest.mark.parametrize("source", ["refined", "sam"])
+@pytest.mark.parametrize(
+    ("labels", "score", "label"),
+    [
+        (("coin", "coin"), 0.88, "coin"),
+        (("coin", "cup"), 0.88, ""),  # neither leads clearly: for people to pick
+        (("coin", "cup"), 0.75, "coin"),
+        (("coin", ""), 0.88, "coin"),  # nothing else was said
+        (("", "cup"), 0.88, ""),
+    ],
+)
+def test_one_object_is_proposed_once_also_by_one_source(
+    source: str, labels: tuple[str, str], score: float, label: str
+) -> None:
+    _, gold = world("")
+    rows = [proposal("a", 8, 0.9, source, labels[0]), proposal("a", 9, score, source, labels[1])]
+    shown, facts = gate_proposals(pd.DataFrame(rows, columns=list(CANDIDATES)), {"a"}, gold, PARAMS, 20)
+    assert list(zip(shown["region_id"], shown["label"], strict=True)) == [("a-8", label)]
+    assert facts["not_best"] == 1
+
+
+def test_versions_of_half_a_region_are_regions_of_their_own() -> None:
+    _, gold = world("")
+    rows = [proposal("a", 8, 0.9, "refined"), proposal("a", 4, 0.88, "refined", "cup")]
+    shown, _ = gate_proposals(pd.DataFrame(rows, columns=list(CANDIDATES)), {"a"}, gold, PARAMS, 20)
+    assert sorted(shown["label"]) == ["coin", "cup"]
+
+
+@pytest.mark.parametrize(("order", "kept"), [(0.95, ("", "propose")), (0.85, ("coin", "accept"))])
+def test_a_region_of_which_the_class_is_unclear_is_not_read_only(order: float, kept: tuple[str, str]) -> None:
+    rows = [proposal("a", 8, 0.9), proposal("a", 9, 0.9, "refined", "cup")]
+    table = pd.DataFrame(rows, columns=list(CANDIDATES)).assign(order=[0.99, order], decision=["accept", "propose"])
+    shown = best_per_region(table, 20)
+    assert list(zip(shown["label"], shown["decision"], strict=True)) == [kept]
+    assert list(table["label"]) == ["coin", "cup"]  # as it was
 
 
 def test_no_more_than_the_limit_is_shown() -> None:

@@ -25,7 +25,10 @@ from datalab.masks import iou_matrix
 from datalab.tables import GATED_PROPOSALS
 
 SAME_REGION_IOU = 0.5
-"""Masks of different sources that overlap more are versions of one region, of which the better one is shown."""
+"""Masks that overlap more are versions of one region, of which the better one is shown."""
+CLEAR_LEAD = 0.1
+"""By so much the better one has to lead for its class to count where another has a different one. Versions of a region
+differ little as masks, and how good a mask is says little about its class."""
 
 
 def gate_proposals(
@@ -63,18 +66,28 @@ def gate_proposals(
 
 
 def best_per_region(proposals: pd.DataFrame, limit: int) -> pd.DataFrame:
-    """Of versions of one region from different sources the one with the highest `order`; the best `limit` per image."""
+    """Of versions of one region the one with the highest `order`; the best `limit` per image.
+
+    Also of one source: SAM makes nearly the same of two boxes that nearly agree. The label is "", for people to pick,
+    where a version of another class is less than CLEAR_LEAD behind; read-only it is then no more.
+    """
     kept: list[Any] = []
+    unclear: list[Any] = []
     for _, rows in proposals.sort_values("order", ascending=False, kind="stable").groupby("image_id", sort=False):
-        rles, sources = list(rows["rle"]), rows["source"].to_numpy()
-        overlap = iou_matrix(rles, rles, int(rows["height"].iloc[0]), int(rows["width"].iloc[0]))
+        rles, labels, order = list(rows["rle"]), list(rows["label"]), rows["order"].to_numpy()
+        same = iou_matrix(rles, rles, int(rows["height"].iloc[0]), int(rows["width"].iloc[0])) > SAME_REGION_IOU
         chosen: list[int] = []
         for place in range(len(rows)):
-            rivals = [one for one in chosen if sources[one] != sources[place]]
-            if overlap[place, rivals].max(initial=0.0) <= SAME_REGION_IOU:
+            better = [one for one in chosen if same[place, one]]
+            if not better:
                 chosen.append(place)
+            close = [one for one in better if order[one] - order[place] < CLEAR_LEAD]
+            unclear += [rows.index[one] for one in close if labels[place] not in ("", labels[one])]
         kept += list(rows.index[chosen[:limit]])
-    return proposals.loc[kept].reset_index(drop=True)
+    named = proposals.copy()
+    named.loc[unclear, "label"] = ""
+    named.loc[named.index.isin(unclear) & (named["decision"] == "accept"), "decision"] = "propose"
+    return named.loc[kept].reset_index(drop=True)
 
 
 def gold_examples(candidates: pd.DataFrame, gold: pd.DataFrame) -> Examples:
