@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datalab.errors import InputError
-from datalab.learning.splits import GroupRules, TooFewGroupsError, assign_splits, first_seen, groups_among, names_of
+from datalab.learning.splits import (
+    SPLITS,
+    GroupRules,
+    TooFewGroupsError,
+    assign_splits,
+    first_seen,
+    groups_among,
+    names_of,
+)
 
 SHARES = (0.6, 0.2, 0.2)
 Row = tuple[str, str, str, tuple[str, ...]]
@@ -84,12 +92,39 @@ def test_many_classes_with_one_image_each_do_not_all_go_to_train() -> None:
     assert Counter(dealt(rows).values()) == {"train": 12, "validation": 4, "test": 4}
 
 
-@pytest.mark.parametrize("seed", range(6))
+def clips(sizes: Sequence[int], round_id: str = "0001", labels: tuple[str, ...] = ("leaf",)) -> list[Row]:
+    """A clip of each of these numbers of frames."""
+    return [(f"{round_id}-{clip}-{n}", f"p{round_id}-{clip}", round_id, labels) for clip, size in enumerate(sizes)
+            for n in range(size)]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(20))
 def test_shares_are_of_images_where_groups_are_large_and_small(seed: int) -> None:
-    patients = [(f"{who}-{n}", f"p{who}", "0001", ("leaf",)) for who in range(13) for n in range(60 if who < 1 else 10)]
-    found = Counter(dealt(patients, seed).values())
-    assert all(abs(found[name] - share * 180) <= 30 for name, share in zip(found, SHARES, strict=False))
-    assert 80 <= found["train"] <= 130
+    found = Counter(dealt(clips([10] * 6 + [60] + [10] * 6), seed).values())
+    assert all(abs(found[name] - share * 180) <= 10 for name, share in zip(SPLITS, SHARES, strict=True)), found
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("sizes", [(5, 100, 5), (10, 10, 200, 10), (20, 20, 300, 20, 20), (5, 60, 5, 40)])
+def test_the_longest_of_few_clips_is_learned_from(sizes: tuple[int, ...], seed: int) -> None:
+    found = Counter(dealt(clips(sizes), seed).values())
+    assert found["train"] >= max(sizes)
+    assert min(found.values()) >= min(sizes)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_longest_clip_is_learned_from_where_short_ones_show_rarer_classes(seed: int) -> None:
+    rows = [*clips([200]), *[(f"{name}{n}", name, "0001", (name,)) for name in ("rust", "rot") for n in range(10)]]
+    assert Counter(dealt(rows, seed).values()) == {"train": 200, "validation": 10, "test": 10}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_only_images_of_many_classes_are_learned_from_while_there_are_others_to_judge_by(seed: int) -> None:
+    rows = one_per_group(40) + [(f"r{n}", f"r{n}", "0001", ("leaf", f"rare{n}")) for n in range(16)]
+    splits = dealt(rows, seed)
+    assert {splits[f"r{n}"] for n in range(16)} == {"train"}
+    found = Counter(splits.values())
+    assert all(abs(found[name] - share * 56) <= 4 for name, share in zip(SPLITS, SHARES, strict=True)), found
 
 
 def test_a_group_stays_together_across_rounds() -> None:

@@ -3,7 +3,8 @@
 A pure hash of the image would be stable, but leaves a split empty by chance where there are only twenty images. So the
 rounds are dealt one after the other: what a round gets depends on itself and on earlier rounds only, both frozen once
 the round is closed. Within a round, groups are dealt rare class first (then by hash) to the split that lacks them most
-(the idea of iterative stratification: Sechidis, Tsoumakas, Vlahavas 2011, "On the Stratification of Multi-Label Data").
+(the idea of iterative stratification: Sechidis, Tsoumakas, Vlahavas 2011, "On the Stratification of Multi-Label Data");
+before them come groups too large for validation or test, while training can still take them.
 """
 
 import hashlib
@@ -24,6 +25,8 @@ SPLITS = ("train", "validation", "test")
 BACKGROUND = ""
 Dealt = Mapping[str, Counter[str]]
 """Split -> rarest class of a group -> images."""
+Classes = tuple[str, ...]
+"""Of a group, the rarest first; BACKGROUND alone where it shows none."""
 
 
 class TooFewGroupsError(InputError):
@@ -97,13 +100,14 @@ def assign_splits(
     hashes, names = _looks(table, group_by)
     groups: npt.NDArray[np.int64] = np.arange(len(table), dtype=np.int64)
     splits: dict[int, str] = {}
-    rarest: dict[int, str] = {}
+    classes: dict[int, Classes] = {}
     for _, rows in table.groupby("round_id", sort=True):
         for row in rows.index:
             _join(groups[: row + 1], splits, _alike(hashes[: row + 1], names[: row + 1], distance))
         fresh = _labels_of_groups(groups[rows.index], list(rows["labels"]), splits)
+        sizes = Counter(groups[: int(rows.index[-1]) + 1].tolist())
         order = _rare_first(fresh, {group: _digest(ids[group], seed) for group in fresh})
-        _deal(order, Counter(groups[: int(rows.index[-1]) + 1].tolist()), shares, splits, rarest)
+        _deal(_large_first(order, sizes, shares), sizes, shares, splits, classes)
     found = groups.tolist()
     _check_filled(splits, len(ids), len(set(found)))
     return pd.DataFrame(
@@ -216,25 +220,43 @@ def _join(groups: npt.NDArray[np.int64], splits: dict[int, str], alike: npt.NDAr
 
 
 def _deal(
-    order: Sequence[tuple[int, str]],
+    order: Sequence[tuple[int, Classes]],
     sizes: Mapping[int, int],
     shares: Sequence[float],
     splits: dict[int, str],
-    rarest: dict[int, str],
+    classes: dict[int, Classes],
 ) -> None:
-    """Give the groups of a round, with their rarest classes, to splits, in place; `sizes` of all groups so far."""
-    dealt = _counted(sizes, splits, rarest)
-    for place, (group, label) in enumerate(order):
-        splits[group] = _neediest(dealt, label, sizes[group], shares, left=len(order) - place)
-        rarest[group] = label
-        dealt[splits[group]].update({label: sizes[group]})
+    """Give the groups of a round, with their classes, to splits, in place; `sizes` of all groups so far."""
+    dealt = _counted(sizes, splits, classes)
+    taught = {label for group, split in splits.items() if split == "train" for label in classes[group]}
+    for place, (group, shown) in enumerate(order):
+        open_to = _open_splits(dealt, left=len(order) - place)
+        if "train" in open_to and not taught.issuperset(shown) and _has_room(group, sizes, shares, splits):
+            # what training never shows cannot be learned, and judging by it says nothing
+            splits[group] = "train"
+        else:
+            splits[group] = _neediest(dealt, shown[0], sizes[group], shares, open_to)
+        classes[group] = shown
+        taught.update(shown if splits[group] == "train" else ())
+        dealt[splits[group]].update({shown[0]: sizes[group]})
 
 
-def _counted(sizes: Mapping[int, int], splits: Mapping[int, str], rarest: Mapping[int, str]) -> Dealt:
+def _counted(sizes: Mapping[int, int], splits: Mapping[int, str], classes: Mapping[int, Classes]) -> Dealt:
     dealt: Dealt = {name: Counter() for name in SPLITS}
     for group, split in splits.items():
-        dealt[split].update({rarest[group]: sizes[group]})
+        dealt[split].update({classes[group][0]: sizes[group]})
     return dealt
+
+
+def _has_room(group: int, sizes: Mapping[int, int], shares: Sequence[float], splits: Mapping[int, str]) -> bool:
+    """Whether training has, with this group, no more than its share of the images, or of the groups.
+
+    Of either: one long clip holds more than the share of the images, and many classes of one image must not leave the
+    tests without any.
+    """
+    train = [group, *(other for other, split in splits.items() if split == "train")]
+    share = shares[SPLITS.index("train")]
+    return sum(sizes[one] for one in train) <= share * sum(sizes.values()) or len(train) <= share * len(sizes)
 
 
 def _check_shares(shares: Sequence[float]) -> None:
@@ -262,19 +284,34 @@ def _labels_of_groups(
     return found
 
 
-def _rare_first(groups: Mapping[int, frozenset[str]], digests: Mapping[int, str]) -> list[tuple[int, str]]:
-    """(group, its rarest class) with the rarest classes of this round first, equals in the order of their hash."""
+def _rare_first(groups: Mapping[int, frozenset[str]], digests: Mapping[int, str]) -> list[tuple[int, Classes]]:
+    """(group, its classes) with the rarest classes of this round first, equals in the order of their hash."""
     counts = Counter(label for labels in groups.values() for label in labels)
-    rarest = {group: min(labels, key=lambda name: (counts[name], name), default=BACKGROUND)
-              for group, labels in groups.items()}  # fmt: skip
-    sizes = Counter(rarest.values())
-    return sorted(rarest.items(), key=lambda pair: (sizes[pair[1]], pair[1], digests[pair[0]]))
+    classes = {group: tuple(sorted(labels, key=lambda name: (counts[name], name))) or (BACKGROUND,)
+               for group, labels in groups.items()}  # fmt: skip
+    of_rarest = Counter(shown[0] for shown in classes.values())
+    return sorted(classes.items(), key=lambda pair: (of_rarest[pair[1][0]], pair[1][0], digests[pair[0]]))
 
 
-def _neediest(dealt: Dealt, label: str, size: int, shares: Sequence[float], left: int) -> str:
-    """The split that lacks this class and images at all most, among the empty ones where few groups are left."""
+def _large_first(
+    order: Sequence[tuple[int, Classes]], sizes: Mapping[int, int], shares: Sequence[float]
+) -> list[tuple[int, Classes]]:
+    """The same, but what alone is more than validation or test should have comes first, the largest of them first.
+
+    Dealt last, the one long clip of three went where no other was left: training had 5 of 110 images.
+    """
+    most = max(shares[1:]) * sum(sizes.values())
+    return sorted(order, key=lambda pair: -sizes[pair[0]] if sizes[pair[0]] > most else 0)
+
+
+def _open_splits(dealt: Dealt, left: int) -> Sequence[str]:
+    """All splits, or the empty ones where no more groups are left than there are of them."""
     empty = [name for name in SPLITS if not dealt[name].total()]
-    open_to = empty if len(empty) >= left and empty else SPLITS
+    return empty if empty and len(empty) >= left else SPLITS
+
+
+def _neediest(dealt: Dealt, label: str, size: int, shares: Sequence[float], open_to: Sequence[str]) -> str:
+    """The split of these that lacks this class and images at all most."""
     have = {name: (dealt[name][label], dealt[name].total()) for name in SPLITS}
     of_label, of_all = (sum(values) + size for values in zip(*have.values(), strict=True))
 
