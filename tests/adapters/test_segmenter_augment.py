@@ -72,6 +72,23 @@ def test_a_batch_is_a_function_of_its_generators_and_colours_change(tmp_path: Pa
     assert changed.embedding.equal(plain.embedding)
 
 
+@pytest.mark.parametrize("kind", ["copy_paste", "cutmix", "mixup"])
+def test_what_another_image_gave_is_named_with_it(tmp_path: Path, kind: str) -> None:
+    """b2 alone shows objects, and has what is no number in its embedding."""
+    samples = blob_samples(tmp_path, [4, 2, 8])
+    samples[1] = replace(samples[1], embedding=np.full_like(samples[1].embedding, np.nan))
+    how = Augmentation(48, 1.0, replace(PLAIN, **{kind: 1.0}))
+    found = 0
+    for seed in range(8):
+        batch = draw_batch(Pool(samples), [0, 2], how, cut_generators(seed, 1, 2))
+        for name, embedding in zip(batch.names, batch.embedding, strict=True):
+            assert name.split(" with ")[0] in ("b4", "b8")
+            if bool(embedding.isnan().any()):
+                found += 1
+                assert name.endswith(" with b2")
+    assert found
+
+
 def test_each_image_is_its_own_whoever_draws_it(tmp_path: Path) -> None:
     samples, places = blob_samples(tmp_path, [1, 2, 3]), [2, 0, 1]
     pool, rngs = Pool(samples), cut_generators(5, 7, 3)

@@ -75,7 +75,7 @@ class Batch:
     labels: Tensor
     """(B, crop/2, crop/2) int64, 255 where not judged."""
     names: tuple[str, ...]
-    """Of the images."""
+    """Of the images, "b0 with b5" where one has something of another."""
     other_labels: Tensor | None = None
     """Of the images that were laid over these; None where none was."""
     share: Tensor | None = None
@@ -127,30 +127,33 @@ class Pool:
 def draw_batch(pool: Pool, places: Sequence[int], how: Augmentation, rngs: Sequence[Rng]) -> Batch:
     """Cut and vary the samples at `places`, each by its generator; smaller images are padded with unjudged pixels."""
     made = [_varied(pool, place, how, rng) for place, rng in zip(places, rngs, strict=True)]
-    images, embeddings, labels, others, shares = zip(*made, strict=True)
+    images, embeddings, labels, others, shares, names = zip(*made, strict=True)
     mixed = any(share < 1 for share in shares)
     return Batch(
         torch.stack(images),
         torch.stack(embeddings),
         torch.stack(labels).long(),
-        tuple(pool.samples[place].name for place in places),
+        names,
         torch.stack(others).long() if mixed else None,
         torch.tensor(shares, dtype=torch.float32) if mixed else None,
     )
 
 
-def _varied(pool: Pool, place: int, how: Augmentation, rng: Rng) -> tuple[Tensor, Tensor, Tensor, Tensor, float]:
-    """Image in [0, 1], embedding, labels, the labels of what was laid over it, and the image's own share."""
+def _varied(pool: Pool, place: int, how: Augmentation, rng: Rng) -> tuple[Tensor, Tensor, Tensor, Tensor, float, str]:
+    """Image in [0, 1], embedding, labels, the labels of what was laid over it, the image's own share, and all names."""
     policy = how.policy
-    cut = _moved(_cut(pool.samples[place], how, rng), policy, rng)
+    cut, names = _moved(_cut(pool.samples[place], how, rng), policy, rng), [pool.samples[place].name]
     if rng.random() < policy.copy_paste and pool.rarity.any():
-        cut = _pasted(cut, pool, how, rng)
+        cut, name = _pasted(cut, pool, how, rng)
+        names.append(name)
     if rng.random() < policy.cutmix:
-        cut = _with_rectangle(cut, _other(pool, how, rng), rng)
+        other, name = _other(pool, how, rng)
+        cut = _with_rectangle(cut, other, rng)
+        names.append(name)
     image, embedding, labels = _recoloured(cut.image, policy, rng), cut.embedding, cut.labels[0]
     if rng.random() >= policy.mixup:
-        return image, embedding, labels, labels, 1.0
-    other, share = _other(pool, how, rng), float(rng.uniform(0.5, 1))
+        return image, embedding, labels, labels, 1.0, _together(names)
+    (other, name), share = _other(pool, how, rng), float(rng.uniform(0.5, 1))
     laid = _recoloured(other.image, policy, rng)
     return (
         share * image + (1 - share) * laid,
@@ -158,11 +161,20 @@ def _varied(pool: Pool, place: int, how: Augmentation, rng: Rng) -> tuple[Tensor
         labels,
         other.labels[0],
         share,
+        _together([*names, name]),
     )
 
 
-def _other(pool: Pool, how: Augmentation, rng: Rng) -> Cut:
-    return _moved(_cut(pool.samples[int(rng.integers(len(pool.samples)))], how, rng), how.policy, rng)
+def _together(names: Sequence[str]) -> str:
+    """The image, and what was put into it once each."""
+    first, *others = dict.fromkeys(names)
+    return f"{first} with {' and '.join(others)}" if others else first
+
+
+def _other(pool: Pool, how: Augmentation, rng: Rng) -> tuple[Cut, str]:
+    """Of an image drawn at random, with its name."""
+    sample = pool.samples[int(rng.integers(len(pool.samples)))]
+    return _moved(_cut(sample, how, rng), how.policy, rng), sample.name
 
 
 def _cut(sample: Sample, how: Augmentation, rng: Rng, wanted: int | None = None) -> Cut:
@@ -241,12 +253,15 @@ def _recoloured(image: Tensor, policy: Policy, rng: Rng) -> Tensor:
     return made
 
 
-def _pasted(cut: Cut, pool: Pool, how: Augmentation, rng: Rng) -> Cut:
-    """The cut with the pixels of a rare class of another image on top, where they lie in it (Ghiasi et al. 2021)."""
+def _pasted(cut: Cut, pool: Pool, how: Augmentation, rng: Rng) -> tuple[Cut, str]:
+    """The cut with the pixels of a rare class of another image on top, where they lie in it (Ghiasi et al. 2021).
+
+    And the other image's name.
+    """
     wanted = int(rng.choice(len(pool.rarity), p=pool.rarity))
     source = pool.samples[int(rng.choice(np.flatnonzero(pool.shows[:, wanted])))]
     other = _moved(_cut(source, how, rng, wanted), how.policy, rng)
-    return _over(cut, other, other.labels == wanted)
+    return _over(cut, other, other.labels == wanted), source.name
 
 
 def _with_rectangle(cut: Cut, other: Cut, rng: Rng) -> Cut:
