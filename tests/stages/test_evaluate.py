@@ -21,6 +21,7 @@ from datalab.stages import evaluate
 from datalab.stages.evaluate import Inputs, Judged, Outputs, Params, confusion_rows, run
 from datalab.tables import CONFUSIONS
 from datalab.workspace import Workspace
+from tests.stages.bars import check_bars
 from tests.stages.blob_workspace import enlarge
 
 PARAMS = Params(seed=0, resamples=100, flip=True, sheet=3, bins=10, min_area_share=0.001)
@@ -71,6 +72,7 @@ def test_an_easy_world_scores_high_and_leaves_pictures(trained: Workspace, tmp_p
     cells = read_table(tmp_path / "confusions.parquet", CONFUSIONS)
     right = cells.loc[cells["truth"] == cells["predicted"], "pixels"].sum() / cells["pixels"].sum()
     assert right == pytest.approx(report["pixel_accuracy"]["value"], abs=1e-6)
+    check_bars(tmp_path / "plots" / "iou.csv")
     table = pd.read_csv(tmp_path / "plots" / "iou.csv")
     assert list(table["iou"]) == [figure["value"] for figure in report["iou"].values()]
     for name in ("iou", "confusion", "reliability", "contact_sheet"):

@@ -19,6 +19,7 @@ from datalab.learning.metrics import confusion_matrix
 from datalab.stages.robustness import ASKED, Inputs, Params, figures, run
 from datalab.workspace import Workspace
 from tests.adapters.test_plots import count_of
+from tests.stages.bars import check_bars
 from tests.stages.blob_workspace import blob_workspace, run_dataset, run_train
 
 PARAMS = Params(seed=0, images=2, resamples=50)
@@ -57,7 +58,8 @@ def test_damage_costs_and_the_same_seed_gives_the_same_bytes(embedded: Workspace
     drops = [one["drop"] for kind in CORRUPTIONS for one in report[kind].values()]
     assert report["mean_drop"]["drop"] == pytest.approx(np.mean(drops), abs=2e-6)
     table = pd.read_csv(tmp_path / "a" / "robustness.csv")
-    assert table.columns.tolist() == ["corruption", "severity", "miou"]
+    assert table.columns.tolist() == ["damage", "corruption", "severity", "miou"]
+    assert table["damage"].tolist()[:4] == ["noise 1", "noise 2", "noise 3", "blur 1"]
     assert len(table) == 21
     assert count_of(tmp_path / "a" / "robustness.png", (0x08, 0x3E, 0x81)) > 50
     for name in ("r.json", "robustness.csv", "robustness.png"):
@@ -70,6 +72,7 @@ def test_a_model_without_embeddings_asks_no_sam(blobs: Workspace, tmp_path: Path
     save_segmenter(blobs.model, Segmenter(network, (0, 1, 2), ("background", "disc", "square"), 64))
     none = partial(load_sam, "no such file")
     run(inputs_of(blobs), tmp_path / "r.json", tmp_path, replace(PARAMS, images=99), none)
+    check_bars(tmp_path / "robustness.csv")
     report = read_json(tmp_path / "r.json")
     assert report["images"] == len(read_dataset(blobs.dataset).split("test"))
     assert 0 <= report["fog"]["2"]["miou"] <= 1

@@ -10,6 +10,7 @@ from datalab.adapters.files import read_json, read_table, write_table
 from datalab.errors import InputError
 from datalab.stages.slices import Inputs, Params, run
 from datalab.tables import CATALOG, METADATA, SLICES, empty
+from tests.stages.bars import check_bars
 
 PARAMS = Params(seed=0, least=4, resamples=499, q=0.05, named={"dark": "brightness < 0.3"})
 
@@ -52,6 +53,7 @@ def test_the_dark_images_are_named(tables: Inputs, tmp_path: Path) -> None:
     assert {row["slice"] for row in report["slices"]} >= {"dark", "folder: a", "folder: b", "leaf there"}
     assert any(line.startswith("dark: IoU 0.") and "on 5 images" in line for line in report["worse"])
     assert not any("folder" in line for line in report["worse"])
+    check_bars(tmp_path / "plots" / "slices.csv")
     assert len(pd.read_csv(tmp_path / "plots" / "slices.csv")) == len(report["slices"])
     with Image.open(tmp_path / "plots" / "slices.png") as picture:
         assert min(picture.size) > 100

@@ -3,7 +3,7 @@
 The last part of stage `evaluate`, in the same process: loading torch and SAM once more would take longer than the work.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -75,9 +75,7 @@ def run(inputs: Inputs, out: Path, plots: Path, params: Params, load: SamLoader)
         **figures(sum_units(counts, places_of(list(drawn["group"]))), rng, params.resamples),
     }
     write_json(out, report)
-    table = pd.DataFrame(
-        [{"corruption": kind, "severity": level, "miou": report[kind][str(level)]["miou"]} for kind, level in ASKED[1:]]
-    )
+    table = tabulated(report)
     write_text(plots / "robustness.csv", table.to_csv(index=False))
     plot_robustness(plots / "robustness.png", table.dropna(), report["undamaged"] or 0.0)
 
@@ -99,6 +97,24 @@ def figures(counts: Counts, rng: np.random.Generator, resamples: int) -> dict[st
     for (kind, severity), own, drop in zip(ASKED[1:], miou[1:], found, strict=False):
         report.setdefault(kind, {})[str(severity)] = {"miou": _number(own), **drop}
     return report
+
+
+def tabulated(report: Mapping[str, Any]) -> pd.DataFrame:
+    """Of the report a row for each damage: `damage`, such as "noise 1", and its `corruption`, `severity` and `miou`.
+
+    DVC lays the rows of one name on top of each other, so each severity has a name of its own.
+    """
+    return pd.DataFrame(
+        [
+            {
+                "damage": f"{kind} {level}",
+                "corruption": kind,
+                "severity": level,
+                "miou": report[kind][str(level)]["miou"],
+            }
+            for kind, level in ASKED[1:]
+        ]
+    )
 
 
 def _drop(value: float, low: float, high: float) -> dict[str, Any]:
