@@ -5,7 +5,7 @@ import pytest
 
 from datalab.adapters.files import read_rgb
 from datalab.adapters.image_vectors import read_embedding
-from datalab.adapters.segmenter_samples import read_sample, with_pixels, without_embedding
+from datalab.adapters.segmenter_samples import read_sample, shrink_labels, with_pixels, without_embedding
 from datalab.errors import InputError
 from tests.adapters.blobs import blob_samples, write_blob
 
@@ -33,6 +33,27 @@ def test_labels_are_positions_and_unknown_ids_are_refused(tmp_path: Path) -> Non
     np.testing.assert_array_equal(sample.labels == 1, straight.labels == 2)
     with pytest.raises(InputError, match=r"pixel value\(s\) \[2\]"):
         read_sample(*paths, 64, tmp_path / "masks" / "b.png", (0, 1))
+
+
+def test_what_falls_between_the_label_pixels_has_the_cells_that_it_fills_the_most() -> None:
+    """Cells of 10 pixels with their middles at 5; the line fills two rows of them, the second half as much."""
+    positions = np.zeros((120, 160), dtype=np.uint8)
+    positions[88:91, 20:140] = 2
+    positions[40:60, 40:60] = 1
+    positions[100, 100] = 3
+    positions[0, :] = 255
+    labels, thin = shrink_labels(positions, (16, 12))
+    assert thin == (2, 3)
+    expected = np.zeros((12, 16), dtype=np.uint8)
+    expected[8, 2:14], expected[4:6, 4:6], expected[10, 10] = 2, 1, 3
+    np.testing.assert_array_equal(labels, expected)
+
+
+def test_a_label_map_in_which_nothing_is_thin_has_the_pixels_in_the_middle() -> None:
+    positions = np.random.default_rng(3).integers(0, 3, (96, 128), dtype=np.uint8)
+    labels, thin = shrink_labels(positions, (32, 24))
+    assert thin == ()
+    np.testing.assert_array_equal(labels, positions[2::4, 2::4])
 
 
 def test_the_same_pixels_give_the_same_sample_and_others_keep_the_labels(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def workspace(tmp_path: Path) -> Workspace:
     duel = {"champion": FIGURE, "challenger": FIGURE, "difference": {**FIGURE, "value": 0.1, "low": -0.1, "high": 0.3}}
     compared = {"reason": None, "test_images": 9, "left_out": 3, "better": 5, "worse": 2, **duel}
     write_json(workspace.reports / "comparison.json", compared)
+    write_json(workspace.reports / "train.json", {"warnings": ["'crack' falls through", "'dust' does"]})
     write_json(workspace.reports / "leaks.json", {"leaks": 2, "judged": 9, "pairs": [], "reason": None})
     write_json(workspace.reports / "slices.json", {"worse": [], "slices": [], "named": []})
     benefit = {"seconds_per_object": {"ratio": FIGURE}, "warning": None}
@@ -54,6 +55,8 @@ def test_a_report_has_its_proof_in_the_file_the_summary_and_the_page(workspace: 
     save_round(workspace, state)
     assert write_report(workspace, state, silent) == {}
     report = read_json(workspace.reports / "round-0002.json")
+    told = [row["value"] for row in summary_rows(report) if row["figure"] == "training"]
+    assert told == ["'crack' falls through", "'dust' does"]
     assert [row["round"] for row in report["proof"]["curve"]["rounds"]] == [1, 2]
     rows = {row["figure"]: row["value"] for row in summary_rows(report)}
     assert rows["next batch: worth it"] == "cannot tell yet: 2 of the 3 comparable rounds that a forecast needs"

@@ -5,7 +5,7 @@ import pytest
 
 from datalab.adapters import segmenter_training
 from datalab.adapters.dataset_folder import read_dataset
-from datalab.adapters.files import read_json
+from datalab.adapters.files import read_json, read_label_map, write_label_map
 from datalab.adapters.plots import LabelMap, Pixels
 from datalab.adapters.segmenter import load_segmenter
 from datalab.adapters.segmenter_samples import read_sample
@@ -29,12 +29,35 @@ def test_the_model_knows_its_classes_and_the_report_its_curve(trained: Workspace
     assert report["curve"][1]["loss"] < report["curve"][0]["loss"]
     dataset = read_dataset(trained.dataset)
     assert report["images_train"] == len(dataset.split("train"))
+    # of one there is a sliver beside a square
+    assert (report["thin_classes"], report["warnings"]) == ({"disc": {"images": 11, "lost": 1}}, [])
 
 
 def test_the_best_late_look_is_reported() -> None:
     looks = [Look(20, 0.9, 0.9), Look(40, 0.5, 0.8), Look(60, 0.4, 0.6)]
     report = train._report(looks, 60, 9, 3)
     assert (report["best_step"], report["best_validation_miou"]) == (40, 0.8)
+
+
+def test_a_class_too_thin_for_the_working_size_is_told(blobs: Workspace, caplog: pytest.LogCaptureFixture) -> None:
+    """Photographs of 960 x 720 in which of each disc a line of three pixels is left: 30 of them are a label pixel."""
+    run_dataset(blobs)
+    enlarge(blobs.images, blobs.dataset / "masks", (720, 960))
+    dataset = read_dataset(blobs.dataset)
+    discs = 0
+    for image_id in dataset.split("train")["image_id"]:
+        labels = read_label_map(dataset.mask(image_id)).copy()
+        is_disc = labels == 1
+        labels[is_disc] = 0
+        labels[[30 * 11 + 2, 30 * 11 + 3, 30 * 11 + 4], :] = 1 if is_disc.any() else 0
+        discs += int(is_disc.any())
+        write_label_map(dataset.mask(image_id), labels)
+    assert discs > 1
+    report = read_json(run_train(blobs, SHORT))
+    assert report["thin_classes"]["disc"] == {"images": discs, "lost": discs}
+    (told,) = report["warnings"]
+    assert told.startswith(f"'disc' falls between the label pixels of {discs} of {discs} training images at train.long")
+    assert told in caplog.text
 
 
 def test_photographs_are_shrunk_before_they_are_on_the_sheet(blobs: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,8 @@ class Sample:
     """(h/2, w/2) positions in the model's classes, 255 where not judged; None where there is no truth."""
     size: tuple[int, int]
     """(height, width) of the image on disk."""
+    thin: tuple[int, ...] = ()
+    """Positions of the classes that `shrink_labels` found too thin."""
     name: str = ""
     """What people know the image by: where training stops, it says on which images."""
 
@@ -52,13 +54,31 @@ def read_sample(
     rows, columns = (max(1, round(side * scale / STRIDE)) for side in (height, width))
     grid = _on_grid(read_embedding(embedding), (height, width), (rows, columns))
     truth: npt.NDArray[np.uint8] | None = None
+    thin: tuple[int, ...] = ()
     if labels is not None:
         positions = positions_of(read_label_map(labels), ids, labels)
         if positions.shape != (height, width):
             raise InputError(f"{labels} is {positions.shape[::-1]}, its image {(width, height)}; run dvc repro dataset")
         size = (columns * LABELS, rows * LABELS)
-        truth = np.asarray(cv2.resize(positions, size, interpolation=cv2.INTER_NEAREST_EXACT), dtype=np.uint8)
-    return Sample(_resized(pixels, (rows, columns)), grid, truth, (height, width), image.stem)
+        truth, thin = shrink_labels(positions, size)
+    return Sample(_resized(pixels, (rows, columns)), grid, truth, (height, width), thin, image.stem)
+
+
+def shrink_labels(
+    positions: npt.NDArray[np.uint8], size: tuple[int, int]
+) -> tuple[npt.NDArray[np.uint8], tuple[int, ...]]:
+    """A (H, W) label map of positions at another `size` (width, height), and which classes are too thin for it.
+
+    A cell has the class of the pixel in its middle. A class of which no pixel lies there (a crack of three pixels
+    across a photograph of 4000 x 3000, of which 31 make a cell) would be taught as background: it has the cells that
+    it fills more than half as much as the one it fills the most.
+    """
+    cells = np.asarray(cv2.resize(positions, size, interpolation=cv2.INTER_NEAREST_EXACT), dtype=np.uint8)
+    thin = sorted({*np.unique(positions).tolist()} - {*np.unique(cells).tolist(), 0, IGNORE_ID})
+    for one in thin:
+        filled = cv2.resize((positions == one).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        cells[filled > filled.max() / 2] = one
+    return cells, tuple(thin)
 
 
 def with_pixels(sample: Sample, pixels: npt.NDArray[np.uint8], embedding: npt.NDArray[np.float16] | None) -> Sample:

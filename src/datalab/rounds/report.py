@@ -58,6 +58,7 @@ def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict
         "evaluation": {"miou": metrics["miou"], **{f"iou {name}": one for name, one in metrics["iou"].items()}},
         "test_images": metrics["test_images"],
         "test_groups": metrics.get("test_groups", metrics["test_images"]),
+        "training_warnings": _warnings(workspace),
         "leaks": read_json(workspace.reports / "leaks.json"),
         "comparison": comparison,
         "worse_slices": slices["worse"],
@@ -90,6 +91,12 @@ def read_report(workspace: Workspace, number: int | None) -> dict[str, Any]:
         return report
     which = "no report yet" if number is None else f"no report of round {number}"
     raise InputError(f"{workspace.reports} has {which}; finish a round first")
+
+
+def _warnings(workspace: Workspace) -> list[str]:
+    """What training warned of; one of an earlier version did not say."""
+    path = workspace.reports / "train.json"
+    return list(read_json(path).get("warnings", [])) if path.exists() else []
 
 
 def _images(workspace: Workspace, state: Round) -> dict[str, int]:

@@ -59,6 +59,8 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     for name, figure in report["evaluation"].items():
         yield f"held-out {name}", interval(figure)
     yield "held-out images", f"{_in_groups(report, 'test')}{_leaks(report.get('leaks'))}"
+    for sentence in report.get("training_warnings", []):
+        yield "training", sentence
     yield from _comparison(report.get("comparison"))
     for sentence in report["worse_slices"]:
         yield "worse than elsewhere", sentence

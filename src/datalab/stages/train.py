@@ -2,6 +2,8 @@
 
 import argparse
 import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -33,6 +35,8 @@ from datalab.errors import InputError, one_line_errors
 from datalab.ranges import Amount, Count, Natural, Seed, Share
 
 LOGGER = logging.getLogger(__name__)
+TOLD = 0.1
+"""Share of the images that show a class, from which it is told to be too thin: slivers of large objects are common."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,9 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, policy: Policy, flip: 
     """Train on split "train", stop by split "validation"; write the model and the curve.
 
     Refused (StateError) where not even one batch can be learned by heart. The report holds the curve (step, loss,
-    validation_miou), the best step, counts, and which weights the model started from; no timings, so that the same
-    inputs give the same bytes. A run that was killed goes on at its last look. Of several processes one writes.
+    validation_miou), the best step, counts, `thin_classes` and, as the log does, `warnings` of them, and which weights
+    the model started from; no timings, so that the same inputs give the same bytes. A run that was killed goes on at
+    its last look. Of several processes one writes.
     `flip`: whether the temperature is of a committee with the mirrored view, as that of `score`, which works with it.
     """
     check(params)
@@ -113,6 +118,14 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, policy: Policy, flip: 
         read_samples(folder, folder.split(split), inputs.images, inputs.embeddings, params)
         for split in ("train", "validation")
     )
+    thin = thin_classes(train, folder.class_names)
+    warnings = [
+        thin_line(name, found, params.longest_side)
+        for name, found in thin.items()
+        if found["lost"] >= TOLD * found["images"]
+    ]
+    for line in warnings if is_first_process() else ():
+        LOGGER.warning("%s", line)
     recipe = recipe_of(params, policy, train[0].embedding.shape[0], len(folder.class_ids))
     backbone, start = starting_weights(params.model, params.pretrained)
     if backbone is None and params.model != EMBEDDING_DECODER:
@@ -129,13 +142,34 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, policy: Policy, flip: 
     segmenter = Segmenter(network, folder.class_ids, folder.class_names, params.longest_side, heat, encoder)
     save_segmenter(outputs.model, segmenter)
     state.forget()
-    found = {
+    facts = {
+        "thin_classes": thin,
+        "warnings": warnings,
         "one_batch_loss_left": round(left, 6),
         "temperature": round(heat, 4),
         "model": params.model,
         "start": start,
     }
-    write_json(outputs.report, {**_report(looks, params.steps, len(train), len(validation)), **found})
+    write_json(outputs.report, {**_report(looks, params.steps, len(train), len(validation)), **facts})
+
+
+def thin_classes(samples: Sequence[Sample], names: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Name of a class -> `images` that show it and `lost`, in how many it is too thin for the working size.
+
+    Of classes that are so in any image; `names` in the order of the labels' positions.
+    """
+    lost = Counter(place for sample in samples for place in sample.thin)
+    shown = [np.unique(sample.labels) for sample in samples if sample.labels is not None]
+    seen = Counter(place for places in shown for place in places.tolist())
+    return {names[place]: {"images": max(seen[place], lost[place]), "lost": lost[place]} for place in sorted(lost)}
+
+
+def thin_line(name: str, found: Mapping[str, int], longest_side: int) -> str:
+    """What people are told of a class in `thin_classes`."""
+    return (
+        f"{name!r} falls between the label pixels of {found['lost']} of {found['images']} training images at "
+        f"train.longest_side {longest_side}, and is learned there as coarse blocks; raise it, or label larger objects"
+    )
 
 
 def recipe_of(params: Params, policy: Policy, channels: int, classes: int) -> Recipe:
