@@ -9,11 +9,12 @@ import pytest
 from datalab.adapters.files import read_json, read_table, write_json, write_table, write_text
 from datalab.errors import InputError
 from datalab.rounds.progress import silent
+from datalab.rounds.proof_inputs import kept_confusions, left_the_tests
 from datalab.rounds.report import read_report, write_report
 from datalab.rounds.state import Round, save_round
 from datalab.rounds.summary import summary_rows
 from datalab.settings import KEYS
-from datalab.tables import DATASET, RATINGS
+from datalab.tables import CONFUSIONS, DATASET, RATINGS
 from datalab.workspace import Workspace
 from tests.rounds.proof_history import write_history
 from tests.rounds.test_page import rated_workspace
@@ -77,6 +78,23 @@ def test_a_report_has_its_proof_in_the_file_the_summary_and_the_page(workspace: 
     assert "2 of the 3 comparable rounds that a forecast needs" in page
     assert page.count('alt="mIoU against labelled images and annotators') == 1
     assert (workspace.reports / "confusions" / "0002.parquet").exists()
+
+
+def test_test_images_of_the_round_before_that_are_learned_from_now_are_told(workspace: Workspace) -> None:
+    tested = sorted(set(read_table(kept_confusions(workspace, 1), CONFUSIONS)["image_id"]))
+    assert len(tested) > 1
+    known = read_table(workspace.dataset / "index.parquet", DATASET)
+    for split, moved in (("test", 0), ("train", 1)):
+        index = known.assign(image_id=[tested[0], *known["image_id"][1:]], split=[split, *known["split"][1:]])
+        write_table(workspace.dataset / "index.parquet", index)
+        told = left_the_tests(workspace, 2)
+        assert (told is not None) == moved
+    assert told is not None
+    assert told.startswith(f"1 of the {len(tested)} test images of round 1 are training images now")
+    assert left_the_tests(workspace, 1) is None
+    save_round(workspace, Round(2, "g", "o", facts=FACTS))
+    write_report(workspace, Round(2, "g", "o", facts=FACTS), silent)
+    assert read_json(workspace.reports / "round-0002.json")["training_warnings"][-1] == told
 
 
 def test_the_newest_report_is_found_and_a_missing_one_is_told(workspace: Workspace) -> None:

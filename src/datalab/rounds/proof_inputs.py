@@ -96,6 +96,25 @@ def judged_in(workspace: Workspace, numbers: list[int]) -> Judged:
     return Judged(counts, counts.sum(axis=(2, 3)) > 0, places_of([str(known.get(one, one)) for one in images]))
 
 
+def left_the_tests(workspace: Workspace, before: int) -> str | None:
+    """How many test images of the newest earlier round are training images by now; None where none is.
+
+    No round does that by itself, but for an image that joins groups of two splits; a changed setting deals all anew.
+    """
+    numbers = [one for one in round_numbers(workspace) if one < before and kept_confusions(workspace, one).exists()]
+    if not numbers:
+        return None
+    tested = set(read_table(kept_confusions(workspace, max(numbers)), CONFUSIONS)["image_id"])
+    index = read_table(workspace.dataset / "index.parquet", ("image_id", "split"))
+    moved = tested.intersection(index.loc[index["split"] == "train", "image_id"])
+    if not moved:
+        return None
+    return (
+        f"{len(moved)} of the {len(tested)} test images of round {max(numbers)} are training images now: the figures "
+        "of the two rounds are of other images (docs/learning.md, Splits, says what moves them)"
+    )
+
+
 def batch_parts(workspace: Workspace, upto: int, longest_s: float) -> dict[int, tuple[Part, Part]]:
     """Round -> the `parts_of` its batch, as far as they are labelled."""
     # a round that learned before there was such a table has none

@@ -9,6 +9,7 @@ from datalab.errors import InputError
 from datalab.rounds.page import write_quality_page
 from datalab.rounds.progress import Progress
 from datalab.rounds.proof import prove
+from datalab.rounds.proof_inputs import left_the_tests
 from datalab.rounds.provenance import made_of
 from datalab.rounds.state import Round
 from datalab.rounds.trends import write_trends
@@ -58,7 +59,7 @@ def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict
         "evaluation": {"miou": metrics["miou"], **{f"iou {name}": one for name, one in metrics["iou"].items()}},
         "test_images": metrics["test_images"],
         "test_groups": metrics.get("test_groups", metrics["test_images"]),
-        "training_warnings": _warnings(workspace),
+        "training_warnings": _warnings(workspace, state.number),
         "leaks": read_json(workspace.reports / "leaks.json"),
         "comparison": comparison,
         "worse_slices": slices["worse"],
@@ -93,10 +94,11 @@ def read_report(workspace: Workspace, number: int | None) -> dict[str, Any]:
     raise InputError(f"{workspace.reports} has {which}; finish a round first")
 
 
-def _warnings(workspace: Workspace) -> list[str]:
-    """What training warned of; one of an earlier version did not say."""
-    path = workspace.reports / "train.json"
-    return list(read_json(path).get("warnings", [])) if path.exists() else []
+def _warnings(workspace: Workspace, number: int) -> list[str]:
+    """What training warned of (one of an earlier version did not say), and of test images that it learned from."""
+    path, moved = workspace.reports / "train.json", left_the_tests(workspace, number)
+    told = list(read_json(path).get("warnings", [])) if path.exists() else []
+    return told if moved is None else [*told, moved]
 
 
 def _images(workspace: Workspace, state: Round) -> dict[str, int]:
