@@ -18,7 +18,6 @@ from datalab.learning.metrics import (
     iou_per_class,
     mean_defined,
     mean_iou,
-    mean_over,
     pixel_accuracy,
     precision_per_class,
     recall_per_class,
@@ -120,10 +119,3 @@ def test_figures_equal_torchmetrics(pair: tuple[Map, Map]) -> None:
     ):
         expected = theirs(torch.from_numpy(predicted), torch.from_numpy(truth), CLASSES, average="none").numpy()
         np.testing.assert_allclose(ours(counts)[present], expected[present], rtol=1e-6)
-
-
-def test_a_class_that_a_draw_lacks_has_its_value_of_all_images() -> None:
-    both = np.array([True, True])
-    whole = np.array([[4, 0], [1, 1]])
-    assert np.isnan(mean_over(iou_per_class, np.array([[4, 0], [0, 0]]), both))
-    assert mean_over(iou_per_class, np.array([[4, 0], [0, 0]]), both, whole) == 0.75

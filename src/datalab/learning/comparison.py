@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from datalab.figure import Figure
-from datalab.learning.intervals import bootstrap_interval, places_of, sum_units
-from datalab.learning.metrics import Counts, figure_of, iou_per_class, mean_iou, mean_over
+from datalab.learning.intervals import drawn, interval, mean_of, places_of, sum_units
+from datalab.learning.metrics import Counts, figure_of, iou_per_class, mean_iou
 
 Floats = npt.NDArray[np.float64]
 ONE_IMAGE = "no interval: one test image decides, or a few that are all alike"
@@ -40,18 +39,15 @@ def duel(champion: Counts, challenger: Counts, groups: Sequence[str], rng: np.ra
     if champion.shape != challenger.shape:
         raise ValueError(f"champion has shape {champion.shape}, challenger {challenger.shape}")
     both = np.stack([champion, challenger], axis=1)
-    total = both.sum(axis=0)
-    present = ~np.isnan(iou_per_class(total[0]))
 
-    def statistic(counts: Counts, whole: Counts | None = None) -> Floats:
-        means = mean_over(iou_per_class, counts, present, whole)
-        return np.concatenate([means, means[..., 1:] - means[..., :1]], axis=-1)
+    def per_class(counts: Counts) -> Floats:
+        iou = iou_per_class(counts)
+        return np.concatenate([iou, iou[..., 1:, :] - iou[..., :1, :]], axis=-2)
 
-    value = statistic(total)
-    low, high = bootstrap_interval(
-        sum_units(both, places_of(groups)), statistic, rng, resamples, partial(statistic, whole=total), BOUNDS
-    )
-    ends = zip(value.tolist(), low.tolist(), high.tolist(), strict=True)
+    each = drawn(sum_units(both, places_of(groups)), per_class, rng, resamples)
+    means = mean_of(each, np.ones(both.shape[-1], dtype=bool))
+    low, high = interval(means, BOUNDS)
+    ends = zip(means.value.tolist(), low.tolist(), high.tolist(), strict=True)
     first, second, difference = (figure_of(*three, ONE_IMAGE) for three in ends)
     return Duel(first, second, difference, mean_iou(both))
 

@@ -4,14 +4,13 @@ Images that are no independent samples (copies, frames of a clip) come in as one
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from datalab.learning.calibration import Reliability, calibration_error
-from datalab.learning.intervals import bootstrap_interval
+from datalab.learning.intervals import Drawn, bootstrap_interval, drawn, interval, mean_of
 from datalab.learning.metrics import (
     ABSENT,
     Counts,
@@ -20,7 +19,6 @@ from datalab.learning.metrics import (
     dice_per_class,
     figure_of,
     iou_per_class,
-    mean_over,
     pixel_accuracy,
     precision_per_class,
     recall_per_class,
@@ -40,42 +38,30 @@ PER_CLASS = ("iou", "dice_per_class", "precision", "recall")
 def figures(confusions: Counts, names: Sequence[str], rng: np.random.Generator, resamples: int) -> dict[str, Any]:
     """Figures of metrics.json from one (K, K) confusion matrix per independent image, shape (N, K, K).
 
-    A mean is over the same classes in every draw of the bootstrap: one that a draw lacks has its value of all images.
-    Dice is F1 of the pixels.
+    A mean is over the same classes in every draw of the bootstrap (`mean_of`). Dice is F1 of the pixels.
     """
-    total = confusions.sum(axis=0)
-    present = ~np.isnan(iou_per_class(total))
-    objects = present & (np.arange(len(names)) > 0)
+    every = np.ones(len(names), dtype=bool)
 
-    def statistic(counts: Counts, whole: Counts | None = None) -> Floats:
-        wanted = ((iou_per_class, present), (iou_per_class, objects), (dice_per_class, present))
-        means = [*(mean_over(each, counts, classes, whole) for each, classes in wanted), pixel_accuracy(counts)]
-        per_class = (each(counts) for each in (iou_per_class, dice_per_class, precision_per_class, recall_per_class))
-        return np.concatenate([np.stack(means, axis=-1), *per_class], axis=-1)
+    def per_class(counts: Counts) -> Floats:
+        each = (iou_per_class, dice_per_class, precision_per_class, recall_per_class)
+        return np.stack([one(counts) for one in each], axis=-2)
 
-    value = statistic(total)
-    low, high = bootstrap_interval(confusions, statistic, rng, resamples, in_draws=partial(statistic, whole=total))
-    found = [figure(*triple) for triple in zip(value, low, high, strict=True)]
-    classes = [found[start : start + len(names)] for start in range(4, len(found), len(names))]
+    of_classes = drawn(confusions, per_class, rng, resamples)
+    miou, dice, *_ = _rows(mean_of(of_classes, every))
+    objects, *_ = _rows(mean_of(of_classes, np.arange(len(names)) > 0))
+    (accuracy,) = _rows(drawn(confusions, lambda counts: pixel_accuracy(counts)[..., None], rng, resamples))
+    rows = iter(_rows(of_classes))
     return {
-        **dict(zip(("miou", "miou_objects", "dice", "pixel_accuracy"), found, strict=False)),
-        **{name: dict(zip(names, rows, strict=True)) for name, rows in zip(PER_CLASS, classes, strict=True)},
+        **{"miou": miou, "miou_objects": objects, "dice": dice, "pixel_accuracy": accuracy},
+        **{kind: {name: next(rows) for name in names} for kind in PER_CLASS},
     }
 
 
 def boundary_figures(outlines: Counts, names: Sequence[str], rng: np.random.Generator, resamples: int) -> Row:
     """`boundary_iou`, the mean over the classes with an outline, and `boundary_iou_per_class`, of (N, K, 3) counts."""
-    total = outlines.sum(axis=0)
-    present = ~np.isnan(boundary_iou_per_class(total))
-
-    def statistic(counts: Counts, whole: Counts | None = None) -> Floats:
-        mean = mean_over(boundary_iou_per_class, counts, present, whole)
-        return np.concatenate([mean[..., None], boundary_iou_per_class(counts)], axis=-1)
-
-    value = statistic(total)
-    low, high = bootstrap_interval(outlines, statistic, rng, resamples, in_draws=partial(statistic, whole=total))
-    mean, *found = [figure(*triple) for triple in zip(value, low, high, strict=True)]
-    return {"boundary_iou": mean, "boundary_iou_per_class": dict(zip(names, found, strict=True))}
+    of_classes = drawn(outlines, boundary_iou_per_class, rng, resamples)
+    (mean,) = _rows(mean_of(of_classes, np.ones(len(names), dtype=bool)))
+    return {"boundary_iou": mean, "boundary_iou_per_class": dict(zip(names, _rows(of_classes), strict=True))}
 
 
 def calibration(trusted: Reliability, rng: np.random.Generator, resamples: int) -> dict[str, Row]:
@@ -117,22 +103,13 @@ def _average_precision(
     rng: np.random.Generator,
     resamples: int,
 ) -> Row:
-    whole = average_precision(np.ones((1, images)))
+    def per_class(times: npt.NDArray[Any]) -> Floats:
+        return np.where(present, np.moveaxis(average_precision(times), -1, -2), np.nan)
 
-    def statistic(times: npt.NDArray[Any], filled: Floats | None = None) -> Floats:
-        each = average_precision(times)
-        means = [
-            mean_over(lambda values: values, each[..., kind], present, None if filled is None else filled[..., kind])
-            for kind in range(2)
-        ]
-        return np.concatenate([np.stack(means, axis=-1), each[:, 1:, 0]], axis=-1)
-
-    value = statistic(np.ones((1, images)))[0]
-    in_draws = partial(statistic, filled=whole)
-    low, high = bootstrap_interval(np.eye(images), statistic, rng, resamples, in_draws=in_draws)
-    reasons = [NO_OBJECTS] * 2 + [NO_OBJECT] * (len(names) - 1)
-    found = [figure(*each) for each in zip(value, low, high, reasons, strict=True)]
-    return {"ap": found[0], "ap50": found[1], "ap_per_class": dict(zip(names[1:], found[2:], strict=True))}
+    of_classes = drawn(np.eye(images), per_class, rng, resamples)
+    ap, ap50 = _rows(mean_of(of_classes, present), NO_OBJECTS)
+    classes = _rows(of_classes, NO_OBJECT)[1 : len(names)]
+    return {"ap": ap, "ap50": ap50, "ap_per_class": dict(zip(names[1:], classes, strict=True))}
 
 
 def _hit_figures(hits: Counts, names: Sequence[str], rng: np.random.Generator, resamples: int) -> Row:
@@ -151,6 +128,12 @@ def _hit_figures(hits: Counts, names: Sequence[str], rng: np.random.Generator, r
         row = zip(value[place], low[place], high[place], [reason] * len(HIT_SHARES), strict=True)
         rows.append(dict(zip(HIT_SHARES, (figure(*each) for each in row), strict=True)))
     return {**rows[0], "per_class": dict(zip(names[1:], rows[1:], strict=True))}
+
+
+def _rows(of: Drawn, absent: str = ABSENT) -> list[Row]:
+    """A row for each of the figures, in their order."""
+    low, high = interval(of)
+    return [figure(*each, absent) for each in zip(of.value.ravel(), low.ravel(), high.ravel(), strict=True)]
 
 
 def figure(value: float, low: float, high: float, absent: str = ABSENT) -> Row:

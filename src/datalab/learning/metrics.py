@@ -4,7 +4,6 @@ A confusion matrix is int64 (K, K): row = true class, column = predicted class, 
 undefined is NaN here and becomes null with a reason in a report. Functions named `*_per_class` return shape (..., K).
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from datalab.masks import IGNORE_ID, band_width, outline_band
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Statistic = Callable[[npt.NDArray[Any]], Floats]
 ABSENT = "no pixel of this class in the images"
 
 
@@ -105,25 +103,6 @@ def mean_defined(values: Floats) -> Floats:
 def mean_iou(confusion: npt.NDArray[Any]) -> Floats:
     """Mean IoU over the classes that occur in the truth, background among them: (...) of (..., K, K) counts."""
     return mean_defined(iou_per_class(confusion))
-
-
-def mean_over(
-    per_class: Statistic,
-    counts: npt.NDArray[Any],
-    classes: npt.NDArray[np.bool_],
-    whole: npt.NDArray[Any] | None = None,
-) -> Floats:
-    """Mean of `per_class(counts)` (..., K) over these classes (K,), shape (...).
-
-    NaN where a class is undefined or there is none. With `whole`, the counts of all images, a class that is undefined
-    has its value there: draws of a bootstrap keep the same mean (one without a hard class is no better model), and
-    none is lost, which with many rare classes nearly all would be.
-    """
-    values = per_class(counts)
-    if whole is not None:
-        values = np.where(np.isnan(values), per_class(whole), values)
-    wanted = np.where(np.isnan(values[..., classes]).any(axis=-1, keepdims=True), np.nan, values[..., classes])
-    return mean_defined(wanted)
 
 
 def figure_of(value: float, low: float, high: float, alone: str, absent: str = ABSENT) -> Figure:

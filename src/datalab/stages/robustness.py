@@ -5,7 +5,6 @@ The last part of stage `evaluate`, in the same process: loading torch and SAM on
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,8 @@ from datalab.adapters.stage_progress import stage_bar
 from datalab.adapters.torch_threads import side_by_side
 from datalab.learning.corruptions import CORRUPTIONS, SEVERITIES, Pixels, corrupt
 from datalab.learning.evaluation import ONE_IMAGE
-from datalab.learning.intervals import DIFFERENCES, bootstrap_interval, places_of, sum_units
-from datalab.learning.metrics import Counts, Floats, confusion_matrix, figure_of, iou_per_class, mean_over
+from datalab.learning.intervals import DIFFERENCES, drawn, interval, mean_of, places_of, sum_units
+from datalab.learning.metrics import Counts, Floats, confusion_matrix, figure_of, iou_per_class, mean_iou
 from datalab.ranges import Count, Seed
 from datalab.stages.held_out import read_held_out
 
@@ -82,17 +81,16 @@ def run(inputs: Inputs, out: Path, plots: Path, params: Params, load: SamLoader)
 
 def figures(counts: Counts, rng: np.random.Generator, resamples: int) -> dict[str, Any]:
     """Figures of robustness.json from (N, 22, K, K) confusion matrices of N independent images, as ASKED."""
-    pooled = counts.sum(axis=0)
-    present = ~np.isnan(iou_per_class(pooled[0]))
 
-    def drops(sums: npt.NDArray[Any], whole: Counts | None = None) -> Floats:
-        miou = mean_over(iou_per_class, sums, present, whole)
-        each = miou[..., :1] - miou[..., 1:]
-        return np.concatenate([each, each.mean(axis=-1, keepdims=True)], axis=-1)
+    def drops(sums: npt.NDArray[Any]) -> Floats:
+        iou = iou_per_class(sums)
+        each = iou[..., :1, :] - iou[..., 1:, :]
+        return np.concatenate([each, each.mean(axis=-2, keepdims=True)], axis=-2)
 
-    miou, value = mean_over(iou_per_class, pooled, present), drops(pooled)
-    low, high = bootstrap_interval(counts, drops, rng, resamples, partial(drops, whole=pooled), DIFFERENCES)
-    found = [_drop(*ends) for ends in zip(value, low, high, strict=True)]
+    miou = mean_iou(counts.sum(axis=0))
+    means = mean_of(drawn(counts, drops, rng, resamples), np.ones(counts.shape[-1], dtype=bool))
+    low, high = interval(means, DIFFERENCES)
+    found = [_drop(*ends) for ends in zip(means.value, low, high, strict=True)]
     report: dict[str, Any] = {"undamaged": _number(miou[0]), "mean_drop": found[-1]}
     for (kind, severity), own, drop in zip(ASKED[1:], miou[1:], found, strict=False):
         report.setdefault(kind, {})[str(severity)] = {"miou": _number(own), **drop}
