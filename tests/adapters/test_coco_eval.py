@@ -1,5 +1,11 @@
+import contextlib
+import io
+
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from datalab.adapters.coco_eval import AveragePrecision, ObjectJudge
 from datalab.learning.objects import MapObject
@@ -127,3 +133,65 @@ def test_images_drawn_more_than_once_count_as_often_as_coco_counts_copies_of_the
 def test_a_class_that_no_drawn_image_has_has_no_precision() -> None:
     found = judged(([square(1, 0, 0)], []), ([square(2, 0, 0)], [square(2, 0, 0)]), classes=3)
     np.testing.assert_array_equal(found.of_images(np.array([[2, 0]]))[0], [[np.nan] * 2, [0] * 2, [np.nan] * 2])
+
+
+def test_who_finds_what_is_too_small_to_be_an_object_is_not_wrong() -> None:
+    """Of 64 pixels where 77 make an object, found with two rows more; and a real one of 81, found a row too small."""
+    truth, large = square(1, 0, 0, side=8), square(1, 20, 0, side=9)
+    rows = square(1, 0, 0, 0.9, side=10).mask & (np.arange(SIDE) < 8), large.mask & (np.arange(SIDE) < 8)
+    right = [MapObject(1, mask, 0.8) for mask in rows]
+    for more, wrong in (([], 0), ([square(1, 0, 20, 0.7, side=8)], 0), ([square(1, 0, 20, 0.9)], 1)):
+        judge = ObjectJudge(2)
+        judge.add([truth, large], [*right, *more], NOWHERE, least=77)
+        result = judge.average_precision()
+        assert result.hits[0, 1].tolist() == [1, wrong, 0]
+        assert result.per_class_50[1] == pytest.approx(1 / (1 + wrong))
+    other = ObjectJudge(3)
+    other.add([truth], [MapObject(2, rows[0], 0.9)], NOWHERE, least=77)
+    assert other.average_precision().hits[0, 2].tolist() == [0, 1, 0]
+
+
+def by_coco(images: list[Image], least: int) -> tuple[float, list[int]]:
+    """AP50 of class 1, and objects right, wrong and missed, by pycocotools' range of areas."""
+    sides: list[list[dict[str, object]]] = [[], []]
+    for number, image in enumerate(images, start=1):
+        for side, objects in zip(sides, image, strict=True):
+            for one in objects:
+                rle = coco_mask.encode(np.asfortranarray(one.mask.astype(np.uint8)))
+                row = {"id": len(side) + 1, "image_id": number, "category_id": 1, "segmentation": rle}
+                side.append({**row, "area": float(one.mask.sum()), "iscrowd": 0, "score": one.score})
+    apis = [COCO(), COCO()]
+    with contextlib.redirect_stdout(io.StringIO()):
+        for api, side in zip(apis, sides, strict=True):
+            known = [{"id": place + 1, "height": SIDE, "width": SIDE} for place in range(len(images))]
+            api.dataset = {"info": {}, "images": known, "categories": [{"id": 1}], "annotations": side}
+            api.createIndex()
+        judge = COCOeval(*apis, iouType="segm")
+        judge.params.areaRng, judge.params.areaRngLbl, judge.params.maxDets = [[least, 1e9]], ["large"], [100]
+        judge.evaluate()
+        judge.accumulate()
+    found = [one for one in judge.evalImgs if one is not None]
+    right = sum(int(((one["dtMatches"][0] > 0) & ~one["dtIgnore"][0].astype(bool)).sum()) for one in found)
+    wrong = sum(int(((one["dtMatches"][0] == 0) & ~one["dtIgnore"][0].astype(bool)).sum()) for one in found)
+    missed = sum(int((np.asarray(one["gtIgnore"]) == 0).sum()) for one in found) - right
+    return float(judge.eval["precision"][0, :, 0, 0, 0].mean()), [right, wrong, missed]
+
+
+def test_sizes_count_as_cocos_range_of_areas_does() -> None:
+    rng = np.random.default_rng(0)
+    images: list[Image] = []
+    for _ in range(40):
+        truth, found = [], []
+        for top, left in ((0, 0), (0, 20), (20, 0), (20, 20)):
+            truth.append(square(1, top, left, side=int(rng.integers(5, 12))))
+            shift, side = rng.integers(0, 3, 2), int(rng.integers(5, 12))
+            found.append(square(1, top + shift[0], left + shift[1], float(rng.random()), side))
+        images.append((truth[: rng.integers(1, 5)], found))
+    judge = ObjectJudge(2)
+    for one in images:
+        judge.add(*one, NOWHERE, least=64)
+    result = judge.average_precision()
+    precision, hits = by_coco(images, 64)
+    assert result.hits[:, 1].sum(axis=0).tolist() == hits
+    assert min(hits) > 5
+    assert result.per_class_50[1] == pytest.approx(precision)

@@ -161,6 +161,24 @@ def test_small_pieces_are_no_objects(trained: Workspace, tmp_path: Path, share: 
     assert (report["objects"]["ap"]["value"] is None) == (objects == 0)
 
 
+def test_who_finds_a_piece_that_is_too_small_is_not_wrong(
+    trained: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A blob of 64 pixels, and 77 make an object; the model finds two rows more."""
+    other = copy_of_dataset(trained, tmp_path)
+    truth = np.zeros((48, 64), dtype=np.uint8)
+    truth[10:18, 10:18], truth[30:40, 30:40] = 1, 2
+    answer = truth.copy()
+    answer[10:20, 10:18] = 1
+    for row in read_dataset(other).split("test").itertuples():
+        write_label_map(other / "masks" / f"{row.image_id}.png", truth)
+    monkeypatch.setattr(evaluate, "predict", lambda *asked: replace(predict(*asked), label_map=answer))
+    run(replace(inputs_of(trained), dataset=other), outputs_in(tmp_path), replace(PARAMS, min_area_share=0.025), SAM)
+    objects = read_json(tmp_path / "metrics.json")["objects"]
+    assert (objects["truth"], objects["found"]) == (len(read_dataset(other).split("test")),) * 2
+    assert objects["precision"]["value"] == objects["ap"]["value"] == 1
+
+
 def test_objects_on_pixels_that_nobody_judges_do_not_count(trained: Workspace, tmp_path: Path) -> None:
     other = copy_of_dataset(trained, tmp_path)
     for row in read_dataset(other).split("test").itertuples():

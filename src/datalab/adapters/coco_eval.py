@@ -84,18 +84,27 @@ class ObjectJudge:
         self.truth: list[dict[str, Any]] = []
         self.found: list[dict[str, Any]] = []
 
-    def add(self, truth: Iterable[MapObject], found: Iterable[MapObject], unknown: BoolMask) -> None:
+    def add(self, truth: Iterable[MapObject], found: Iterable[MapObject], unknown: BoolMask, least: float = 1) -> None:
         """One image, all masks (H, W). Pixels that are `unknown` count for nobody: found objects are cut to the others,
         and what lies mostly there and is none of the truth's is neither right nor wrong. (COCO's crowd regions would
         still ask an object's IoU of the pixels that nobody judged.)
+
+        Truth of fewer than `least` pixels is not to be found, and who finds it is not wrong, as with COCO's ranges of
+        area: at IoU 0.50 what is found counts where it is one of the larger ones, whatever its own size, and
+        not where it is a smaller one of its class, or small itself. At higher IoUs, too: an answer is one or is none.
+        Pieces of fewer than half of `least` may be left out on both sides, since none can be one of the other's.
         """
         number = len(self.images) + 1
         self.images.append({"id": number, "height": unknown.shape[0], "width": unknown.shape[1]})
-        there = [_annotation(number, one.position, one.mask) for one in truth]
+        small, there = list[dict[str, Any]](), list[dict[str, Any]]()
+        for one in truth:
+            piece = _annotation(number, one.position, one.mask)
+            (there if piece["area"] >= least else small).append(piece)
         self.truth += there
         for one in found:
             judged = _annotation(number, one.position, one.mask & ~unknown)
-            if 2 * judged["area"] > one.mask.sum() or _is_one_of(judged, there):
+            an_object = judged["area"] >= least and 2 * judged["area"] > one.mask.sum()
+            if _is_one_of(judged, there) or (an_object and not _is_one_of(judged, small)):
                 self.found.append({**judged, "score": one.score})
 
     def average_precision(self) -> AveragePrecision:

@@ -58,7 +58,7 @@ class Params:
     bins: Count
     """Of confidence, when it is compared with how often the model is right."""
     min_area_share: Share
-    """Of the image; smaller connected pieces, of truth and prediction, are no objects."""
+    """Of the image; smaller connected pieces are no objects: neither to be found, nor wrong to find."""
 
 
 @dataclass(frozen=True)
@@ -192,12 +192,8 @@ def _judge(
         least = max(1, round(params.min_area_share * truth.size))
         mean = tempered(prediction.members, segmenter.temperature).mean(axis=0)
         found = prediction.objects
-        pieces = (
-            objects_of(positions[1], least, mean)
-            if found is None
-            else (one for one in found if one.mask.sum() >= least)
-        )
-        judge.add(objects_of(positions[0], least), pieces, positions[0] == IGNORE_ID)
+        pieces = objects_of(positions[1], least // 2, mean) if found is None else found
+        judge.add(objects_of(positions[0], least // 2), pieces, positions[0] == IGNORE_ID, least)
         confusion = confusion_matrix(positions[0], positions[1], len(folder.class_ids))
         outlines = boundary_counts(positions[0], positions[1], len(folder.class_ids))
         iou = float(mean_iou(confusion))
