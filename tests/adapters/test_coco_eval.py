@@ -87,6 +87,18 @@ def test_all_that_was_found_counts_however_unsure() -> None:
     np.testing.assert_array_equal(judged((truth[:1], []), classes=3).hits, [[[0] * 3, [0, 0, 1], [0] * 3]])
 
 
+def test_what_is_too_unsure_to_be_an_answer_counts_in_the_average_precision_alone() -> None:
+    truth = [square(1, 0, 0), square(1, 0, 20)]
+    found = [square(1, 0, 0, 0.95), square(1, 0, 20, 0.4), *(square(1, 20 + place, 0, 0.06) for place in range(20))]
+    results = []
+    for least in (0.0, 0.4, 0.5):
+        judge = ObjectJudge(2, least_score=least)
+        judge.add(truth, found, NOWHERE)
+        results.append(judge.average_precision())
+    assert [one.hits[0, 1].tolist() for one in results] == [[2, 20, 0], [2, 0, 0], [1, 0, 1]]
+    assert [one.per_class[1] for one in results] == pytest.approx([1, 1, 1])
+
+
 def test_a_rim_that_nobody_judged_costs_no_object() -> None:
     """A square of 18 in a doubtful rim of 6: the model's square of 30 is right wherever somebody judged."""
     truth, wide = square(1, 11, 11, side=18), square(1, 5, 5, side=30)

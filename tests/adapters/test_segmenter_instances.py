@@ -103,6 +103,15 @@ def test_what_is_found_comes_at_the_images_size(
     assert set(np.unique(found.label_map)) == {0, 9}
 
 
+def test_as_many_objects_may_be_found_as_boxes_are_looked_at(network: InstanceSegmenter) -> None:
+    heads = network.net.roi_heads
+    boxes = [torch.tensor([[10.0 * (place % 16), 10.0 * (place // 16), 9, 9] for place in range(240)])]
+    boxes[0][:, 2:] += boxes[0][:, :2]
+    sure = torch.tensor([[0.0, 5.0, 0.0]] * 240)
+    found, _, _ = heads.postprocess_detections(sure, torch.zeros(240, 12), boxes, [(160, 160)])
+    assert len(found[0]) == 240
+
+
 @pytest.mark.slow
 def test_it_takes_steps_and_finds_something(tmp_path: Path) -> None:
     samples = blob_samples(tmp_path, [1, 2, 3])

@@ -60,7 +60,8 @@ class AveragePrecision:
     per_class_50: Floats
     """(K,), at IoU 0.50."""
     hits: npt.NDArray[np.int64]
-    """(N, K, 3), at IoU 0.50, image by image: objects that were found, objects found that are none, and missed ones."""
+    """(N, K, 3), at IoU 0.50, image by image: objects that were found, objects found that are none, and missed ones; of
+    what was found surely enough (`ObjectJudge.least_score`)."""
     found: tuple[Found, ...]
     """Of the K - 1 classes without background: by what the figures of drawn images are told."""
 
@@ -77,9 +78,10 @@ class AveragePrecision:
 class ObjectJudge:
     """Collects image by image what is there and what was found; masks are kept run-length encoded."""
 
-    def __init__(self, classes: int) -> None:
-        """K `classes`, background included."""
+    def __init__(self, classes: int, least_score: float = 0.0) -> None:
+        """K `classes`, background included; `AveragePrecision.hits` are of what was found with at least this score."""
         self.classes = classes
+        self.least_score = least_score
         self.images: list[dict[str, Any]] = []
         self.truth: list[dict[str, Any]] = []
         self.found: list[dict[str, Any]] = []
@@ -122,7 +124,7 @@ class ObjectJudge:
             judge = _evaluated(dataset, _numbered(self.truth), _numbered(self.found), most)
             precision = judge.eval["precision"][:, :, :, 0, -1].mean(axis=1)
             per_threshold[:, 1:] = np.where(precision < 0, np.nan, precision)
-            hits[:, 1:], found = _hits(judge), _found(judge)
+            hits[:, 1:], found = _hits(judge, self.least_score), _found(judge)
         return AveragePrecision(per_threshold.mean(axis=0), per_threshold[0], hits, found)
 
 
@@ -150,11 +152,12 @@ def _matches(judge: COCOeval) -> Iterator[tuple[int, int, dict[str, Any]]]:
             yield judge.params.imgIds.index(one["image_id"]), judge.params.catIds.index(one["category_id"]), one
 
 
-def _hits(judge: COCOeval) -> npt.NDArray[np.int64]:
-    """(images, classes without background, 3), at the first threshold."""
+def _hits(judge: COCOeval, least_score: float) -> npt.NDArray[np.int64]:
+    """(images, classes without background, 3), at the first threshold; the surest are matched first, so that what is
+    below `least_score` takes no object from what is not."""
     counts = np.zeros((len(judge.params.imgIds), len(judge.params.catIds), 3), dtype=np.int64)
     for image, position, one in _matches(judge):
-        counted = ~np.asarray(one["dtIgnore"], dtype=bool)[0]
+        counted = ~np.asarray(one["dtIgnore"], dtype=bool)[0] & (np.asarray(one["dtScores"]) >= least_score)
         right = np.asarray(one["dtMatches"])[0] > 0
         objects = int((np.asarray(one["gtIgnore"]) == 0).sum())
         hit = int((right & counted).sum())

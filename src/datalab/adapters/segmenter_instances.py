@@ -27,7 +27,8 @@ RIM = 3
 """Pixels of the labels, six of the working image: the unjudged ones this near an object are its outline, in doubt."""
 LEAST_SCORE = 0.05
 PROPOSALS = 300
-"""Boxes an image is searched at: as many as Ren et al., "Faster R-CNN" (2015), found enough on images of 600 pixels."""
+"""Boxes an image is searched at: as many as Ren et al., "Faster R-CNN" (2015), found enough on images of 600 pixels.
+As many objects may be found: torchvision's 100 are a recall of 0.44 where an image has 225 cells."""
 JUDGED_BOXES = 128
 """Of an image, each training step: as in Ren et al. torchvision's 512 are most of the time a CPU spends on it."""
 SURELY = 1e-6
@@ -53,6 +54,8 @@ class InstanceSegmenter(SegmenterNetwork):
     learning_rate: ClassVar[float] = 0.0003
     """With 0.01 its losses grew."""
     learns_instances: ClassVar[bool] = True
+    least_score: ClassVar[float] = 0.5
+    """By itself, a less sure object leaves its pixels to the background: the label map shows nothing of it."""
 
     def __init__(self, size: NetworkSize) -> None:
         """Random weights from torch's global generator."""
@@ -68,6 +71,7 @@ class InstanceSegmenter(SegmenterNetwork):
             num_classes=max(2, size.classes),
             rpn_anchor_generator=AnchorGenerator(anchors, ((0.5, 1.0, 2.0),) * 5),
             box_score_thresh=LEAST_SCORE,
+            box_detections_per_img=PROPOSALS,
             rpn_post_nms_top_n_train=PROPOSALS,
             rpn_post_nms_top_n_test=PROPOSALS,
             box_batch_size_per_image=JUDGED_BOXES,

@@ -49,6 +49,8 @@ class SegmenterNetwork(nn.Module, ABC):
     """Of AdamW, where the settings leave it to the network."""
     learns_instances: ClassVar[bool] = False
     """Whether it learns from objects instead of label maps, by a loss of its own."""
+    least_score: ClassVar[float] = 0.0
+    """Objects it finds less surely are none of its answers, and judged by their average precision alone."""
 
     def __init__(self, size: NetworkSize) -> None:
         """Random weights from torch's global generator."""

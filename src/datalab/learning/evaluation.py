@@ -80,7 +80,7 @@ def object_figures(
     resamples: int,
 ) -> Row:
     """`ap` (over IoU 0.50 to 0.95) and `ap50`, means over the classes with an object in the truth, and `ap_per_class`;
-    of all that was found, however unsure, `precision`, `recall` and `f1` at IoU 0.50 over all classes and `per_class`.
+    of what the model answers, `precision`, `recall` and `f1` at IoU 0.50 over all classes and `per_class`.
 
     `truth` and `found` count the objects.
 

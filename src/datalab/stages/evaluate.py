@@ -118,7 +118,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, load: SamLoader) -> No
     """
     held = read_held_out(inputs.dataset, inputs.model)
     folder, rows, segmenter = held.folder, held.rows, held.segmenter
-    judge = ObjectJudge(len(folder.class_ids))
+    judge = ObjectJudge(len(folder.class_ids), segmenter.network.least_score)
     judged, worst = _all_judged(_judge(rows, folder, segmenter, inputs, params, judge), params.sheet)
     confusions, trusted = (
         np.stack(parts) for parts in zip(*((one.confusion, one.reliability) for one in judged), strict=True)
