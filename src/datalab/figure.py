@@ -3,6 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+UNLEARNED = "no training image shows it"
+"""Reason of what a model scores on a class of which it has seen nothing."""
+
 
 @dataclass(frozen=True)
 class Figure:

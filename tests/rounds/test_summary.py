@@ -119,6 +119,14 @@ def test_images_of_two_people_that_hang_together_are_counted_in_groups_too() -> 
     assert said(double_labelled_images=9, double_labelled_groups=2) == ["9 in 2 groups"]
 
 
+def test_classes_of_which_the_model_saw_nothing_are_listed() -> None:
+    alone = {"value": 0.0, "low": None, "high": None, "reason": "no training image shows it; no interval: too few"}
+    figures = {"miou": FIGURE, "iou car": alone, "iou van": {**alone, "reason": "no training image shows it"}}
+    found = {one["figure"]: one["value"] for one in summary_rows(REPORT | {"evaluation": figures})}
+    assert found["held-out: never learned"] == "car, van: no training image shows it, and miou counts it"
+    assert "held-out: never learned" not in {one["figure"] for one in summary_rows(REPORT)}
+
+
 def test_a_report_from_before_there_was_a_proof_has_no_such_row() -> None:
     figures = [row["figure"] for row in summary_rows({key: REPORT[key] for key in REPORT if key != "proof"})]
     assert not {"next batch: worth it", "choice against chance"} & set(figures)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -59,6 +60,20 @@ def test_a_class_on_one_image_trains_and_is_not_scored(blobs: Workspace) -> None
     assert report["miou"]["value"] == pytest.approx(
         (report["iou"]["background"]["value"] + report["iou"]["disc"]["value"]) / 2, abs=2e-6
     )
+
+
+def test_a_class_that_no_training_image_shows_scores_nothing_and_says_why(blobs: Workspace) -> None:
+    run_dataset(blobs)
+    dataset = read_dataset(blobs.dataset)
+    for row in dataset.split("train").itertuples():
+        mask = dataset.mask(str(row.image_id))
+        painted = read_label_map(mask)
+        write_label_map(mask, np.where(painted == 2, 0, painted).astype(np.uint8))
+    run_train(blobs, SHORT)
+    iou = run_evaluate(blobs)["iou"]
+    assert iou["square"]["value"] == 0
+    assert iou["square"]["reason"].split("; ")[0] == "no training image shows it"
+    assert "no training image shows it" not in iou["disc"].get("reason", "")
 
 
 def test_nobody_drew_anything(blobs: Workspace) -> None:

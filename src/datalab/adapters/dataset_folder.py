@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from datalab.adapters.files import read_json, read_table
+from datalab.adapters.files import read_json, read_label_map, read_table
 from datalab.errors import InputError
 from datalab.tables import DATASET
 
@@ -30,6 +31,16 @@ class DatasetFolder:
     def mask(self, image_id: str) -> Path:
         """Label map of an image."""
         return self.root / "masks" / f"{image_id}.png"
+
+    def unlearned(self) -> list[str]:
+        """Names of the classes that no training image shows; where there is none, it takes a few label maps to know."""
+        missing = dict(zip(self.class_ids, self.class_names, strict=True))
+        for image_id in self.split("train")["image_id"]:
+            if not missing:
+                break
+            for shown in np.unique(read_label_map(self.mask(str(image_id)))).tolist():
+                missing.pop(shown, None)
+        return list(missing.values())
 
 
 def read_dataset(folder: Path) -> DatasetFolder:

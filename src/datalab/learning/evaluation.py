@@ -3,12 +3,13 @@
 Images that are no independent samples (copies, frames of a clip) come in as one, the sum of their counts.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from datalab.figure import UNLEARNED
 from datalab.learning.calibration import Reliability, calibration_error
 from datalab.learning.intervals import Drawn, bootstrap_interval, drawn, interval, mean_of
 from datalab.learning.metrics import (
@@ -55,6 +56,16 @@ def figures(confusions: Counts, names: Sequence[str], rng: np.random.Generator, 
         **{"miou": miou, "miou_objects": objects, "dice": dice, "pixel_accuracy": accuracy},
         **{kind: {name: next(rows) for name in names} for kind in PER_CLASS},
     }
+
+
+def with_unlearned(rows: Mapping[str, Row], unlearned: Collection[str]) -> dict[str, Row]:
+    """Figures of classes, by name, those of what is `unlearned` with the reason why they are so low, and any other."""
+
+    def told(row: Row) -> Row:
+        return {**row, "reason": "; ".join([UNLEARNED, *([row["reason"]] if "reason" in row else [])])}
+
+    low = {name for name, row in rows.items() if name in unlearned and row["value"] is not None}
+    return {name: told(row) if name in low else row for name, row in rows.items()}
 
 
 def boundary_figures(outlines: Counts, names: Sequence[str], rng: np.random.Generator, resamples: int) -> Row:

@@ -6,6 +6,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from datalab.figure import UNLEARNED
 from datalab.rounds.state import STEPS
 
 Report = dict[str, Any]
@@ -58,6 +59,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
         yield from _advice(annotator, score)
     for name, figure in report["evaluation"].items():
         yield f"held-out {name}", interval(figure)
+    yield from _unlearned(report["evaluation"])
     yield "held-out images", f"{_in_groups(report, 'test')}{_leaks(report.get('leaks'))}"
     for sentence in report.get("training_warnings", []):
         yield "training", sentence
@@ -70,6 +72,13 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield from _made_of(report)
     yield "seconds", _seconds(report["seconds"])
     yield from report["addresses"].items()
+
+
+def _unlearned(figures: dict[str, Report]) -> Iterator[tuple[str, str]]:
+    """The classes of which the model has seen nothing: one that is missing in training looks like one it fails at."""
+    told = [name.removeprefix("iou ") for name, one in figures.items() if UNLEARNED in (one.get("reason") or "")]
+    if told:
+        yield "held-out: never learned", f"{', '.join(told)}: {UNLEARNED}, and miou counts it"
 
 
 def _figures(about: str, figures: dict[str, Report]) -> Iterator[tuple[str, str]]:

@@ -28,7 +28,7 @@ from datalab.adapters.stage_progress import stage_bar
 from datalab.config import load_guidelines, load_params
 from datalab.errors import one_line_errors
 from datalab.learning.calibration import Reliability, reliability, reliability_table
-from datalab.learning.evaluation import Row, boundary_figures, calibration, figures, object_figures
+from datalab.learning.evaluation import Row, boundary_figures, calibration, figures, object_figures, with_unlearned
 from datalab.learning.intervals import places_of, sum_units
 from datalab.learning.metrics import Counts, boundary_counts, confusion_matrix, mean_iou
 from datalab.learning.objects import objects_of
@@ -109,7 +109,8 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, load: SamLoader) -> No
     """Judge split "test" and write figures, tables and pictures.
 
     A figure is {"value", "low", "high"}: the pooled value over all test images and its 95% interval over groups of
-    them, which are independent of each other. What is undefined is null and has a "reason". `miou`, `dice` are means
+    them, which are independent of each other. What is undefined is null and has a "reason", and so has the `iou` of a
+    class that no training image shows. `miou`, `dice` are means
     over the classes that occur in the truth, background among them; `miou_objects` leaves background out;
     `boundary_iou` is over the classes with an outline. `calibration` has the expected calibration error of the pixels,
     as the model gives probabilities (`ece_before`) and as they are used, after the temperature (`ece`). `objects` has
@@ -124,6 +125,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, load: SamLoader) -> No
         np.stack(parts) for parts in zip(*((one.confusion, one.reliability) for one in judged), strict=True)
     )
     report = _report(judged, judge.average_precision(), places_of(list(rows["group"])), folder.class_names, params)
+    report["iou"] = with_unlearned(report["iou"], folder.unlearned())
     report["calibration"]["temperature"] = round(segmenter.temperature, 4)
     write_json(outputs.figures, {**report, "model": model_size(segmenter, inputs.model)})
     embedding = _embedding_cost(segmenter, [inputs.images / str(file) for file in rows["file"][:EMBEDDED]], load)
