@@ -126,7 +126,7 @@ def _gate_source(rows: pd.DataFrame, gold: pd.DataFrame, params: GateParams) -> 
     # with its own truth a gold image would get better proposals than others, and say more of them than is true
     expected[rows["image_id"].isin(gold["image_id"]).to_numpy()] = held_out
     error, by_class = held_out_error(examples, held_out, params), errors_by_class(examples, held_out, params)
-    against = {label: why_not_accepted(one, params) for label, one in by_class.items()}
+    refused = {label: why_not_accepted(one, params) for label, one in by_class.items()}
     facts = {
         "reason": None,
         "examples": len(examples.scores),
@@ -135,26 +135,26 @@ def _gate_source(rows: pd.DataFrame, gold: pd.DataFrame, params: GateParams) -> 
         "lowered": {label: round(factor, 4) for label, factor in calibration.lowered.items()},
         "error": error.as_json(),
         "by_class": {
-            label: {"examples": examples.labels.count(label), **one.as_json(), "accept_reason": against[label]}
+            label: {"examples": examples.labels.count(label), **one.as_json(), "accept_reason": refused[label]}
             for label, one in by_class.items()
         },
-        "accept_reason": _accept_reason(by_class, against, params),
+        "accept_reason": _accept_reason(by_class, refused, params),
     }
     # what gold does not bear out is left to people
-    decision = decide(expected, labels, params, [label for label, reason in against.items() if reason is None])
+    decisions = decide(expected, labels, params, [label for label, why in refused.items() if why is None])
     # equal expectations are common (isotonic curves have steps); the score tells their order
-    return facts, rows.assign(expected_iou=expected, decision=decision, order=expected + 1e-6 * scores)
+    return facts, rows.assign(expected_iou=expected, decision=decisions, order=expected + 1e-6 * scores)
 
 
 def _accept_reason(
-    by_class: Mapping[str, GateError], against: Mapping[str, str | None], params: GateParams
+    by_class: Mapping[str, GateError], refused: Mapping[str, str | None], params: GateParams
 ) -> str | None:
-    """Why nothing of a source is accepted; None where some class may be. `against`: by class, why it may not."""
+    """Why nothing of a source is accepted; None where some class may be. `refused`: by class, why it may not."""
     if not params.auto_accept:
         return "proposal_gate.auto_accept is false"
-    if None in against.values():
+    if None in refused.values():
         return None
     if not any(error.accepted for error in by_class.values()):
         return f"no proposal on gold that has a class reaches {params.accept_at:g}"
     nearest = max(by_class, key=lambda label: by_class[label].accepted)
-    return f"gold bears out no class; {nearest}: {against[nearest]}"
+    return f"gold bears out no class; {nearest}: {refused[nearest]}"
