@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from datalab.learning.leaks import LEAKS, find_leaks
+from datalab.learning.leaks import LEAKS, find_leaks, find_turned, together
 
 
 def index_of(*splits: str) -> pd.DataFrame:
@@ -29,9 +29,31 @@ def test_a_test_image_may_not_look_like_a_validation_image_either() -> None:
     index = index_of("train", "validation", "test")
     vectors = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
     found = find_leaks(index, vectors, 0.9)
-    assert found.to_numpy().tolist() == [["i2", "test", "i1", "validation", 1.0]]
+    assert found.to_numpy().tolist() == [["i2", "test", "i1", "validation", 1.0, ""]]
 
 
 def test_without_two_sides_there_is_no_leak() -> None:
     for split in ("train", "test"):
         assert find_leaks(index_of(split, split), np.eye(2), -1.0).empty
+
+
+def test_what_is_turned_is_found_by_the_nearest_of_its_views() -> None:
+    index = index_of("train", "train", "validation", "test", "test")
+    hashes = np.array([0b1, 0xFF00, 0xF0F0F0F0, 2**40, 2**50], dtype=np.uint64)
+    views = {
+        "i2": {"mirrored": 0b10, "turned": 2**60},
+        "i3": {"mirrored": 0xFF00 ^ 0b11, "turned": 0xFF00 ^ 0b100},
+        "i4": {"mirrored": 0xF0F0F0F0, "turned": 0b1 ^ 0b110},
+    }
+    found = find_turned(index, hashes, views, 1)
+    assert found[["image_id", "other_id", "view"]].to_numpy().tolist() == [
+        ["i4", "i2", "mirrored"],
+        ["i3", "i1", "turned"],
+    ]
+    assert found["similarity"].tolist() == [1.0, 1 - 1 / 32]
+    assert set(find_turned(index, hashes, views, 2)["image_id"]) == {"i2", "i3", "i4"}
+    assert find_turned(index, hashes, views, -1).columns.tolist() == list(LEAKS)
+    alike = found.assign(similarity=[0.97, 0.98], view="")
+    both = together(alike, found)
+    assert both["view"].tolist() == ["mirrored", ""]
+    assert together(alike.iloc[:0], found.iloc[:0]).empty

@@ -1,6 +1,7 @@
 import shutil
 from pathlib import Path
 
+import imagehash
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,7 +10,7 @@ from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.files import read_json, read_table, write_table
 from datalab.errors import InputError
 from datalab.stages.leaks import Inputs, Params, run
-from datalab.tables import DATASET
+from datalab.tables import CATALOG, DATASET
 from datalab.workspace import Workspace
 from tests.stages.blob_workspace import run_dataset
 from tests.stages.vectors_kept import keep_all_vectors
@@ -26,7 +27,7 @@ def test_a_copy_in_another_split_is_reported_and_shown(blobs: Workspace, tmp_pat
     rng = np.random.default_rng(0)
     for path in blobs.embeddings.glob("*.npy"):
         np.save(path, rng.normal(size=(12, 6, 8)).astype(np.float16))
-    run(inputs_of(blobs), tmp_path / "before.json", tmp_path / "before.png", PARAMS)
+    run(inputs_of(blobs), tmp_path / "before.json", tmp_path / "before.png", PARAMS, 4)
     before = read_json(tmp_path / "before.json")
     assert before == {"leaks": 0, "judged": before["judged"], "pairs": [], "reason": None}
     assert before["judged"] > 3
@@ -35,7 +36,7 @@ def test_a_copy_in_another_split_is_reported_and_shown(blobs: Workspace, tmp_pat
     shutil.copy(blobs.embeddings / f"{copied}.npy", blobs.embeddings / f"{copy}.npy")
     contents = []
     for name in "ab":
-        run(inputs_of(blobs), tmp_path / f"{name}.json", tmp_path / f"{name}.png", PARAMS)
+        run(inputs_of(blobs), tmp_path / f"{name}.json", tmp_path / f"{name}.png", PARAMS, 4)
         contents.append([(tmp_path / f"{name}.{kind}").read_bytes() for kind in ("json", "png")])
     report = read_json(tmp_path / "a.json")
     assert report["leaks"] == 1
@@ -47,13 +48,36 @@ def test_a_copy_in_another_split_is_reported_and_shown(blobs: Workspace, tmp_pat
         assert np.asarray(shown).std() > np.asarray(empty).std()
 
 
+@pytest.mark.parametrize(("distance", "leaks"), [(4, 1), (-1, 0)])
+def test_a_mirrored_training_image_is_found_by_its_hash(
+    blobs: Workspace, tmp_path: Path, distance: int, leaks: int
+) -> None:
+    run_dataset(blobs)
+    rng, folder = np.random.default_rng(0), read_dataset(blobs.dataset)
+    for path in blobs.embeddings.glob("*.npy"):
+        np.save(path, rng.normal(size=(12, 6, 8)).astype(np.float16))
+    seen, copy = (folder.split(name)["image_id"].iloc[-1] for name in ("train", "test"))
+    pixels = np.asarray(Image.fromarray(rng.integers(0, 255, (6, 8, 3), dtype=np.uint8)).resize((64, 48)))
+    Image.fromarray(pixels).save(blobs.images / f"{seen}.png")
+    Image.fromarray(pixels[:, ::-1]).save(blobs.images / f"{copy}.png")
+    catalog = read_table(blobs.catalog, CATALOG)
+    is_seen = catalog["image_id"] == seen
+    catalog.loc[is_seen, "phash"] = str(imagehash.phash(Image.fromarray(pixels)))
+    write_table(blobs.catalog, catalog)
+    run(inputs_of(blobs), tmp_path / "r.json", tmp_path / "r.png", PARAMS, distance)
+    report = read_json(tmp_path / "r.json")
+    assert report["leaks"] == leaks
+    found = [(one["image_id"], one["other_id"], one["view"]) for one in report["pairs"]]
+    assert found == [(copy, seen, "mirrored")] * leaks
+
+
 def test_kept_vectors_give_the_pairs_that_the_embeddings_do(blobs: Workspace, tmp_path: Path) -> None:
     run_dataset(blobs)
     params = Params(similarity=-1.0, shown=5)
-    run(inputs_of(blobs), tmp_path / "computed.json", tmp_path / "computed.png", params)
+    run(inputs_of(blobs), tmp_path / "computed.json", tmp_path / "computed.png", params, 4)
     assert read_json(tmp_path / "computed.json")["leaks"] > 0
     keep_all_vectors(blobs.catalog, blobs.embeddings)
-    run(inputs_of(blobs), tmp_path / "kept.json", tmp_path / "kept.png", params)
+    run(inputs_of(blobs), tmp_path / "kept.json", tmp_path / "kept.png", params, 4)
     for kind in ("json", "png"):
         assert (tmp_path / f"kept.{kind}").read_bytes() == (tmp_path / f"computed.{kind}").read_bytes()
 
@@ -62,7 +86,7 @@ def test_few_images_are_said(blobs: Workspace, tmp_path: Path) -> None:
     run_dataset(blobs)
     index = read_table(blobs.dataset / "index.parquet", DATASET)
     write_table(blobs.dataset / "index.parquet", index.head(5))
-    run(inputs_of(blobs), tmp_path / "few.json", tmp_path / "few.png", PARAMS)
+    run(inputs_of(blobs), tmp_path / "few.json", tmp_path / "few.png", PARAMS, 4)
     assert read_json(tmp_path / "few.json")["reason"].startswith("5 labelled images; 10 are needed")
 
 
@@ -72,5 +96,5 @@ def test_an_image_in_two_splits_is_refused(blobs: Workspace, tmp_path: Path) -> 
     index.loc[len(index)] = {**index.iloc[0].to_dict(), "split": "test"}
     write_table(blobs.dataset / "index.parquet", index)
     with pytest.raises(InputError, match=r"is in .*index\.parquet twice \(.*, test\); run dvc repro dataset"):
-        run(inputs_of(blobs), tmp_path / "no.json", tmp_path / "no.png", PARAMS)
+        run(inputs_of(blobs), tmp_path / "no.json", tmp_path / "no.png", PARAMS, 4)
     assert not (tmp_path / "no.json").exists()

@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
+import pandas as pd
+
 from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.files import read_rgb, read_table, write_json
 from datalab.adapters.image_vectors import read_image_vectors
+from datalab.adapters.image_views import view_hashes
 from datalab.adapters.plots import Pixels, plot_pairs
-from datalab.config import load_params
+from datalab.config import load_number, load_params
 from datalab.errors import one_line_errors
-from datalab.learning.leaks import find_leaks
+from datalab.learning.leaks import find_leaks, find_turned, together
 from datalab.ranges import Count, Within
 from datalab.tables import CATALOG
 
@@ -40,12 +44,13 @@ class Inputs:
     embeddings: Path
 
 
-def run(inputs: Inputs, report: Path, picture: Path, params: Params) -> None:
+def run(inputs: Inputs, report: Path, picture: Path, params: Params, distance: int) -> None:
     """Write the report and the picture of the most similar pairs.
 
     `leaks` counts the images of test and validation that are too similar to a training image, those of test that are
     to a validation image, too; `judged` counts all of them, and `pairs` has the most similar ones with their files.
-    With fewer than ten images nothing is looked for: `reason`.
+    Those that are near duplicates of one when mirrored or turned count as well, `distance` being of their hashes. With
+    fewer than ten images nothing is looked for: `reason`.
     """
     folder = read_dataset(inputs.dataset)
     found = folder.index.iloc[:0]
@@ -54,8 +59,11 @@ def run(inputs: Inputs, report: Path, picture: Path, params: Params) -> None:
         facts["reason"] = f"{len(folder.index)} labelled images; {FEWEST} are needed to tell what is unusually alike"
     else:
         catalog = read_table(inputs.catalog, CATALOG).set_index("image_id", drop=False)
-        rows = catalog.loc[folder.index["image_id"]].to_dict("records")
-        found = find_leaks(folder.index, read_image_vectors(rows, inputs.embeddings), params.similarity)
+        rows = catalog.loc[folder.index["image_id"]]
+        vectors = read_image_vectors(rows.to_dict("records"), inputs.embeddings)
+        hashes = np.array([int(text, 16) for text in rows["phash"]], dtype=np.uint64)
+        turned = find_turned(folder.index, hashes, _views(folder.index, inputs.images, distance), distance)
+        found = together(find_leaks(folder.index, vectors, params.similarity), turned)
         facts |= {"leaks": len(found), "reason": None}
     files = dict(zip(folder.index["image_id"], folder.index["file"], strict=True))
     worst = found.head(params.shown)
@@ -65,10 +73,19 @@ def run(inputs: Inputs, report: Path, picture: Path, params: Params) -> None:
     plot_pairs(picture, [_pair(one, inputs.images) for one in facts["pairs"]])
 
 
+def _views(index: pd.DataFrame, images: Path, distance: int) -> dict[str, dict[str, int]]:
+    """The hashes of each image of test and validation, when turned; read where somebody asks for near duplicates."""
+    judged = index[index["split"] != "train"]
+    return {
+        str(row.image_id): view_hashes(read_rgb(images / str(row.file))) if distance >= 0 else {}
+        for row in judged.itertuples()
+    }
+
+
 def _pair(found: dict[str, Any], images: Path) -> tuple[str, Pixels, Pixels]:
     title = (
         f"{found['split']} {found['image_id'][:8]}, {found['other_split']} {found['other_id'][:8]}: "
-        f"{found['similarity']:.2f}"
+        f"{found['similarity']:.2f}{' ' if found['view'] else ''}{found['view']}"
     )
     return title, read_rgb(images / found["file"]), read_rgb(images / found["other_file"])
 
@@ -80,7 +97,8 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     inputs = Inputs(given.dataset, given.catalog, given.images, given.embeddings)
-    run(inputs, given.report, given.picture, load_params(given.params, "leaks", Params))
+    distance = int(load_number(given.params, "ingest", "near_duplicate_distance", int))
+    run(inputs, given.report, given.picture, load_params(given.params, "leaks", Params), distance)
 
 
 if __name__ == "__main__":
