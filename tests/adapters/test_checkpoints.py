@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -209,6 +210,20 @@ def test_a_path_is_a_whole_one_or_begins_at_home(tmp_path: Path, monkeypatch: py
     for missing in ("~/none.pth", "sam_vit_x"):
         with pytest.raises(InputError, match=r"does not exist; set sam\.checkpoint to the whole path"):
             checkpoint_path(missing)
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "told"),
+    [
+        ("~nobody-of-this-machine/x.pth", "whom this machine does not know; give sam.checkpoint the whole path"),
+        (f"/{'a' * 5000}.pth", "cannot be looked at: File name too long; set sam.checkpoint to the whole path"),
+    ],
+)
+def test_a_path_that_the_system_refuses_is_one_line(checkpoint: str, told: str) -> None:
+    with pytest.raises(InputError, match=re.escape(told)) as refused:
+        checkpoint_path(checkpoint)
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 400
 
 
 def test_a_cache_that_cannot_be_written_is_one_line(server: Server, tmp_path: Path) -> None:

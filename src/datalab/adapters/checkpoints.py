@@ -28,6 +28,8 @@ SOURCE = "https://dl.fbaipublicfiles.com/segment_anything"
 TIMEOUT_S = (10, 60)
 """To connect, and between two pieces."""
 PIECE = 1 << 20
+LONGEST_SHOWN = 200
+"""Letters of a path in a message."""
 PAUSES_S = (1.0, 3.0, 10.0)
 """Waits before a download that broke off goes on; a piece that arrived in between starts the count anew."""
 
@@ -84,19 +86,42 @@ def checkpoint_path(checkpoint: str) -> Path:
                 f"SAM checkpoint {checkpoint} is not on this machine yet; run: datalab models pull {checkpoint}"
             )
         return path
-    path = Path(checkpoint).expanduser()
+    path = _expanded(checkpoint)
     # flows, stages and click-to-mask are started in different folders
     if path.suffix and not path.is_absolute():
         raise InputError(
             f"SAM checkpoint {checkpoint} is another file from every folder; give sam.checkpoint the whole path "
             "of the .pth file"
         )
-    if not path.is_absolute() or not path.is_file():
+    if not path.is_absolute() or not _is_file(path):
         raise InputError(
             f"SAM checkpoint {checkpoint} does not exist; set sam.checkpoint to the whole path of a .pth file, "
             f"to {', '.join(OFFICIAL)} or to {SMALL}"
         )
     return path
+
+
+def _expanded(checkpoint: str) -> Path:
+    """The path with ~ and ~somebody filled in."""
+    try:
+        return Path(checkpoint).expanduser()
+    except RuntimeError as exc:
+        raise InputError(
+            f"SAM checkpoint {checkpoint} lies in the home of somebody whom this machine does not know; give "
+            "sam.checkpoint the whole path of the .pth file"
+        ) from exc
+
+
+def _is_file(path: Path) -> bool:
+    """InputError where the system does not even look: a name too long, a folder that one may not enter."""
+    try:
+        return path.is_file()
+    except OSError as exc:
+        shown = str(path) if len(str(path)) <= LONGEST_SHOWN else f"{str(path)[:LONGEST_SHOWN]}..."
+        raise InputError(
+            f"SAM checkpoint {shown} cannot be looked at: {exc.strerror}; set sam.checkpoint to the whole path of a "
+            ".pth file"
+        ) from exc
 
 
 def official_of(name: str, others: Iterable[str] = ()) -> Official:
