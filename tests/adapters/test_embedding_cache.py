@@ -1,4 +1,6 @@
+import errno
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -151,3 +153,22 @@ def test_on_another_disk_the_entry_is_copied(tmp_path: Path, monkeypatch: pytest
     place_embedding(source, tmp_path / "copy.npy")
     assert (tmp_path / "copy.npy").read_bytes() == source.read_bytes()
     assert source.stat().st_nlink == 1
+
+
+def test_a_disk_that_fills_up_while_an_entry_is_copied_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    def half(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes()[:9])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    source = tmp_path / "entry.npy"
+    source.write_bytes(embedding_bytes(VALUES))
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(shutil, "copyfile", half)
+    with pytest.raises(InputError, match=r"no space left on the disk of .*out; free some and run again"):
+        place_embedding(source, tmp_path / "out" / "copy.npy")
+    assert not list((tmp_path / "out").iterdir())

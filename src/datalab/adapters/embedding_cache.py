@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from datalab.adapters.files import read_json, write_bytes, write_json
+from datalab.adapters.files import read_json, readable_disk_errors, write_bytes, write_json
 from datalab.errors import InputError
 
 Embedding = npt.NDArray[np.float16]
@@ -111,14 +111,24 @@ def note_encoder(folder: Path, version: str) -> None:
 
 
 def place_embedding(source: Path, target: Path) -> None:
-    """Make `target` the same file as the entry `source`: a link, or on another disk a copy."""
+    """Make `target` the same file as the entry `source`: a link, or on another disk a copy, whole or not at all.
+
+    InputError where the disk is full or may not be written.
+    """
     temporary = target.with_name(f".{target.name}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary.unlink(missing_ok=True)
+    with readable_disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
+        try:
+            _link_or_copy(source, temporary)
+            temporary.replace(target)
+        finally:
+            # half a copy; and where target was this very file already, POSIX has the renaming do nothing
+            temporary.unlink(missing_ok=True)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
     try:
-        os.link(source, temporary)
+        os.link(source, target)
     except OSError:
-        shutil.copyfile(source, temporary)
-    temporary.replace(target)
-    # where target was this very file already, POSIX has the renaming do nothing
-    temporary.unlink(missing_ok=True)
+        shutil.copyfile(source, target)
