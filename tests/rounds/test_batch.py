@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from datalab.rounds.batch import BatchParams, choose_gold, compose_batch, rotate_gold
+from datalab.rounds.batch import BatchParams, _with_proposals, choose_gold, compose_batch, rotate_gold
 from datalab.tables import ROUND_BATCH
 
 PARAMS = BatchParams(1, images=4, overlap=3, overlap_share=0.5, careful_overlap_share=1.0, gold=2, unaided_share=0.25)
@@ -46,6 +47,15 @@ def test_a_random_share_goes_without_proposals_and_gold_is_never_left_out_of_it(
     ]
     assert all(sorted(table["role"]) == ["batch", "gold"] for table in unaided)
     assert {image_id for table in unaided for image_id in table["image_id"]} == set("abcdxy")
+
+
+@pytest.mark.parametrize("images", [2, 3, 5, 15, 36])
+def test_rounds_of_any_size_have_their_share_without_proposals(images: int) -> None:
+    roles = [*["batch"] * images, "gold"]
+    unaided = ~np.array([_with_proposals(roles, 0.1, np.random.default_rng([5, seed])) for seed in range(2000)])
+    assert unaided[:, :-1].mean() == pytest.approx(0.1, abs=0.015)
+    assert unaided[:, -1].mean() == pytest.approx(0.1, abs=0.03)
+    assert set(unaided[:, :-1].sum(axis=1)) == {images // 10, images // 10 + 1}
 
 
 def test_nobody_goes_without_where_the_share_is_nothing() -> None:

@@ -58,12 +58,14 @@ def compose_batch(chosen: pd.DataFrame, gold: list[str], params: BatchParams, rn
 def _with_proposals(roles: list[str], unaided_share: float, rng: np.random.Generator) -> list[bool]:
     """For each task whether it gets proposals.
 
-    Dealt by role, and of two or more gold images one at least goes without: quality cannot be compared otherwise.
+    Dealt by role: as many as the share says, the fraction of a task that is left over being one as often as it says. Of
+    two or more gold images one at least goes without, since quality cannot be compared otherwise.
     """
     aided = np.ones(len(roles), dtype=bool)
     for role in ("batch", "gold"):
         places = np.flatnonzero(np.array(roles) == role)
-        count = round(unaided_share * len(places))
+        # rounded to the nearest, small rounds would never have any
+        count = int(unaided_share * len(places) + rng.random())
         if role == "gold" and unaided_share > 0 and len(places) >= 2:
             count = max(1, count)
         aided[rng.permutation(places)[:count]] = False
