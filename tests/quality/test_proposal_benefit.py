@@ -16,7 +16,7 @@ OTHER = ("cup", rle(4, 6, 6, 8))
 
 
 def answer(image_id: str, aided: bool, seconds: float | None, **others: Any) -> Answer:
-    known: dict[str, Any] = {"regions": (COIN,), "origins": ("manual",), "proposals": (), "truth": None}
+    known: dict[str, Any] = {"regions": (COIN,), "origins": ("manual",), "proposals": (), "accepted": (), "truth": None}
     return Answer(image_id, aided, seconds, height=HEIGHT, width=WIDTH, **{**known, **others})
 
 
@@ -85,6 +85,21 @@ def test_edits_are_counted_against_the_proposal_that_fits() -> None:
     assert edits["regions_added"]["value"] == pytest.approx(1 / 3, abs=1e-6)
     assert edits["regions_removed"]["value"] == pytest.approx(1 / 3, abs=1e-6)
     assert edits["iou"]["reason"] == "no interval from one image"
+
+
+def test_what_nobody_could_change_is_no_edit() -> None:
+    third = ("cup", rle(5, 0, 6, 1))
+    seen: dict[str, Any] = {
+        "proposals": (COIN, third), "accepted": (OTHER,),
+        "regions": (OTHER, WIDER, ("coin", rle(0, 7, 1, 8))), "origins": ("proposal", "edited", "manual"),
+    }  # fmt: skip
+    edits = measured([answer("a", True, 1.0, **seen)])["edits"]
+    assert edits["iou"]["value"] == pytest.approx(16 / 24, abs=1e-6)
+    assert edits["pixels_added"]["value"] == pytest.approx(8 / 16)
+    assert edits["regions_added"]["value"] == 1 / 2
+    assert edits["regions_removed"]["value"] == 1 / 2
+    alone = {**seen, "proposals": (), "regions": (OTHER,), "origins": ("proposal",)}
+    assert measured([answer("a", True, 1.0, **alone)])["edits"]["iou"]["reason"] == "no proposal was kept or edited"
 
 
 def test_quality_on_gold_with_and_without() -> None:

@@ -25,7 +25,7 @@ def write_world(folder: Path, aided: bool = True) -> None:
     table = pd.DataFrame(batch, columns=list(ROUND_BATCH))
     write_table(folder / "rounds" / "0001" / "batch.parquet", table if aided else table.loc[:, list(BATCH)])
     proposals = pd.DataFrame([("a", "a-p0", "coin", rle(0, 0, 4, 2), HEIGHT, WIDTH)], columns=list(REGIONS))
-    write_table(folder / "rounds" / "0001" / "proposals.parquet", proposals)
+    write_table(folder / "rounds" / "0001" / "proposals.parquet", proposals.assign(decision="propose"))
 
 
 def report(folder: Path, *events: tuple[str, str]) -> Any:
@@ -75,6 +75,14 @@ def test_what_was_said_before_an_image_became_gold_is_an_answer_like_others(tmp_
     assert found["gold_f1"]["with"]["n"] == 1
     assert found["seconds_per_object"]["with"]["value"] == 10
     assert found["tasks"] == {"with": 2, "without": 2}
+
+
+def test_a_proposal_that_was_accepted_by_itself_is_no_edit(tmp_path: Path) -> None:
+    write_world(tmp_path)
+    path = tmp_path / "rounds" / "0001" / "proposals.parquet"
+    accepted = read_table(path, (), others=True).assign(decision="accept")
+    write_table(path, accepted)
+    assert report(tmp_path)["all"]["edits"]["iou"]["reason"] == "no proposal was kept or edited"
 
 
 def test_a_round_of_before_is_left_out(tmp_path: Path) -> None:

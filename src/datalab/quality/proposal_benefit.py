@@ -31,6 +31,9 @@ class Answer:
     origins: tuple[str, ...]
     """Of every region: "proposal" (untouched), "edited" or "manual"."""
     proposals: tuple[Shape, ...]
+    """Those that could be changed."""
+    accepted: tuple[Shape, ...]
+    """Those that could only be looked at."""
     truth: tuple[Shape, ...] | None
     """The gold objects; None where the image is not gold."""
     height: int
@@ -229,7 +232,7 @@ def _hit_iou(answer: Answer, iou_threshold: float) -> _Part | None:
 def _edits(answers: Sequence[Answer], rng: np.random.Generator) -> dict[str, Figure]:
     """How far people moved from what was proposed: `iou` of a region that stayed with its proposal, pixels added to and
     taken from those proposals as a share of their pixels, and the shares of regions drawn anew and of proposals
-    deleted."""
+    deleted. Proposals that nobody could change are no part of it."""
     rows = [(one.image_id, _edit(one)) for one in answers if one.aided and one.proposals]
     reasons = {"regions_added": "no region was submitted on tasks with proposals", "regions_removed": "no proposal"}
     figures = {}
@@ -243,13 +246,16 @@ def _edit(answer: Answer) -> dict[str, tuple[float, float]]:
     """Top and bottom of each ratio.
 
     The screen gives regions new names, so a region is paired with the proposal it overlaps most, one to one, for the
-    largest total IoU.
+    largest total IoU. What was accepted is paired as well, else a region of it could pass for another proposal's, and
+    then left out: that it stayed as it was says nothing of proposals.
     """
     height, width = answer.height, answer.width
     kept = [rle for (_, rle), origin in zip(answer.regions, answer.origins, strict=True) if origin != "manual"]
-    proposed = [rle for _, rle in answer.proposals]
+    proposed = [rle for _, rle in (*answer.proposals, *answer.accepted)]
     overlap = iou_matrix(proposed, kept, height, width)
-    pairs = [(row, column) for row, column in zip(*linear_sum_assignment(-overlap), strict=True)]
+    paired = list(zip(*linear_sum_assignment(-overlap), strict=True))
+    pairs = [(row, column) for row, column in paired if row < len(answer.proposals)]
+    submitted = len(answer.regions) - (len(paired) - len(pairs))
     ious = np.array([overlap[pair] for pair in pairs])
     before = np.array([rle_area(proposed[row], height, width) for row, _ in pairs], dtype=np.float64)
     after = np.array([rle_area(kept[column], height, width) for _, column in pairs], dtype=np.float64)
@@ -258,6 +264,6 @@ def _edit(answer: Answer) -> dict[str, tuple[float, float]]:
         "iou": (float(ious.sum()), len(pairs)),
         "pixels_added": (float((after - shared).sum()), float(before.sum())),
         "pixels_removed": (float((before - shared).sum()), float(before.sum())),
-        "regions_added": (answer.origins.count("manual"), len(answer.regions)),
-        "regions_removed": (len(proposed) - len(pairs), len(proposed)),
+        "regions_added": (answer.origins.count("manual"), submitted),
+        "regions_removed": (len(answer.proposals) - len(pairs), len(answer.proposals)),
     }

@@ -17,6 +17,9 @@ from datalab.quality.proposal_benefit import Answer, Shape, measure_benefit
 from datalab.ranges import Amount, Count, Seed, Share
 from datalab.tables import ANNOTATED_REGIONS, GOLD, GOLD_EVENTS, RATINGS, REGIONS, ROUND_BATCH, empty
 
+SHOWN = (*REGIONS, "decision")
+"""Of a round's proposals."""
+
 
 @dataclass(frozen=True)
 class Params:
@@ -78,7 +81,7 @@ def _answers(
     batch = batch[batch["reason"] != "review"]
     aided = dict(zip(batch["image_id"], batch["aided"], strict=True))
     path = folder / "proposals.parquet"
-    proposals = _by(read_table(path, REGIONS), "image_id") if path.exists() else {}
+    proposals = _by(read_table(path, SHOWN), ["image_id", "decision"]) if path.exists() else {}
     shown_as_gold = set(batch.loc[batch["role"] == "gold", "image_id"])
     for row in ratings[ratings["image_id"].isin(batch["image_id"])].to_dict("records"):
         image_id = row["image_id"]
@@ -91,14 +94,15 @@ def _answers(
             seconds=None if pd.isna(row["lead_time_s"]) else float(row["lead_time_s"]),
             regions=_shapes(regions),
             origins=() if regions is None else tuple(regions["origin"]),
-            proposals=_shapes(proposals.get(image_id)),
+            proposals=_shapes(proposals.get((image_id, "propose"))),
+            accepted=_shapes(proposals.get((image_id, "accept"))),
             truth=_shapes(truth[image_id]) if row["judged"] else None,
             height=int(row["height"]),
             width=int(row["width"]),
         )
 
 
-def _by(table: pd.DataFrame, column: str) -> dict[Any, pd.DataFrame]:
+def _by(table: pd.DataFrame, column: str | list[str]) -> dict[Any, pd.DataFrame]:
     return dict(iter(table.groupby(column)))
 
 
