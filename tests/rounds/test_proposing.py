@@ -122,6 +122,17 @@ def test_a_prediction_is_read_once_and_its_regions_may_lie_apart(
     assert sorted(read) == ["a", "x"]
 
 
+def test_gold_names_the_regions_of_an_image_that_the_model_has_not_seen(workspace: Workspace) -> None:
+    predicted = np.full((SIDE, SIDE), 2, dtype=np.uint8)
+    write_label_map(workspace.predictions / "x.png", predicted)
+    asked = proposals(("a", "coin"), ("x", "coin"), ("a", ""), ("a", "mixed"), ("x", "mixed"), ("a", "cup"))
+    asked.index = pd.Index([3, 8, 1, 2, 9, 0])
+    found = label_proposals(workspace, asked, GUIDELINES, 0.3)
+    assert list(zip(found["region_id"], found["label"], strict=True)) == [
+        ("a-coin", "coin"), ("x-coin", "cup"), ("a-mixed", ""), ("x-mixed", "cup"), ("a-cup", "cup"),
+    ]  # fmt: skip
+
+
 def test_regions_that_have_a_class_keep_it(workspace: Workspace) -> None:
     named = proposals(("a", "cup"), label="coin")
     pd.testing.assert_frame_equal(label_proposals(workspace, named, GUIDELINES, 0.9), named)

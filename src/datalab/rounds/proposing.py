@@ -1,6 +1,7 @@
 """The masks a round starts from: SAM proposes shapes, the model or gold tells their class."""
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,9 @@ from datalab.workspace import Workspace
 
 if TYPE_CHECKING:
     from datalab.adapters.sam import Draft, ProposalParams
+
+Labels = dict[Any, str | None]
+"""By a row's place in its table: a class, "" for background, or None where nothing tells."""
 
 
 def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
@@ -91,7 +95,7 @@ def _drafts(workspace: Workspace, image_id: str, guidelines: Guidelines, params:
     """The regions of the model's prediction; none before there is a model."""
     from datalab.adapters.sam import Draft  # noqa: PLC0415  (torch)
 
-    path = workspace.predictions / f"{image_id}.png"
+    path = _prediction(workspace, image_id)
     if not path.exists():
         return []
     names = {item.id: item.name for item in guidelines.classes}
@@ -99,6 +103,10 @@ def _drafts(workspace: Workspace, image_id: str, guidelines: Guidelines, params:
         read_label_map(path), names, params.min_area_share, params.max_area_share, params.max_regions
     )
     return [Draft(label, rle) for label, rle in found]
+
+
+def _prediction(workspace: Workspace, image_id: str) -> Path:
+    return workspace.predictions / f"{image_id}.png"
 
 
 def _sound_gold(workspace: Workspace) -> pd.DataFrame:
@@ -110,60 +118,60 @@ def label_proposals(
 ) -> pd.DataFrame:
     """Give each proposal that has none a class and drop those that lie on background.
 
-    By the model's prediction where there is one, else by the nearest class of the gold regions in SAM's embedding;
+    By the model's prediction where the image has one, else by the nearest class of the gold regions in SAM's embedding;
     where there is no gold, it is the class of the guidelines if they have a single one. Where the best class leads the
     second by less than `least_margin` (of the region's pixels, or of the neighbours' weight), or nothing tells, the
     label stays "": the region is for people to name.
     """
     nameless = proposals[proposals["label"] == ""]
-    if nameless.empty:
-        return proposals
-    if workspace.predictions.exists():
-        labels = _labels_from_predictions(workspace, nameless, guidelines, least_margin)
-    else:
-        labels = _labels_from_gold(workspace, nameless, guidelines, least_margin)
-    background = nameless.index[[label == "" for label in labels]]
+    # an image may be younger than the model's predictions
+    predicted = np.array([_prediction(workspace, one).exists() for one in nameless["image_id"]], dtype=bool)
+    labels = {
+        **_labels_from_predictions(workspace, nameless[predicted], guidelines, least_margin),
+        **_labels_from_gold(workspace, nameless[~predicted], guidelines, least_margin),
+    }
+    background = [place for place, label in labels.items() if label == ""]
     named = proposals.copy()
-    named.loc[nameless.index, "label"] = [label or "" for label in labels]
+    named.loc[list(labels), "label"] = [label or "" for label in labels.values()]
     return named.drop(index=background).reset_index(drop=True)
 
 
 def _labels_from_predictions(
     workspace: Workspace, proposals: pd.DataFrame, guidelines: Guidelines, least_margin: float
-) -> list[str | None]:
+) -> Labels:
     names = {0: "", **{item.id: item.name for item in guidelines.classes}}
-    labels: dict[Any, str | None] = {}
+    labels: Labels = {}
     for image_id, rows in proposals.groupby("image_id", sort=False):
-        predicted = read_label_map(workspace.predictions / f"{image_id}.png")
+        predicted = read_label_map(_prediction(workspace, str(image_id)))
         for place, row in zip(rows.index, rows.to_dict("records"), strict=True):
             inside = predicted[rle_to_mask(row["rle"], row["height"], row["width"])]
             shares = np.bincount(inside, minlength=256) / max(1, len(inside))
             second, best = np.sort(shares)[-2:]
             labels[place] = None if best - second < least_margin else names.get(int(shares.argmax()), "")
-    return [labels[place] for place in proposals.index]
+    return labels
 
 
 def _labels_from_gold(
     workspace: Workspace, proposals: pd.DataFrame, guidelines: Guidelines, least_margin: float
-) -> list[str | None]:
+) -> Labels:
     """A gold image's own objects are left out for its proposals: nobody else's proposals know the truth either."""
+    if proposals.empty:
+        return {}
     gold = _sound_gold(workspace)
     regions = gold[gold["label"].isin(guidelines.names)].reset_index(drop=True)
     background = _background_vectors(workspace, gold)
     vectors = np.array([*_region_vectors(workspace, regions), *background.values()])
     labels = np.array([*regions["label"], *[""] * len(background)], dtype=object)
     sources = np.array([*regions["image_id"], *background], dtype=object)
-    named: dict[str, list[str | None]] = {}
+    found: Labels = {}
     for image_id, rows in proposals.groupby("image_id"):
         known = sources != image_id
+        named: list[str | None] = [guidelines.names[0] if len(guidelines.names) == 1 else None] * len(rows)
         if (known & (labels != "")).any():
             prototypes = fit_prototypes(vectors[known], list(labels[known]))
-            asked = np.stack(_region_vectors(workspace, rows))
-            named[str(image_id)] = nearest_label(asked, prototypes, least_margin)
-        else:
-            named[str(image_id)] = [guidelines.names[0] if len(guidelines.names) == 1 else None] * len(rows)
-    waiting = {image_id: iter(found) for image_id, found in named.items()}
-    return [next(waiting[image_id]) for image_id in proposals["image_id"]]
+            named = nearest_label(np.stack(_region_vectors(workspace, rows)), prototypes, least_margin)
+        found.update(zip(rows.index, named, strict=True))
+    return found
 
 
 def _region_vectors(workspace: Workspace, regions: pd.DataFrame) -> list[Vector]:
