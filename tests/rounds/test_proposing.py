@@ -36,18 +36,20 @@ def proposals(*rows: tuple[str, str], label: str = "") -> pd.DataFrame:
     return pd.DataFrame(table, columns=list(CANDIDATES))
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    """Gold images x, y, z with one coin and one cup each; `a` is not gold."""
-    place = Workspace(tmp_path)
+def named(workspace: Workspace, asked: pd.DataFrame, guidelines: Guidelines, least_margin: float) -> pd.DataFrame:
+    """With the same embedding for each image."""
     embedding = np.zeros((3, 4, 4), dtype=np.float16)
     embedding[0, :2, :2] = 1
     embedding[1, :2, 2:] = 1
     embedding[:2, 2:, :2] = 0.7
     embedding[2, 2:, 2:] = 1
-    place.embeddings.mkdir(parents=True)
-    for image in "axyz":
-        np.save(place.embeddings / f"{image}.npy", embedding)
+    return label_proposals(workspace, asked, guidelines, least_margin, lambda _: embedding)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """Gold images x, y, z with one coin and one cup each; `a` is not gold."""
+    place = Workspace(tmp_path)
     gold = [
         (image, f"{image}-{n}", name, rle(name), SIDE, SIDE)
         for image in "xyz"
@@ -58,19 +60,19 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def test_the_nearest_gold_names_a_region_and_background_is_dropped(workspace: Workspace) -> None:
-    found = label_proposals(workspace, proposals(("a", "coin"), ("a", "cup"), ("a", "")), GUIDELINES, 0.1)
+    found = named(workspace, proposals(("a", "coin"), ("a", "cup"), ("a", "")), GUIDELINES, 0.1)
     assert list(zip(found["region_id"], found["label"], strict=True)) == [("a-coin", "coin"), ("a-cup", "cup")]
 
 
 def test_what_lies_between_two_classes_is_left_to_people(workspace: Workspace) -> None:
-    assert list(label_proposals(workspace, proposals(("a", "mixed")), GUIDELINES, 0.3)["label"]) == [""]
-    assert list(label_proposals(workspace, proposals(("a", "mixed")), GUIDELINES, 0.0)["label"]) != [""]
+    assert list(named(workspace, proposals(("a", "mixed")), GUIDELINES, 0.3)["label"]) == [""]
+    assert list(named(workspace, proposals(("a", "mixed")), GUIDELINES, 0.0)["label"]) != [""]
 
 
 def test_a_gold_image_does_not_name_its_own_proposals(workspace: Workspace) -> None:
     gold = pd.DataFrame([("x", "x-0", "coin", rle("coin"), SIDE, SIDE), ("y", "y-0", "cup", rle("cup"), SIDE, SIDE)])
     write_table(workspace.gold, gold.set_axis(list(GOLD), axis=1))
-    found = label_proposals(workspace, proposals(("x", "cup"), ("x", "coin"), ("a", "coin")), GUIDELINES, 0.0)
+    found = named(workspace, proposals(("x", "cup"), ("x", "coin"), ("a", "coin")), GUIDELINES, 0.0)
     labels = dict(zip(found["region_id"], found["label"], strict=True))
     assert labels["a-coin"] == "coin"
     assert labels["x-cup"] == "cup"
@@ -82,7 +84,7 @@ def test_gold_that_somebody_contests_names_nothing(workspace: Workspace) -> None
     write_table(workspace.gold, gold.set_axis(list(GOLD), axis=1))
     event = ("x", "contested", "these are coins", "ann", "0001", "2026-01-01")
     write_table(workspace.gold_events, pd.DataFrame([event], columns=list(GOLD_EVENTS)))
-    assert list(label_proposals(workspace, proposals(("a", "coin")), GUIDELINES, 0.0)["label"]) == ["coin"]
+    assert list(named(workspace, proposals(("a", "coin")), GUIDELINES, 0.0)["label"]) == ["coin"]
 
 
 def test_the_model_names_regions_by_their_pixels(workspace: Workspace) -> None:
@@ -93,7 +95,7 @@ def test_the_model_names_regions_by_their_pixels(workspace: Workspace) -> None:
     predicted[0:2, 4:8] = 1
     write_label_map(workspace.predictions / "a.png", predicted)
     asked = proposals(("a", "coin"), ("a", "mixed"), ("a", "cup"), ("a", ""))
-    found = label_proposals(workspace, asked, GUIDELINES, 0.2)
+    found = named(workspace, asked, GUIDELINES, 0.2)
     assert dict(zip(found["region_id"], found["label"], strict=True)) == {
         "a-coin": "cup",
         "a-mixed": "coin",
@@ -117,7 +119,7 @@ def test_a_prediction_is_read_once_and_its_regions_may_lie_apart(
     monkeypatch.setattr(proposing, "read_label_map", counted)
     asked = proposals(("x", "coin"), ("a", "cup"), ("x", "cup"), ("a", "coin"))
     asked.index = pd.Index([9, 4, 6, 1])
-    found = label_proposals(workspace, asked, GUIDELINES, 0.2)
+    found = named(workspace, asked, GUIDELINES, 0.2)
     assert list(found["label"]) == ["coin", "cup", "cup", "coin"]
     assert sorted(read) == ["a", "x"]
 
@@ -127,19 +129,19 @@ def test_gold_names_the_regions_of_an_image_that_the_model_has_not_seen(workspac
     write_label_map(workspace.predictions / "x.png", predicted)
     asked = proposals(("a", "coin"), ("x", "coin"), ("a", ""), ("a", "mixed"), ("x", "mixed"), ("a", "cup"))
     asked.index = pd.Index([3, 8, 1, 2, 9, 0])
-    found = label_proposals(workspace, asked, GUIDELINES, 0.3)
+    found = named(workspace, asked, GUIDELINES, 0.3)
     assert list(zip(found["region_id"], found["label"], strict=True)) == [
         ("a-coin", "coin"), ("x-coin", "cup"), ("a-mixed", ""), ("x-mixed", "cup"), ("a-cup", "cup"),
     ]  # fmt: skip
 
 
 def test_regions_that_have_a_class_keep_it(workspace: Workspace) -> None:
-    named = proposals(("a", "cup"), label="coin")
-    pd.testing.assert_frame_equal(label_proposals(workspace, named, GUIDELINES, 0.9), named)
+    asked = proposals(("a", "cup"), label="coin")
+    pd.testing.assert_frame_equal(named(workspace, asked, GUIDELINES, 0.9), asked)
 
 
 def test_without_gold_nothing_tells_a_class_but_that_there_is_one_alone(workspace: Workspace) -> None:
     write_table(workspace.gold, pd.DataFrame(columns=list(GOLD)))
-    assert list(label_proposals(workspace, proposals(("a", "cup")), GUIDELINES, 0.9)["label"]) == [""]
+    assert list(named(workspace, proposals(("a", "cup")), GUIDELINES, 0.9)["label"]) == [""]
     one = replace(GUIDELINES, classes=GUIDELINES.classes[:1])
-    assert list(label_proposals(workspace, proposals(("a", "cup")), one, 0.9)["label"]) == ["coin"]
+    assert list(named(workspace, proposals(("a", "cup")), one, 0.9)["label"]) == ["coin"]

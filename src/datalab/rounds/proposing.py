@@ -1,6 +1,6 @@
 """The masks a round starts from: SAM proposes shapes, the model or gold tells their class."""
 
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from datalab.adapters.checkpoints import SamParams
-from datalab.adapters.embedding_cache import EmbeddingCache, image_hash
+from datalab.adapters.embedding_cache import Embedding, EmbeddingCache, image_hash
 from datalab.adapters.files import read_label_map, read_rgb, read_table, write_table
 from datalab.config import Guidelines, load_guidelines, load_params
 from datalab.learning.components import predicted_regions
-from datalab.learning.embeddings import Embedding, Vector, region_vector
+from datalab.learning.embeddings import Vector, region_vector
 from datalab.learning.gate import GateParams
 from datalab.learning.prototypes import fit_prototypes, nearest_label
 from datalab.masks import rle_to_mask
@@ -27,8 +27,12 @@ from datalab.tables import CANDIDATES, CATALOG, GOLD, ROUND_BATCH, empty
 from datalab.workspace import Workspace
 
 if TYPE_CHECKING:
+    from segment_anything.modeling import Sam
+
     from datalab.adapters.sam import Draft, ProposalParams
 
+Embedder = Callable[[str], Embedding]
+"""SAM's embedding (C, h, w) of an image by its id."""
 Labels = dict[Any, str | None]
 """By a row's place in its table: a class, "" for background, or None where nothing tells."""
 
@@ -40,14 +44,7 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     them. SAM looks at the gold images too, whether they are in the batch or not: the gate is calibrated on them.
     """
     from datalab.adapters.mask_generator import images_at_once  # noqa: PLC0415  (torch)
-    from datalab.adapters.sam import (  # noqa: PLC0415
-        Asked,
-        ProposalParams,
-        embed_image,
-        load_sam,
-        model_version,
-        propose_regions,
-    )
+    from datalab.adapters.sam import Asked, ProposalParams, load_sam, model_version, propose_regions  # noqa: PLC0415
     from datalab.adapters.sam_adapted import take_decoder  # noqa: PLC0415
     from datalab.adapters.torch_threads import side_by_side  # noqa: PLC0415
 
@@ -56,39 +53,57 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     gate = load_params(workspace.params, "proposal_gate", GateParams)
     guidelines = load_guidelines(workspace.guidelines)
     folder = workspace.round_folder(state.number)
-    files = read_table(workspace.catalog, CATALOG).set_index("image_id")["file"]
     gold = _sound_gold(workspace)
     batch = read_table(folder / "batch.parquet", ROUND_BATCH)
     mended = regions_to_mend(workspace, round_requests(folder))
     aided = list(batch.loc[batch["aided"].astype(bool) & ~batch["image_id"].isin(mended["image_id"]), "image_id"])
     image_ids = list(dict.fromkeys([*aided, *gold["image_id"]]))
+    images = _image_files(workspace)
     sam, encoder = load_sam(checkpoint), model_version(checkpoint)
     version = take_decoder(sam, encoder, workspace.sam_decoder)
-    cache = EmbeddingCache(workspace.embedding_cache)
-
-    def asked(image_id: str) -> Asked:
-        drafts = _drafts(workspace, image_id, guidelines, params)
-        image = workspace.images / files[image_id]
-        pixels = read_rgb(image)
-        embedding = cache.find_or_make(image_hash(image), encoder, partial(embed_image, sam, pixels))
-        return Asked(image_id, pixels, drafts, embedding)
+    embedding_of = _embedder(workspace, images, sam, encoder)
 
     def look(some: list[str]) -> pd.DataFrame:
-        return propose_regions(sam, version, [asked(image_id) for image_id in some], params)
+        asked = [
+            Asked(one, read_rgb(images[one]), _drafts(workspace, one, guidelines, params), embedding_of(one))
+            for one in some
+        ]
+        return propose_regions(sam, version, asked, params)
 
     size = images_at_once(sam, params.points_per_side)
-    together = [image_ids[start : start + size] for start in range(0, len(image_ids), size)]
-    tables: list[pd.DataFrame] = []
-    for table in side_by_side(look, together):
-        tables.append(table)
+    tables: list[pd.DataFrame] = [empty(CANDIDATES)]
+    for table in side_by_side(look, [image_ids[start : start + size] for start in range(0, len(image_ids), size)]):
         done = min(size * len(tables), len(image_ids))
+        tables.append(table)
         progress(done / len(image_ids), f"proposing masks {done}/{len(image_ids)}")
-    found = pd.concat([empty(CANDIDATES), *tables], ignore_index=True)
-    labelled = label_proposals(workspace, found, guidelines, params.class_margin)
+    found = pd.concat(tables, ignore_index=True)
+    labelled = label_proposals(workspace, found, guidelines, params.class_margin, embedding_of)
     shown, facts = gate_proposals(labelled, set(aided), gold, gate, params.max_regions)
     shown = pd.concat([shown, mended], ignore_index=True)
     write_table(folder / "proposals.parquet", shown)
     return {"proposals": len(shown), "sam": version, "proposal_gate": facts}
+
+
+def _image_files(workspace: Workspace) -> dict[str, Path]:
+    """By image_id."""
+    catalog = read_table(workspace.catalog, CATALOG)
+    return {one: workspace.images / file for one, file in zip(catalog["image_id"], catalog["file"], strict=True)}
+
+
+def _embedder(workspace: Workspace, images: Mapping[str, Path], sam: "Sam", encoder: str) -> Embedder:
+    """The embedding of an image by its id; the image is encoded only where this machine has no sound one.
+
+    Not those of the workspace: gold may have been added on images since the stage `embed` looked.
+    """
+    from datalab.adapters.sam import embed_image  # noqa: PLC0415  (torch)
+
+    cache = EmbeddingCache(workspace.embedding_cache)
+
+    def embedding_of(image_id: str) -> Embedding:
+        path = images[image_id]
+        return cache.find_or_make(image_hash(path), encoder, lambda: embed_image(sam, read_rgb(path)))
+
+    return embedding_of
 
 
 def _drafts(workspace: Workspace, image_id: str, guidelines: Guidelines, params: "ProposalParams") -> "list[Draft]":
@@ -114,7 +129,11 @@ def _sound_gold(workspace: Workspace) -> pd.DataFrame:
 
 
 def label_proposals(
-    workspace: Workspace, proposals: pd.DataFrame, guidelines: Guidelines, least_margin: float
+    workspace: Workspace,
+    proposals: pd.DataFrame,
+    guidelines: Guidelines,
+    least_margin: float,
+    embedding_of: Embedder,
 ) -> pd.DataFrame:
     """Give each proposal that has none a class and drop those that lie on background.
 
@@ -128,7 +147,7 @@ def label_proposals(
     predicted = np.array([_prediction(workspace, one).exists() for one in nameless["image_id"]], dtype=bool)
     labels = {
         **_labels_from_predictions(workspace, nameless[predicted], guidelines, least_margin),
-        **_labels_from_gold(workspace, nameless[~predicted], guidelines, least_margin),
+        **_labels_from_gold(workspace, nameless[~predicted], guidelines, least_margin, embedding_of),
     }
     background = [place for place, label in labels.items() if label == ""]
     named = proposals.copy()
@@ -152,15 +171,19 @@ def _labels_from_predictions(
 
 
 def _labels_from_gold(
-    workspace: Workspace, proposals: pd.DataFrame, guidelines: Guidelines, least_margin: float
+    workspace: Workspace,
+    proposals: pd.DataFrame,
+    guidelines: Guidelines,
+    least_margin: float,
+    embedding_of: Embedder,
 ) -> Labels:
     """A gold image's own objects are left out for its proposals: nobody else's proposals know the truth either."""
     if proposals.empty:
         return {}
     gold = _sound_gold(workspace)
     regions = gold[gold["label"].isin(guidelines.names)].reset_index(drop=True)
-    background = _background_vectors(workspace, gold)
-    vectors = np.array([*_region_vectors(workspace, regions), *background.values()])
+    background = _background_vectors(gold, embedding_of)
+    vectors = np.array([*_region_vectors(regions, embedding_of), *background.values()])
     labels = np.array([*regions["label"], *[""] * len(background)], dtype=object)
     sources = np.array([*regions["image_id"], *background], dtype=object)
     found: Labels = {}
@@ -169,19 +192,22 @@ def _labels_from_gold(
         named: list[str | None] = [guidelines.names[0] if len(guidelines.names) == 1 else None] * len(rows)
         if (known & (labels != "")).any():
             prototypes = fit_prototypes(vectors[known], list(labels[known]))
-            named = nearest_label(np.stack(_region_vectors(workspace, rows)), prototypes, least_margin)
+            named = nearest_label(np.stack(_region_vectors(rows, embedding_of)), prototypes, least_margin)
         found.update(zip(rows.index, named, strict=True))
     return found
 
 
-def _region_vectors(workspace: Workspace, regions: pd.DataFrame) -> list[Vector]:
-    return [
-        region_vector(_embedding(workspace, row["image_id"]), rle_to_mask(row["rle"], row["height"], row["width"]))
-        for row in regions.to_dict("records")
-    ]
+def _region_vectors(regions: pd.DataFrame, embedding_of: Embedder) -> list[Vector]:
+    """In the order of `regions`; each image's embedding is opened once, and one of them at a time."""
+    vectors: dict[Any, Vector] = {}
+    for image_id, rows in regions.groupby("image_id"):
+        embedding = embedding_of(str(image_id))
+        for place, row in zip(rows.index, rows.to_dict("records"), strict=True):
+            vectors[place] = region_vector(embedding, rle_to_mask(row["rle"], row["height"], row["width"]))
+    return [vectors[place] for place in regions.index]
 
 
-def _background_vectors(workspace: Workspace, gold: pd.DataFrame) -> dict[str, Vector]:
+def _background_vectors(gold: pd.DataFrame, embedding_of: Embedder) -> dict[str, Vector]:
     """One vector per gold image: what lies outside every object."""
     vectors = {}
     for image_id, rows in gold.groupby("image_id"):
@@ -189,10 +215,5 @@ def _background_vectors(workspace: Workspace, gold: pd.DataFrame) -> dict[str, V
         for row in rows[rows["rle"] != ""].to_dict("records"):
             outside &= ~rle_to_mask(row["rle"], row["height"], row["width"])
         if outside.any():
-            vectors[str(image_id)] = region_vector(_embedding(workspace, str(image_id)), outside)
+            vectors[str(image_id)] = region_vector(embedding_of(str(image_id)), outside)
     return vectors
-
-
-def _embedding(workspace: Workspace, image_id: str) -> Embedding:
-    embedding: Embedding = np.load(workspace.embeddings / f"{image_id}.npy", allow_pickle=False)
-    return embedding
