@@ -83,7 +83,10 @@ def load_params(path: Path, section: str, kind: type[P]) -> P:
 
 
 def load_number(path: Path, section: str, name: str, kind: type[N]) -> N:
-    """One number of another part's section of params.yaml; InputError where it is missing or of another kind."""
+    """One number, or true or false, of another part's section of params.yaml.
+
+    InputError where it is missing or of another kind.
+    """
     values = _read_yaml(path).get(section)
     number: N = _coerce(values.get(name) if isinstance(values, dict) else None, kind, f"{path}: {section}.{name}")
     return number

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from datalab.adapters.embedding_cache import embedding_bytes, note_encoder
 from datalab.adapters.files import read_label_map, read_table, write_bytes, write_json, write_label_map, write_table
@@ -74,6 +75,20 @@ def test_what_two_rounds_brought_no_answer_about_is_left_and_told(workspace: Wor
 def test_a_rated_image_is_not_asked_again(workspace: Workspace) -> None:
     asked(workspace, 1, IDS[:4], rated=IDS[:4])
     assert next_round(workspace, 2, IDS[2:]) == ["img4", "img5"]
+
+
+@pytest.mark.parametrize(("enabled", "repeated"), [(True, ["select", "adapt"]), (False, ["select"])])
+def test_an_adapted_decoder_forgets_what_has_become_gold_as_the_model_does(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, enabled: bool, repeated: list[str]
+) -> None:
+    params = yaml.safe_load(workspace.params.read_text())
+    params["adapt"]["enabled"] = enabled
+    workspace.params.write_text(yaml.safe_dump(params))
+    asked(workspace, 1, IDS[:2], rated=IDS[:2])
+    targets: list[list[str]] = []
+    monkeypatch.setattr(opening, "repro", lambda _, stages, *others: targets.append(stages))
+    next_round(workspace, 2, IDS[2:3])
+    assert targets == [repeated]
 
 
 def test_a_column_to_group_by_that_is_not_there_is_told_before_anybody_labels(workspace: Workspace) -> None:

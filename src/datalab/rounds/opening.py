@@ -17,7 +17,7 @@ from datalab.adapters.files import fresh_folder, read_table, write_table
 from datalab.adapters.image_vectors import read_image_vectors
 from datalab.adapters.images import IngestParams, ingest
 from datalab.adapters.mask_folder import read_classes, read_truth
-from datalab.config import load_params
+from datalab.config import load_number, load_params
 from datalab.errors import InputError, NothingLeftError
 from datalab.learning.selection import MOST_ASKED, STRATEGIES, cold_start, given_up
 from datalab.learning.splits import SplitParams, check_group_column
@@ -106,7 +106,9 @@ def choose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, 
     progress(0.0, "embedding images")
     by_model = workspace.model.exists() and not _left_unlearned(workspace, state.number)
     if by_model:
-        repro(workspace, ["select"], lambda stage: progress(0.5, stage), partial(progress, 0.0), progress)
+        repro(
+            workspace, _made_by_labels(workspace), lambda stage: progress(0.5, stage), partial(progress, 0.0), progress
+        )
         chosen = read_table(workspace.next_batch, NEXT_BATCH)
         chosen = chosen[~chosen["image_id"].isin({*busy, *requests["image_id"]})]
     else:
@@ -147,6 +149,15 @@ def _keep_predictions(workspace: Workspace, folder: Path, batch: pd.DataFrame) -
         shutil.copyfile(workspace.dataset / CLASSES, kept / CLASSES)
         for image_id in batch.loc[batch["reason"].isin(STRATEGIES), "image_id"]:
             shutil.copyfile(workspace.predictions / f"{image_id}.png", kept / f"{image_id}.png")
+
+
+def _made_by_labels(workspace: Workspace) -> list[str]:
+    """The stages to repeat before a batch is chosen and masks are proposed.
+
+    Labelled images may just have become gold. Gold calibrates what SAM proposes, so SAM's decoder has to forget them
+    just as the model does.
+    """
+    return ["select", "adapt"] if load_number(workspace.params, "adapt", "enabled", bool) else ["select"]
 
 
 def _left_unlearned(workspace: Workspace, before: int) -> bool:
