@@ -182,6 +182,25 @@ def test_a_full_gpu_halves_the_batch_and_says_so(
     assert "going on with 5 prompts at a time" in caplog.text
 
 
+def test_a_full_gpu_halves_the_boxes_and_says_so(
+    sam: Sam, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    encoded = encode(sam, photograph("coffee", 120, 80))
+    boxes = np.random.default_rng(0).uniform([0, 0, 60, 40], [50, 30, 120, 80], (20, 4))
+    expected = masks_in_boxes(encoded, boxes)
+    decode = sam.mask_decoder.forward
+
+    def too_much(**asked: torch.Tensor) -> object:
+        if len(asked["sparse_prompt_embeddings"]) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return decode(**asked)
+
+    monkeypatch.setattr(sam.mask_decoder, "forward", too_much)
+    found = masks_in_boxes(encoded, boxes)
+    assert [one.rle for one in found] == [one.rle for one in expected]
+    assert "going on with 4 boxes at a time" in caplog.text
+
+
 def test_memory_that_one_prompt_fills_is_an_error(sam: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
     def too_much(decoders: Sequence[PointDecoder], points: Sequence[torch.Tensor]) -> Decoded:
         raise torch.OutOfMemoryError("CUDA out of memory")

@@ -75,25 +75,74 @@ def test_every_answer_is_compared_with_its_own_object(sam: Sam, monkeypatch: pyt
     assert enlarged > max(one.target.sum() for one in known if one.kind == CLICK)
     shown: list[torch.Tensor] = []
 
-    def watched(logits: torch.Tensor, quality: torch.Tensor, targets: torch.Tensor, kinds: torch.Tensor) -> object:
+    def watched(
+        logits: torch.Tensor, quality: torch.Tensor, targets: torch.Tensor, kinds: torch.Tensor, whole: torch.Tensor
+    ) -> object:
         assert torch.equal(targets.sum((1, 2)) >= enlarged, kinds == BOX)
         assert torch.equal(kinds, kinds.sort().values)
         shown.append(kinds)
-        return mask_loss(logits, quality, targets, kinds)
+        return mask_loss(logits, quality, targets, kinds, whole)
 
     monkeypatch.setattr(sam_adapt, "mask_loss", watched)
     adapt(copy.deepcopy(sam), known, Course(2, 8, 1e-3), np.random.default_rng(0))
     assert set(torch.cat(shown).tolist()) == {BOX, CLICK}
 
 
-def test_boxes_are_shaken_by_a_share_of_their_sides(sam: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_boxes_are_shaken_by_a_share_of_their_sides_and_clicks_lie_anywhere_inside(sam: Sam) -> None:
     exam = [one for one in lessons(sam, range(1)) if one.kind == BOX] * 200
-    seen: list[torch.Tensor] = []
-    monkeypatch.setattr(sam_adapt, "prompted_masks", lambda *asked: seen.append(asked[2][:, 0]))
-    sam_adapt._ask(sam, exam, np.random.default_rng(0))
+    shown = sam_adapt._shaken(exam, np.random.default_rng(0))
     tight = exam[0].box
-    shares = (seen[0].numpy() - tight) / np.tile(tight[2:] - tight[:2], 2)
+    shares = (np.stack([one.box for one in shown]) - tight) / np.tile(tight[2:] - tight[:2], 2)
     np.testing.assert_allclose(shares.std(axis=0), sam_adapt.SHAKEN, rtol=0.2)
+    clicks = [tuple(one.points[0].tolist()) for one in shown]
+    assert {clicks.count(tuple(point)) > 40 for point in exam[0].points.tolist()} == {True}
+    assert {len(one.points) for one in shown} == {1}
+
+
+def full_gpu(sam: Sam, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    """SAM's decoder, on which so many objects at a time fit; more run out of memory half way."""
+    transformer = sam.mask_decoder.transformer.forward
+
+    def forward(embeddings: torch.Tensor, *others: torch.Tensor) -> object:
+        if len(embeddings) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return transformer(embeddings, *others)
+
+    monkeypatch.setattr(sam.mask_decoder.transformer, "forward", forward)
+
+
+def test_a_full_gpu_learns_the_same_from_halves_of_a_batch(
+    sam: Sam, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = lessons(sam, range(3))
+    batch = sam_adapt._shaken([*known, *known[::2]], np.random.default_rng(0))  # twice as many clicks as boxes
+    whole = sam_adapt._gradients(sam, batch, slice(0, 9))
+    parts = [sam_adapt._gradients(sam, batch, part) for part in (slice(0, 4), slice(4, 9))]
+    for once, first, second in zip(whole, *parts, strict=True):
+        assert once is not None and first is not None and second is not None
+        torch.testing.assert_close(first + second, once, atol=1e-5, rtol=1e-3)
+    taught = [copy.deepcopy(sam), copy.deepcopy(sam)]
+    full_gpu(taught[1], monkeypatch, 4)
+    for one in taught:
+        adapt(one, known, Course(2, 9, 1e-2), np.random.default_rng(0))
+    before, after, same = (
+        torch.cat([value.flatten() for value in one.mask_decoder.state_dict().values()]) for one in (sam, *taught)
+    )
+    assert (same - after).norm() < 0.02 * (after - before).norm()
+    # once: the second step begins with what had room in the first
+    assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [
+        "going on with 4 objects at a time"
+    ]
+
+
+def test_a_full_gpu_judges_fewer_objects_at_a_time(
+    sam: Sam, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    exam = lessons(sam, range(3)) * 3
+    expected = judge(sam, exam)
+    full_gpu(sam, monkeypatch, 4)
+    np.testing.assert_allclose(judge(sam, exam), expected, atol=1e-6)
+    assert "going on with 4 objects at a time" in caplog.text
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from segment_anything.utils.amg import generate_crop_boxes, is_box_near_crop_edg
 from segment_anything.utils.transforms import ResizeLongestSide
 from torchvision.ops import box_area, nms
 
+from datalab.adapters.gpu_memory import Batches
 from datalab.adapters.mask_grid import STABILITY_OFFSET, Asking, Candidate, candidates, prompts_at_once
 from datalab.adapters.mask_windows import Enlarger, outline_to_rle
 
@@ -134,27 +135,39 @@ def masks_in_boxes(
 ) -> list[FoundMask]:
     """One mask for each of (n, 4) boxes x0, y0, x1, y1 in the pixels that were encoded; may be empty.
 
+    Where a GPU's memory is full the batch is halved, with a warning.
     Where only a `tile` (x0, y0, x1, y1) of an image of `size` (height, width) was encoded, the masks have that size.
     """
     height, width = encoded.original_size
     tile, size = tile or (0, 0, width, height), size or (height, width)
-    side, found = encoded.model.image_encoder.img_size, []
+    sam, found = encoded.model, []
     with torch.inference_mode():
-        asked = torch.as_tensor(encoded.transform.apply_boxes(boxes, (height, width)), device=encoded.device)
-        for batch in torch.split(asked.float(), BOXES_PER_BATCH):
-            sparse, dense = encoded.model.prompt_encoder(points=None, boxes=batch, masks=None)
-            logits, scores = encoded.model.mask_decoder(
-                image_embeddings=encoded.features,
-                image_pe=encoded.model.prompt_encoder.get_dense_pe(),
-                sparse_prompt_embeddings=sparse,
-                dense_prompt_embeddings=dense,
-                multimask_output=False,
-            )
-            enlarger = Enlarger(tuple(logits.shape[2:]), side, encoded.input_size, (height, width))
-            for small, score in zip(logits[:, 0].cpu().numpy(), scores[:, 0].tolist(), strict=True):
-                outline = enlarger.outline(small, encoded.model.mask_threshold, STABILITY_OFFSET)
+        asked = torch.as_tensor(encoded.transform.apply_boxes(boxes, (height, width)), device=encoded.device).float()
+
+        def answer(batch: slice) -> tuple[npt.NDArray[np.float32], list[float]]:
+            return _answers_to_boxes(encoded, asked[batch])
+
+        for logits, scores in Batches(BOXES_PER_BATCH, "boxes").each(len(asked), answer):
+            cells = logits.shape[1], logits.shape[2]
+            enlarger = Enlarger(cells, sam.image_encoder.img_size, encoded.input_size, (height, width))
+            for small, score in zip(logits, scores, strict=True):
+                outline = enlarger.outline(small, sam.mask_threshold, STABILITY_OFFSET)
                 found.append(_found(Candidate(outline, score), tile, *size))
     return found
+
+
+def _answers_to_boxes(encoded: SamPredictor, boxes: torch.Tensor) -> tuple[npt.NDArray[np.float32], list[float]]:
+    """The single mask's logits (n, 4h, 4w) and predicted IoU for each of (n, 4) boxes in pixels of SAM's square."""
+    sam = encoded.model
+    sparse, dense = sam.prompt_encoder(points=None, boxes=boxes, masks=None)
+    logits, scores = sam.mask_decoder(
+        image_embeddings=encoded.features,
+        image_pe=sam.prompt_encoder.get_dense_pe(),
+        sparse_prompt_embeddings=sparse,
+        dense_prompt_embeddings=dense,
+        multimask_output=False,
+    )
+    return logits[:, 0].cpu().numpy(), scores[:, 0].tolist()
 
 
 def encode(sam: Sam, pixels: Pixels) -> SamPredictor:

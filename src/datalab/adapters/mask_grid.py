@@ -4,7 +4,6 @@ A batch of prompts may lie on several images: those of a small image do not fill
 where all prompts of an image still see the same, is done image by image (`sam_decoder`), all that follows together.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,11 +15,11 @@ from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 from segment_anything.utils.amg import build_point_grid
 
+from datalab.adapters.gpu_memory import Batches
 from datalab.adapters.mask_windows import Enlarger, Outline
 from datalab.adapters.sam_decoder import Decoded, PointDecoder, decode_together
 from datalab.adapters.sam_encoder import precision_for
 
-LOGGER = logging.getLogger(__name__)
 PLACES_PER_BATCH = {"cpu": 1 << 14, "cuda": 1 << 18}
 """Prompts of a batch times places of the image: on a CPU what its caches hold (16 times as much took twice as long),
 on a GPU 64 prompts of the official models, with hundreds of MB of tensors."""
@@ -96,19 +95,12 @@ def candidates(predictors: Sequence[SamPredictor], asking: Asking) -> list[list[
     owners = np.repeat(np.arange(len(grids)), [len(grid.points) for grid in grids])
     numbers = np.concatenate([np.arange(len(grid.points)) for grid in grids])
     sam = predictors[0].model
-    size, start = prompts_at_once(sam), 0
-    while start < len(owners):
-        batch = slice(start, start + size)
-        try:
-            good = list(_good_logits(grids, owners[batch], numbers[batch], asking))
-        except torch.OutOfMemoryError:
-            if size == 1:
-                raise
-            size //= 2
-            LOGGER.warning("the GPU's memory is full: going on with %d prompts at a time", size)
-            continue
-        start += size
-        for owner, logits, score in good:
+
+    def good(batch: slice) -> list[Good]:
+        return list(_good_logits(grids, owners[batch], numbers[batch], asking))
+
+    for some in Batches(prompts_at_once(sam), "prompts").each(len(owners), good):
+        for owner, logits, score in some:
             outline = grids[owner].enlarger.outline(logits, sam.mask_threshold, STABILITY_OFFSET)
             if outline.stability >= asking.min_stability:
                 found[owner].append(Candidate(outline, score))

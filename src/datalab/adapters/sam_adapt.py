@@ -4,7 +4,8 @@ The encoder's embeddings are made once per object, so that a step takes the deco
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from segment_anything.modeling import Sam
 from segment_anything.utils.transforms import ResizeLongestSide
 
 from datalab.adapters.embedding_cache import Embedding
+from datalab.adapters.gpu_memory import Batches
 from datalab.adapters.mask_generator import Pixels
 from datalab.adapters.sam import embed_image
 from datalab.adapters.sam_training import BOX, CLICK, mask_loss, prompted_masks
@@ -80,34 +82,62 @@ def lessons_of(
 
 
 def adapt(sam: Sam, lessons: Sequence[Lesson], course: Course, rng: np.random.Generator) -> None:
-    """Change the weights of SAM's mask decoder, in place."""
+    """Change the weights of SAM's mask decoder, in place.
+
+    Where a GPU's memory is full a batch is learned in halves, with a warning; their gradients sum to the batch's.
+    """
     decoder = sam.mask_decoder
     optimiser = torch.optim.AdamW(decoder.parameters(), course.learning_rate, weight_decay=0.01)
+    batches = Batches(course.batch_size, "objects")
     with single_thread():
         for step in stage_bar("adapt SAM", course.steps, "step", range(course.steps)):
             chosen = [lessons[place] for place in rng.integers(0, len(lessons), course.batch_size)]
             for group in optimiser.param_groups:
                 group["lr"] = course.learning_rate * min(1.0, (step + 1) / 20) * (1 - step / course.steps)
-            logits, quality, rows = _ask(sam, chosen, rng)
-            loss, _ = mask_loss(logits, quality, _targets(chosen, sam)[rows], _kinds(chosen, sam)[rows])
             optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
+            for gradients in batches.each(len(chosen), partial(_gradients, sam, _shaken(chosen, rng))):
+                _add(decoder, gradients)
             torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
             optimiser.step()
 
 
+def _gradients(sam: Sam, batch: Sequence[Lesson], part: slice) -> Sequence[torch.Tensor | None]:
+    """Of the decoder's parameters, as far as `part` of the batch makes up its loss.
+
+    Nothing is added to them yet: memory may run out on the way.
+    """
+    lessons = batch[part]
+    logits, quality, rows = _ask(sam, lessons)
+    kinds = _kinds(lessons, sam)[rows]
+    loss, _ = mask_loss(logits, quality, _targets(lessons, sam)[rows], kinds, _kinds(batch, sam))
+    return torch.autograd.grad(loss, list(sam.mask_decoder.parameters()), allow_unused=True)
+
+
+def _add(decoder: torch.nn.Module, gradients: Sequence[torch.Tensor | None]) -> None:
+    for parameter, gradient in zip(decoder.parameters(), gradients, strict=True):
+        if gradient is not None:
+            parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+
+
 def judge(sam: Sam, lessons: Sequence[Lesson]) -> Floats:
-    """(N,) IoU, in cells, of the mask that is used: the single one for a box, the best by SAM's choice for a click."""
-    found = np.zeros(len(lessons))
+    """(N,) IoU, in cells, of the mask that is used: the single one for a box, the best by SAM's choice for a click.
+
+    Where a GPU's memory is full the batch is halved, with a warning.
+    """
     with single_thread(), torch.inference_mode():
-        for start in range(0, len(lessons), JUDGED_AT_ONCE):
-            chosen = lessons[start : start + JUDGED_AT_ONCE]
-            logits, quality, rows = _ask(sam, chosen, None)
-            inside = logits > sam.mask_threshold
-            truth = _targets(chosen, sam)[rows][:, None] >= 0.5
-            iou = (inside & truth).sum((-2, -1)) / (inside | truth).sum((-2, -1)).clamp(min=1)
-            used = torch.where(_kinds(chosen, sam)[rows] == BOX, 0, 1 + quality[:, 1:].argmax(dim=1))
-            found[start + rows.cpu().numpy()] = iou.gather(1, used[:, None])[:, 0].cpu().numpy()
+        found = list(Batches(JUDGED_AT_ONCE, "objects").each(len(lessons), partial(_judged, sam, lessons)))
+    return np.concatenate([np.zeros(0), *found])
+
+
+def _judged(sam: Sam, lessons: Sequence[Lesson], part: slice) -> Floats:
+    chosen = lessons[part]
+    logits, quality, rows = _ask(sam, chosen)
+    inside = logits > sam.mask_threshold
+    truth = _targets(chosen, sam)[rows][:, None] >= 0.5
+    iou = (inside & truth).sum((-2, -1)) / (inside | truth).sum((-2, -1)).clamp(min=1)
+    used = torch.where(_kinds(chosen, sam)[rows] == BOX, 0, 1 + quality[:, 1:].argmax(dim=1))
+    found = np.zeros(len(chosen))
+    found[rows.cpu().numpy()] = iou.gather(1, used[:, None])[:, 0].cpu().numpy()
     return found
 
 
@@ -142,16 +172,22 @@ def _cells(sam: Sam, mask: BoolMask, embedding: Embedding) -> npt.NDArray[np.flo
     return target
 
 
-def _ask(
-    sam: Sam, lessons: Sequence[Lesson], rng: np.random.Generator | None
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """As `prompted_masks`, one prompt on each image; with `rng` boxes are shaken and clicks lie anywhere inside."""
+def _shaken(lessons: Sequence[Lesson], rng: np.random.Generator) -> list[Lesson]:
+    """With boxes that are shaken, and one click, which lies anywhere inside."""
+    boxes = np.stack([one.box for one in lessons])
+    sides = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
+    boxes = boxes + rng.normal(0, SHAKEN, boxes.shape).astype(np.float32) * sides
+    clicks = rng.integers(0, len(lessons[0].points), len(lessons))
+    return [
+        replace(one, box=box, points=one.points[click : click + 1])
+        for one, box, click in zip(lessons, boxes, clicks, strict=True)
+    ]
+
+
+def _ask(sam: Sam, lessons: Sequence[Lesson]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """As `prompted_masks`, one prompt on each image: the box, or the first of the points."""
     boxes = np.stack([one.box for one in lessons])
     points = np.stack([one.points for one in lessons])
-    if rng is not None:
-        sides = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
-        boxes = boxes + rng.normal(0, SHAKEN, boxes.shape).astype(np.float32) * sides
-        points = points[np.arange(len(points)), rng.integers(0, points.shape[1], len(points))][:, None]
     embeddings = np.stack([one.embedding for one in lessons]).astype(np.float32)
     return prompted_masks(
         sam,

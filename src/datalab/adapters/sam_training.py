@@ -35,20 +35,25 @@ def prompted_masks(
     return logits, quality, answered
 
 
-def mask_loss(logits: Tensor, quality: Tensor, targets: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor]:
+def mask_loss(
+    logits: Tensor, quality: Tensor, targets: Tensor, kinds: Tensor, whole: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The loss, and the IoU (N,) of the best of three.
 
     `logits` (N, 4, h, w) and `quality` (N, 4) of the prompts' `kinds` (N,); `targets` (N, H, W): the true masks.
+    `whole`: kinds (M,) of all prompts of a batch of which these are a part; the losses of its parts sum to the batch's.
     """
+    batch = kinds if whole is None else whole
+    share = len(kinds) / len(batch)
     truth = functional.interpolate(targets[:, None].float(), logits.shape[-2:], mode="area")
     # the paper's focal loss (weight 20) left a network this young with empty masks; plain cross-entropy does not
     each = _cross_entropy(logits, truth) + _dice(logits, truth)
     best = each[:, 1:].min(dim=1).values.mean() + OTHERS * each[:, 1:].mean()
     # one click leaves open which object is meant; only of other prompts has the single mask a right answer
     plain = (kinds != CLICK).float()
-    single = (each[:, 0] * plain).sum() / plain.sum().clamp(min=1)
+    single = (each[:, 0] * plain).sum() / (batch != CLICK).float().sum().clamp(min=1)
     iou = _iou(logits, truth)
-    return best + single + functional.mse_loss(quality, iou), iou[:, 1:].max(dim=1).values
+    return share * best + single + share * functional.mse_loss(quality, iou), iou[:, 1:].max(dim=1).values
 
 
 def _encode(sam: Sam, boxes: Tensor, points: Tensor, inside: Tensor, kind: int) -> tuple[Tensor, Tensor]:
