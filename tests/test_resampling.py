@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from datalab.resampling import tail, widening
+from datalab.resampling import joint_freedom, raised_spreads, tail, widening
 
 
 def test_the_widening_is_that_of_t_and_is_gone_with_many() -> None:
@@ -18,3 +18,15 @@ def test_of_a_mean_the_widened_percentiles_are_the_textbooks_interval() -> None:
     found = np.quantile(draws, [share, 1 - share])
     expected = stats.t.interval(0.95, 9, loc=values.mean(), scale=stats.sem(values))
     assert found.tolist() == pytest.approx(list(expected), abs=0.01)
+
+
+def test_parts_that_look_alike_by_chance_are_given_the_pooled_spread() -> None:
+    assert raised_spreads(np.array([0.0, 4.0]), np.array([3.0, 1.0])).tolist() == [1.0, 4.0]
+
+
+def test_the_freedom_of_two_parts_is_welchs() -> None:
+    first, second = [1.0, 2.0, 4.0, 4.5, 9.0], [2.0, 8.0, 3.0]
+    variances = np.array([np.var(one, ddof=1) / len(one) for one in (first, second)])
+    assert joint_freedom(variances, np.array([4.0, 2.0])) == pytest.approx(
+        stats.ttest_ind(first, second, equal_var=False).df
+    )

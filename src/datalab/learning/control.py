@@ -14,6 +14,7 @@ from scipy.stats import t as students_t
 
 from datalab.figure import Figure
 from datalab.learning.metrics import Floats
+from datalab.resampling import joint_freedom, raised_spreads
 
 LEAST_IMAGES = 3
 """Of each part; fewer say nothing about a batch."""
@@ -95,22 +96,13 @@ def difference(batches: Sequence[tuple[Floats, Floats]], level: float = 0.95) ->
     value = float(weights @ [first.mean() - second.mean() for first, second in batches])
     if all(np.ptp(values) == 0 for pair in batches for values in pair):
         return Figure(value, reason="no interval: all images of a part are alike")
-    shares = [
-        (weight**2 * spread / len(values), len(values) - 1)
-        for weight, pair in zip(weights, batches, strict=True)
-        for values, spread in zip(pair, _spreads(pair), strict=True)
-    ]
-    variance = sum(share for share, _ in shares)
-    freedom = variance**2 / sum(share**2 / left for share, left in shares)
-    reach = float(students_t.ppf((1 + level) / 2, freedom) * np.sqrt(variance))
+    freedoms = np.array([[len(values) - 1.0 for values in pair] for pair in batches])
+    spreads = np.array([[values.var(ddof=1) for values in pair] for pair in batches])
+    raised = np.array([raised_spreads(*parts) for parts in zip(spreads, freedoms, strict=True)])
+    shares = weights[:, None] ** 2 * raised / (freedoms + 1)
+    freedom = joint_freedom(shares.ravel(), freedoms.ravel())
+    reach = float(students_t.ppf((1 + level) / 2, freedom) * np.sqrt(shares.sum()))
     return Figure(value, low=value - reach, high=value + reach)
-
-
-def _spreads(parts: tuple[Floats, Floats]) -> Floats:
-    """(2,) variances of the parts of one batch, the lower one raised to the pooled one."""
-    freedoms = np.array([len(values) - 1 for values in parts])
-    spreads = np.array([values.var(ddof=1) for values in parts])
-    return np.asarray(np.maximum(spreads, freedoms @ spreads / freedoms.sum()), dtype=np.float64)
 
 
 def _weights(batches: Sequence[tuple[Floats, Floats]]) -> Floats:

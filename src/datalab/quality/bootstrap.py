@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.special import ndtri, stdtrit
 
 from datalab.figure import Figure, undefined
-from datalab.resampling import SIDE, tail
+from datalab.resampling import SIDE, joint_freedom, raised_spreads, tail
 
 REPLICATES = 2000
 MOST_UNDEFINED = 0.05
@@ -119,14 +119,14 @@ def student_difference(first: Sides, second: Sides) -> Figure:
     n, images = len(values) + len(others), first.images + second.images
     if ratio is None or other is None:
         return undefined("nothing to compare with", n)
-    freedoms = np.array([len(values) - 1, len(others) - 1])
+    freedoms = np.array([len(values) - 1.0, len(others) - 1.0])
     if not freedoms.all():
         alone = max(side.images for side, count in ((first, len(values)), (second, len(others))) if count == 1)
         return Figure(ratio - other, n, reason=no_interval(alone))
     spreads = np.array([_spread(values), _spread(others)])
-    shares = np.maximum(spreads, freedoms @ spreads / freedoms.sum()) / (freedoms + 1)
+    shares = raised_spreads(spreads, freedoms) / (freedoms + 1)
     variance = float(shares.sum())
-    freedom = variance**2 / float((shares**2 / freedoms).sum()) if variance > 0 else 1.0
+    freedom = joint_freedom(shares, freedoms) if variance > 0 else 1.0
     return _student(ratio - other, n, images, variance, freedom)
 
 
