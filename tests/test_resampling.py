@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from datalab.resampling import joint_freedom, raised_spreads, tail, widening
+from datalab.resampling import joint_freedom, places_of, raised_spreads, sum_units, tail, widening
 
 
 def test_the_widening_is_that_of_t_and_is_gone_with_many() -> None:
@@ -30,3 +30,10 @@ def test_the_freedom_of_two_parts_is_welchs() -> None:
     assert joint_freedom(variances, np.array([4.0, 2.0])) == pytest.approx(
         stats.ttest_ind(first, second, equal_var=False).df
     )
+
+
+def test_images_of_a_group_are_one_unit() -> None:
+    places = places_of(["b", "a", "b"])
+    assert places.tolist() == [0, 1, 0]
+    assert sum_units(np.array([[1, 2], [3, 4], [5, 6]]), places).tolist() == [[6, 8], [3, 4]]
+    assert sum_units(np.zeros((0, 2)), places_of([])).shape == (0, 2)

@@ -1,8 +1,10 @@
-"""How far a few may be trusted: they are alike by chance, and their resamples by what t is wider than the normal.
+"""Independent units, and how far a few may be trusted: they are alike by chance, and their resamples by what t is wider
+than the normal.
 
 Hesterberg 2015, "What Teachers Should Know About the Bootstrap", section on expanded percentile intervals.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,22 @@ from scipy.special import ndtr, ndtri, stdtrit
 Floats = npt.NDArray[np.float64]
 SIDE = 0.975
 """Of two-sided 95%."""
+FEW = 8
+"""From so many independent units on they are resampled; below, the widest percentile there is would be too narrow."""
+
+
+def places_of(groups: Sequence[str]) -> npt.NDArray[np.intp]:
+    """(N,) which independent unit, 0 to G - 1 as they come, each of N images belongs to: copies, frames of a clip, one
+    patient's."""
+    places = {name: place for place, name in enumerate(dict.fromkeys(groups))}
+    return np.array([places[name] for name in groups], dtype=np.intp)
+
+
+def sum_units(counts: npt.NDArray[Any], places: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
+    """(G, ...) sums of the (N, ...) counts of images, by `places_of`."""
+    sums = np.zeros((int(places.max(initial=-1)) + 1, *counts.shape[1:]), dtype=counts.dtype)
+    np.add.at(sums, places, counts)
+    return sums
 
 
 def widening(units: npt.NDArray[np.integer[Any] | np.floating[Any]] | int) -> Floats:

@@ -5,7 +5,7 @@ from scipy.stats import ttest_ind
 
 from datalab.figure import Figure
 from datalab.learning.control import Part, difference, per_image, per_minute
-from datalab.quality.bootstrap import Sides, student_difference
+from datalab.quality.student import Sides, student_difference
 
 Floats = npt.NDArray[np.float64]
 RNG = np.random.default_rng(0)

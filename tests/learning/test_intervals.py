@@ -12,10 +12,9 @@ from datalab.learning.intervals import (
     drawn,
     interval,
     mean_of,
-    places_of,
-    sum_units,
 )
 from datalab.learning.metrics import Counts, iou_per_class, mean_iou
+from datalab.resampling import sum_units
 
 
 def share(sums: Floats) -> Floats:
@@ -88,13 +87,6 @@ def test_a_class_goes_by_the_images_that_show_it() -> None:
     low, high = bootstrap_interval(two, iou_per_class, np.random.default_rng(0), 50)
     # t of one degree of freedom is 12.7: nothing is known but that it is a share
     assert (low[1], high[1]) == (0, 1)
-
-
-def test_images_of_a_group_are_one_unit() -> None:
-    places = places_of(["b", "a", "b"])
-    assert places.tolist() == [1, 0, 1]
-    assert sum_units(np.array([[1, 2], [3, 4], [5, 6]]), places).tolist() == [[3, 4], [6, 8]]
-    assert sum_units(np.zeros((0, 2)), places_of([])).shape == (0, 2)
 
 
 def coverage(images: int, frames: int, splits: int = 150) -> float:

@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import f1_score
 from statsmodels.stats import inter_rater
 
-from datalab.quality.bootstrap import bootstrap_statistic, sum_by
+from datalab.quality.bootstrap import bootstrap_statistic
 from datalab.quality.kappa import both_ways, cohen_kappa, coincidences, fleiss_of_coincidences
 from datalab.quality.presence import (
     class_presence,
@@ -13,6 +13,7 @@ from datalab.quality.presence import (
     presence_tables,
 )
 from datalab.quality.rated import RatedImages, rated_images
+from datalab.quality.student import sum_groups
 from tests.quality.images import Box, tables
 
 COIN: Box = ("coin", 0, 0, 4, 4)
@@ -69,7 +70,7 @@ def test_a_class_that_is_everywhere_or_nowhere() -> None:
 def test_nobody_shares_an_image() -> None:
     found = class_presence({}, "coin", rng())
     assert {figure.value for figure in found.values()} == {None}
-    tables_of_none = both_ways(sum_by(presence_tables({}, ["coin"]).sum(axis=1), []))
+    tables_of_none = both_ways(sum_groups(presence_tables({}, ["coin"]).sum(axis=1), []))
     assert bootstrap_statistic(tables_of_none, cohen_kappa, rng()).reason == "nothing to count"
 
 

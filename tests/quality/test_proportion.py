@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from datalab.quality.bootstrap import Sides
 from datalab.quality.proportion import beta, newcombe, newcombe_over_groups, wilson, wilson_over_groups
+from datalab.quality.student import Sides
 
 SHARES = st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 

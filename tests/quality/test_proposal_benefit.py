@@ -33,22 +33,23 @@ def test_seconds_per_object_are_sums_over_sums_and_times_nobody_noted_are_missin
     assert found["tasks"] == {"with": 2, "without": 2}
     seconds = found["seconds_per_object"]
     assert seconds["with"]["value"] == 4.0
-    assert (seconds["with"]["low"], seconds["with"]["high"]) == (3.0, 6.0)
     assert seconds["without"]["value"] == 6.0
-    assert (seconds["without"]["low"], seconds["without"]["high"]) == (5.0, 8.0)
+    # two images an arm: next to nothing is known
+    assert seconds["with"]["low"] == seconds["without"]["low"] == 0
+    assert seconds["with"]["high"] > 20
     assert seconds["ratio"]["value"] == pytest.approx(4 / 6, abs=1e-6)
-    assert seconds["ratio"]["low"] == pytest.approx(3 / 8, abs=1e-6)
-    assert seconds["ratio"]["high"] == pytest.approx(6 / 5, abs=1e-6)
+    assert 0 < seconds["ratio"]["low"] < 1 / 6
+    assert seconds["ratio"]["high"] > 5
     assert "do not visibly help: 0.67 times the seconds" in found["warning"]
 
 
 def test_help_that_is_plain_has_no_warning() -> None:
-    answers = [answer(str(place), place < 4, 2.0 if place < 4 else 9.0) for place in range(8)]
+    answers = [answer(str(place), place < 4, (2.0 if place < 4 else 9.0) + place / 10) for place in range(8)]
     assert measured(answers)["warning"] is None
 
 
 def test_few_tasks_say_nothing_however_narrow_the_interval() -> None:
-    answers = [answer(str(place), place < 4, 2.0 if place < 4 else 9.0) for place in range(8)]
+    answers = [answer(str(place), place < 4, (2.0 if place < 4 else 9.0) + place / 10) for place in range(8)]
     found = measure_benefit(answers, 0.5, 5, np.random.default_rng(1))
     assert found["warning"] == "whether proposals help cannot be told yet: 4 tasks with proposals, 5 are needed"
     assert measure_benefit(answers, 0.5, 4, np.random.default_rng(1))["warning"] is None
@@ -144,9 +145,9 @@ def test_an_image_without_objects_does_not_make_an_interval() -> None:
     assert (ratio["value"], ratio["low"], ratio["high"]) == (0.3, None, None)
     answers += [answer("e", False, 6.0)]
     ratio = measured(answers)["seconds_per_object"]["ratio"]
-    # in 1 of 27 draws nothing but the empty image: those say nothing, and no ratio of 0
-    assert ratio["low"] == pytest.approx(3 / (6 + 2 * 4), abs=1e-6)
-    assert ratio["high"] == pytest.approx(3 / 6, abs=1e-6)
+    assert ratio["value"] == 0.375
+    assert ratio["low"] < 0.3
+    assert ratio["high"] > 0.5
 
 
 def test_nobody_answered() -> None:
@@ -167,7 +168,7 @@ def on_gold(arm: str, aided: bool, right: int, wrong: int) -> list[Answer]:
 
 
 def test_a_few_gold_images_do_not_show_that_quality_suffers() -> None:
-    helped = [answer(str(place), place < 4, 2.0 if place < 4 else 9.0) for place in range(8)]
+    helped = [answer(str(place), place < 4, (2.0 if place < 4 else 9.0) + place / 10) for place in range(8)]
 
     def told(right: int, unaided: int) -> Any:
         answers = [*helped, *on_gold("with", True, right, 6 - right), *on_gold("without", False, unaided, 0)]

@@ -16,7 +16,8 @@ from tqdm import tqdm
 from datalab.adapters.files import write_json
 from datalab.adapters.sam import load_sam, model_version
 from datalab.adapters.sam_zoom import part_round
-from datalab.learning.intervals import DIFFERENCES, bootstrap_interval, places_of, sum_units
+from datalab.learning.intervals import DIFFERENCES, bootstrap_interval
+from datalab.resampling import places_of, sum_units
 from small_sam.objects import READERS, Example, composites, sample_images
 from small_sam.shapes import Mask
 from small_sam.surfaces import Picture

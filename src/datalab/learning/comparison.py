@@ -8,8 +8,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from datalab.figure import Figure
-from datalab.learning.intervals import drawn, interval, mean_of, places_of, sum_units
+from datalab.learning.intervals import drawn, interval, mean_of
 from datalab.learning.metrics import Counts, figure_of, iou_per_class, mean_iou
+from datalab.resampling import places_of, sum_units
 
 Floats = npt.NDArray[np.float64]
 ONE_IMAGE = "no interval: one test image decides, or a few that are all alike"

@@ -7,7 +7,7 @@ the Bootstrap"): 94% and more where images vary like a bell. Nothing mends a han
 unlike all others is missing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +15,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
-from datalab.resampling import SIDE, tail
+from datalab.resampling import FEW, SIDE, tail
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Bounds = tuple[npt.ArrayLike, npt.ArrayLike]
 Statistic = Callable[[npt.NDArray[Any]], Floats]
-FEW = 8
-"""From so many independent images on they are resampled; below, the widest percentile there is would be too narrow."""
 ALIKE = 1e-9
 """Standard error of a few figures that are the same but for rounding: it says nothing of how images vary."""
 FIGURES, DIFFERENCES = (0.0, 1.0), (-1.0, 1.0)
@@ -45,19 +43,6 @@ class Drawn:
     """(...) how many units tell how far it varies: Student's t has one degree of freedom less."""
     fewest: Floats
     """(...) of a mean over classes, those that show the rarest of them; of all others `units`."""
-
-
-def places_of(groups: Sequence[str]) -> npt.NDArray[np.intp]:
-    """(N,) which independent unit, 0 to G - 1, each of N images belongs to: copies, frames of a clip, one patient's."""
-    _, places = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    return np.asarray(places, dtype=np.intp)
-
-
-def sum_units(counts: npt.NDArray[Any], places: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
-    """(G, ...) sums of the (N, ...) counts of images, by `places_of`."""
-    sums = np.zeros((int(places.max(initial=-1)) + 1, *counts.shape[1:]), dtype=counts.dtype)
-    np.add.at(sums, places, counts)
-    return sums
 
 
 def bootstrap_interval(

@@ -16,8 +16,9 @@ import pandas as pd
 from scipy import stats
 
 from datalab.errors import InputError
-from datalab.learning.intervals import bootstrap_interval, places_of
+from datalab.learning.intervals import bootstrap_interval
 from datalab.masks import BoolMask
+from datalab.resampling import places_of
 
 Floats = npt.NDArray[np.float64]
 COLUMNS = ("slice", "images", "iou", "low", "high", "elsewhere", "p", "q")

@@ -5,10 +5,10 @@ from functools import partial
 
 import numpy as np
 
-from datalab.quality.bootstrap import Sides
 from datalab.quality.gold import GoldImage
 from datalab.quality.gold_score import GoldLimits, GoldScore, sides_of
 from datalab.quality.proportion import newcombe_over_groups, wilson_over_groups
+from datalab.quality.student import Sides
 
 
 def advice(images: Sequence[GoldImage], score: GoldScore, limits: GoldLimits) -> list[str]:

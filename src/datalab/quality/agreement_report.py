@@ -11,12 +11,13 @@ import pandas as pd
 
 from datalab.figure import Figure
 from datalab.quality.agreement import class_confusions, object_agreement, object_table, of_class, pair_table
-from datalab.quality.bootstrap import bootstrap_statistic, sum_by
+from datalab.quality.bootstrap import bootstrap_statistic
 from datalab.quality.kappa import both_ways, cohen_kappa
 from datalab.quality.object_figures import boundary_ious, mean_panoptic_quality, object_figures
 from datalab.quality.pixels import Confusion, pixel_disagreement, pixel_overlap, pixel_tables
 from datalab.quality.presence import class_presence, examples_of, presence_alpha, presence_fleiss, presence_tables
 from datalab.quality.rated import RatedImages, groups_of
+from datalab.quality.student import sum_groups
 
 OBJECTS = "objects (matched IoU)"
 SIDED = ("precision", "recall", "precision_50_95", "recall_50_95")
@@ -65,7 +66,7 @@ class Measured:
     @cached_property
     def pixels_by_image(self) -> npt.NDArray[np.float64]:
         """(images, K, K)."""
-        return sum_by(self.pixels, self.pairs["image_id"].tolist())
+        return sum_groups(self.pixels, self.pairs["image_id"].tolist())
 
 
 def measure(images: RatedImages, classes: Sequence[str], iou_threshold: float) -> Measured:
@@ -109,7 +110,7 @@ def agreement_report(
 def headline(measured: Measured, rng: np.random.Generator) -> dict[str, Figure]:
     """Over all pairs. They have no order, so the kappas pool what the two of a pair chose."""
     ids = measured.pairs["image_id"].tolist()
-    presence, pixels = map(both_ways, (sum_by(measured.presence, ids), measured.pixels_by_image))
+    presence, pixels = map(both_ways, (sum_groups(measured.presence, ids), measured.pixels_by_image))
     groups = list(measured.groups.values())
     differing = pixel_disagreement(measured.pixels, ids, measured.groups, rng)
     found = object_figures(measured.objects, rng)

@@ -8,8 +8,9 @@ import pandas as pd
 
 from datalab.figure import Figure
 from datalab.quality.agreement import groups_in
-from datalab.quality.bootstrap import bootstrap_ratio, bootstrap_statistic, sum_by
+from datalab.quality.bootstrap import bootstrap_ratio, bootstrap_statistic
 from datalab.quality.kappa import both_ways, cohen_kappa
+from datalab.quality.student import sum_groups
 
 Questions = Mapping[tuple[str, str], Sequence[str]]
 """(class, attribute) to the values it may have."""
@@ -68,7 +69,7 @@ def _figures(pairs: pd.DataFrame, count: int, rng: np.random.Generator) -> dict[
     both = pairs[(pairs["a"] >= 0) & (pairs["b"] >= 0)]
     tables: npt.NDArray[np.int64] = np.zeros((len(both), count, count), dtype=np.int64)
     tables[np.arange(len(both)), both["a"].to_numpy(dtype=int), both["b"].to_numpy(dtype=int)] = 1
-    by_image = sum_by(tables, both["image_id"].tolist())
+    by_image = sum_groups(tables, both["image_id"].tolist())
     groups = list(dict(zip(both["image_id"], both["group"], strict=True)).values())
     equal, all_of_both = np.trace(by_image, axis1=1, axis2=2), by_image.sum(axis=(1, 2))
     answers = (pairs[["a", "b"]] >= 0).sum(axis=1).groupby(pairs["image_id"]).agg(["sum", "count"])

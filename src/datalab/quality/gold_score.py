@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from datalab.figure import Figure, undefined
-from datalab.quality.bootstrap import Sides, bootstrap_ratios, bootstrap_statistic, student_ratio
+from datalab.quality.bootstrap import MEASURES, bootstrap_ratios, bootstrap_statistic
 from datalab.quality.gold import GoldImage
 from datalab.quality.kappa import cohen_kappa
 from datalab.quality.proportion import beta, newcombe_over_groups, wilson_over_groups
+from datalab.quality.student import Sides, student_ratio
 
 PRIOR_HITS, PRIOR_OBJECTS = 2.0, 4.0
 """Two hits in four objects are assumed before anything is seen: few gold objects say little about a person."""
@@ -213,20 +214,27 @@ def _resampled(images: Sequence[GoldImage], rng: np.random.Generator) -> dict[st
     groups = [one.group for one in images]
     presence = np.array([one.presence for one in images]).reshape(-1, 2, 2)
     return {
-        **bootstrap_ratios(_ratios(images), rng, groups=groups),
+        **_ratios(images, rng, groups),
         "presence_kappa": bootstrap_statistic(presence, cohen_kappa, rng, groups=groups),
     }
 
 
-def _ratios(images: Sequence[GoldImage]) -> dict[str, tuple[list[float], list[float]]]:
+def _ratios(images: Sequence[GoldImage], rng: np.random.Generator, groups: Sequence[str]) -> dict[str, Figure]:
     hits = [float(one.hits) for one in images]
     measured = [float(one.outlines.measured) for one in images]
     timed = [0.0 if np.isnan(one.seconds) else float(one.drawn) for one in images]
-    return {
+    seconds = [0.0 if np.isnan(one.seconds) else one.seconds for one in images]
+    shares = {
         "mean_iou": ([one.outlines.iou for one in images], hits),
         "mean_boundary_iou": ([one.outlines.boundary_iou for one in images], hits),
+    }
+    measures = {
         "outline_distance_px": ([one.outlines.distance_px for one in images], measured),
-        "seconds_per_object": ([0.0 if np.isnan(one.seconds) else one.seconds for one in images], timed),
+        "seconds_per_object": (seconds, timed),
+    }
+    return {
+        **bootstrap_ratios(shares, rng, groups=groups),
+        **bootstrap_ratios(measures, rng, groups=groups, bounds=MEASURES),
     }
 
 

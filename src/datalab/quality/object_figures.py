@@ -14,7 +14,7 @@ import pandas as pd
 from datalab.figure import Figure, undefined
 from datalab.masks import band_width
 from datalab.quality.agreement import groups_in, object_agreement, of_class
-from datalab.quality.bootstrap import bootstrap_ratios, bootstrap_statistic
+from datalab.quality.bootstrap import SHARES, bootstrap_ratios, bootstrap_statistic
 from datalab.quality.boundary import Cut, band, cut_iou, cut_of
 from datalab.quality.rated import RatedImage, RatedImages
 
@@ -70,7 +70,7 @@ def mean_panoptic_quality(objects: pd.DataFrame, classes: Sequence[str], rng: np
         at = [places[image_id] for image_id in counts["iou"].index]
         tables[at, number, 0], tables[at, number, 1] = counts["iou"], (counts["a"] + counts["b"]) / 2
     drawn = tables[..., 1].sum(axis=0) > 0
-    return bootstrap_statistic(tables[:, drawn], _mean_over_classes, rng, groups=list(groups.values()))
+    return bootstrap_statistic(tables[:, drawn], _mean_over_classes, rng, groups=list(groups.values()), bounds=SHARES)
 
 
 def boundary_ious(images: RatedImages, objects: pd.DataFrame) -> npt.NDArray[np.float64]:

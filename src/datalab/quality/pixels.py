@@ -8,8 +8,9 @@ import numpy.typing as npt
 
 from datalab.figure import Figure
 from datalab.masks import label_map
-from datalab.quality.bootstrap import bootstrap_ratios, sum_by
+from datalab.quality.bootstrap import bootstrap_ratios
 from datalab.quality.rated import RatedImage, RatedImages
+from datalab.quality.student import sum_groups
 
 Confusion = npt.NDArray[np.int64]
 
@@ -73,7 +74,7 @@ def pixel_disagreement(
     quantity, allocation = np.abs(rows - columns), 2 * np.minimum(rows, columns) - 2 * same
     # over all classes every wrong pixel is counted twice, in the class that has it and in the one that lacks it
     parts = [part.sum(axis=1) / (2 if class_id is None else 1) for part in (quantity, allocation)]
-    quantities, allocations, pairs = sum_by(np.stack([*parts, np.ones(len(tables))], axis=1), image_ids).T
+    quantities, allocations, pairs = sum_groups(np.stack([*parts, np.ones(len(tables))], axis=1), image_ids).T
     ratios = {"quantity": (quantities, pairs), "allocation": (allocations, pairs)}
     return bootstrap_ratios(ratios, rng, groups=[groups[image_id] for image_id in dict.fromkeys(image_ids)])
 

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import betaincinv
 
 from datalab.figure import Figure, undefined
-from datalab.quality.bootstrap import Sides, design_effect, no_interval
+from datalab.quality.student import Sides, design_effect, no_interval
 
 Z = 1.959963984540054
 """Two-sided 95% of the normal distribution."""

@@ -10,9 +10,9 @@ from scipy.optimize import linear_sum_assignment
 
 from datalab.figure import Figure, undefined
 from datalab.masks import iou_matrix, rle_area
-from datalab.quality.bootstrap import MOST_UNDEFINED, REPLICATES, Sides, bootstrap_ratio, student_difference
+from datalab.quality.bootstrap import MEASURES, SHARES, bootstrap_ratio
 from datalab.quality.matching import match_regions
-from datalab.resampling import tail
+from datalab.quality.student import Bounds, Sides, student_difference, student_quotient
 
 Shape = tuple[str, str]
 """(label, rle)."""
@@ -56,18 +56,18 @@ def measure_benefit(
     gold_iou, warning.
 
     The seconds have `with`, `without` and their `ratio`; the gold figures have `with`, `without` and their
-    `difference` (with minus without). Every one is a ratio of sums with a bootstrap interval of 95% over
-    images, for a ratio of two the images of the two arms are drawn independently; a difference has Student's t, since
-    few gold images go without proposals. `warning` is None only where the ratio's interval lies below 1, F1 is not
+    `difference` (with minus without). Every one is a ratio of sums with an interval of 95% over
+    images, resampled where there are enough; a ratio and a difference of two have Student's t, since few images go
+    without proposals. `warning` is None only where the ratio's interval lies below 1, F1 is not
     visibly lower, and both arms have `least_tasks` images that are no gold and have a recorded time: the seconds are
     told of those alone. F1 is judged where both arms have as many gold images with an object.
     """
-    seconds = _arms(answers, _seconds, "answer with a recorded time and an object", rng)
-    whole = _arms(answers, _seconds_of_answer, "answer with a recorded time", rng)
+    seconds = _arms(answers, _seconds, "answer with a recorded time and an object", rng, MEASURES)
+    whole = _arms(answers, _seconds_of_answer, "answer with a recorded time", rng, MEASURES)
     f1 = _arms(answers, lambda one: _f1(one, iou_threshold), "object on gold images", rng)
     iou = _arms(answers, lambda one: _hit_iou(one, iou_threshold), "object found on gold images", rng)
     tasks, timed = _images(answers), _images([one for one in answers if one.truth is None and one.seconds is not None])
-    ratio, per_answer, difference = _ratio(seconds, rng), _ratio(whole, rng), _difference(f1)
+    ratio, per_answer, difference = _ratio(seconds), _ratio(whole), _difference(f1)
     enough = min(arm.figure.n or 0 for arm in f1.values()) >= least_tasks
     return {
         "tasks": tasks,
@@ -128,22 +128,26 @@ class _Arm:
 
 
 def _arms(
-    answers: Sequence[Answer], part: Callable[[Answer], _Part | None], what: str, rng: np.random.Generator
+    answers: Sequence[Answer],
+    part: Callable[[Answer], _Part | None],
+    what: str,
+    rng: np.random.Generator,
+    bounds: Bounds = SHARES,
 ) -> dict[str, _Arm]:
     arms = {}
     for name, aided in ARMS.items():
         parts = [found for one in answers if one.aided is aided and (found := part(one)) is not None]
-        arms[name] = _arm(parts, f"no {what} among the tasks {name} proposals", rng)
+        arms[name] = _arm(parts, f"no {what} among the tasks {name} proposals", rng, bounds)
     return arms
 
 
-def _arm(parts: Sequence[_Part], reason: str, rng: np.random.Generator) -> _Arm:
+def _arm(parts: Sequence[_Part], reason: str, rng: np.random.Generator, bounds: Bounds) -> _Arm:
     """Parts of one image are summed first: they are not independent."""
     images = {image_id: place for place, image_id in enumerate(dict.fromkeys(part.image_id for part in parts))}
     sums = np.zeros((2, len(images)))
     for part in parts:
         sums[:, images[part.image_id]] += part.top, part.bottom
-    figure = bootstrap_ratio(sums[0], sums[1], rng)
+    figure = bootstrap_ratio(sums[0], sums[1], rng, bounds=bounds)
     return _Arm(sums[0], sums[1], figure if figure.value is not None else undefined(reason))
 
 
@@ -163,40 +167,20 @@ def _lacking(arms: dict[str, _Arm]) -> Figure | None:
 
 def _difference(arms: dict[str, _Arm]) -> Figure:
     """The figure with less the figure without proposals, both in [0, 1]."""
-    aided, unaided = arms["with"], arms["without"]
-    found = _lacking(arms) or student_difference(Sides(aided.tops, aided.bottoms), Sides(unaided.tops, unaided.bottoms))
+    found = _lacking(arms) or student_difference(*_sides(arms))
     if found.low is None or found.high is None:
         return found
     return replace(found, low=max(-1.0, found.low), high=min(1.0, found.high))
 
 
-def _ratio(arms: dict[str, _Arm], rng: np.random.Generator) -> Figure:
+def _ratio(arms: dict[str, _Arm]) -> Figure:
     """The figure with over the figure without proposals."""
-    if (lacking := _lacking(arms)) is not None:
-        return lacking
+    return _lacking(arms) or student_quotient(*_sides(arms))
+
+
+def _sides(arms: dict[str, _Arm]) -> tuple[Sides, Sides]:
     aided, unaided = arms["with"], arms["without"]
-    assert aided.figure.value is not None
-    n = len(aided.tops) + len(unaided.tops)
-    if not unaided.figure.value:
-        return undefined("the tasks without proposals took no time", n)
-    value = aided.figure.value / unaided.figure.value
-    if min(arm.figure.n or 0 for arm in (aided, unaided)) < 2:
-        return Figure(value, n, reason="no interval: one image only with or without proposals")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        drawn = _replicates(aided, rng) / _replicates(unaided, rng)
-    found = drawn[np.isfinite(drawn)]
-    if len(found) < (1 - MOST_UNDEFINED) * REPLICATES:
-        return Figure(value, n, reason=f"no interval: undefined in {REPLICATES - len(found)} of {REPLICATES} resamples")
-    left_out = float(tail(min(arm.figure.n or 0 for arm in (aided, unaided))))
-    low, high = np.quantile(found, [left_out, 1 - left_out])
-    return Figure(value, n, float(low), float(high))
-
-
-def _replicates(arm: _Arm, rng: np.random.Generator) -> Floats:
-    """(REPLICATES,) ratios over images drawn with replacement; NaN where nothing was drawn to count."""
-    weights = rng.multinomial(len(arm.tops), np.full(len(arm.tops), 1 / len(arm.tops)), size=REPLICATES)
-    bottoms = weights @ arm.bottoms
-    return np.where(bottoms > 0, weights @ arm.tops / np.maximum(bottoms, 1e-12), np.nan)
+    return Sides(aided.tops, aided.bottoms), Sides(unaided.tops, unaided.bottoms)
 
 
 def _seconds(answer: Answer) -> _Part | None:
@@ -238,7 +222,8 @@ def _edits(answers: Sequence[Answer], rng: np.random.Generator) -> dict[str, Fig
     figures = {}
     for name in ("iou", "pixels_added", "pixels_removed", "regions_added", "regions_removed"):
         parts = [_Part(image_id, *edit[name]) for image_id, edit in rows]
-        figures[name] = _arm(parts, reasons.get(name, "no proposal was kept or edited"), rng).figure
+        bounds = MEASURES if name == "pixels_added" else SHARES
+        figures[name] = _arm(parts, reasons.get(name, "no proposal was kept or edited"), rng, bounds).figure
     return figures
 
 

@@ -9,9 +9,9 @@ import pandas as pd
 from datalab.adapters.files import read_json, read_table
 from datalab.figure import Figure
 from datalab.learning.control import Part, surprise_of
-from datalab.learning.intervals import places_of
 from datalab.learning.learning_curve import Judged, Point
 from datalab.learning.selection import parts_of
+from datalab.resampling import places_of
 from datalab.rounds.state import Round, round_numbers
 from datalab.tables import BATCH, CONFUSIONS, DATASET, RATINGS, SURPRISE, empty
 from datalab.workspace import Workspace

@@ -22,9 +22,10 @@ from datalab.adapters.stage_progress import stage_bar
 from datalab.adapters.torch_threads import side_by_side
 from datalab.config import load_params
 from datalab.errors import one_line_errors
-from datalab.learning.intervals import DIFFERENCES, bootstrap_interval, places_of, sum_units
+from datalab.learning.intervals import DIFFERENCES, bootstrap_interval
 from datalab.masks import rle_to_mask
 from datalab.ranges import Amount, Count, Seed, Within
+from datalab.resampling import places_of, sum_units
 from datalab.tables import CONSENSUS
 
 PROMPTS = {"box": BOX, "click": CLICK}

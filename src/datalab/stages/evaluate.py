@@ -29,13 +29,13 @@ from datalab.config import load_guidelines, load_params
 from datalab.errors import one_line_errors
 from datalab.learning.calibration import Reliability, reliability, reliability_table
 from datalab.learning.evaluation import Row, boundary_figures, calibration, figures, object_figures, with_unlearned
-from datalab.learning.intervals import places_of, sum_units
 from datalab.learning.metrics import Counts, boundary_counts, confusion_matrix, mean_iou
 from datalab.learning.objects import objects_of
 from datalab.learning.traits import image_traits
 from datalab.learning.uncertainty import tempered
 from datalab.masks import IGNORE_ID
 from datalab.ranges import Count, Seed, Share
+from datalab.resampling import places_of, sum_units
 from datalab.stages import robustness
 from datalab.stages.held_out import read_held_out
 from datalab.tables import CONFUSIONS

@@ -24,9 +24,10 @@ from datalab.adapters.stage_progress import stage_bar
 from datalab.adapters.torch_threads import side_by_side
 from datalab.learning.corruptions import CORRUPTIONS, SEVERITIES, Pixels, corrupt
 from datalab.learning.evaluation import ONE_IMAGE
-from datalab.learning.intervals import DIFFERENCES, drawn, interval, mean_of, places_of, sum_units
+from datalab.learning.intervals import DIFFERENCES, drawn, interval, mean_of
 from datalab.learning.metrics import Counts, Floats, confusion_matrix, figure_of, iou_per_class, mean_iou
 from datalab.ranges import Count, Seed
+from datalab.resampling import places_of, sum_units
 from datalab.stages.held_out import read_held_out
 
 LARGEST_SIDE = 512
