@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from datalab.errors import DatalabError
+from datalab.errors import DatalabError, shown_path
 
 NO_PATH = {
     errno.EACCES: "you have no permission for it; have its owner give it, or give another path",
@@ -18,8 +18,6 @@ NO_PATH = {
     errno.ENAMETOOLONG: "this is longer than a path may be; give another one",
 }
 """What is wrong with a path that the system refuses, and what to do."""
-LONGEST_SHOWN = 200
-"""Characters of a path."""
 
 WORKSPACE = click.option(
     "--workspace",
@@ -65,9 +63,7 @@ def _no_path(exc: Exception) -> str | None:
     refusal = exc if isinstance(exc, OSError) else exc.__context__
     if not isinstance(refusal, OSError) or refusal.errno not in NO_PATH or refusal.filename is None:
         return None
-    path = str(refusal.filename)
-    shown = path if len(path) <= LONGEST_SHOWN else f"{path[:LONGEST_SHOWN]}..."
-    return f"{shown}: {NO_PATH[refusal.errno]}"
+    return f"{shown_path(refusal.filename)}: {NO_PATH[refusal.errno]}"
 
 
 class OneLineErrors(click.Group):

@@ -8,6 +8,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+LONGEST_SHOWN = 200
+"""Characters of a path in a message."""
+
 
 class DatalabError(Exception):
     """Something the user can put right; the message says how."""
@@ -27,6 +30,11 @@ class StateError(DatalabError):
 
 class NothingLeftError(StateError):
     """The work is done: there is no image to open a round with."""
+
+
+def shown_path(path: object) -> str:
+    """A path as messages show it: cut off where it is too long to read."""
+    return str(path) if len(str(path)) <= LONGEST_SHOWN else f"{str(path)[:LONGEST_SHOWN]}..."
 
 
 @contextmanager

@@ -169,4 +169,4 @@ def test_a_full_gpu_encodes_half_as_many_images_at_a_time(
     monkeypatch.setattr(sam.image_encoder, "forward", too_much)
     for found, alone in zip(embed_images(sam, images), expected, strict=True):
         np.testing.assert_array_equal(found, alone)
-    assert "encoding 1 images at a time" in caplog.text
+    assert "going on with 1 images at a time" in caplog.text

@@ -19,7 +19,7 @@ from typing import IO
 
 import requests
 
-from datalab.errors import InputError, ServiceError
+from datalab.errors import InputError, ServiceError, shown_path
 
 SMALL = "small"
 """The checkpoint that comes with datalab."""
@@ -28,8 +28,6 @@ SOURCE = "https://dl.fbaipublicfiles.com/segment_anything"
 TIMEOUT_S = (10, 60)
 """To connect, and between two pieces."""
 PIECE = 1 << 20
-LONGEST_SHOWN = 200
-"""Letters of a path in a message."""
 PAUSES_S = (1.0, 3.0, 10.0)
 """Waits before a download that broke off goes on; a piece that arrived in between starts the count anew."""
 
@@ -117,10 +115,9 @@ def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError as exc:
-        shown = str(path) if len(str(path)) <= LONGEST_SHOWN else f"{str(path)[:LONGEST_SHOWN]}..."
         raise InputError(
-            f"SAM checkpoint {shown} cannot be looked at: {exc.strerror}; set sam.checkpoint to the whole path of a "
-            ".pth file"
+            f"SAM checkpoint {shown_path(path)} cannot be looked at: {exc.strerror}; set sam.checkpoint to the "
+            "whole path of a .pth file"
         ) from exc
 
 

@@ -1,6 +1,5 @@
 """Segment Anything: load a checkpoint, embed an image, propose masks for everything in it."""
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from segment_anything.modeling import Sam
 
 from datalab.adapters.checkpoints import SMALL, check_official, checkpoint_path, sha256_of
 from datalab.adapters.embedding_cache import Embedding
+from datalab.adapters.gpu_memory import Batches
 from datalab.adapters.mask_generator import (
     FoundMask,
     GeneratorParams,
@@ -35,7 +35,6 @@ from datalab.masks import BoolMask, crop_to_rle, iou_matrix, rle_box_xywh, rle_t
 from datalab.ranges import Count, Share, Within
 from datalab.tables import CANDIDATES, require, typed
 
-LOGGER = logging.getLogger(__name__)
 SamLoader = Callable[[], Sam]
 """Loads it, or has it loaded already: an official file of gigabytes is checked each time."""
 LARGEST_SIDE = 1024
@@ -131,16 +130,8 @@ def embed_image(sam: Sam, pixels: Pixels) -> Embedding:
 
 def embed_images(sam: Sam, images: Sequence[Pixels]) -> list[Embedding]:
     """`embed_image` of several in one go, in two where a GPU's memory is full."""
-    try:
-        return _encoded(sam, images)
-    except torch.OutOfMemoryError:
-        if len(images) == 1:
-            raise
-    # only here: inside of `except` the error keeps alive what filled the memory
-    torch.cuda.empty_cache()
-    half = len(images) // 2
-    LOGGER.warning("the GPU's memory is full: encoding %d images at a time", half)
-    return embed_images(sam, images[:half]) + embed_images(sam, images[half:])
+    parts = Batches(len(images), "images").each(len(images), lambda rows: _encoded(sam, images[rows]))
+    return [embedding for part in parts for embedding in part]
 
 
 def _encoded(sam: Sam, images: Sequence[Pixels]) -> list[Embedding]:
