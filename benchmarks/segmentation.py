@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from segmenting.data import CLASSES, POLICY, SAMPLING, SIDE, Split, read_splits
-from segmenting.picture import class_table, draw, grouped, table
+from segmenting.picture import class_table, comparison, draw, grouped, table
 from segmenting.reference import BATCH, Reference
 
 from datalab.adapters.segmenter import Segmenter, predict
@@ -180,7 +180,7 @@ def main() -> None:
         return
     if given.table:
         groups = grouped([json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()])
-        sys.stdout.write(f"{table(groups)}\n\n{class_table(groups)}\n")
+        sys.stdout.write(f"{table(groups)}\n\n{comparison(groups)}\n\n{class_table(groups)}\n")
         draw(RESULTS.with_suffix(".png"), groups)
         return
     for name in CLASSES:

@@ -1,4 +1,4 @@
-"""The results of the trainings as a table and a picture: every seed a dot, the mean a bar."""
+"""The results of the trainings as tables and a picture: every seed a dot, the mean a bar, with its interval."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from datalab.figure import Figure as Estimate
+from datalab.quality.student import Sides, student_difference, student_ratio
 
 OURS, REFERENCE = "#d55e00", "#777777"
 Line = dict[str, Any]
@@ -24,22 +27,32 @@ def grouped(lines: Sequence[Line]) -> dict[Key, list[Line]]:
 
 
 def table(groups: Mapping[Key, Sequence[Line]]) -> str:
-    """Markdown: mean (lowest to highest) over the seeds."""
-    rows = ["| data | loop | model | mIoU (lowest to highest seed) | seeds | steps | minutes | peak memory |"]
+    """Markdown: mean over the seeds and its 95% interval, Student's t."""
+    rows = ["| data | loop | model | mIoU (95% over seeds) | seeds | steps | minutes | peak memory |"]
     rows.append("|---|---|---|---|---|---|---|---|")
     for (name, _, side, model), lines in groups.items():
-        values = [line["miou"] for line in lines]
         cells = [
             name,
             side,
             f"`{model}`",
-            f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})",
+            _shown(student_ratio(_seeds(lines), (0, 1)), ""),
             str(len(lines)),
             f"{_mean(lines, 'steps'):.0f} of {lines[0]['batch']}",
             f"{_mean(lines, 'minutes'):.1f}",
             f"{_mean(lines, 'peak_memory_mb') / 1024:.1f} GB",
         ]
         rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def comparison(groups: Mapping[Key, Sequence[Line]]) -> str:
+    """Markdown: the mIoU of our loop less that of the reference's, same model and minutes, with Welch's interval."""
+    rows = ["| data | minutes | model | ours less reference (95% over seeds) |", "|---|---|---|---|"]
+    for (name, minutes, side, model), lines in groups.items():
+        peer = groups.get((name, minutes, "reference", model))
+        if side == "ours" and peer:
+            found = student_difference(_seeds(lines), _seeds(peer))
+            rows.append(f"| {name} | {minutes:g} | `{model}` | {_shown(found, '+')} |")
     return "\n".join(rows)
 
 
@@ -70,14 +83,29 @@ def draw(path: Path, groups: Mapping[Key, Sequence[Line]]) -> None:
             values = [line["miou"] for line in lines]
             color = OURS if side == "ours" else REFERENCE
             axes.barh(place, np.mean(values), color=color, alpha=0.45, height=0.7)
+            found = student_ratio(_seeds(lines), (0, 1))
+            if found.low is not None and found.high is not None:
+                axes.plot([found.low, found.high], [place, place], color="black", linewidth=0.8)
             axes.plot(values, [place] * len(values), "o", color=color, markersize=4)
-            axes.text(max(values) + 0.005, place, f"{np.mean(values):.3f}", va="center", size=8)
+            axes.text(max(*values, found.high or 0) + 0.005, place, f"{np.mean(values):.3f}", va="center", size=8)
         axes.set_yticks(range(len(rows)), [f"{model}, {side}" for side, model, _ in rows], size=8)
         axes.invert_yaxis()
-        axes.set_title(f"{name}, {minutes:g} minutes: mIoU on test images, one dot a seed", size=9, loc="left")
+        axes.set_title(
+            f"{name}, {minutes:g} minutes: mIoU on test images, a dot each seed, 95% over seeds", size=9, loc="left"
+        )
         axes.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def _seeds(lines: Sequence[Line]) -> Sides:
+    return Sides([line["miou"] for line in lines], np.ones(len(lines)))
+
+
+def _shown(figure: Estimate, sign: str) -> str:
+    """Seeds that all come to the same say nothing of how they vary, and one alone does not either."""
+    value = f"{figure.value:{sign}.3f}"
+    return value if figure.low is None else f"{value} ({figure.low:{sign}.3f} to {figure.high:{sign}.3f})"
 
 
 def _mean(lines: Sequence[Line], key: str) -> float:

@@ -1,6 +1,7 @@
 from pathlib import Path
 
-from segmenting.picture import Line, class_table, draw, grouped, table
+from scipy import stats
+from segmenting.picture import Line, class_table, comparison, draw, grouped, table
 
 from datalab.adapters.files import read_rgb
 
@@ -27,8 +28,26 @@ def test_the_best_comes_first_and_other_minutes_apart() -> None:
 
 def test_a_row_is_the_mean_of_its_seeds() -> None:
     rows = table(grouped(LINES)).splitlines()
-    assert rows[2] == "| tiles | ours | `large` | 0.400 (0.300 to 0.500) | 2 | 150 of 6 | 2.3 | 2.0 GB |"
+    # t of one degree of freedom, 12.7 times 0.1: with two seeds next to nothing is known
+    assert rows[2] == "| tiles | ours | `large` | 0.400 (0.000 to 1.000) | 2 | 150 of 6 | 2.3 | 2.0 GB |"
+    assert rows[4].split(" | ")[3] == "0.050"
     assert len(rows) == 2 + 4
+
+
+def test_ours_beside_the_reference_of_the_same_minutes() -> None:
+    three = [0.30, 0.34, 0.41], [0.10, 0.11, 0.09]
+    lines = [
+        line("small", seed, miou, side=side)
+        for side, values in zip(("ours", "reference"), three, strict=True)
+        for seed, miou in enumerate(values, 1)
+    ]
+    other = [line("large", 1, 0.5), line("small", 1, 0.9, minutes=10.0)]
+    expected = stats.ttest_ind(*three, equal_var=False)
+    assert float(expected.pvalue) < 0.05
+    rows = comparison(grouped([*lines, *other])).splitlines()
+    assert len(rows) == 3
+    shown = rows[2].split(" | ")[-1]
+    assert shown.startswith("+0.250 (+0.1")
 
 
 def test_a_class_has_the_mean_of_its_seeds_in_the_table_of_its_data() -> None:
