@@ -21,7 +21,7 @@ from datalab.adapters.sam_adapted import write_decoder
 from datalab.masks import mask_to_rle
 from datalab.rounds.proposing import propose
 from datalab.rounds.state import Round
-from datalab.tables import CANDIDATES, CATALOG, CONSENSUS, GATED_PROPOSALS, GOLD, ROUND_BATCH, ROUND_REVIEWS
+from datalab.tables import CANDIDATES, CATALOG, CONSENSUS, DATASET, GATED_PROPOSALS, GOLD, ROUND_BATCH, ROUND_REVIEWS
 from datalab.workspace import Workspace
 from tests.rounds.labeling_round import CLASSES, ROOT
 
@@ -177,3 +177,20 @@ def test_sam_refines_what_the_model_predicts_and_that_names_what_sam_finds(works
     assert {len(one.drafts) for name, one in seen.asked.items() if name != "aided"} == {0}
     # gold came in after the model had predicted
     assert labels == {"aided": ["cup"], "gold": ["coin"], "mended": ["cup"]}
+
+
+@pytest.mark.parametrize(("split", "used"), [("train", False), ("validation", False), ("test", True)])
+def test_a_model_that_has_learned_from_what_is_gold_by_now_is_left_out(
+    workspace: Workspace, seen: Seen, split: str, used: bool
+) -> None:
+    """As after a round whose labels made no dataset."""
+    weights = {name: value * 2 for name, value in load_sam("small").mask_decoder.state_dict().items()}
+    write_decoder(workspace.sam_decoder, weights, model_version("small"))
+    write_label_map(workspace.predictions / "aided.png", np.tile(np.where(LEFT, 2, 0).astype(np.uint8), (SIDE, 1)))
+    write_text(workspace.dataset / "classes.json", '[{"id": 2, "name": "cup"}]')
+    rows = [("gold", "gold.png", split, "g", 2), ("aided", "aided.png", "train", "a", 2)]
+    write_table(workspace.dataset / "index.parquet", pd.DataFrame(rows, columns=list(DATASET)))
+    facts, labels = proposed(workspace)
+    assert (facts["sam"] != model_version("small")) is used
+    assert bool(seen.asked["aided"].drafts) is used
+    assert labels["aided"] == (["cup"] if used else ["coin"])

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from datalab.adapters.checkpoints import SamParams
+from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.embedding_cache import Embedding, EmbeddingCache, image_hash
 from datalab.adapters.files import read_label_map, read_rgb, read_table, write_table
 from datalab.config import Guidelines, load_guidelines, load_params
@@ -41,7 +42,8 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     """Write proposals.parquet: masks for every image of the batch that gets any, each with a class.
 
     Before there is a model they are SAM's; later the model's regions, as they are and as SAM refines them, compete with
-    them. SAM looks at the gold images too, whether they are in the batch or not: the gate is calibrated on them.
+    them. SAM looks at the gold images too, whether they are in the batch or not: the gate is calibrated on them. A
+    model that has learned from one of them is left out (`_learned_from`).
     """
     from datalab.adapters.mask_generator import images_at_once  # noqa: PLC0415  (torch)
     from datalab.adapters.sam import Asked, ProposalParams, load_sam, model_version, propose_regions  # noqa: PLC0415
@@ -60,12 +62,18 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     image_ids = list(dict.fromkeys([*aided, *gold["image_id"]]))
     images = _image_files(workspace)
     sam, encoder = load_sam(checkpoint), model_version(checkpoint)
-    version = take_decoder(sam, encoder, workspace.sam_decoder)
+    fair = not _learned_from(workspace, gold)
+    version = take_decoder(sam, encoder, workspace.sam_decoder) if fair else encoder
     embedding_of = _embedder(workspace, images, sam, encoder)
 
     def look(some: list[str]) -> pd.DataFrame:
         asked = [
-            Asked(one, read_rgb(images[one]), _drafts(workspace, one, guidelines, params), embedding_of(one))
+            Asked(
+                one,
+                read_rgb(images[one]),
+                _drafts(workspace, one, guidelines, params) if fair else [],
+                embedding_of(one),
+            )
             for one in some
         ]
         return propose_regions(sam, version, asked, params)
@@ -124,6 +132,17 @@ def _prediction(workspace: Workspace, image_id: str) -> Path:
     return workspace.predictions / f"{image_id}.png"
 
 
+def _learned_from(workspace: Workspace, gold: pd.DataFrame) -> bool:
+    """Whether the model and SAM's decoder have learned from an image that is gold by now.
+
+    Choosing has both forget it, but not after a round whose labels made no dataset: the ones of before are still there.
+    """
+    if not workspace.dataset.exists():
+        return False
+    index = read_dataset(workspace.dataset).index
+    return bool(index.loc[index["split"] != "test", "image_id"].isin(gold["image_id"]).any())
+
+
 def _sound_gold(workspace: Workspace) -> pd.DataFrame:
     return sound_gold(read_table(workspace.gold, GOLD), read_events(workspace))
 
@@ -137,14 +156,15 @@ def label_proposals(
 ) -> pd.DataFrame:
     """Give each proposal that has none a class and drop those that lie on background.
 
-    By the model's prediction where the image has one, else by the nearest class of the gold regions in SAM's embedding;
-    where there is no gold, it is the class of the guidelines if they have a single one. Where the best class leads the
-    second by less than `least_margin` (of the region's pixels, or of the neighbours' weight), or nothing tells, the
-    label stays "": the region is for people to name.
+    By the model's prediction where the image has one and no gold image taught it, else by the nearest class of the gold
+    regions in SAM's embedding; where there is no gold, it is the class of the guidelines if they have a single one.
+    Where the best class leads the second by less than `least_margin` (of the region's pixels, or of the neighbours'
+    weight), or nothing tells, the label stays "": the region is for people to name.
     """
     nameless = proposals[proposals["label"] == ""]
     # an image may be younger than the model's predictions
-    predicted = np.array([_prediction(workspace, one).exists() for one in nameless["image_id"]], dtype=bool)
+    fair = not _learned_from(workspace, _sound_gold(workspace))
+    predicted = np.array([fair and _prediction(workspace, one).exists() for one in nameless["image_id"]], dtype=bool)
     labels = {
         **_labels_from_predictions(workspace, nameless[predicted], guidelines, least_margin),
         **_labels_from_gold(workspace, nameless[~predicted], guidelines, least_margin, embedding_of),
