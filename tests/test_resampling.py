@@ -34,6 +34,6 @@ def test_the_freedom_of_two_parts_is_welchs() -> None:
 
 def test_images_of_a_group_are_one_unit() -> None:
     places = places_of(["b", "a", "b"])
-    assert places.tolist() == [0, 1, 0]
-    assert sum_units(np.array([[1, 2], [3, 4], [5, 6]]), places).tolist() == [[6, 8], [3, 4]]
+    assert places.tolist() == [1, 0, 1]
+    assert sum_units(np.array([[1, 2], [3, 4], [5, 6]]), places).tolist() == [[3, 4], [6, 8]]
     assert sum_units(np.zeros((0, 2)), places_of([])).shape == (0, 2)

@@ -19,10 +19,10 @@ FEW = 8
 
 
 def places_of(groups: Sequence[str]) -> npt.NDArray[np.intp]:
-    """(N,) which independent unit, 0 to G - 1 as they come, each of N images belongs to: copies, frames of a clip, one
+    """(N,) which independent unit, 0 to G - 1 by name, each of N images belongs to: copies, frames of a clip, one
     patient's."""
-    places = {name: place for place, name in enumerate(dict.fromkeys(groups))}
-    return np.array([places[name] for name in groups], dtype=np.intp)
+    _, places = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    return np.asarray(places, dtype=np.intp)
 
 
 def sum_units(counts: npt.NDArray[Any], places: npt.NDArray[np.intp]) -> npt.NDArray[Any]:

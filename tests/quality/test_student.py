@@ -77,9 +77,11 @@ def test_images_that_are_more_alike_than_chance_do_not_add_objects() -> None:
 
 
 def test_a_quotient_of_times_is_a_difference_of_their_logarithms() -> None:
-    few = Sides([4.0, 5.0, 6.0, 9.0], [1, 1, 1, 1])
+    times = np.array([4.0, 5.0, 6.0, 9.0])
+    few = Sides(times, np.ones(4))
     figure = student_quotient(few, few)
-    reach = stats.t.ppf(0.975, 6) * np.sqrt(2 * np.var([4, 5, 6, 9], ddof=1) / 4) / 6
+    pseudo = 4 * np.log(6) - 3 * np.log((24 - times) / 3)
+    reach = stats.t.ppf(0.975, 6) * np.sqrt(2 * np.var(pseudo, ddof=1) / 4)
     assert [figure.value, figure.low, figure.high] == pytest.approx([1, np.exp(-reach), np.exp(reach)])
     assert figure.n == 8
 
@@ -88,7 +90,7 @@ def test_a_quotient_of_nothing_or_of_none() -> None:
     some, one, none = Sides([4.0, 5.0], [1, 1]), Sides([3.0], [1]), Sides([0.0, 0.0], [1, 1])
     assert student_quotient(some, Sides([], [])).value is None
     assert student_quotient(some, none).value is None
-    assert student_quotient(none, some) == Figure(0.0, 4, reason="no interval: the first is 0")
+    assert student_quotient(none, some) == Figure(0.0, 4, reason="no interval: 0 without one of the images")
     assert student_quotient(some, one) == Figure(1.5, 3, reason="no interval from one image")
     assert student_quotient(none, none).value is None
 
@@ -101,7 +103,26 @@ def test_quotients_of_times_are_covered(first: int, second: int) -> None:
     for _ in range(600):
         aided, unaided = draws.gamma(4, 2, first), draws.gamma(4, 4, second)
         figure = student_quotient(Sides(aided, np.ones(first)), Sides(unaided, np.ones(second)))
-        assert figure.low is not None
-        assert figure.high is not None
-        inside.append(figure.low <= 0.5 <= figure.high)
+        inside.append(figure.low is None or figure.high is None or figure.low <= 0.5 <= figure.high)
     assert np.mean(inside) >= 0.93
+
+
+@pytest.mark.parametrize(
+    ("times", "objects"), [([90.0, 400.0], [160, 1]), ([60.0, 120.0], [30, 2]), ([5.0] * 8, [500, 1, 1, 1, 1, 1, 1, 1])]
+)
+def test_a_quotient_of_what_is_too_unlike_has_no_endless_interval(times: list[float], objects: list[int]) -> None:
+    figure = student_quotient(Sides([10.0, 12.0, 15.0], [3, 4, 4]), Sides(times, objects))
+    assert figure.value is not None
+    assert figure.low is None
+    assert str(figure.reason).endswith("are too few or too unlike")
+
+
+def test_time_without_an_object_counts_and_does_not_make_an_image_with_one() -> None:
+    one = Sides([4.0, 5.0, 6.0], [2, 0, 0])
+    assert student_ratio(one) == Figure(7.5, 1, reason="no interval from one image")
+    two = student_ratio(Sides([4.0, 5.0, 6.0], [2, 1, 0]))
+    assert (two.value, two.n) == (5, 2)
+    # with two images that have one there is one degree of freedom, however many have none
+    pseudo = 15 - 2 * np.array([11 / 1, 10 / 2, 9 / 3])
+    reach = stats.t.ppf(0.975, 1) * np.std(pseudo, ddof=1) / 3**0.5
+    assert [two.low, two.high] == pytest.approx([5 - reach, 5 + reach])

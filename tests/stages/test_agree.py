@@ -22,6 +22,9 @@ PARAMS = Params(
 )
 
 
+MANY = "abcdefghijklmnop"
+
+
 def report(
     folder: Path,
     answers: dict[tuple[str, str], list[Box]],
@@ -91,14 +94,16 @@ def test_the_size_of_an_object_is_the_mean_of_those_who_drew_it(tmp_path: Path) 
 
 
 def test_a_class_needs_images_with_and_without_it(tmp_path: Path) -> None:
-    classes = report(tmp_path, pair_of(COIN))["per_class"]
+    classes = report(tmp_path, pair_of(COIN, MANY))["per_class"]
     assert classes["cup"]["verdict"] == {"value": "reliable", "reason": None}
-    assert classes["coin"]["verdict"]["reason"] == "4 images with coin and 0 without; a verdict needs 2 of each"
+    assert classes["coin"]["verdict"]["reason"] == "16 images with coin and 0 without; a verdict needs 2 of each"
 
 
 @pytest.mark.slow
 def test_the_verdict_needs_images_and_the_lower_end(tmp_path: Path) -> None:
-    assert report(tmp_path, pair_of(COIN))["verdict"] == {"value": "reliable", "reason": None}
+    assert report(tmp_path, pair_of(COIN, MANY))["verdict"] == {"value": "reliable", "reason": None}
+    alike = report(tmp_path, pair_of(COIN))["verdict"]
+    assert alike == {"value": None, "reason": "no interval: all images are alike"}
     assert report(tmp_path, pair_of(NARROW))["verdict"]["value"] == "not yet reliable"
     few = report(tmp_path, pair_of(COIN, "abc"))["verdict"]
     assert few == {"value": None, "reason": "3 double-labelled images; a verdict needs 4"}

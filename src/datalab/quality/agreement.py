@@ -73,7 +73,7 @@ def of_class(objects: pd.DataFrame, label: str) -> pd.DataFrame:
 def object_agreement(objects: pd.DataFrame, rng: np.random.Generator) -> Figure:
     """Mean over images and pairs of sum of matched IoU / (matched + confused + missed + extra), in [0, 1].
 
-    Groups of images are resampled. An image on which a pair marked nothing has no score and does not count.
+    Its interval is over groups of images. An image on which a pair marked nothing has no score and does not count.
     """
     if objects.empty:
         return undefined("no object was marked on an image that two people labelled")

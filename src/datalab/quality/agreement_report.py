@@ -23,8 +23,7 @@ OBJECTS = "objects (matched IoU)"
 SIDED = ("precision", "recall", "precision_50_95", "recall_50_95")
 """Figures that depend on who of a pair comes first; given for pairs only."""
 LEAST_GROUPS = 8
-"""Intervals from fewer are too narrow for a verdict: from two groups they held the truth in 45% of simulated cases,
-from three in 74%, from eight in 92%."""
+"""Of fewer an interval says too little for a verdict: what sets a group apart from all others may not be among them."""
 
 
 @dataclass(frozen=True)

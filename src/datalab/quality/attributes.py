@@ -33,7 +33,7 @@ def attribute_agreement(
     """ "coin: state" to its figures, over the objects of that class that two people matched (table OBJECTS).
 
     `kappa`: Scott's pi where both answered, the two of a pair having no order; `observed`: the share of those that are
-    equal; `answered`: the share of all questions that got an answer. All are resampled over groups of images. A value
+    equal; `answered`: the share of all questions that got an answer. Intervals are over groups of images. A value
     that is none of the question's is no answer.
     """
     matched = objects[objects["outcome"] == "matched"]

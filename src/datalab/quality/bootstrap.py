@@ -83,7 +83,7 @@ def bootstrap_statistic(
         return undefined("only one category was seen" if images else "nothing to count", n)
     if n < FEW:
         without_one = np.array([statistic(total - one) for one in sums], dtype=np.float64)
-        return jackknifed(value, without_one, n, images, bounds)
+        return jackknifed(value, without_one, images, bounds)
     drawn = _resampled(sums.reshape(n, -1), rng, replicates).reshape(-1, *tables.shape[1:])
     found = [one for one in map(statistic, drawn) if one is not None]
     return _figure(value, n, np.array(found), replicates)

@@ -38,7 +38,7 @@ class GoldLimits:
 
 @dataclass(frozen=True)
 class GoldScore:
-    """Figures of one annotator; rates have Wilson's interval, the offset Student's and the others one resampled, all
+    """Figures of one annotator; rates have Wilson's interval, the offset Student's and the others the bootstrap's, all
     over groups of images that hang together."""
 
     figures: dict[str, Figure]

@@ -57,7 +57,7 @@ def mean_panoptic_quality(objects: pd.DataFrame, classes: Sequence[str], rng: np
     """Mean over the classes somebody drew of their panoptic quality, as Kirillov et al. (2019) report it.
 
     Over the same classes in every draw of the bootstrap: one without a hard class shows no better agreement. Where many
-    draws lack a class there is no interval.
+    draws lack a class, or one of a few groups has it alone, there is no interval.
     """
     if objects.empty:
         return undefined("nothing to count")

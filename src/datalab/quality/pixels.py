@@ -47,7 +47,7 @@ def pixel_overlap(
 ) -> dict[str, Figure]:
     """`iou` and `dice` of one class over per-image confusions (images, K, K), pooled.
 
-    `groups`, one per image, are resampled; None: no two images hang together.
+    Intervals are over `groups`, one per image; None: no two images hang together.
     """
     both = tables[:, class_id, class_id]
     sizes = tables[:, class_id, :].sum(axis=1) + tables[:, :, class_id].sum(axis=1)
@@ -61,7 +61,7 @@ def pixel_disagreement(
     rng: np.random.Generator,
     class_id: int | None = None,
 ) -> dict[str, Figure]:
-    """`quantity` and `allocation`: the two shares above per table (pairs, K, K), then their mean; groups are resampled.
+    """`quantity` and `allocation`: the two shares above per table (pairs, K, K), then their mean, by groups.
 
     Summing tables first would let what one image has too much hide what another has too little. With `class_id` of that
     class alone: how much of it differs, and how much lies elsewhere, as shares of the image. `groups`: image_id to the

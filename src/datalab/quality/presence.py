@@ -32,7 +32,7 @@ def class_presence(images: RatedImages, label: str, rng: np.random.Generator) ->
     Alpha (Krippendorff, nominal) takes any number of raters and, like Fleiss' kappa, collapses where a class is rare or
     everywhere; the others show that: of two votes on an image, how often they are equal; equal given one of them says
     present; equal given one says absent (Cicchetti & Feinstein 1990, over all pairs of raters, an image weighing its
-    raters); and the share of votes that say present. All are resampled over groups of images.
+    raters); and the share of votes that say present. Intervals are over groups of images.
     """
     counts, groups = presence_counts(images, label), list(groups_of(images).values())
     pairs = coincidences(counts)
@@ -56,7 +56,7 @@ def class_presence(images: RatedImages, label: str, rng: np.random.Generator) ->
 def presence_alpha(images: RatedImages, classes: Sequence[str], rng: np.random.Generator) -> Figure:
     """Krippendorff's alpha over all classes together: whether a class is in an image is one unit.
 
-    Groups of images are resampled. Unlike a kappa of pairs an image weighs its ratings, not its pairs, and small
+    Its interval is over groups of images. Unlike a kappa of pairs an image weighs its ratings, not its pairs, and small
     samples are corrected for.
     """
     groups = list(groups_of(images).values())

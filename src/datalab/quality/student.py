@@ -5,21 +5,23 @@ over a group before any is left out, and an image that hangs together with no ot
 what then comes out holds from two groups on. A figure's value is pooled over images, whatever their groups are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import exp
+from math import exp, log
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri, stdtrit
 
 from datalab.figure import Figure, undefined
-from datalab.resampling import SIDE, joint_freedom, places_of, raised_spreads, sum_units
+from datalab.resampling import SIDE, joint_freedom, raised_spreads, sum_units
 
 Floats = npt.NDArray[np.float64]
 Bounds = tuple[float, float]
 ROUNDING = 1e-18
 """Variance of figures that are the same but for rounding."""
+FARTHEST = 100.0
+"""Times a quotient: an interval that reaches beyond says nothing."""
 ANY = (-np.inf, np.inf)
 """Bounds of a figure that can be any number."""
 
@@ -37,51 +39,77 @@ class Sides:
 
     @property
     def images(self) -> int:
-        """Those that add to it."""
-        return int(np.count_nonzero((np.asarray(self.tops) != 0) | (np.asarray(self.bottoms) != 0)))
+        """Those with a denominator."""
+        return int(np.count_nonzero(self.bottoms))
+
+
+@dataclass(frozen=True)
+class _LeftOut:
+    """What a ratio of sums is without one group after the other."""
+
+    value: float
+    """Of all of them."""
+    pseudo: Floats
+    """(m,) of the m groups that add to it: m times the value less m - 1 times the value without that group.
+
+    They vary as the value does, and where denominators are equal they are the groups' own values.
+    """
+    n: int
+    """Groups with a denominator, m or fewer: time that found no object is time spent."""
+    images: int
+    """With a denominator."""
+    what: str
+    """In words."""
 
 
 def student_ratio(sides: Sides, bounds: Bounds = ANY) -> Figure:
     """The ratio of sums with Student's t interval of 95% over groups of images, no farther than what it can be.
 
-    `n` counts the groups that add to it: time that found no object is time spent. There is no interval where a single
-    one has a denominator, nor where all are alike. Undefined where none has.
+    `n` counts the groups with a denominator. There is no interval from a single one, nor where all are alike. Undefined
+    where none has a denominator.
     """
-    ratio, values = _pseudo_values(sides)
-    if ratio is None:
+    one = _left_out(sides)
+    if one is None:
         return undefined("nothing to count")
-    return _student(ratio, len(values), sides.images, _spread(values) / len(values), len(values) - 1, bounds)
+    if one.n < 2:
+        return Figure(one.value, one.n, reason=no_interval(one.images))
+    return _student(one.value, one.n, one.what, _variance(one), one.n - 1, bounds)
 
 
 def student_difference(first: Sides, second: Sides) -> Figure:
     """The first ratio of sums less the second, of different images, with an interval of 95%.
 
     Student's t with unequal variances (Welch 1947, Satterthwaite 1946), no side's below the pooled one: a few perfect
-    images are all alike by chance, and say nothing about how images differ. `n` counts the groups that add to
-    either side; otherwise as in `student_ratio`.
+    images are all alike by chance, and say nothing about how images differ. `n` counts the groups with a denominator of
+    both sides; otherwise as in `student_ratio`.
     """
-    (ratio, values), (other, others) = _pseudo_values(first), _pseudo_values(second)
-    if ratio is None or other is None:
-        return undefined("nothing to compare with", len(values) + len(others))
-    return _between(ratio - other, values, others, first.images, second.images)
+    one, other = _left_out(first), _left_out(second)
+    if one is None or other is None:
+        return undefined("nothing to compare with", sum(side.n for side in (one, other) if side is not None))
+    return _between(one.value - other.value, one, other)
 
 
 def student_quotient(first: Sides, second: Sides) -> Figure:
-    """The first ratio of sums over the second, of different images and neither of them 0, with an interval of 95%.
+    """The first ratio of sums over the second, of different images, with an interval of 95%.
 
-    `student_difference` of their logarithms, as times vary by so much a part of what they are; a ratio's logarithm
-    varies by what the ratio does over what it is. Undefined where a ratio is, or where the second is 0.
+    `student_difference` of their logarithms, as times vary by so much a part of what they are. There is none where
+    groups are so few or so unlike that it would reach beyond `FARTHEST` times the value. Undefined where a ratio is, or
+    where the second is 0.
     """
-    (ratio, values), (other, others) = _pseudo_values(first), _pseudo_values(second)
-    n = len(values) + len(others)
-    if ratio is None or not other:
+    one, other = _left_out(first), _left_out(second)
+    n = sum(side.n for side in (one, other) if side is not None)
+    if one is None or other is None or not other.value:
         return undefined("nothing to compare with", n)
-    if not ratio:
-        return Figure(0.0, n, reason="no interval: the first is 0")
-    logs = _between(0.0, values / ratio, others / other, first.images, second.images)
-    if logs.low is None or logs.high is None:
-        return Figure(ratio / other, n, reason=logs.reason)
-    return Figure(ratio / other, n, ratio / other * exp(logs.low), ratio / other * exp(logs.high))
+    value = one.value / other.value
+    logs = [_left_out(sides, np.log) for sides in (first, second)]
+    if logs[0] is None or logs[1] is None or not all(np.isfinite(side.pseudo).all() for side in logs if side):
+        return Figure(value, n, reason="no interval: 0 without one of the images")
+    found = _between(0.0, logs[0], logs[1])
+    if found.high is None:
+        return Figure(value, n, reason=found.reason)
+    if found.high > log(FARTHEST):
+        return Figure(value, n, reason=f"no interval: {n} {one.what} are too few or too unlike")
+    return Figure(value, n, value * exp(-found.high), value * exp(found.high))
 
 
 def design_effect(compared: Sequence[Sides]) -> float | None:
@@ -94,11 +122,11 @@ def design_effect(compared: Sequence[Sides]) -> float | None:
     among = within = 0.0
     freedom = 0
     for sides in compared:
-        share, values = _pseudo_values(sides)
-        if share is not None and len(values) > 1:
-            freedom += len(values) - 1
-            among += (len(values) - 1) * _spread(values) / len(values) * float(np.sum(sides.bottoms))
-            within += (len(values) - 1) * share * (1 - share)
+        one = _left_out(sides)
+        if one is not None and one.n > 1:
+            freedom += one.n - 1
+            among += (one.n - 1) * _variance(one) * float(np.sum(sides.bottoms))
+            within += (one.n - 1) * one.value * (1 - one.value)
     if not freedom:
         return None
     clustered = max(1.0, among / within) if within > 0 else 1.0
@@ -106,9 +134,13 @@ def design_effect(compared: Sequence[Sides]) -> float | None:
 
 
 def sum_groups(tables: npt.NDArray[np.integer] | npt.NDArray[np.floating], groups: Sequence[str] | None) -> Floats:
-    """(images, ...) tables summed to (groups, ...); as they are where no two images hang together (None)."""
+    """(images, ...) tables summed to (groups, ...), in the order in which groups come; as they are where no two images
+    hang together (None)."""
     counts = tables.astype(np.float64)
-    return counts if groups is None else sum_units(counts, places_of(groups))
+    if groups is None:
+        return counts
+    places = {name: place for place, name in enumerate(dict.fromkeys(groups))}
+    return sum_units(counts, np.array([places[name] for name in groups], dtype=np.intp))
 
 
 def no_interval(images: int) -> str:
@@ -116,67 +148,68 @@ def no_interval(images: int) -> str:
     return "no interval from one image" if images == 1 else f"no interval: all {images} images are of one group"
 
 
-def jackknifed(value: float, without_one: Floats, n: int, images: int, bounds: Bounds) -> Figure:
+def jackknifed(value: float, without_one: Floats, images: int, bounds: Bounds) -> Figure:
     """The value with Student's t interval of 95%, no farther than the `bounds` of what it can be.
 
     Args:
-        value: Of all groups.
+        value: Of all n groups.
         without_one: (n,) of all groups but one; NaN where that is undefined, and then there is no interval.
-        n: Groups.
         images: In them.
         bounds: The lowest and the highest that it can be.
     """
-    if n > 1 and np.isnan(without_one).any():
-        return Figure(value, n, reason=f"no interval: undefined without one of {n} {_of_what(n, images)}")
-    variance = _spread(without_one) * (n - 1) ** 2 / n
-    return _student(value, n, images, variance, n - 1, bounds)
+    n = len(without_one)
+    what = _words(n == images)
+    if n < 2:
+        return Figure(value, n, reason=no_interval(images))
+    if np.isnan(without_one).any():
+        return Figure(value, n, reason=f"no interval: undefined without one of {n} {what}")
+    return _student(value, n, what, float(without_one.var(ddof=1)) * (n - 1) ** 2 / n, n - 1, bounds)
 
 
-def _pseudo_values(sides: Sides) -> tuple[float | None, Floats]:
-    """The ratio of sums, and (n,) of the n groups that add to it: n times the ratio less n - 1 times the ratio without
-    that group.
+def _left_out(sides: Sides, scale: Callable[[Floats], Floats] = np.asarray) -> _LeftOut | None:
+    """Of the ratio of sums, or of its logarithm with that as `scale`; None without a denominator.
 
-    They vary as the ratio does, and where denominators are equal they are the groups' own ratios. None and [] without a
-    denominator, the ratio alone where a single group has one.
+    Without a value for groups where a single one has a denominator, and not finite where a logarithm of 0 is asked for.
     """
     top, bottom = (np.asarray(side, dtype=np.float64) for side in (sides.tops, sides.bottoms))
     if not bottom.any():
-        return None, np.zeros(0)
-    ratio = float(top.sum() / bottom.sum())
+        return None
     tops, bottoms = sum_groups(top, sides.groups), sum_groups(bottom, sides.groups)
-    if np.count_nonzero(bottoms) == 1:
-        return ratio, np.array([ratio])
-    count = (tops != 0) | (bottoms != 0)
-    without = (tops.sum() - tops[count]) / (bottoms.sum() - bottoms[count])
-    return ratio, len(without) * ratio - (len(without) - 1) * without
+    n, count = int(np.count_nonzero(bottoms)), (tops != 0) | (bottoms != 0)
+    adding = int(np.count_nonzero((top != 0) | (bottom != 0)))
+    many = int(count.sum())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = scale(np.asarray(top.sum() / bottom.sum()))
+        without = scale((tops.sum() - tops[count]) / (bottoms.sum() - bottoms[count])) if n > 1 else np.zeros(0)
+        pseudo = many * value - (many - 1) * without
+    return _LeftOut(float(value), pseudo, n, sides.images, _words(many == adding))
 
 
-def _spread(values: Floats) -> float:
-    """Their variance, 0 of a single one."""
-    return float(values.var(ddof=1)) if len(values) > 1 else 0.0
+def _variance(one: _LeftOut) -> float:
+    """Of the value of two groups or more."""
+    return float(one.pseudo.var(ddof=1)) / len(one.pseudo)
 
 
-def _between(value: float, first: Floats, second: Floats, images: int, others: int) -> Figure:
-    """A difference, with the interval that follows from the pseudo-values of either side and its number of images."""
-    n = len(first) + len(second)
-    freedoms = np.array([len(first) - 1.0, len(second) - 1.0])
-    if not freedoms.all():
-        alone = max(count for count, freedom in zip((images, others), freedoms, strict=True) if not freedom)
-        return Figure(value, n, reason=no_interval(alone))
-    shares = raised_spreads(np.array([_spread(first), _spread(second)]), freedoms) / (freedoms + 1)
+def _between(value: float, one: _LeftOut, other: _LeftOut) -> Figure:
+    """A difference with its interval."""
+    n, both = one.n + other.n, (one, other)
+    if min(one.n, other.n) < 2:
+        return Figure(value, n, reason=no_interval(max(side.images for side in both if side.n < 2)))
+    freedoms = np.array([side.n - 1.0 for side in both])
+    many = np.array([len(side.pseudo) for side in both])
+    shares = raised_spreads(np.array([_variance(side) for side in both]) * many, freedoms) / many
     variance = float(shares.sum())
-    freedom = joint_freedom(shares, freedoms) if variance > 0 else 1.0
-    return _student(value, n, images + others, variance, freedom)
+    what = max((side.what for side in both), key=len)
+    return _student(value, n, what, variance, joint_freedom(shares, freedoms) if variance > 0 else 1.0)
 
 
-def _student(value: float, n: int, images: int, variance: float, freedom: float, bounds: Bounds = ANY) -> Figure:
-    if not freedom:
-        return Figure(value, n, reason=no_interval(images))
+def _student(value: float, n: int, what: str, variance: float, freedom: float, bounds: Bounds = ANY) -> Figure:
     if variance < ROUNDING:
-        return Figure(value, n, reason=f"no interval: all {_of_what(n, images)} are alike")
+        return Figure(value, n, reason=f"no interval: all {what} are alike")
     reach = float(stdtrit(freedom, SIDE)) * variance**0.5
     return Figure(value, n, max(value - reach, bounds[0]), min(value + reach, bounds[1]))
 
 
-def _of_what(n: int, images: int) -> str:
-    return "images" if n == images else "groups of images"
+def _words(single: bool) -> str:
+    """Of what an interval is over: of single images where no two of them hang together."""
+    return "images" if single else "groups of images"
