@@ -5,7 +5,14 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from datalab.quality.proportion import beta, newcombe, newcombe_over_groups, wilson, wilson_over_groups
+from datalab.quality.proportion import (
+    beta,
+    beta_over_groups,
+    newcombe,
+    newcombe_over_groups,
+    wilson,
+    wilson_over_groups,
+)
 from datalab.quality.student import Sides
 
 SHARES = st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
@@ -139,3 +146,12 @@ def test_beta_is_scipys(hits: int, misses: int) -> None:
     posterior = stats.beta(hits + 2, misses + 2)
     assert [found.value, found.low, found.high] == pytest.approx([posterior.mean(), *posterior.interval(0.95)])
     assert found.n == hits + misses
+
+
+def test_beta_over_groups_is_as_much_wider_as_few_groups_are() -> None:
+    """Student's t with 3 degrees of freedom is 1.6238 times the normal distribution's quantile."""
+    found, one_by_one = beta_over_groups(Sides([6, 6, 6, 6], [10] * 4), 2, 2), beta(24, 16, 2, 2)
+    assert (found.value, found.n) == (one_by_one.value, 40)
+    assert found.value is not None
+    ends = [found.value + 1.6238 * ((end or 0.0) - found.value) for end in (one_by_one.low, one_by_one.high)]
+    assert [found.low, found.high] == pytest.approx(ends, abs=1e-4)

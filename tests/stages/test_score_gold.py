@@ -61,7 +61,8 @@ def test_everybody_is_scored_on_gold_only(tmp_path: Path) -> None:
     assert found["cat"]["f1"]["reason"] == "labelled no gold image"
     assert found["ann"]["skill"] > found["cat"]["skill"] > found["bob"]["skill"]
     assert (found["ann"]["f1"]["low"], found["ann"]["f1"]["reason"]) == (None, "no interval from one image")
-    assert found["ann"]["skill_interval"]["low"] < found["ann"]["skill"] < found["ann"]["skill_interval"]["high"]
+    assert found["ann"]["skill_interval"]["reason"] == "no interval from one image"
+    assert found["cat"]["skill_interval"]["low"] < found["cat"]["skill"] < found["cat"]["skill_interval"]["high"]
     assert found["bob"]["per_round"]["0001"]["value"] == 0
     assert found["bob"]["action"] == {"value": "none", "reason": "1 gold objects; people are judged from 20 on"}
     assert found["bob"]["advice"] == []

@@ -11,7 +11,7 @@ from datalab.figure import Figure, undefined
 from datalab.quality.bootstrap import MEASURES, bootstrap_ratios, bootstrap_statistic
 from datalab.quality.gold import GoldImage
 from datalab.quality.kappa import cohen_kappa
-from datalab.quality.proportion import beta, newcombe_over_groups, wilson_over_groups
+from datalab.quality.proportion import beta_over_groups, newcombe_over_groups, wilson_over_groups
 from datalab.quality.student import Sides, student_ratio
 
 PRIOR_HITS, PRIOR_OBJECTS = 2.0, 4.0
@@ -49,7 +49,7 @@ class GoldScore:
     confusions: dict[str, int]
     """"coin as cup": the truth as what was said, and how often."""
     skill: Figure
-    """F1 in [0, 1], drawn towards one half where there were few objects, with Beta's interval of 95%."""
+    """F1 in [0, 1], drawn towards one half where there were few objects, with Beta's interval of 95% over groups."""
     rounds: dict[str, Figure]
     """F1 per round."""
     change: Figure
@@ -96,7 +96,7 @@ def score_gold(
         confusions=dict(
             sorted(Counter(f"{true} as {said}" for one in images for true, said in one.confusions).items())
         ),
-        skill=skill_of(hits, drawn, true),
+        skill=skill_of(images),
         rounds={name: _f1(rows) for name, rows in by_round([*earlier, *images]).items()},
         change=change_of([*earlier, *images], limits),
         median_seconds=None if np.isnan(seconds).all() else float(np.nanmedian(seconds)),
@@ -104,12 +104,13 @@ def score_gold(
     )
 
 
-def skill_of(hits: int, drawn: int, true: int) -> Figure:
+def skill_of(images: Sequence[GoldImage]) -> Figure:
     """(hits + 2) / ((drawn + true) / 2 + 4): F1 with two hits among four objects assumed before; Beta's interval.
 
-    An object that was only missed, or only extra, is half a miss, as in F1.
+    An object that was only missed, or only extra, is half a miss, as in F1. The interval goes by groups of images, and
+    there is none from a single one; without an object it is that of what was assumed.
     """
-    return beta(hits, (drawn + true) / 2 - hits, PRIOR_HITS, PRIOR_OBJECTS - PRIOR_HITS)
+    return beta_over_groups(_shares(images), PRIOR_HITS, PRIOR_OBJECTS - PRIOR_HITS)
 
 
 def action(score: GoldScore, limits: GoldLimits) -> dict[str, str]:
@@ -122,12 +123,12 @@ def action(score: GoldScore, limits: GoldLimits) -> dict[str, str]:
     skill, f1 = score.skill, score.figures["f1"]
     true = score.objects["matched"] + score.objects["confused"] + score.objects["missed"]
     assert skill.value is not None
-    assert skill.high is not None
-    shown = f"skill {skill.value:.2f} ({skill.low:.2f} to {skill.high:.2f})"
+    between = skill.reason if skill.low is None else f"{skill.low:.2f} to {skill.high:.2f}"
+    shown = f"skill {skill.value:.2f} ({between})"
     if true < limits.least_objects:
         return {"value": "none", "reason": f"{true} gold objects; people are judged from {limits.least_objects} on"}
-    # the skill takes objects as independent, the interval of F1 does not
-    highest = max(skill.high, 1.0 if f1.high is None else f1.high)
+    # what is drawn towards one half may lie below the target where F1 does not
+    highest = max(1.0 if one.high is None else one.high for one in (skill, f1))
     if highest < limits.pause_below:
         return {"value": "pause", "reason": f"{shown} is below {limits.pause_below}"}
     if highest < limits.target:

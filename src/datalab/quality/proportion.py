@@ -31,7 +31,7 @@ def wilson_over_groups(sides: Sides) -> Figure:
     """Sum of hits over sum of objects, with Wilson's interval of 95% for objects of one group that hang together.
 
     They count as so many fewer as groups of images differ by more than chance, and the fewer the less groups there are
-    (`bootstrap.design_effect`). `sides`: hits and objects, image by image. `n` counts the objects, rounded up; no
+    (`student.design_effect`). `sides`: hits and objects, image by image. `n` counts the objects, rounded up; no
     interval from a single group with one; undefined where there is none.
     """
     hits, objects = _sums(sides)
@@ -46,7 +46,7 @@ def wilson_over_groups(sides: Sides) -> Figure:
 def newcombe(hits: float, n: float, other_hits: float, other_n: float, effect: float = 1.0) -> Figure:
     """hits / n - other_hits / other_n with an interval of 95% from Wilson's (Newcombe 1998, method 10).
 
-    `effect`: so many objects say as much as one (`bootstrap.design_effect`). The figure's `n` is the smaller number,
+    `effect`: so many objects say as much as one (`student.design_effect`). The figure's `n` is the smaller number,
     rounded up; undefined where one is 0.
     """
     ours, theirs = wilson(hits / effect, n / effect), wilson(other_hits / effect, other_n / effect)
@@ -73,12 +73,34 @@ def newcombe_over_groups(first: Sides, second: Sides) -> Figure:
     return newcombe(*_sums(first), *_sums(second), effect)
 
 
-def _sums(sides: Sides) -> tuple[float, float]:
-    return float(np.sum(sides.tops)), float(np.sum(sides.bottoms))
-
-
 def beta(hits: float, misses: float, prior_hits: float, prior_misses: float) -> Figure:
     """Mean and central 95% of a share after so many hits and misses, from a Beta prior; `n` counts both, rounded."""
     a, b = hits + prior_hits, misses + prior_misses
     low, high = (float(betaincinv(a, b, share)) for share in (0.025, 0.975))
     return Figure(a / (a + b), round(hits + misses), low, high)
+
+
+def beta_over_groups(sides: Sides, prior_hits: float, prior_misses: float) -> Figure:
+    """`beta` of the hits and the other objects, with an interval for objects of one group that hang together.
+
+    Its ends lie the root of the design effect farther from the value, which is how much farther a share of such objects
+    strays (Kish 1965). Fewer objects in the formula would move the interval towards what was assumed and off the value:
+    few groups are no evidence for the prior. `sides`: hits and objects, image by image. No interval from a single group
+    with an object; where there is none, it is that of what was assumed.
+    """
+    hits, objects = _sums(sides)
+    found = beta(hits, objects - hits, prior_hits, prior_misses)
+    if not objects:
+        return found
+    effect = design_effect([sides])
+    if effect is None:
+        return Figure(found.value, found.n, reason=no_interval(sides.images))
+    assert found.value is not None
+    assert found.low is not None
+    assert found.high is not None
+    low, high = (found.value + sqrt(effect) * (end - found.value) for end in (found.low, found.high))
+    return replace(found, low=max(0.0, low), high=min(1.0, high))
+
+
+def _sums(sides: Sides) -> tuple[float, float]:
+    return float(np.sum(sides.tops)), float(np.sum(sides.bottoms))
