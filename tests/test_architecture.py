@@ -143,7 +143,7 @@ def test_a_stage_depends_on_the_numbers_it_reads(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(stages()))
 def test_a_stage_that_asks_which_images_hang_together_depends_on_what_says_so(name: str) -> None:
-    if SOURCE / "datalab" / "stages" / "image_groups.py" in code_behind(SOURCE / "datalab" / "stages" / f"{name}.py"):
+    if SOURCE / "datalab" / "adapters" / "image_groups.py" in code_behind(SOURCE / "datalab" / "stages" / f"{name}.py"):
         rules = {"dataset.group_by", "dataset.group_column", "ingest.near_duplicate_distance"}
         assert rules <= set(stages()[name]["params"])
         assert {"data/catalog.parquet", "data/metadata.parquet"} <= set(stages()[name]["deps"])

@@ -8,7 +8,6 @@ from sklearn.isotonic import IsotonicRegression
 
 from datalab.learning.gate import (
     BAD_IOU,
-    Examples,
     GateError,
     GateParams,
     decide,
@@ -21,6 +20,7 @@ from datalab.learning.gate import (
     why_none_shown,
     why_not_accepted,
 )
+from datalab.learning.gate_examples import Examples
 
 PARAMS = GateParams(
     least_examples=4,
@@ -36,14 +36,15 @@ PARAMS = GateParams(
 def examples(scores: list[float], true_iou: list[float], labels: str = "", images: str = "") -> Examples:
     names = tuple(labels) if labels else ("",) * len(scores)
     truth = np.array(true_iou)
-    return Examples(np.array(scores), truth, truth, names, tuple(images or "ab" * len(scores))[: len(scores)])
+    image_ids = tuple(images or "ab" * len(scores))[: len(scores)]
+    return Examples(np.array(scores), truth, truth, names, image_ids, image_ids)
 
 
 def cups(true_iou: list[float], per_image: int = 1, named_iou: list[float] | None = None) -> Examples:
     """Cups that reach acceptance, so many on each image."""
     truth, count = np.array(true_iou), len(true_iou)
     images = tuple(str(place // per_image) for place in range(count))
-    return Examples(np.full(count, 0.9), truth, np.array(named_iou or true_iou), ("cup",) * count, images)
+    return Examples(np.full(count, 0.9), truth, np.array(named_iou or true_iou), ("cup",) * count, images, images)
 
 
 def cups_error(known: Examples, params: GateParams = PARAMS) -> GateError:
@@ -67,7 +68,7 @@ def test_the_curve_is_scikit_learns() -> None:
     truth = np.clip(scores + rng.normal(0, 0.2, 200), 0, 1)
     reference = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, truth)
     asked = rng.random(50)
-    found = fit_calibration(Examples(scores, truth, truth, ("",) * 200, ("a",) * 200), PARAMS)
+    found = fit_calibration(Examples(scores, truth, truth, ("",) * 200, ("a",) * 200, ("a",) * 200), PARAMS)
     np.testing.assert_allclose(found.expected(asked, [""] * 50), reference.predict(asked))
 
 
@@ -91,7 +92,8 @@ def test_a_class_of_a_few_bad_masks_does_not_get_the_curve_of_a_common_one() -> 
 def test_a_few_masks_lower_a_curve_as_far_as_they_are_sure() -> None:
     # common ones are worth 0.8 at the score 0.9 and 0.4 at 0.4; b's are worth 0.2, 0.3 and 0.4 less
     known = examples([0.9] * 40 + [0.4] * 40 + [0.9] * 3, [0.8] * 40 + [0.4] * 40 + [0.6, 0.5, 0.4], "a" * 80 + "bbb")
-    known = replace(known, image_ids=("p", "q") * 40 + ("x", "y", "z"))
+    image_ids = ("p", "q") * 40 + ("x", "y", "z")
+    known = replace(known, image_ids=image_ids, groups=image_ids)
     found = fit_calibration(known, replace(PARAMS, least_class_examples=40))
     said = float(found.shared(np.array([0.9]))[0])  # b's belong to it
     assert said == pytest.approx((0.8 * 40 + 1.5) / 43)
@@ -188,6 +190,7 @@ def test_the_error_of_acceptance_is_stated_over_images_before_it_is_turned_on() 
         named_iou=np.array([1.0, 0.9, 0.45, 0.45, 0.9, 0.9, 0.0, 0.0, 0.0, 0.0]),
         labels=("cup",) * 6 + ("",) + ("cup",) * 3,
         image_ids=("a", "a", "b", "b", "c", "c", "c", "a", "b", "c"),
+        groups=("a", "a", "b", "b", "c", "c", "c", "a", "b", "c"),
     )
     found = held_out_error(known, np.array([0.9] * 7 + [0.1] * 3), PARAMS)
     assert found.accepted == 6

@@ -151,7 +151,9 @@ def test_nothing_is_accepted_where_no_gold_reaches_so_far() -> None:
 def test_an_object_of_another_class_does_not_speak_for_a_name() -> None:
     _, gold = world()
     beside = pd.DataFrame([("x", "x-c", "cup", rle(5), SIDE, SIDE)], columns=list(GOLD))
-    found = gold_examples(pd.DataFrame([proposal("x", 5, 0.9)], columns=list(CANDIDATES)), pd.concat([gold, beside]))
+    found = gold_examples(
+        pd.DataFrame([proposal("x", 5, 0.9)], columns=list(CANDIDATES)), pd.concat([gold, beside]), {}
+    )
     assert found.true_iou == pytest.approx([1.0])
     assert found.named_iou == pytest.approx([0.8])  # with the coin of width 4
 
@@ -159,12 +161,48 @@ def test_an_object_of_another_class_does_not_speak_for_a_name() -> None:
 def test_true_iou_is_that_of_the_best_object_and_nothing_on_an_empty_image() -> None:
     proposals, gold = world()
     extra = pd.DataFrame([proposal("e", 3, 0.7), proposal("x", 2, 0.6)], columns=list(CANDIDATES))
-    found = gold_examples(pd.concat([proposals, extra]), gold)
+    found = gold_examples(pd.concat([proposals, extra]), gold, {})
     values = dict(zip(zip(found.image_ids, found.scores, strict=True), found.true_iou, strict=True))
     assert values[("e", 0.7)] == 0
     assert values[("x", 0.6)] == pytest.approx(0.5)
     assert found.named_iou == pytest.approx(found.true_iou)
     assert "a" not in found.image_ids
+
+
+def test_gold_of_one_clip_is_one_witness() -> None:
+    """Thirty frames of three clips bear a class out no more than three images do, and few may not speak at all."""
+    proposals, gold = world(MANY)
+    clips = {image: f"clip{place % 3}" for place, image in enumerate(MANY)}
+    asked = replace(PARAMS, auto_accept=True)
+    shown, facts = gate_proposals(proposals, {"a"}, gold, asked, 20, clips)
+    sam = facts["sources"]["sam"]
+    assert list(shown["decision"]) == ["propose"]
+    assert (sam["examples"], sam["images"], sam["groups"]) == (60, 30, 3)
+    told = (
+        "gold bears out no class; coin: 30 proposals (worth 3) on 3 groups of gold images reach 0.9, 30 on 3 are needed"
+    )
+    assert sam["accept_reason"] == told
+    _, facts = gate_proposals(proposals, {"a"}, gold, replace(asked, least_examples=7), 20, clips)
+    told = "60 proposals (worth 6) on 3 groups of gold images, 7 on 3 are needed; the fixed thresholds decide"
+    assert facts["reason"] == told
+    alone = {image: image for image in MANY}
+    same, facts = gate_proposals(proposals, {"a"}, gold, asked, 20, alone)
+    once, facts_once = gate_proposals(proposals, {"a"}, gold, asked, 20)
+    pd.testing.assert_frame_equal(same, once)
+    assert (facts, list(once["decision"])) == (facts_once, ["accept"])
+
+
+def test_what_a_clip_shows_of_itself_is_judged_by_other_clips() -> None:
+    """On two frames high scores are good, on all other gold they are bad."""
+    rows = [proposal(image, *one) for image in "xy" for one in ((4, 0.9), (1, 0.5))]
+    rows += [proposal(image, 1, score) for image in "zu" for score in (0.9, 0.5)]
+    table, (_, gold) = pd.DataFrame(rows, columns=list(CANDIDATES)), world("xyzu")
+    params = replace(PARAMS, propose_at=0.4)
+    shown, _ = gate_proposals(table, {"x"}, gold, params, 20)
+    assert list(shown["expected_iou"]) == pytest.approx([0.5])  # by y, z and u
+    shown, facts = gate_proposals(table, {"x"}, gold, params, 20, {"x": "clip", "y": "clip"})
+    assert shown.empty
+    assert facts["sources"]["sam"]["error"]["shown"] == 2  # z and u by the clip
 
 
 def test_no_proposals_at_all() -> None:

@@ -83,8 +83,12 @@ def workspace(tmp_path: Path) -> Workspace:
     made.images.mkdir(parents=True)
     for name, brightness in IMAGES.items():
         Image.new("RGB", (SIDE, SIDE), (brightness,) * 3).save(made.images / f"{name}.png")
-    rows = [(one, f"{one}.png", f"{one}.png", SIDE, SIDE, "0" * 16, one) for one in IMAGES]
+    hashes = (f"{15 << 4 * place:016x}" for place in range(len(IMAGES)))
+    rows = [
+        (one, f"{one}.png", f"{one}.png", SIDE, SIDE, phash, one) for one, phash in zip(IMAGES, hashes, strict=True)
+    ]
     write_table(made.catalog, pd.DataFrame(rows, columns=list(CATALOG)))
+    write_table(made.metadata, pd.DataFrame({"image_id": []}, dtype="str"))
     gold = [(one, f"{one}-t", "coin", half(), SIDE, SIDE) for one in ("gold", "other_gold")]
     write_table(made.gold, pd.DataFrame(gold, columns=list(GOLD)))
     drawn = [("mended", "mended-c", "cup", half(), SIDE, SIDE, 2, 2, 0.9)]

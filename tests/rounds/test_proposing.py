@@ -1,5 +1,6 @@
 """Classes for proposals, in a workspace with hand-made embeddings: two channels, one per kind of object."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,14 +37,20 @@ def proposals(*rows: tuple[str, str], label: str = "") -> pd.DataFrame:
     return pd.DataFrame(table, columns=list(CANDIDATES))
 
 
-def named(workspace: Workspace, asked: pd.DataFrame, guidelines: Guidelines, least_margin: float) -> pd.DataFrame:
+def named(
+    workspace: Workspace,
+    asked: pd.DataFrame,
+    guidelines: Guidelines,
+    least_margin: float,
+    groups: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
     """With the same embedding for each image."""
     embedding = np.zeros((3, 4, 4), dtype=np.float16)
     embedding[0, :2, :2] = 1
     embedding[1, :2, 2:] = 1
     embedding[:2, 2:, :2] = 0.7
     embedding[2, 2:, 2:] = 1
-    return label_proposals(workspace, asked, guidelines, least_margin, lambda _: embedding)
+    return label_proposals(workspace, asked, guidelines, least_margin, lambda _: embedding, groups)
 
 
 @pytest.fixture
@@ -77,6 +84,15 @@ def test_a_gold_image_does_not_name_its_own_proposals(workspace: Workspace) -> N
     assert labels["a-coin"] == "coin"
     assert labels["x-cup"] == "cup"
     assert labels.get("x-coin") != "coin"
+
+
+def test_gold_of_the_same_clip_does_not_name_its_proposals(workspace: Workspace) -> None:
+    gold = [("x", "x-0", "cup", rle("coin"), SIDE, SIDE), ("y", "y-0", "coin", rle("coin"), SIDE, SIDE)]
+    gold += [("z", "z-0", "coin", rle("coin"), SIDE, SIDE)]
+    write_table(workspace.gold, pd.DataFrame(gold, columns=list(GOLD)))
+    asked = proposals(("y", "coin"))
+    assert list(named(workspace, asked, GUIDELINES, 0.0, {"x": "clip", "y": "clip"})["label"]) == ["coin"]
+    assert list(named(workspace, asked, GUIDELINES, 0.0, {"z": "clip", "y": "clip"})["label"]) == ["cup"]
 
 
 def test_gold_that_somebody_contests_names_nothing(workspace: Workspace) -> None:

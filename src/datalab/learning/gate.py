@@ -2,27 +2,28 @@
 
 SAM says how good it thinks a mask is (predicted IoU) and how little it changes with the cutoff (stability). Both rise
 with the true IoU; by how much depends on the images. Isotonic regression learns the rising curve where truth is known.
+Gold images that hang together are one witness (`gate_examples`).
 """
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import ceil
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaincinv, stdtrit
+from scipy.special import betaincinv
 from sklearn.isotonic import IsotonicRegression
 
 from datalab.figure import Figure, plain, undefined
+from datalab.learning.gate_examples import Examples, mean_over_images, on_gold, reach
 from datalab.ranges import Count, Share
 
 Floats = npt.NDArray[np.float64]
-FEWEST_IMAGES = 2
-"""To judge the gate on one by the others."""
+FEWEST_GROUPS = 2
+"""Of gold images, to judge the gate on one by the others."""
 FEWEST_AGAINST = 3
-"""Gold images whose proposals may speak against a source or a class; two tell nothing about the spread."""
+"""Groups of gold images whose proposals may speak against a source or a class; two tell nothing about the spread."""
 BAD_IOU = 0.5
 """A mask below is of more harm than use: people delete it and draw anew."""
 
@@ -38,7 +39,7 @@ class GateParams:
     least_examples: Count
     """Proposals on gold images; with fewer there is no gate, and what `ungated_at` says is shown."""
     least_images: Count
-    """Gold images they come from, at least."""
+    """Gold images they come from, at least; those that hang together are one."""
     least_class_examples: Count
     """A class with so many examples gets a curve of its own; the others share one, theirs if it has so many."""
     propose_at: Share
@@ -49,21 +50,6 @@ class GateParams:
     """Expected IoU from which they are, where `auto_accept` is true and gold bears their class out; below 1."""
     ungated_at: Share
     """Predicted IoU from which a proposal is shown where there is no gate."""
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Proposals on gold images, n of them."""
-
-    scores: Floats
-    """`gate_scores` of each."""
-    true_iou: Floats
-    """IoU with the gold object it fits best, 0 where it fits none."""
-    named_iou: Floats
-    """IoU with the gold object of its own class it fits best, 0 where there is none: what it is worth unchanged."""
-    labels: tuple[str, ...]
-    """The class each was given when it was proposed, "" for none."""
-    image_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -91,14 +77,14 @@ class Calibration:
         """Expected IoU in [0, 1] of each of n proposals with these classes."""
         found = self.shared(scores) * [self.lowered.get(label, 1.0) for label in labels]
         for label, curve in self.classes.items():
-            chosen = _are(labels, label)
+            chosen = np.array([one == label for one in labels], dtype=bool)
             found[chosen] = curve(scores[chosen])
         return found
 
 
 @dataclass(frozen=True)
 class GateError:
-    """How far the calibration is off on gold images it has not seen (each left out in turn)."""
+    """How far the calibration is off on gold images it has not seen (each group left out in turn)."""
 
     mean_absolute_error: float
     """Between expected and true IoU, over all examples."""
@@ -112,11 +98,13 @@ class GateError:
     """Why the last two are None."""
     accepted: int
     """Examples with a class that reach `accept_at`, whether `auto_accept` is on or not."""
+    accepted_counted: int
+    """As many as those count for (`Examples.counted`)."""
     accepted_mean_iou: Figure
-    """Mean over images of their `named_iou`, with Student's t; `n` counts the images."""
+    """Mean over images of their `named_iou`, with Student's t over groups; `n` counts the groups."""
     accepted_bad_share: Figure
-    """Mean over images of the share below one half or of another class; the interval is Clopper's and Pearson's with an
-    image as one trial, so that it does not vanish where none was bad."""
+    """Mean over images of the share below one half or of another class; the interval is Clopper's and Pearson's with a
+    group as one trial, so that it does not vanish where none was bad."""
 
     def as_json(self) -> dict[str, Any]:
         """Numbers to four digits, figures as they are written elsewhere."""
@@ -131,11 +119,11 @@ def gate_scores(predicted_iou: npt.ArrayLike, stability: npt.ArrayLike) -> Float
 
 def why_no_gate(examples: Examples, params: GateParams) -> str | None:
     """The reason why these examples are too few to calibrate on; None where they are enough."""
-    images, least_images = len(set(examples.image_ids)), max(FEWEST_IMAGES, params.least_images)
-    if len(examples.scores) < params.least_examples or images < least_images:
+    counted, groups, least_groups = examples.counted, len(set(examples.groups)), max(FEWEST_GROUPS, params.least_images)
+    if counted < params.least_examples or groups < least_groups:
         return (
-            f"{len(examples.scores)} proposals on {images} gold images, {params.least_examples} on "
-            f"{least_images} are needed; the fixed thresholds decide"
+            f"{on_gold(len(examples.scores), counted, groups)}, {params.least_examples} on "
+            f"{least_groups} are needed; the fixed thresholds decide"
         )
     return None
 
@@ -148,17 +136,18 @@ def fit_calibration(examples: Examples, params: GateParams) -> Calibration:
     """
     if len(examples.scores) == 0:
         raise ValueError("a calibration needs examples")
-    counts = Counter(examples.labels)
+    counts = {label: examples.of_class(label).counted for label in dict.fromkeys(examples.labels)}
     own = sorted(label for label, count in counts.items() if label and count >= params.least_class_examples)
     rest = np.array([label not in own for label in examples.labels], dtype=bool)
-    pool = _subset(examples, rest) if rest.sum() >= params.least_class_examples else examples
+    others = examples.chosen(rest)
+    pool = others if others.counted >= params.least_class_examples else examples
     shared = _curve(pool)
     # a curve of one class alone is its own, however it came about
-    few = [label for label in counts if label not in own and counts[label] < len(pool.scores)]
-    factors = {label: _borne_out(_subset(examples, _are(examples.labels, label)), shared) for label in few}
+    few = [label for label in counts if label not in own and {label} != set(pool.labels)]
+    factors = {label: _borne_out(examples.of_class(label), shared) for label in few}
     return Calibration(
         shared,
-        {label: _curve(_subset(examples, _are(examples.labels, label))) for label in own},
+        {label: _curve(examples.of_class(label)) for label in own},
         {label: factor for label, factor in sorted(factors.items()) if factor < 1},
     )
 
@@ -168,35 +157,33 @@ def why_none_shown(examples: Examples) -> str | None:
 
     It is that the mean over images of their true IoU lies below BAD_IOU, by the upper end of Student's one-sided 95%.
     """
-    means = _image_means(examples.true_iou, examples.image_ids)
-    images = len(means)
-    if images < FEWEST_AGAINST:
+    mean, values = mean_over_images(examples.true_iou, examples)
+    groups = len(values)
+    if groups < FEWEST_AGAINST:
         return None
-    high = means.mean() + _reach(means, 0.95)
+    high = mean + reach(values, 0.95)
     if high >= BAD_IOU:
         return None
-    return (
-        f"none is shown: {len(examples.scores)} proposals on {images} gold images have a true IoU of "
-        f"{means.mean():.2f}, at most {high:.2f}"
-    )
+    said = on_gold(len(examples.scores), examples.counted, groups)
+    return f"none is shown: {said} have a true IoU of {mean:.2f}, at most {high:.2f}"
 
 
 def held_out_expected(examples: Examples, params: GateParams) -> Floats:
-    """(n,) expected IoU of each example, calibrated on the other gold images; ValueError for fewer than two images."""
-    images = np.array(examples.image_ids)
-    expected = np.zeros(len(images))
-    for image_id in np.unique(images):
-        held = images == image_id
-        calibration = fit_calibration(_subset(examples, ~held), params)
-        expected[held] = calibration.expected(examples.scores[held], _subset(examples, held).labels)
+    """(n,) expected IoU of each example, calibrated on the other groups; ValueError for fewer than two of them."""
+    groups = np.array(examples.groups)
+    expected = np.zeros(len(groups))
+    for group in np.unique(groups):
+        held = groups == group
+        calibration = fit_calibration(examples.chosen(~held), params)
+        expected[held] = calibration.expected(examples.scores[held], examples.chosen(held).labels)
     return expected
 
 
 def held_out_error(examples: Examples, expected: Floats, params: GateParams) -> GateError:
-    """What the gate would have done on each gold image; `expected`: (n,) as of `held_out_expected`."""
+    """What the gate would have done on gold it has not seen; `expected`: (n,) as of `held_out_expected`."""
     shown = examples.true_iou[expected >= params.propose_at]
     named = np.array([label != "" for label in examples.labels], dtype=bool)
-    accepted = _subset(examples, named & (expected >= params.accept_at))
+    accepted = examples.chosen(named & (expected >= params.accept_at))
     mean_iou, bad_share = _accepted_figures(accepted, params)
     return GateError(
         mean_absolute_error=float(np.abs(expected - examples.true_iou).mean()),
@@ -205,6 +192,7 @@ def held_out_error(examples: Examples, expected: Floats, params: GateParams) -> 
         shown_bad_share=float((shown < BAD_IOU).mean()) if len(shown) else None,
         reason=None if len(shown) else f"no proposal on gold reaches {params.propose_at:g}",
         accepted=len(accepted.scores),
+        accepted_counted=accepted.counted,
         accepted_mean_iou=mean_iou,
         accepted_bad_share=bad_share,
     )
@@ -214,8 +202,8 @@ def errors_by_class(examples: Examples, expected: Floats, params: GateParams) ->
     """`held_out_error` of the examples of each class by itself, by name; without those that have no class."""
     found = {}
     for label in sorted(set(examples.labels) - {""}):
-        chosen = _are(examples.labels, label)
-        found[label] = held_out_error(_subset(examples, chosen), expected[chosen], params)
+        chosen = np.array([one == label for one in examples.labels], dtype=bool)
+        found[label] = held_out_error(examples.chosen(chosen), expected[chosen], params)
     return found
 
 
@@ -223,17 +211,17 @@ def why_not_accepted(error: GateError, params: GateParams) -> str | None:
     """The reason why no region of the class with this error may be read-only; None where gold bears its class out.
 
     What nobody can change any more has to be right in mask and class: the lower end of `accepted_mean_iou` has to reach
-    `accept_at`, on `least_images` images. The top step of a curve may be one lucky mask, and a few that are all right
+    `accept_at`, on `least_images` groups. The top step of a curve may be one lucky mask, and a few that are all right
     have no spread: so many are needed that bad ones, were there 1 - `accept_at` of them, would have been seen.
     """
-    found, least_images = error.accepted_mean_iou, max(FEWEST_IMAGES, params.least_images)
+    found, least_groups = error.accepted_mean_iou, max(FEWEST_GROUPS, params.least_images)
     if found.value is None or found.n is None:
         return found.reason
     least = _least_accepted(params.accept_at)
-    if error.accepted < least or found.n < least_images:
+    if error.accepted_counted < least or found.n < least_groups:
         return (
-            f"{error.accepted} proposals on {found.n} gold images reach {params.accept_at:g}, {least} on "
-            f"{least_images} are needed"
+            f"{on_gold(error.accepted, error.accepted_counted, found.n)} reach {params.accept_at:g}, {least} on "
+            f"{least_groups} are needed"
         )
     if found.low is None or found.low < params.accept_at:
         return (
@@ -257,19 +245,19 @@ def decide(expected_iou: Floats, labels: Sequence[str], params: GateParams, prov
 
 
 def _accepted_figures(accepted: Examples, params: GateParams) -> tuple[Figure, Figure]:
-    """Mean IoU with objects of their class and share of bad ones, both over images."""
-    ious = _image_means(accepted.named_iou, accepted.image_ids)
-    images = len(ious)
-    if not images:
+    """Mean IoU with objects of their class and share of bad ones, both over images, with intervals over groups."""
+    if not len(accepted.scores):
         nothing = undefined(f"no proposal on gold that has a class reaches {params.accept_at:g}")
         return nothing, nothing
-    value = float(ious.mean())
-    half = _reach(ious, 0.975) if images > 1 else None
+    value, values = mean_over_images(accepted.named_iou, accepted)
+    groups = len(values)
+    half = reach(values, 0.975) if groups > 1 else None
     low, high = (None, None) if half is None else (max(0.0, value - half), min(1.0, value + half))
-    bad = float(_image_means((accepted.named_iou < BAD_IOU).astype(np.float64), accepted.image_ids).sum())
-    least = float(betaincinv(bad, images - bad + 1, 0.025)) if bad > 0 else 0.0
-    most = float(betaincinv(bad + 1, images - bad, 0.975)) if bad < images else 1.0
-    return Figure(value, images, low, high), Figure(bad / images, images, least, most)
+    share, _ = mean_over_images((accepted.named_iou < BAD_IOU).astype(np.float64), accepted)
+    bad = share * groups
+    least = float(betaincinv(bad, groups - bad + 1, 0.025)) if bad > 0 else 0.0
+    most = float(betaincinv(bad + 1, groups - bad, 0.975)) if bad < groups else 1.0
+    return Figure(value, groups, low, high), Figure(share, groups, least, most)
 
 
 def _least_accepted(accept_at: float) -> int:
@@ -277,46 +265,20 @@ def _least_accepted(accept_at: float) -> int:
     return ceil(round(NO_BAD_YET / max(1 - accept_at, 1e-6), 6))
 
 
-def _reach(values: Floats, level: float) -> float:
-    """From the mean of two values or more to the end of Student's interval at this level, one side alone."""
-    return float(stdtrit(len(values) - 1, level) * values.std(ddof=1) / sqrt(len(values)))
-
-
-def _image_means(values: Floats, image_ids: Sequence[str]) -> Floats:
-    """(images,) mean of the (n,) values of each image."""
-    _, places, counts = np.unique(np.array(image_ids, dtype=str), return_inverse=True, return_counts=True)
-    means: Floats = np.bincount(places, weights=values, minlength=len(counts)) / counts
-    return means
-
-
 def _borne_out(examples: Examples, shared: Curve) -> float:
     """The share in [0, 1] of what the shared curve expects of these examples of one class that they can be worth.
 
-    By the upper end of Student's one-sided 95% of true less expected IoU over images; 1 for too few images.
+    By the upper end of Student's one-sided 95% of true less expected IoU over groups; 1 for too few of them.
     """
     expected = shared(examples.scores)
-    surplus = _image_means(examples.true_iou - expected, examples.image_ids)
-    mean = float(_image_means(expected, examples.image_ids).mean())
-    if len(surplus) < FEWEST_AGAINST or mean == 0:
+    surplus, values = mean_over_images(examples.true_iou - expected, examples)
+    mean, _ = mean_over_images(expected, examples)
+    if len(values) < FEWEST_AGAINST or mean == 0:
         return 1.0
-    return float(np.clip(1 + (surplus.mean() + _reach(surplus, 0.95)) / mean, 0, 1))
+    return float(np.clip(1 + (surplus + reach(values, 0.95)) / mean, 0, 1))
 
 
 def _curve(examples: Examples) -> Curve:
     fitter = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
     fitted = fitter.fit(examples.scores, examples.true_iou)
     return Curve(np.asarray(fitted.X_thresholds_, dtype=np.float64), np.asarray(fitted.y_thresholds_, dtype=np.float64))
-
-
-def _are(labels: Sequence[str], label: str) -> npt.NDArray[np.bool_]:
-    return np.array([one == label for one in labels], dtype=bool)
-
-
-def _subset(examples: Examples, chosen: npt.NDArray[np.bool_]) -> Examples:
-    return Examples(
-        examples.scores[chosen],
-        examples.true_iou[chosen],
-        examples.named_iou[chosen],
-        tuple(label for label, keep in zip(examples.labels, chosen, strict=True) if keep),
-        tuple(image_id for image_id, keep in zip(examples.image_ids, chosen, strict=True) if keep),
-    )

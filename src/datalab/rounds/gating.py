@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from datalab.learning.gate import (
-    Examples,
     GateError,
     GateParams,
     decide,
@@ -21,6 +20,7 @@ from datalab.learning.gate import (
     why_none_shown,
     why_not_accepted,
 )
+from datalab.learning.gate_examples import Examples
 from datalab.masks import iou_matrix
 from datalab.tables import GATED_PROPOSALS
 
@@ -32,12 +32,18 @@ differ little as masks, and how good a mask is says little about its class."""
 
 
 def gate_proposals(
-    candidates: pd.DataFrame, image_ids: set[str], gold: pd.DataFrame, params: GateParams, limit: int
+    candidates: pd.DataFrame,
+    image_ids: set[str],
+    gold: pd.DataFrame,
+    params: GateParams,
+    limit: int,
+    groups: Mapping[str, str] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Table GATED_PROPOSALS of `image_ids`, at most `limit` an image, and what the gate did, for the round's facts.
 
     `candidates`: table CANDIDATES with classes, of `image_ids` and of every gold image. Each source is calibrated by
-    itself; proposals on a gold image by the others, so that they are as good as those of any image. Where gold is too
+    itself; proposals on a gold image by the other groups of gold (`groups`: image_id to its group; an image that is not
+    there hangs together with no other), so that they are as good as those of any image. Where gold is too
     little for one, its `expected_iou` is missing, its facts have the `reason`, and what `ungated_at` says is shown;
     nothing is where gold says all the same that it is bad, and of the model's own regions, since nothing says how good
     they are. What is shown of a calibrated source goes before what nobody could calibrate. `reason` of the whole is
@@ -46,7 +52,7 @@ def gate_proposals(
     sources: dict[str, dict[str, Any]] = {}
     parts = [candidates.iloc[:0].assign(expected_iou=np.nan, decision="", order=0.0)]
     for source, rows in candidates.groupby("source", sort=False):
-        sources[str(source)], part = _gate_source(rows, gold, params)
+        sources[str(source)], part = _gate_source(rows, gold, params, groups or {})
         if sources[str(source)]["reason"] is None or source != "model":
             parts.append(part[part["image_id"].isin(image_ids)])
     gated = pd.concat(parts, ignore_index=True)
@@ -90,7 +96,7 @@ def best_per_region(proposals: pd.DataFrame, limit: int) -> pd.DataFrame:
     return named.loc[kept].reset_index(drop=True)
 
 
-def gold_examples(candidates: pd.DataFrame, gold: pd.DataFrame) -> Examples:
+def gold_examples(candidates: pd.DataFrame, gold: pd.DataFrame, groups: Mapping[str, str]) -> Examples:
     """Those on gold images with their true IoU: with the object they fit best, any and of their class, 0 for none."""
     chosen = candidates[candidates["image_id"].isin(gold["image_id"])]
     truth = dict(iter(gold[gold["rle"] != ""].groupby("image_id")))
@@ -106,12 +112,15 @@ def gold_examples(candidates: pd.DataFrame, gold: pd.DataFrame) -> Examples:
         named_iou=named_iou,
         labels=tuple(chosen["label"]),
         image_ids=tuple(chosen["image_id"]),
+        groups=tuple(groups.get(one, one) for one in chosen["image_id"]),
     )
 
 
-def _gate_source(rows: pd.DataFrame, gold: pd.DataFrame, params: GateParams) -> tuple[dict[str, Any], pd.DataFrame]:
+def _gate_source(
+    rows: pd.DataFrame, gold: pd.DataFrame, params: GateParams, groups: Mapping[str, str]
+) -> tuple[dict[str, Any], pd.DataFrame]:
     """Facts of one source, and its rows with `expected_iou`, `decision` and `order`, what is better being higher."""
-    examples = gold_examples(rows, gold)
+    examples = gold_examples(rows, gold, groups)
     scores, labels = gate_scores(rows["predicted_iou"].to_numpy(), rows["stability"].to_numpy()), list(rows["label"])
     reason = why_no_gate(examples, params)
     if reason is not None:
@@ -131,6 +140,7 @@ def _gate_source(rows: pd.DataFrame, gold: pd.DataFrame, params: GateParams) -> 
         "reason": None,
         "examples": len(examples.scores),
         "images": len(set(examples.image_ids)),
+        "groups": len(set(examples.groups)),
         "classes": sorted(calibration.classes),
         "lowered": {label: round(factor, 4) for label, factor in calibration.lowered.items()},
         "error": error.as_json(),

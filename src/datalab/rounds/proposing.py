@@ -11,6 +11,7 @@ from datalab.adapters.checkpoints import SamParams
 from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.embedding_cache import Embedding, EmbeddingCache, image_hash
 from datalab.adapters.files import read_label_map, read_rgb, read_table, write_table
+from datalab.adapters.image_groups import load_rules, read_groups
 from datalab.config import Guidelines, load_guidelines, load_params
 from datalab.learning.components import predicted_regions
 from datalab.learning.embeddings import Vector, region_vector
@@ -85,8 +86,9 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
         tables.append(table)
         progress(done / len(image_ids), f"proposing masks {done}/{len(image_ids)}")
     found = pd.concat(tables, ignore_index=True)
-    labelled = label_proposals(workspace, found, guidelines, params.class_margin, embedding_of)
-    shown, facts = gate_proposals(labelled, set(aided), gold, gate, params.max_regions)
+    groups = read_groups(set(gold["image_id"]), workspace.catalog, workspace.metadata, load_rules(workspace.params))
+    labelled = label_proposals(workspace, found, guidelines, params.class_margin, embedding_of, groups)
+    shown, facts = gate_proposals(labelled, set(aided), gold, gate, params.max_regions, groups)
     shown = pd.concat([shown, mended], ignore_index=True)
     write_table(folder / "proposals.parquet", shown)
     return {"proposals": len(shown), "sam": version, "proposal_gate": facts}
@@ -153,13 +155,15 @@ def label_proposals(
     guidelines: Guidelines,
     least_margin: float,
     embedding_of: Embedder,
+    groups: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Give each proposal that has none a class and drop those that lie on background.
 
     By the model's prediction where the image has one and no gold image taught it, else by the nearest class of the gold
     regions in SAM's embedding; where there is no gold, it is the class of the guidelines if they have a single one.
     Where the best class leads the second by less than `least_margin` (of the region's pixels, or of the neighbours'
-    weight), or nothing tells, the label stays "": the region is for people to name.
+    weight), or nothing tells, the label stays "": the region is for people to name. `groups`: of each gold image that
+    hangs together with others, by image_id.
     """
     nameless = proposals[proposals["label"] == ""]
     # an image may be younger than the model's predictions
@@ -167,7 +171,7 @@ def label_proposals(
     predicted = np.array([fair and _prediction(workspace, one).exists() for one in nameless["image_id"]], dtype=bool)
     labels = {
         **_labels_from_predictions(workspace, nameless[predicted], guidelines, least_margin),
-        **_labels_from_gold(workspace, nameless[~predicted], guidelines, least_margin, embedding_of),
+        **_labels_from_gold(workspace, nameless[~predicted], guidelines, least_margin, embedding_of, groups or {}),
     }
     background = [place for place, label in labels.items() if label == ""]
     named = proposals.copy()
@@ -196,8 +200,10 @@ def _labels_from_gold(
     guidelines: Guidelines,
     least_margin: float,
     embedding_of: Embedder,
+    groups: Mapping[str, str],
 ) -> Labels:
-    """A gold image's own objects are left out for its proposals: nobody else's proposals know the truth either."""
+    """A gold image's own objects, and its group's, are left out for its proposals: nobody else's proposals know the
+    truth either."""
     if proposals.empty:
         return {}
     gold = _sound_gold(workspace)
@@ -205,10 +211,10 @@ def _labels_from_gold(
     background = _background_vectors(gold, embedding_of)
     vectors = np.array([*_region_vectors(regions, embedding_of), *background.values()])
     labels = np.array([*regions["label"], *[""] * len(background)], dtype=object)
-    sources = np.array([*regions["image_id"], *background], dtype=object)
+    sources = np.array([groups.get(one, one) for one in (*regions["image_id"], *background)], dtype=object)
     found: Labels = {}
     for image_id, rows in proposals.groupby("image_id"):
-        known = sources != image_id
+        known = sources != groups.get(str(image_id), str(image_id))
         named: list[str | None] = [guidelines.names[0] if len(guidelines.names) == 1 else None] * len(rows)
         if (known & (labels != "")).any():
             prototypes = fit_prototypes(vectors[known], list(labels[known]))

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from datalab.adapters.files import read_table, write_json, write_table
+from datalab.adapters.image_groups import load_rules, read_groups
 from datalab.config import Guidelines, load_guidelines, load_params
 from datalab.errors import InputError, one_line_errors
 from datalab.figure import plain
@@ -17,7 +18,6 @@ from datalab.quality.agreement_report import Limits, agreement_report, measure
 from datalab.quality.attributes import attribute_agreement, placed_answers
 from datalab.quality.rated import rated_images
 from datalab.ranges import Count, Seed, Share
-from datalab.stages.image_groups import load_rules, read_groups
 from datalab.tables import ANNOTATED_REGIONS, ATTRIBUTES, CATALOG, RATINGS
 
 MOST_SLICES = 50

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from datalab.adapters.files import read_label_map, read_table, write_json
+from datalab.adapters.image_groups import load_rules, read_groups
 from datalab.config import load_guidelines, load_params
 from datalab.errors import InputError, one_line_errors
 from datalab.figure import plain
@@ -14,7 +15,6 @@ from datalab.learning.splits import GroupRules
 from datalab.quality.model_voter import Voter, model_report, predicted_regions, with_model
 from datalab.quality.rated import RatedImages, rated_images
 from datalab.ranges import Seed, Share
-from datalab.stages.image_groups import load_rules, read_groups
 from datalab.tables import ANNOTATED_REGIONS, DATASET, RATINGS
 
 LEARNED_FROM = ("train", "validation")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from datalab.adapters.files import read_table, write_json
+from datalab.adapters.image_groups import load_rules, read_groups
 from datalab.config import load_number, load_params
 from datalab.errors import one_line_errors
 from datalab.learning.splits import GroupRules
@@ -18,7 +19,6 @@ from datalab.quality.gold_ledger import judging_ratings, suspects
 from datalab.quality.gold_score import GoldLimits, as_json, score_gold
 from datalab.quality.rated import RatedImages, rated_images
 from datalab.ranges import Amount, Count, Seed, Share
-from datalab.stages.image_groups import load_rules, read_groups
 from datalab.tables import ANNOTATED_REGIONS, GOLD, GOLD_EVENTS, RATINGS
 
 

@@ -1,4 +1,4 @@
-"""Which images hang together, as stage `dataset` deals them: the stages that judge people take each group as one."""
+"""Which images hang together, as stage `dataset` deals them: what judges people or proposals takes each as one."""
 
 from collections.abc import Collection
 from pathlib import Path
