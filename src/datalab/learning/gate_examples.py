@@ -66,7 +66,7 @@ def mean_over_images(values: Floats, examples: Examples) -> tuple[float, Floats]
     images = dict(zip(examples.image_ids, examples.groups, strict=True))
     sums = sum_units(np.stack([values, np.ones(len(values))], axis=1), places_of(examples.image_ids))
     means = np.stack([sums[:, 0] / sums[:, 1], np.ones(len(sums))], axis=1)
-    tops, bottoms = sum_units(means, places_of(list(images.values()))).T
+    tops, bottoms = sum_units(means, places_of([images[image_id] for image_id in sorted(images)])).T
     groups, mean = len(tops), float(means[:, 0].mean()) if len(means) else 0.0
     if groups == 1:
         return mean, np.array([mean])
