@@ -68,15 +68,8 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     embedding_of = _embedder(workspace, images, sam, encoder)
 
     def look(some: list[str]) -> pd.DataFrame:
-        asked = [
-            Asked(
-                one,
-                read_rgb(images[one]),
-                _drafts(workspace, one, guidelines, params) if fair else [],
-                embedding_of(one),
-            )
-            for one in some
-        ]
+        drafts = [_drafts(workspace, one, guidelines, params) if fair else [] for one in some]
+        asked = [Asked(one, read_rgb(images[one]), of, embedding_of(one)) for one, of in zip(some, drafts, strict=True)]
         return propose_regions(sam, version, asked, params)
 
     size = images_at_once(sam, params.points_per_side)

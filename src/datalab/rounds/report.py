@@ -22,65 +22,80 @@ GOLD_SHOWN = ("f1", "mean_iou", "outline_offset_px", "action", "advice")
 
 def write_report(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
     """Write reports/round-NNNN.json, the trend of the slices, and the quality page, round-NNNN.html."""
-    settings = Settings.load(workspace.env)
-    agreement = read_json(workspace.reports / "agreement.json")
-    gold = read_json(workspace.reports / "gold.json")["annotators"]
-    metrics = read_json(workspace.reports / "metrics.json")
     compared = workspace.reports / "comparison.json"
     # a round that learned before models were compared has none
     comparison = read_json(compared) if compared.exists() else None
-    slices = read_json(workspace.reports / "slices.json")
+    proof = prove(workspace, state)
     report = {
         "round": state.number,
         "workspace": workspace.name,
-        # the one that the tasks were made with; the round may have been opened with another
-        "guideline_version": state.facts.get("guideline_version", state.guideline_version),
         "made_of": made_of(workspace),
         "images": _images(workspace, state),
-        "batch": state.facts["batch"],
-        "sam": state.facts["sam"],
-        "proposals": state.facts["proposals"],
-        "proposal_gate": state.facts.get("proposal_gate"),
+        **_of_steps(state),
         "proposal_benefit": _benefit(workspace, state),
-        "annotations": state.facts["annotations"],
-        "skipped": state.facts["skipped"],
-        "versions": state.facts.get("versions"),
-        "drafts": state.facts.get("drafts"),
+        "regions": _origins(workspace, state),
+        **_of_people(workspace),
+        **_of_model(workspace),
+        "training_warnings": _warnings(workspace, state.number),
+        "comparison": comparison,
+        "proof": proof,
+        "next_batch": len(read_table(workspace.next_batch, NEXT_BATCH)),
+        "to_adjudicate": len(read_table(workspace.queue, QUEUE)),
+        "seconds": state.seconds,
+        "addresses": _addresses(workspace, state),
+    }
+    write_json(workspace.reports / f"round-{state.round_id}.json", report)
+    write_trends(workspace)
+    parts = [comparison_part(comparison)] if comparison else []
+    write_quality_page(workspace, state, [*parts, proof_part(proof)])
+    return {}
+
+
+def _of_steps(state: Round) -> dict[str, Any]:
+    return {
+        # the one that the tasks were made with; the round may have been opened with another
+        "guideline_version": state.facts.get("guideline_version", state.guideline_version),
+        **{name: state.facts[name] for name in ("batch", "sam", "proposals", "annotations", "skipped", "annotators")},
+        **{name: state.facts.get(name) for name in ("proposal_gate", "versions", "drafts")},
         "quarantined_answers": state.facts.get("quarantined", {}),
         "corrected_answers": state.facts.get("corrected", {}),
-        "annotators": state.facts["annotators"],
-        "regions": _origins(workspace, state),
+    }
+
+
+def _of_people(workspace: Workspace) -> dict[str, Any]:
+    agreement = read_json(workspace.reports / "agreement.json")
+    gold = read_json(workspace.reports / "gold.json")["annotators"]
+    return {
         "double_labelled_images": agreement["double_labelled_images"],
         "double_labelled_groups": agreement.get("double_labelled_groups", agreement["double_labelled_images"]),
         "agreement": agreement["figures"],
         "agreement_with_model": read_json(workspace.reports / "model_agreement.json")["unseen"]["model"]["agreement"],
         "agreement_verdict": agreement["verdict"],
         "gold": {name: {key: score[key] for key in GOLD_SHOWN} for name, score in gold.items()},
+    }
+
+
+def _of_model(workspace: Workspace) -> dict[str, Any]:
+    metrics, slices = (read_json(workspace.reports / f"{name}.json") for name in ("metrics", "slices"))
+    return {
         "evaluation": {"miou": metrics["miou"], **{f"iou {name}": one for name, one in metrics["iou"].items()}},
         "test_images": metrics["test_images"],
         "test_groups": metrics.get("test_groups", metrics["test_images"]),
-        "training_warnings": _warnings(workspace, state.number),
         "leaks": read_json(workspace.reports / "leaks.json"),
-        "comparison": comparison,
         "worse_slices": slices["worse"],
         "slices": slices["slices"],
         "named_slices": slices.get("named", []),
-        "proof": prove(workspace, state),
-        "next_batch": len(read_table(workspace.next_batch, NEXT_BATCH)),
-        "to_adjudicate": len(read_table(workspace.queue, QUEUE)),
-        "seconds": state.seconds,
-        "addresses": {
-            "Label Studio": f"{settings.label_studio_url}/projects/{state.facts['project_id']}/data",
-            "Prefect": settings.prefect_api_url.removesuffix("/api"),
-            "FiftyOne": state.facts["review"],
-            "Quality": str(workspace.reports / f"round-{state.round_id}.html"),
-        },
     }
-    write_json(workspace.reports / f"round-{state.round_id}.json", report)
-    write_trends(workspace)
-    parts = [comparison_part(comparison)] if comparison else []
-    write_quality_page(workspace, state, [*parts, proof_part(report["proof"])])
-    return {}
+
+
+def _addresses(workspace: Workspace, state: Round) -> dict[str, str]:
+    settings = Settings.load(workspace.env)
+    return {
+        "Label Studio": f"{settings.label_studio_url}/projects/{state.facts['project_id']}/data",
+        "Prefect": settings.prefect_api_url.removesuffix("/api"),
+        "FiftyOne": state.facts["review"],
+        "Quality": str(workspace.reports / f"round-{state.round_id}.html"),
+    }
 
 
 def read_report(workspace: Workspace, number: int | None) -> dict[str, Any]:
