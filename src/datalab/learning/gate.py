@@ -16,7 +16,7 @@ from scipy.special import betaincinv
 from sklearn.isotonic import IsotonicRegression
 
 from datalab.figure import Figure, plain, undefined
-from datalab.learning.gate_examples import Examples, mean_over_images, on_gold, reach
+from datalab.learning.gate_examples import Examples, are, mean_over_images, on_gold, reach
 from datalab.ranges import Count, Share
 
 Floats = npt.NDArray[np.float64]
@@ -77,7 +77,7 @@ class Calibration:
         """Expected IoU in [0, 1] of each of n proposals with these classes."""
         found = self.shared(scores) * [self.lowered.get(label, 1.0) for label in labels]
         for label, curve in self.classes.items():
-            chosen = np.array([one == label for one in labels], dtype=bool)
+            chosen = are(labels, label)
             found[chosen] = curve(scores[chosen])
         return found
 
@@ -202,7 +202,7 @@ def errors_by_class(examples: Examples, expected: Floats, params: GateParams) ->
     """`held_out_error` of the examples of each class by itself, by name; without those that have no class."""
     found = {}
     for label in sorted(set(examples.labels) - {""}):
-        chosen = np.array([one == label for one in examples.labels], dtype=bool)
+        chosen = are(examples.labels, label)
         found[label] = held_out_error(examples.chosen(chosen), expected[chosen], params)
     return found
 

@@ -5,6 +5,7 @@ together, and where a number is asked for they count for as many proposals as on
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor, sqrt
 
@@ -54,7 +55,12 @@ class Examples:
 
     def of_class(self, label: str) -> "Examples":
         """Those that were given this class."""
-        return self.chosen(np.array([one == label for one in self.labels], dtype=bool))
+        return self.chosen(are(self.labels, label))
+
+
+def are(labels: Sequence[str], label: str) -> npt.NDArray[np.bool_]:
+    """(n,) which of n classes are this one."""
+    return np.array([one == label for one in labels], dtype=bool)
 
 
 def mean_over_images(values: Floats, examples: Examples) -> tuple[float, Floats]:

@@ -12,7 +12,7 @@ from datalab.figure import Figure, undefined
 from datalab.masks import iou_matrix, rle_area
 from datalab.quality.bootstrap import MEASURES, SHARES, bootstrap_ratio
 from datalab.quality.matching import match_regions
-from datalab.quality.student import Bounds, Sides, student_difference, student_quotient
+from datalab.quality.student import Bounds, Sides, student_difference, student_quotient, sum_groups
 
 Shape = tuple[str, str]
 """(label, rle)."""
@@ -143,12 +143,10 @@ def _arms(
 
 def _arm(parts: Sequence[_Part], reason: str, rng: np.random.Generator, bounds: Bounds) -> _Arm:
     """Parts of one image are summed first: they are not independent."""
-    images = {image_id: place for place, image_id in enumerate(dict.fromkeys(part.image_id for part in parts))}
-    sums = np.zeros((2, len(images)))
-    for part in parts:
-        sums[:, images[part.image_id]] += part.top, part.bottom
-    figure = bootstrap_ratio(sums[0], sums[1], rng, bounds=bounds)
-    return _Arm(sums[0], sums[1], figure if figure.value is not None else undefined(reason))
+    both = np.array([(part.top, part.bottom) for part in parts], dtype=np.float64).reshape(-1, 2)
+    tops, bottoms = sum_groups(both, [part.image_id for part in parts]).T
+    figure = bootstrap_ratio(tops, bottoms, rng, bounds=bounds)
+    return _Arm(tops, bottoms, figure if figure.value is not None else undefined(reason))
 
 
 def _images(answers: Sequence[Answer]) -> dict[str, int]:
