@@ -28,10 +28,12 @@ from datalab.config import LabelClass
 from datalab.errors import InputError, ServiceError
 from datalab.masks import mask_to_rle
 from datalab.services.label_studio import label_studio, program
+from datalab.services.processes import inherited
 from datalab.settings import Settings
 from tests.services.label_studio_project import GUIDELINES, lay_table, push
 
 pytestmark = pytest.mark.services
+GET_ENV = "import sys; from label_studio.core.utils.params import get_env; print(get_env(sys.argv[1]))"
 
 
 @pytest.fixture(scope="module")
@@ -44,17 +46,20 @@ def people(client: Client, settings: Settings) -> Iterator[list[Client]]:
         yield people
 
 
-def test_what_the_callers_shell_has_for_other_programs_changes_nothing(settings: Settings, stack_folder: Path) -> None:
-    environment = label_studio(stack_folder, stack_folder / ".datalab", settings).environment
-    script = "from label_studio.core.utils.params import *; print(get_env('LOG_LEVEL'), get_bool_env('DEBUG', True))"
+@pytest.mark.parametrize("name", ["DEBUG", "STORAGE_TYPE", "SECRET_KEY", "SESSION_COOKIE_SECURE", "POSTGRE_HOST"])
+def test_what_the_callers_shell_has_for_other_programs_changes_nothing(
+    name: str, settings: Settings, stack_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "of another program")
+    service = label_studio(stack_folder, stack_folder / ".datalab", settings)
     done = subprocess.run(
-        [str(program(stack_folder).with_name("python")), "-c", script],
-        env={"LOG_LEVEL": "info", "DEBUG": "1", **environment},
+        [program(stack_folder).with_name("python"), "-c", GET_ENV, name],
+        env={**inherited(service.inherits), **service.environment},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.split() == ["WARNING", "False"]
+    assert done.stdout.strip() == "None"
 
 
 def next_task(person: Client, project_id: int) -> dict[str, Any] | None:

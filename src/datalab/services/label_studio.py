@@ -11,6 +11,9 @@ from datalab.settings import Settings
 NAME = "label-studio"
 FIRST_START_SECONDS = 240.0
 """The first start makes the database: 37 s on two idle cores."""
+INHERITED = ("PATH", "LD_LIBRARY_PATH", "TMPDIR", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ")
+"""Label Studio reads two hundred names without its prefix, SECRET_KEY and STORAGE_TYPE among them, which the caller's
+shell may have for other programs."""
 
 
 def label_studio(repository: Path, state: Path, settings: Settings) -> Service:
@@ -30,6 +33,7 @@ def label_studio(repository: Path, state: Path, settings: Settings) -> Service:
         setting="LABEL_STUDIO_URL",
         ready=partial(answers, f"{url}/health"),
         start_seconds=FIRST_START_SECONDS,
+        inherits=INHERITED,
     )
 
 
@@ -59,9 +63,8 @@ def _environment(state: Path, settings: Settings) -> dict[str, str]:
         # seconds; click-to-mask shares its cores with trainings, and Label Studio's own 1 and 3 are soon over
         "LABEL_STUDIO_ML_TIMEOUT_HEALTH": "5",
         "LABEL_STUDIO_ML_TIMEOUT_SETUP": "10",
-        # Label Studio also reads names without its prefix: what the caller's shell has for other programs
+        # until its settings are read, Label Studio logs everything
         "LOG_LEVEL": "WARNING",
-        "LABEL_STUDIO_DEBUG": "false",
         # nothing leaves this machine
         "LABEL_STUDIO_COLLECT_ANALYTICS": "false",
         "LABEL_STUDIO_LATEST_VERSION_CHECK": "false",

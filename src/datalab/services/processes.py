@@ -12,7 +12,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,10 +26,8 @@ from datalab.services.ports import LOOPBACK
 MARK = "DATALAB_SERVICE_MARK"
 SAME_START_SECONDS = 1.0
 """Linux derives a start time from the wall clock, which may be put right a little while a server runs."""
-DATABASES = ("DATABASE_", "DJANGO_", "MYSQL_", "POSTGRE_")
-"""Label Studio takes names without its prefix, too, and those of other programs gave it another database."""
-FOREIGN_SETTINGS = ("LABEL_STUDIO_", "HEARTEX_", "PREFECT_", "FIFTYONE_", "XDG_", *DATABASES)
-"""Variables of the caller that would change the servers behind our back; HEARTEX_ is Label Studio's older name."""
+FOREIGN_SETTINGS = ("LABEL_STUDIO_", "PREFECT_", "FIFTYONE_", "XDG_")
+"""Variables of the caller that would change the servers behind our back."""
 NO_PROXY = ("NO_PROXY", "no_proxy")
 
 LAUNCH = """
@@ -63,6 +61,8 @@ class Service:
     port: int | None = None
     setting: str = ""
     """The key of .env that names the port."""
+    inherits: tuple[str, ...] | None = None
+    """The variables that it gets of the caller's environment; None: all that `inherited` leaves."""
 
     @property
     def digest(self) -> str:
@@ -94,7 +94,7 @@ def start(service: Service, state: Path) -> Record:
     launched = subprocess.run(
         [sys.executable, "-I", "-S", "-c", LAUNCH, str(log), *service.command],
         cwd=service.folder,
-        env={**inherited(), **service.environment, MARK: mark},
+        env={**inherited(service.inherits), **service.environment, MARK: mark},
         capture_output=True,
         text=True,
         check=False,
@@ -113,12 +113,13 @@ def start(service: Service, state: Path) -> Record:
     return record
 
 
-def inherited() -> dict[str, str]:
+def inherited(names: Sequence[str] | None = None) -> dict[str, str]:
     """What a server gets of the caller's environment: none of FOREIGN_SETTINGS, and no proxy for this machine.
 
-    The servers call each other on loopback, with secrets.
+    The servers call each other on loopback, with secrets. `names`: none but these; None: any.
     """
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN_SETTINGS)}
+    wanted = {key: value for key, value in os.environ.items() if names is None or key in names}
+    kept = {key: value for key, value in wanted.items() if not key.startswith(FOREIGN_SETTINGS)}
     return {**kept, **{key: ",".join(filter(None, [kept.get(key), LOOPBACK, "localhost"])) for key in NO_PROXY}}
 
 
