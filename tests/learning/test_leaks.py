@@ -1,7 +1,9 @@
 import numpy as np
 import pandas as pd
 
-from datalab.learning.leaks import LEAKS, find_leaks, find_turned, together
+from datalab.learning.leaks import IN_PART, LEAKS, find_leaks, find_parts, find_turned, together
+from datalab.learning.shared_parts import find_corners, to_compare
+from tests.learning.test_shared_parts import photograph
 
 
 def index_of(*splits: str) -> pd.DataFrame:
@@ -57,3 +59,19 @@ def test_what_is_turned_is_found_by_the_nearest_of_its_views() -> None:
     both = together(alike, found)
     assert both["view"].tolist() == ["mirrored", ""]
     assert together(alike.iloc[:0], found.iloc[:0]).empty
+
+
+def test_a_part_of_a_training_image_is_found() -> None:
+    index = index_of("train", "train", "validation", "test", "test", "test")
+    pixels = [*map(photograph, range(3)), photograph(1)[:, 200:], photograph(2)[:300], photograph(9)]
+    grey = [to_compare(one) for one in pixels]
+    found = list(find_parts(index, [find_corners(one) for one in grey], grey.__getitem__))
+    assert len(found) == 4
+    assert [None if row is None else (*row[:4], row[5]) for row in found] == [
+        None,
+        ("i3", "test", "i1", "train", IN_PART),
+        ("i4", "test", "i2", "validation", IN_PART),
+        None,
+    ]
+    assert all(0.9 < float(str(row[4])) <= 1 for row in found if row is not None)
+    assert not any(find_parts(index_of("train", "train"), [find_corners(one) for one in grey[:2]], grey.__getitem__))

@@ -12,6 +12,7 @@ from datalab.errors import InputError
 from datalab.stages.leaks import Inputs, Params, run
 from datalab.tables import CATALOG, DATASET
 from datalab.workspace import Workspace
+from tests.learning.test_shared_parts import photograph
 from tests.stages.blob_workspace import run_dataset
 from tests.stages.vectors_kept import keep_all_vectors
 
@@ -69,6 +70,20 @@ def test_a_mirrored_training_image_is_found_by_its_hash(
     assert report["leaks"] == leaks
     found = [(one["image_id"], one["other_id"], one["view"]) for one in report["pairs"]]
     assert found == [(copy, seen, "mirrored")] * leaks
+
+
+def test_a_cut_of_a_training_image_is_found_and_shown(blobs: Workspace, tmp_path: Path) -> None:
+    run_dataset(blobs)
+    rng, folder = np.random.default_rng(0), read_dataset(blobs.dataset)
+    for path in blobs.embeddings.glob("*.npy"):
+        np.save(path, rng.normal(size=(12, 6, 8)).astype(np.float16))
+    seen, cut = (folder.split(name)["image_id"].iloc[-1] for name in ("train", "test"))
+    Image.fromarray(photograph(0)).save(blobs.images / f"{seen}.png")
+    Image.fromarray(photograph(0)[100:, :500]).save(blobs.images / f"{cut}.png")
+    run(inputs_of(blobs), tmp_path / "r.json", tmp_path / "r.png", PARAMS, -1)
+    report = read_json(tmp_path / "r.json")
+    assert [(one["image_id"], one["other_id"], one["view"]) for one in report["pairs"]] == [(cut, seen, "in part")]
+    assert report["leaks"] == 1
 
 
 def test_kept_vectors_give_the_pairs_that_the_embeddings_do(blobs: Workspace, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Stage `leaks`: looks for test and validation images that look like what the model was made from, and shows them."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,14 +15,19 @@ from datalab.adapters.files import read_rgb, read_table, write_json
 from datalab.adapters.image_vectors import read_image_vectors
 from datalab.adapters.image_views import view_hashes
 from datalab.adapters.plots import Pixels, plot_pairs
+from datalab.adapters.stage_progress import stage_bar
+from datalab.adapters.torch_threads import side_by_side
 from datalab.config import load_number, load_params
 from datalab.errors import one_line_errors
-from datalab.learning.leaks import find_leaks, find_turned, together
+from datalab.learning.leaks import LEAKS, find_leaks, find_parts, find_turned, together
+from datalab.learning.shared_parts import Corners, Grey, find_corners, to_compare
 from datalab.ranges import Count, Within
 from datalab.tables import CATALOG
 
 FEWEST = 10
 """Images; of fewer nobody can tell what they share."""
+READ = 16
+"""Images held for a closer look."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +56,8 @@ def run(inputs: Inputs, report: Path, picture: Path, params: Params, distance: i
 
     `leaks` counts the images of test and validation that are too similar to a training image, those of test that are
     to a validation image, too; `judged` counts all of them, and `pairs` has the most similar ones with their files.
-    Those that are near duplicates of one when mirrored or turned count as well, `distance` being of their hashes. With
-    fewer than ten images nothing is looked for: `reason`.
+    Those that are near duplicates of one when mirrored or turned count as well, `distance` being of their hashes, and
+    those that show a part of one. With fewer than ten images nothing is looked for: `reason`.
     """
     folder = read_dataset(inputs.dataset)
     found = folder.index.iloc[:0]
@@ -62,8 +69,13 @@ def run(inputs: Inputs, report: Path, picture: Path, params: Params, distance: i
         rows = catalog.loc[folder.index["image_id"]]
         vectors = read_image_vectors(rows.to_dict("records"), inputs.embeddings)
         hashes = np.array([int(text, 16) for text in rows["phash"]], dtype=np.uint64)
-        turned = find_turned(folder.index, hashes, _views(folder.index, inputs.images, distance), distance)
-        found = together(find_leaks(folder.index, vectors, params.similarity), turned)
+        looks = _looks(folder.index, inputs.images, distance)
+        views = {str(image_id): look.views for image_id, look in zip(folder.index["image_id"], looks, strict=True)}
+        found = together(
+            find_leaks(folder.index, vectors, params.similarity),
+            find_turned(folder.index, hashes, views, distance),
+            _parts(folder.index, inputs.images, [look.corners for look in looks]),
+        )
         facts |= {"leaks": len(found), "reason": None}
     files = dict(zip(folder.index["image_id"], folder.index["file"], strict=True))
     worst = found.head(params.shown)
@@ -73,13 +85,38 @@ def run(inputs: Inputs, report: Path, picture: Path, params: Params, distance: i
     plot_pairs(picture, [_pair(one, inputs.images) for one in facts["pairs"]])
 
 
-def _views(index: pd.DataFrame, images: Path, distance: int) -> dict[str, dict[str, int]]:
-    """The hashes of each image of test and validation, when turned; read where somebody asks for near duplicates."""
-    judged = index[index["split"] != "train"]
-    return {
-        str(row.image_id): view_hashes(read_rgb(images / str(row.file))) if distance >= 0 else {}
-        for row in judged.itertuples()
-    }
+@dataclass(frozen=True)
+class _Look:
+    """What is compared of an image."""
+
+    views: dict[str, int]
+    """Its hashes when turned; none of a training image, or where nobody asks for near duplicates."""
+    corners: Corners
+
+
+def _looks(index: pd.DataFrame, images: Path, distance: int) -> list[_Look]:
+    """Of each image; every one is read once."""
+
+    def look(row: tuple[str, str]) -> _Look:
+        file, split = row
+        pixels = read_rgb(images / file)
+        views = view_hashes(pixels) if distance >= 0 and split != "train" else {}
+        return _Look(views, find_corners(to_compare(pixels)))
+
+    rows = list(zip(index["file"], index["split"], strict=True))
+    return list(stage_bar("look at images", len(rows), "image", side_by_side(look, rows)))
+
+
+def _parts(index: pd.DataFrame, images: Path, corners: Sequence[Corners]) -> pd.DataFrame:
+    """Table LEAKS of those that show a part of another."""
+
+    @lru_cache(READ)
+    def grey(place: int) -> Grey:
+        return to_compare(read_rgb(images / index["file"].iloc[place]))
+
+    judged = int((index["split"] != "train").sum())
+    compared = stage_bar("compare images", judged, "image", find_parts(index, corners, grey))
+    return pd.DataFrame([row for row in compared if row is not None], columns=list(LEAKS))
 
 
 def _pair(found: dict[str, Any], images: Path) -> tuple[str, Pixels, Pixels]:
