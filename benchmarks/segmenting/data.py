@@ -14,7 +14,7 @@ from datalab.adapters.sam import embed_image, load_sam, model_version
 from datalab.adapters.segmenter_samples import Sample, read_sample
 from datalab.masks import IGNORE_ID
 from simulated.data import CAMVID, TILE_KINDS
-from simulated.tiles import tiles_of
+from simulated.tiles import joined_tiles
 
 CLASSES = {"camvid": CAMVID, "magnetic_tile": ("background", *TILE_KINDS[:-1])}
 SIDE = {"camvid": 240, "magnetic_tile": 256}
@@ -26,8 +26,8 @@ LAST_OF_TRAIN = 37
 """Frames of CamVid's training drives that stop the training; the drives' last, since neighbours look alike."""
 SPLITS = ("train", "validation", "test")
 SEED = 3
-EDITION = 2
-"""Of what is cached: exposures of a tile were split in the first."""
+EDITION = 3
+"""Of what is cached: in the first, photographs of one tile were split, in the second, those of another day or kind."""
 Row = tuple[Path, npt.NDArray[np.uint8], str]
 """Image, label map and split."""
 
@@ -91,15 +91,17 @@ def _camvid(folder: Path) -> Iterator[Row]:
 
 
 def _magnetic_tile(folder: Path) -> Iterator[Row]:
-    """Thirteen twentieths of the tiles train, one validates, six test; exposures of one tile stay together."""
+    """Thirteen twentieths of the tiles train, one validates, six test; photographs of one tile stay together."""
+    images = [path for kind in TILE_KINDS for path in sorted((folder / "images" / kind).glob("*.jpg"))]
+    tiles = joined_tiles(images)
+    splits: dict[str, str] = {}
     for kind in TILE_KINDS:
-        images = sorted((folder / "images" / kind).glob("*.jpg"))
-        tiles = tiles_of(images)
-        splits = _dealt(list(tiles.values()))
-        for path in images:
-            mask = read_label_map(folder / "masks" / kind / f"{path.stem}.png") > 0
-            labels = np.where(mask, 1 + TILE_KINDS.index(kind), 0).astype(np.uint8)
-            yield path, labels, splits[tiles[path.stem]]
+        splits |= _dealt([tile for tile in tiles.values() if tile.startswith(f"{kind} ")])
+    for path in images:
+        kind = path.parent.name
+        mask = read_label_map(folder / "masks" / kind / f"{path.stem}.png") > 0
+        labels = np.where(mask, 1 + TILE_KINDS.index(kind), 0).astype(np.uint8)
+        yield path, labels, splits[tiles[path.stem]]
 
 
 def _dealt(tiles: Sequence[str]) -> dict[str, str]:

@@ -6,8 +6,16 @@ are 74 tiles. Two of one tile correlate by 0.86, of two tiles by 0.25 (medians).
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from datalab.adapters.files import read_rgb
+from datalab.learning.leaks import SAME
+from datalab.learning.shared_parts import find_corners, lay_on, likely_sharing, likeness, to_compare
 
 NAME = re.compile(r"exp(\d+)_num_(\d+)")
 FARTHEST = 400
@@ -24,6 +32,34 @@ def tiles_of(images: Iterable[Path]) -> dict[str, str]:
         kind, exposure, number = of_kind, of_exposure, of_number
         found[stem] = f"{kind} {tile}"
     return found
+
+
+def joined_tiles(images: Sequence[Path]) -> dict[str, str]:
+    """`tiles_of`, and one of those whose photographs show the same part of a tile.
+
+    Some were photographed again later; of some one exposure is with the cracks and the next with the breaks, or with
+    those that show no defect. Such a tile is named by its defect.
+    """
+    named = tiles_of(images)
+    names = sorted(set(named.values()), key=lambda name: (name.startswith("free"), name))
+    places = {name: place for place, name in enumerate(names)}
+    mine = [places[named[path.stem]] for path in images]
+    same = [(mine[one], mine[other]) for one, other in _same_part(images)]
+    rows, columns = np.array(same, dtype=np.intp).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(len(names), len(names)))
+    _, together = connected_components(graph, directed=False)
+    first = {group: name for name, group in reversed(list(zip(names, together.tolist(), strict=True)))}
+    return {path.stem: first[together[place]] for path, place in zip(images, mine, strict=True)}
+
+
+def _same_part(images: Sequence[Path]) -> Iterator[tuple[int, int]]:
+    grey = [to_compare(read_rgb(path)) for path in images]
+    corners = [find_corners(one) for one in grey]
+    for one, likely in enumerate(likely_sharing(corners, corners)):
+        for other in likely:
+            laying = lay_on(corners[one], corners[other]) if other != one else None
+            if laying is not None and likeness(grey[one], grey[other], laying) >= SAME:
+                yield one, other
 
 
 def _placed(image: Path) -> tuple[str, int, int, str]:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from simulated.tiles import tiles_of
+from simulated.tiles import joined_tiles, tiles_of
 from tests.shared_data import shared_data
 
 
@@ -41,3 +41,20 @@ def test_the_defects_are_74_tiles() -> None:
     images = shared_data("magnetic_tile").glob("images/*/*.jpg")
     sizes = Counter(tiles_of(image for image in images if image.parent.name != "free").values())
     assert (sizes.total(), len(sizes), max(sizes.values())) == (392, 74, 7)
+
+
+def test_a_tile_of_two_kinds_and_one_of_two_days_are_one_each() -> None:
+    folder = shared_data("magnetic_tile") / "images"
+    breaks = named("break", *(f"exp{place}_num_{number}" for place, number in ((2, 276373), (3, 276387), (4, 276401))))
+    cracks = named("crack", "exp1_num_276355", "exp6_num_85665", "exp6_num_86064", "exp6_num_88201", "exp1_num_32128")
+    free = named("free", "exp5_num_117030", "exp5_num_8676")
+    found = joined_tiles([folder / path for path in (*free, *cracks, *breaks)])
+    assert {found[path.stem] for path in breaks} == {found["exp1_num_276355"]} == {"break 276373"}
+    assert {found[path.stem] for path in cracks[1:4]} == {"crack 85665"}
+    assert len(set(found.values())) == 5
+
+
+def test_two_tiles_that_are_one_are_named_by_their_defect() -> None:
+    folder = shared_data("magnetic_tile") / "images"
+    paths = [folder / "free" / "exp5_num_117030.jpg", folder / "break" / "exp6_num_117060.jpg"]
+    assert joined_tiles(paths) == {"exp5_num_117030": "break 117060", "exp6_num_117060": "break 117060"}
