@@ -1,3 +1,4 @@
+import os
 import threading
 import time
 
@@ -37,3 +38,15 @@ def test_the_first_error_ends_it() -> None:
     with pytest.raises(ValueError, match="number 3"):
         list(side_by_side(work, range(10_000)))
     assert len(begun) < 10_000
+
+
+def test_no_more_is_begun_than_will_soon_be_asked_for() -> None:
+    begun: list[int] = []
+    results = side_by_side(begun.append, iter(range(10_000)))
+    for taken in range(1, 5):
+        next(results)
+        time.sleep(0.01)  # for those who begin
+        assert len(begun) < taken + 2 * len(os.sched_getaffinity(0))
+    results.close()
+    assert len(begun) < 10_000
+    assert list(side_by_side(str, [])) == []

@@ -1,8 +1,8 @@
 """Training the segmenter: minutes are few, labels are fewer, and the same seed gives the same bytes."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -39,7 +39,7 @@ from datalab.adapters.segmenter_schedule import (
 )
 from datalab.adapters.segmenter_state import Run, StateFile
 from datalab.adapters.stage_progress import stage_bar
-from datalab.adapters.torch_threads import single_thread
+from datalab.adapters.torch_threads import side_by_side, single_thread
 from datalab.errors import InputError, StateError
 from datalab.learning.metrics import confusion_matrix, mean_iou
 
@@ -145,7 +145,7 @@ def _learn(
     run: Run, train: Sequence[Sample], validation: Sequence[Sample], recipe: Recipe, fabric: Fabric
 ) -> Iterator[Look]:
     """Step on from where the run is; gives every look when the run has taken it in."""
-    schedule, pool = recipe.schedule, Pool(train)
+    schedule = recipe.schedule
     sampler = Sampler(train, schedule, recipe.seed)
     weights = class_weights(train, recipe.size.classes, schedule.imbalance, sampler.chances)
     trust = _trust(len(train), recipe)
@@ -154,15 +154,16 @@ def _learn(
     mine = share_of(fabric, schedule.batch_size)
     losses: list[float] = []
     compiled_before = compiles_at(run.step + 1, fabric)
-    with stage_bar("train", schedule.steps, "step", done=run.step, hidden=not fabric.is_global_zero) as bar:
-        while run.step < schedule.steps and not run.is_enough:
+    batches = _drawn(run, Pool(train), sampler, recipe, mine)
+    with (
+        stage_bar("train", schedule.steps, "step", done=run.step, hidden=not fabric.is_global_zero) as bar,
+        closing(batches),
+    ):
+        for places, batch in batches:
             run.step += 1
             run.optimiser.prepare(run.step)
             if run.step == compiled_before:
                 run.network.compile()
-            places = sampler.places(run.step)[mine]
-            rngs = cut_generators(recipe.seed, run.step, schedule.batch_size)[mine]
-            batch = draw_batch(pool, places, recipe.augmentation, rngs)
             torch.manual_seed(recipe.seed * schedule.steps + run.step)
             learned, is_frozen = run.optimiser.learned, run.optimiser.is_frozen(run.step)
             needed = Step(weights, trust[places], schedule.loss, fabric, run.most, learned, is_frozen)
@@ -178,6 +179,21 @@ def _learn(
                 losses.clear()
                 bar.set_postfix(loss=f"{look.loss:.3f}", miou=look.validation_miou, refresh=False)
                 yield look
+            if run.is_enough:
+                return
+
+
+def _drawn(
+    run: Run, pool: Pool, sampler: Sampler, recipe: Recipe, mine: slice
+) -> Generator[tuple[list[int], Batch], None, None]:
+    """Places and batch of every step that is left, some drawn ahead on the other cores; the same whoever draws them."""
+
+    def draw(step: int) -> tuple[list[int], Batch]:
+        places = sampler.places(step)[mine]
+        rngs = cut_generators(recipe.seed, step, recipe.schedule.batch_size)[mine]
+        return places, draw_batch(pool, places, recipe.augmentation, rngs)
+
+    yield from side_by_side(draw, () if run.is_enough else range(run.step + 1, recipe.schedule.steps + 1))
 
 
 def _trust(images: int, recipe: Recipe) -> Tensor:

@@ -6,8 +6,9 @@ no waiting, and sums come out the same whatever the number of cores.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
@@ -31,16 +32,23 @@ def single_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+def side_by_side(work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
     """`work` of each item, in their order, as many at a time as there are cores, on a GPU at most WITH_GPU.
 
-    The first error ends it: what has not begun is not begun.
+    As many again wait for whoever asks, and no more, since results take memory. The first error ends it: what has not
+    begun is not begun.
     """
     cores = len(os.sched_getaffinity(0))
     workers = min(cores, WITH_GPU) if torch.cuda.is_available() else cores
+    begun: deque[Future[Result]] = deque()
     with single_thread(), ThreadPoolExecutor(workers, initializer=partial(torch.set_num_threads, 1)) as pool:
         try:
-            yield from pool.map(work, items)
+            for item in items:
+                begun.append(pool.submit(work, item))
+                if len(begun) >= 2 * workers:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
