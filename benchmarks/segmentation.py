@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from segmenting.data import CLASSES, POLICY, SAMPLING, SIDE, Split, read_splits
+from segmenting.data import CLASSES, EDITION, POLICY, SAMPLING, SIDE, Split, read_splits
 from segmenting.picture import class_table, comparison, draw, grouped, table
 from segmenting.reference import BATCH, Reference
 
@@ -131,6 +131,7 @@ def one(name: str, side: str, model: str, seed: int, minutes: float, cache: Path
     iou = iou_per_class(np.asarray(confusion))
     return {
         "set": name,
+        "edition": EDITION[name],
         "side": side,
         "model": model,
         "seed": seed,
@@ -187,7 +188,8 @@ def main() -> None:
         read_splits(name, SHARED, given.cache)
     lines = RESULTS.read_text(encoding="utf-8").splitlines() if RESULTS.exists() else []
     done = [line for line in map(json.loads, lines) if line["budget_minutes"] == given.minutes]
-    have = {tuple(line[key] for key in ("set", "side", "model", "seed")) for line in done}
+    current = [line for line in done if line["edition"] == EDITION[line["set"]]]
+    have = {tuple(line[key] for key in ("set", "side", "model", "seed")) for line in current}
     offered = [key for key in wanted() if given.model == key[2] or (given.model is None and key[1:3] not in BY_NAME)]
     asked = [key for key in offered if given.set in (None, key[0]) and key[3] in given.seeds]
     missing = [key for key in asked if key not in have]

@@ -26,8 +26,8 @@ LAST_OF_TRAIN = 37
 """Frames of CamVid's training drives that stop the training; the drives' last, since neighbours look alike."""
 SPLITS = ("train", "validation", "test")
 SEED = 3
-EDITION = 3
-"""Of what is cached: in the first, photographs of one tile were split, in the second, those of another day or kind."""
+EDITION = {"camvid": 2, "magnetic_tile": 3}
+"""Of how images are split: the first parted photographs of a tile, the second those of another day or kind."""
 Row = tuple[Path, npt.NDArray[np.uint8], str]
 """Image, label map and split."""
 
@@ -43,7 +43,7 @@ class Split:
 
 def read_splits(name: str, shared: Path, cache: Path) -> dict[str, Split]:
     """By "train", "validation" and "test"; made into `cache` where it has not been."""
-    folder = cache / f"{name}-{SIDE[name]}-{model_version('small')}-{EDITION}"
+    folder = cache / f"{name}-{SIDE[name]}-{model_version('small')}-{EDITION[name]}"
     if not (folder / "splits.json").exists():
         _make(name, shared, folder)
     splits: dict[str, list[str]] = read_json(folder / "splits.json")

@@ -19,10 +19,18 @@ Key = tuple[str, float, str, str]
 
 
 def grouped(lines: Sequence[Line]) -> dict[Key, list[Line]]:
-    """The lines of each training's seeds, in the order of the data sets and minutes, ours first and the best first."""
+    """The lines of each training's seeds, in the order of the data sets and minutes, ours first and the best first.
+
+    Those of the newest edition of a data set that there are for the same minutes: others were judged on other images.
+    """
+    newest: dict[tuple[str, float], int] = {}
+    for line in lines:
+        judged = line["set"], line["budget_minutes"]
+        newest[judged] = max(newest.get(judged, 0), line["edition"])
     found: dict[Key, list[Line]] = defaultdict(list)
     for line in lines:
-        found[line["set"], line["budget_minutes"], line["side"], line["model"]].append(line)
+        if line["edition"] == newest[line["set"], line["budget_minutes"]]:
+            found[line["set"], line["budget_minutes"], line["side"], line["model"]].append(line)
     return dict(sorted(found.items(), key=lambda one: (*one[0][:3], -_mean(one[1], "miou"))))
 
 

@@ -7,7 +7,7 @@ from datalab.adapters.files import read_rgb
 
 
 def line(model: str, seed: int, miou: float, minutes: float = 2.0, side: str = "ours") -> Line:
-    return {"set": "tiles", "side": side, "model": model, "seed": seed, "budget_minutes": minutes,
+    return {"set": "tiles", "edition": 2, "side": side, "model": model, "seed": seed, "budget_minutes": minutes,
             "minutes": minutes + 0.2 * seed, "steps": 100 * seed, "batch": 6, "miou": miou,
             "iou": {"background": 0.9, "crack": miou}, "peak_memory_mb": 2048}  # fmt: skip
 
@@ -24,6 +24,16 @@ def test_the_best_comes_first_and_other_minutes_apart() -> None:
     assert [(minutes, side, model) for _, minutes, side, model in grouped(LINES)] == [
         (2.0, "ours", "large"), (2.0, "ours", "small"), (2.0, "reference", "small"), (10.0, "ours", "small"),
     ]  # fmt: skip
+
+
+def test_what_was_judged_on_images_of_an_older_edition_is_left_out() -> None:
+    newer = [line("small", seed, 0.2) | {"edition": 3} for seed in (1, 2)]
+    found = grouped([*LINES, *newer])
+    assert [(key[1:], len(lines)) for key, lines in found.items()] == [
+        ((2.0, "ours", "small"), 2),
+        ((10.0, "ours", "small"), 1),
+    ]
+    assert found["tiles", 2.0, "ours", "small"] == newer
 
 
 def test_a_row_is_the_mean_of_its_seeds() -> None:
