@@ -1,8 +1,16 @@
 import numpy as np
 import pandas as pd
 
-from datalab.learning.leaks import IN_PART, LEAKS, find_leaks, find_parts, find_turned, together
-from datalab.learning.shared_parts import find_corners, to_compare
+from datalab.learning.leaks import (
+    IN_PART,
+    LEAKS,
+    MIRRORED_IN_PART,
+    find_leaks,
+    find_parts,
+    find_turned,
+    together,
+)
+from datalab.learning.shared_parts import find_corners, mirror, to_compare
 from tests.learning.test_shared_parts import photograph
 
 
@@ -61,17 +69,18 @@ def test_what_is_turned_is_found_by_the_nearest_of_its_views() -> None:
     assert together(alike.iloc[:0], found.iloc[:0]).empty
 
 
-def test_a_part_of_a_training_image_is_found() -> None:
+def test_a_part_of_a_training_image_is_found_mirrored_too() -> None:
     index = index_of("train", "train", "validation", "test", "test", "test")
-    pixels = [*map(photograph, range(3)), photograph(1)[:, 200:], photograph(2)[:300], photograph(9)]
-    grey = [to_compare(one) for one in pixels]
-    found = list(find_parts(index, [find_corners(one) for one in grey], grey.__getitem__))
-    assert len(found) == 4
-    assert [None if row is None else (*row[:4], row[5]) for row in found] == [
-        None,
+    cuts = photograph(1)[:, 200:], photograph(2)[:300, ::-1], photograph(9)
+    grey = [to_compare(np.ascontiguousarray(one)) for one in (*map(photograph, range(3)), *cuts)]
+    corners = [find_corners(one) for one in grey]
+    mirrored = {place: find_corners(mirror(grey[place])) for place in range(2, 6)}
+    found = list(find_parts(index, corners, mirrored, grey.__getitem__))
+    assert len(found) == 8  # each of four, and each mirrored
+    rows = [row for row in found if row is not None]
+    assert [(*row[:4], row[5]) for row in rows] == [
         ("i3", "test", "i1", "train", IN_PART),
-        ("i4", "test", "i2", "validation", IN_PART),
-        None,
+        ("i4", "test", "i2", "validation", MIRRORED_IN_PART),
     ]
-    assert all(0.9 < float(str(row[4])) <= 1 for row in found if row is not None)
-    assert not any(find_parts(index_of("train", "train"), [find_corners(one) for one in grey[:2]], grey.__getitem__))
+    assert all(0.9 < float(str(row[4])) <= 1 for row in rows)
+    assert list(find_parts(index_of("train", "train"), corners[:2], {}, grey.__getitem__)) == []

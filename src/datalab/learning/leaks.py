@@ -1,16 +1,17 @@
 """Images of one split that look like images of another: by heart a model knows what it is judged on."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from datalab.learning.shared_parts import Corners, Grey, lay_on, likely_sharing, likeness
+from datalab.learning.shared_parts import Corners, Grey, lay_on, likely_sharing, likeness, mirror
 
 LEAKS = ("image_id", "split", "other_id", "other_split", "similarity", "view")
 """`view`: how the image has to be turned to look like the other; "" for not at all, IN_PART where a part of it does."""
-IN_PART = "in part"
+IN_PART, MIRRORED_IN_PART = "in part", "in part, mirrored"
 SAME = 0.8
 """Correlation of the pixels from which a part of two images is the same: of a cut enlarged from two fifths of its
 photograph it was 0.9 and more, of other photographs 0.3 at most."""
@@ -82,22 +83,28 @@ def find_turned(
 
 
 def find_parts(
-    index: pd.DataFrame, corners: Sequence[Corners], grey: Callable[[int], Grey]
+    index: pd.DataFrame, corners: Sequence[Corners], mirrored: Mapping[int, Corners], grey: Callable[[int], Grey]
 ) -> Iterator[tuple[object, ...] | None]:
-    """For each image of "test" and "validation" a row of LEAKS, with one of AGAINST that shows a part of it; else None.
+    """For each image of "test" and "validation", and each mirrored, a row of LEAKS with one of AGAINST that shows a
+    part of it; None where there is none.
 
     Args:
         index: `image_id` and `split`, a row for each of N images.
         corners: Of each of the N.
+        mirrored: By place in `index`, those of each image of the two splits, mirrored from left to right.
         grey: The image at a place of `index`, as its corners were found; asked for where corners agree alone.
             `similarity` is the correlation of the pixels that both show, SAME or more.
     """
     splits = index["split"].to_numpy()
     for split, against in AGAINST.items():
         judged, known = np.flatnonzero(splits == split).tolist(), np.flatnonzero(np.isin(splits, against))
-        likely = likely_sharing([corners[place] for place in judged], [corners[place] for place in known])
-        for place, others in zip(judged, likely, strict=True):
-            yield _shown_in_part(index, place, known[others].tolist(), corners, grey)
+        looks = [(place, IN_PART, corners[place]) for place in judged]
+        looks += [(place, MIRRORED_IN_PART, mirrored[place]) for place in judged]
+        likely = likely_sharing([mine for _, _, mine in looks], [corners[place] for place in known])
+        for (place, view, mine), others in zip(looks, likely, strict=True):
+            there = {place: corners[place] for place in known[others].tolist()}
+            found = _shown_in_part(mine, there, partial(_seen_as, place, view, grey), grey)
+            yield None if found is None else _row(index, place, *found, view)
 
 
 def together(*tables: pd.DataFrame) -> pd.DataFrame:
@@ -124,15 +131,21 @@ def _most_similar(
 
 
 def _shown_in_part(
-    index: pd.DataFrame, place: int, others: Sequence[int], corners: Sequence[Corners], grey: Callable[[int], Grey]
-) -> tuple[object, ...] | None:
-    for other in others:
-        laying = lay_on(corners[place], corners[other])
-        if laying is None:
-            continue
-        alike = likeness(grey(place), grey(other), laying)
+    mine: Corners, others: Mapping[int, Corners], picture: Callable[[], Grey], grey: Callable[[int], Grey]
+) -> tuple[int, float] | None:
+    """The first of the others that shows a part of the picture, and how alike the two are there."""
+    for place, corners in others.items():
+        laying = lay_on(mine, corners)
+        alike = 0.0 if laying is None else likeness(picture(), grey(place), laying)
         if alike >= SAME:
-            rows = index.iloc[[place, other]]
-            (image_id, other_id), (split, other_split) = rows["image_id"], rows["split"]
-            return image_id, split, other_id, other_split, round(alike, 6), IN_PART
+            return place, alike
     return None
+
+
+def _row(index: pd.DataFrame, place: int, other: int, alike: float, view: str) -> tuple[object, ...]:
+    names, splits = index["image_id"].to_numpy(), index["split"].to_numpy()
+    return names[place], splits[place], names[other], splits[other], round(alike, 6), view
+
+
+def _seen_as(place: int, view: str, grey: Callable[[int], Grey]) -> Grey:
+    return mirror(grey(place)) if view == MIRRORED_IN_PART else grey(place)

@@ -57,6 +57,11 @@ def to_compare(rgb: npt.NDArray[np.uint8]) -> Grey:
     return np.asarray(cv2.resize(grey, (width, height), interpolation=how), dtype=np.uint8)
 
 
+def mirror(grey: Grey) -> Grey:
+    """From left to right: corners are found turned, not mirrored."""
+    return np.ascontiguousarray(grey[:, ::-1])
+
+
 def find_corners(grey: Grey) -> Corners:
     """Those of an image as `to_compare` gives it; none of a flat one."""
     points, bits = cv2.ORB.create(CORNERS).detectAndCompute(grey, None)  # type: ignore[call-overload]  # None: no mask

@@ -20,7 +20,7 @@ from datalab.adapters.torch_threads import side_by_side
 from datalab.config import load_number, load_params
 from datalab.errors import one_line_errors
 from datalab.learning.leaks import LEAKS, find_leaks, find_parts, find_turned, together
-from datalab.learning.shared_parts import Corners, Grey, find_corners, to_compare
+from datalab.learning.shared_parts import Corners, Grey, find_corners, mirror, to_compare
 from datalab.ranges import Count, Within
 from datalab.tables import CATALOG
 
@@ -74,7 +74,7 @@ def run(inputs: Inputs, report: Path, picture: Path, params: Params, distance: i
         found = together(
             find_leaks(folder.index, vectors, params.similarity),
             find_turned(folder.index, hashes, views, distance),
-            _parts(folder.index, inputs.images, [look.corners for look in looks]),
+            _parts(folder.index, inputs.images, looks),
         )
         facts |= {"leaks": len(found), "reason": None}
     files = dict(zip(folder.index["image_id"], folder.index["file"], strict=True))
@@ -92,6 +92,8 @@ class _Look:
     views: dict[str, int]
     """Its hashes when turned; none of a training image, or where nobody asks for near duplicates."""
     corners: Corners
+    mirrored: Corners | None
+    """When mirrored; None of a training image."""
 
 
 def _looks(index: pd.DataFrame, images: Path, distance: int) -> list[_Look]:
@@ -100,22 +102,24 @@ def _looks(index: pd.DataFrame, images: Path, distance: int) -> list[_Look]:
     def look(row: tuple[str, str]) -> _Look:
         file, split = row
         pixels = read_rgb(images / file)
-        views = view_hashes(pixels) if distance >= 0 and split != "train" else {}
-        return _Look(views, find_corners(to_compare(pixels)))
+        grey, is_judged = to_compare(pixels), split != "train"
+        views = view_hashes(pixels) if distance >= 0 and is_judged else {}
+        return _Look(views, find_corners(grey), find_corners(mirror(grey)) if is_judged else None)
 
     rows = list(zip(index["file"], index["split"], strict=True))
     return list(stage_bar("look at images", len(rows), "image", side_by_side(look, rows)))
 
 
-def _parts(index: pd.DataFrame, images: Path, corners: Sequence[Corners]) -> pd.DataFrame:
+def _parts(index: pd.DataFrame, images: Path, looks: Sequence[_Look]) -> pd.DataFrame:
     """Table LEAKS of those that show a part of another."""
 
     @lru_cache(READ)
     def grey(place: int) -> Grey:
         return to_compare(read_rgb(images / index["file"].iloc[place]))
 
-    judged = int((index["split"] != "train").sum())
-    compared = stage_bar("compare images", judged, "image", find_parts(index, corners, grey))
+    mirrored = {place: look.mirrored for place, look in enumerate(looks) if look.mirrored is not None}
+    found = find_parts(index, [look.corners for look in looks], mirrored, grey)
+    compared = stage_bar("compare images", 2 * len(mirrored), "view", found)
     return pd.DataFrame([row for row in compared if row is not None], columns=list(LEAKS))
 
 
