@@ -237,3 +237,19 @@ def test_a_round_whose_project_is_gone_says_how_to_push_it_anew(
     state = state.finished("push", 1.0, labeling.push(work.workspace, state, silent))
     assert (state.due, len(anew.tasks)) == ("label", 6)
     assert labeling.label(work.workspace, state, silent) is None
+
+
+def test_a_renamed_project_gets_its_name_back_and_nothing_is_pushed_anew(work: Labeling) -> None:
+    state = replace(work.state, facts={**work.state.facts, "project_id": 1})
+    work.server.projects[0]["title"] = "photos"
+    with pytest.raises(
+        StateError,
+        match=r"no project 'datalab w': project 1, with the tasks of round 0001, is called 'photos' now; "
+        r"name it 'datalab w' at http://label-studio\.test/projects/1/settings and run again$",
+    ):
+        labeling.open_round(work.workspace, state)
+    # a database that was made anew, and another workspace's project
+    for task in work.server.tasks:
+        task["data"]["image_id"] = "another"
+    with pytest.raises(StateError, match="has no project 'w'; to push round 0001 anew, remove 'push'"):
+        labeling.open_round(work.workspace, state)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from datalab.adapters.label_studio.client import Client, connect
 from datalab.adapters.label_studio.people import ensure_annotator
 from datalab.adapters.label_studio.project import find_project
 from datalab.adapters.label_studio.results import region_to_result
+from datalab.errors import StateError
 from datalab.rounds import labeling
 from datalab.rounds.history import read_versions
 from datalab.rounds.progress import silent
@@ -92,6 +93,22 @@ def test_a_push_killed_anywhere_leaves_every_task_once(
             assert at > 8
             return
     raise AssertionError("the push never ended")
+
+
+def test_a_project_is_known_by_its_tasks_when_it_was_renamed_and_gone_when_deleted(
+    client: Client, settings: Settings, tmp_path: Path
+) -> None:
+    workspace, state = ready_workspace(tmp_path / "photos", values(settings))
+    state = replace(state, facts=labeling.push(workspace, state, silent))
+    project = f"/api/projects/{state.facts['project_id']}/"
+    client.patch(project, {"title": "pictures"})
+    with pytest.raises(StateError, match=r"called 'pictures' now; name it 'photos' at http\S+/settings and run"):
+        labeling.label(workspace, state, silent)
+    client.patch(project, {"title": "photos"})
+    assert labeling.label(workspace, state, silent) is None
+    client.delete(project)
+    with pytest.raises(StateError, match="has no project 'photos'; to push round 0001 anew"):
+        labeling.label(workspace, state, silent)
 
 
 def test_versions_drafts_skips_and_deletions_survive_a_pull_killed_anywhere(

@@ -18,7 +18,13 @@ from datalab.adapters.label_studio.media import (
 )
 from datalab.adapters.label_studio.ml_backend import attach_click_to_mask
 from datalab.adapters.label_studio.people import ensure_annotator
-from datalab.adapters.label_studio.project import ensure_project, find_project, labeling_url
+from datalab.adapters.label_studio.project import (
+    ensure_project,
+    find_project,
+    labeling_url,
+    project_title,
+    valid_title,
+)
 from datalab.adapters.label_studio.pull import round_progress
 from datalab.adapters.label_studio.push import PushedRound, close_round, existing_tasks, push_batch, set_overlap
 from datalab.adapters.label_studio.reconcile import PullParams, reconcile, unknown_classes
@@ -165,19 +171,41 @@ def simulate(workspace: Workspace, state: Round, truth: pd.DataFrame) -> dict[st
 def open_round(workspace: Workspace, state: Round) -> tuple[Client, PushedRound]:
     """The server and the project of a round that was pushed, its images served from where they are now.
 
-    StateError where the project is gone, as with a database that was made anew.
+    StateError where the project is gone, as with a database that was made anew, or has another name than the workspace.
     """
     settings = Settings.load(workspace.env)
     client = connect(settings.label_studio_url, settings.label_studio_token)
     project = find_project(client, workspace.name)
     if project is None:
-        steps = " and ".join(repr(step) for step in ("push", "label") if step in state.seconds) or "'push'"
-        raise StateError(
-            f"Label Studio has no project {workspace.name!r}; to push round {state.round_id} anew, remove {steps} from "
-            f"`seconds` in {workspace.round_folder(state.number) / 'round.json'} and run again"
-        )
+        raise StateError(_renamed(client, workspace, state) or _gone(workspace, state))
     ensure_served(client, int(project.id), workspace, settings.datalab_media)
     return client, PushedRound(int(project.id), state.round_id, load_guidelines(workspace.guidelines))
+
+
+def _renamed(client: Client, workspace: Workspace, state: Round) -> str:
+    """What to do where the project has another name by now, else "": pushed anew, answers in it would never be read."""
+    project_id = int(state.facts.get("project_id", 0))
+    title = project_title(client, project_id)
+    if title is None:
+        return ""
+    tasks = existing_tasks(client, PushedRound(project_id, state.round_id, load_guidelines(workspace.guidelines)))
+    batch = read_table(workspace.round_folder(state.number) / "batch.parquet", BATCH)
+    # a database that was made anew gives the ids again
+    if tasks.keys().isdisjoint(batch["image_id"]):
+        return ""
+    name = valid_title(workspace.name)
+    return (
+        f"Label Studio has no project {name!r}: project {project_id}, with the tasks of round {state.round_id}, is "
+        f"called {title!r} now; name it {name!r} at {client.url}/projects/{project_id}/settings and run again"
+    )
+
+
+def _gone(workspace: Workspace, state: Round) -> str:
+    steps = " and ".join(repr(step) for step in ("push", "label") if step in state.seconds) or "'push'"
+    return (
+        f"Label Studio has no project {workspace.name!r}; to push round {state.round_id} anew, remove {steps} from "
+        f"`seconds` in {workspace.round_folder(state.number) / 'round.json'} and run again"
+    )
 
 
 def where_to_label(workspace: Workspace, state: Round) -> str:

@@ -103,7 +103,8 @@ class FakeLabelStudio(BaseAdapter):
             case "GET", ["users"]:
                 return [{"id": number, "email": f"p{number}@datalab.local"} for number in (1, 2, 3)]
             case "GET", ["projects"]:
-                return {"results": [one for one in self.projects if query["title"] in one["title"]], "next": None}
+                wanted = [one for one in self.projects if str(one["id"]) == query.get("ids", str(one["id"]))]
+                return {"results": [one for one in wanted if query.get("title", "") in one["title"]], "next": None}
             case "POST", ["projects"]:
                 self.projects.append({**body, "id": len(self.projects) + 1})
                 return self.projects[-1]

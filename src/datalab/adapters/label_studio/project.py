@@ -79,6 +79,12 @@ def find_project(client: Client, title: str) -> Project | None:
     return None if oldest is None else Project(int(oldest["id"]), oldest)
 
 
+def project_title(client: Client, project_id: int) -> str | None:
+    """What the project of this id is called by now; None where it is gone."""
+    found = client.get("/api/projects", ids=project_id)["results"]
+    return str(found[0]["title"]) if found else None
+
+
 def valid_title(title: str) -> str:
     """`title` where Label Studio takes its length, else one that still tells it from others."""
     if len(title) < SHORTEST_TITLE:
