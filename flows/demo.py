@@ -24,6 +24,7 @@ from datalab.rounds.report import read_report
 from datalab.rounds.state import NOT_LEARNED, load_round
 from datalab.rounds.summary import summary_table
 from datalab.sample.write import write_sample
+from datalab.services.processes import past_proxies
 from datalab.services.stack import up
 from datalab.settings import Settings
 from datalab.workspace import Workspace
@@ -83,6 +84,9 @@ def say(text: str) -> None:
 
 def run_flow(workspace: Workspace, source: Source) -> int:
     """Run label-round in this process against the started server; returns the round's number."""
+    environment = past_proxies(os.environ)
+    os.environ.clear()
+    os.environ.update(environment)
     os.environ["PREFECT_API_URL"] = Settings.load(workspace.env).prefect_api_url
     # bars and `main` tell the terminal what happens; the log is in the Prefect UI
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")

@@ -1,9 +1,12 @@
 """What `make demo` says to wrong folders, before anything is started or written."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import httpx
 import pytest
 
 from datalab.adapters.files import write_json
@@ -11,7 +14,8 @@ from datalab.errors import NothingLeftError
 from datalab.rounds.opening import Source
 from datalab.rounds.state import NOT_LEARNED, STEPS, Round, save_round
 from datalab.workspace import Workspace
-from demo import prepare, run, say
+from demo import prepare, run, run_flow, say
+from tests.rounds.labeling_round import nobody
 from tests.rounds.test_summary import REPORT
 
 ROOT = Path(__file__).parents[2]
@@ -93,6 +97,33 @@ def test_a_round_without_a_model_says_why_and_so_does_work_that_is_done_after_it
         monkeypatch.setattr("demo.run_flow", flow)
         run(None, None, None, None)
         assert capsys.readouterr().out.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("name", "proxy", "kept"),
+    [
+        ("HTTP_PROXY", "http://127.0.0.1:9", {"HTTP_PROXY": "http://127.0.0.1:9"}),
+        ("http_proxy", "http://127.0.0.1:9", {"http_proxy": "http://127.0.0.1:9"}),
+        ("ALL_PROXY", "socks5://127.0.0.1:9", {}),
+        ("all_proxy", "socks5://127.0.0.1:9", {}),
+    ],
+)
+def test_the_flow_calls_the_server_past_a_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, proxy: str, kept: dict[str, str]
+) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.env.write_text("".join(f"{key}={value}\n" for key, value in nobody(tmp_path).items()))
+    monkeypatch.setattr("os.environ", {name: proxy})
+    seen: dict[str, str] = {}
+
+    def flow(*_: str) -> int:
+        httpx.Client().close()  # as Prefect does; with a SOCKS proxy it raises
+        seen.update({key: value for key, value in os.environ.items() if "proxy" in key.lower()})
+        return 1
+
+    monkeypatch.setitem(sys.modules, "label_round", SimpleNamespace(label_round=flow))
+    assert run_flow(workspace, Source()) == 1
+    assert seen == {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost", **kept}
 
 
 @pytest.mark.parametrize("name", ["car [/red]", "car [red]", ":car:"])

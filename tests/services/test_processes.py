@@ -16,7 +16,16 @@ import pytest
 from datalab.adapters.files import read_json, write_json
 from datalab.errors import ServiceError
 from datalab.services import processes
-from datalab.services.processes import Service, find, last_line, log_file, start, stop, wait_until_ready
+from datalab.services.processes import (
+    Service,
+    find,
+    last_line,
+    log_file,
+    past_proxies,
+    start,
+    stop,
+    wait_until_ready,
+)
 
 NAME = "small"
 SLEEP = "import time; print('awake', flush=True); time.sleep(60)"
@@ -93,6 +102,14 @@ def test_servers_reach_each_other_without_the_callers_proxy(state: Path, monkeyp
     environment = psutil.Process(start(service(state, SLEEP), state).pid).environ()
     assert environment["NO_PROXY"] == "intranet.example,127.0.0.1,localhost"
     assert environment["no_proxy"] == "127.0.0.1,localhost"
+
+
+@pytest.mark.parametrize("name", ["ALL_PROXY", "all_proxy", "HTTP_PROXY", "https_proxy"])
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "SOCKS4", "http"])
+def test_a_proxy_that_prefect_cannot_speak_to_is_left_out(name: str, scheme: str) -> None:
+    environment = past_proxies({name: f"{scheme}://proxy.example:1080", "SHELL": "socks://"})
+    assert (name in environment) is (scheme == "http")
+    assert environment["SHELL"] == "socks://"
 
 
 def test_a_caller_in_the_background_does_not_make_it_deaf_to_sigint(state: Path) -> None:

@@ -8,6 +8,7 @@ what it started, and those that carry the mark (children left over after the fir
 import hashlib
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -29,6 +30,7 @@ SAME_START_SECONDS = 1.0
 FOREIGN_SETTINGS = ("LABEL_STUDIO_", "PREFECT_", "FIFTYONE_", "XDG_")
 """Variables of the caller that would change the servers behind our back."""
 NO_PROXY = ("NO_PROXY", "no_proxy")
+PROXY, SOCKS = re.compile("_proxy$", re.IGNORECASE), re.compile(r"socks\w*://", re.IGNORECASE)
 
 LAUNCH = """
 import os, signal, subprocess, sys
@@ -119,7 +121,15 @@ def inherited(names: Sequence[str] | None = None) -> dict[str, str]:
     The servers call each other on loopback, with secrets. `names`: none but these; None: any.
     """
     wanted = {key: value for key, value in os.environ.items() if names is None or key in names}
-    kept = {key: value for key, value in wanted.items() if not key.startswith(FOREIGN_SETTINGS)}
+    return past_proxies({key: value for key, value in wanted.items() if not key.startswith(FOREIGN_SETTINGS)})
+
+
+def past_proxies(environment: Mapping[str, str]) -> dict[str, str]:
+    """`environment` with no proxy for this machine, and without those that speak SOCKS.
+
+    httpx, by which Prefect calls its server, cannot speak it, and fails for addresses that need no proxy, too.
+    """
+    kept = {key: value for key, value in environment.items() if not (PROXY.search(key) and SOCKS.match(value))}
     return {**kept, **{key: ",".join(filter(None, [kept.get(key), LOOPBACK, "localhost"])) for key in NO_PROXY}}
 
 
