@@ -8,7 +8,7 @@ from typing import NoReturn
 import pytest
 
 from datalab.adapters.label_studio.client import connect
-from datalab.adapters.label_studio.media import ensure_served, image_url, publish_images
+from datalab.adapters.label_studio.media import ensure_served, image_url, media_file, publish_images
 from datalab.errors import InputError
 from datalab.workspace import Workspace
 from tests.adapters.label_studio.scripted_server import Answer, serving
@@ -38,6 +38,24 @@ def test_images_are_linked_and_the_folder_announced_once(workspace: Workspace, t
     assert [(method, body) for method, _, body in server.asked if method == "POST"] == [
         ("POST", {"project": 7, "path": str(folder), "use_blob_urls": True})
     ]
+
+
+@pytest.mark.parametrize("linked_before", [False, True])
+def test_images_that_are_links_to_a_cache_can_be_clicked_on(
+    workspace: Workspace, tmp_path: Path, linked_before: bool
+) -> None:
+    cached = tmp_path / "cache" / "a1b2"
+    cached.parent.mkdir()
+    (workspace.images / "a.png").rename(cached)
+    (workspace.images / "a.png").symlink_to(cached)
+    media = tmp_path / "media"
+    if linked_before:  # by an earlier version
+        (media / "tiles").mkdir(parents=True)
+        (media / "tiles" / "a.png").symlink_to(cached)
+    with serving(ME, (200, []), (201, {})) as server:
+        publish_images(connect(server.url, "abc"), 7, workspace, media, ["a.png"])
+    shown = media_file(media, image_url(workspace, "a.png"))
+    assert (shown.name, shown.read_bytes()) == ("a.png", b"pixels")
 
 
 def test_a_folder_that_moved_takes_the_place_of_the_old_one_and_no_other(workspace: Workspace, tmp_path: Path) -> None:

@@ -105,10 +105,14 @@ def _make_folder(folder: Path) -> None:
 
 
 def _place(source: Path, target: Path) -> None:
+    if target.is_symlink():
+        # of an earlier version: it leads out of `media`, where click-to-mask takes nothing from
+        target.unlink(missing_ok=True)
     if target.exists():
         return
     try:
-        os.link(source, target)
+        # where DVC keeps links to its cache, the file they lead to
+        os.link(source.resolve(), target)
     except FileNotFoundError as exc:
         restore = "restore it with `dvc checkout data/images.dvc`"
         raise InputError(f"{source} is in the catalog but not on disk; {restore}") from exc
