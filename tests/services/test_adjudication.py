@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from datalab.quality.adjudication import read_decisions
 from datalab.quality.consensus import Rules, merge_images
 from datalab.quality.contested import decided_objects
 from datalab.quality.rated import rated_images
+from datalab.rounds.adjudicating import push_queue
+from datalab.rounds.progress import silent
 from datalab.settings import Settings
 from datalab.tables import ANNOTATED_REGIONS, CATALOG, CONSENSUS, DECISIONS, QUEUE, RATINGS
 from datalab.workspace import Workspace
@@ -92,9 +95,15 @@ def tasks(reviewer: Client, workspace: Workspace) -> dict[str, dict[str, Any]]:
     return {task["data"]["image_id"]: task for task in reviewer.tasks(int(projects[0]["id"]))}
 
 
+def test_two_who_push_at_once_make_one_project(workspace: Workspace, reviewer: Client) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        pushed = [pool.submit(push_queue, workspace, silent) for _ in range(2)]
+    assert sorted(one.result().made for one in pushed) == [0, 3]
+    assert len(tasks(reviewer, workspace)) == 3
+
+
 def test_every_version_is_there_in_the_order_of_the_queue(workspace: Workspace, reviewer: Client) -> None:
-    assert run(workspace, "push").startswith("3 images are queued, 3 of them new: http")
-    assert "0 of them new" in run(workspace, "push")
+    assert run(workspace, "push").startswith("3 images are queued, 0 of them new: http")
     found = tasks(reviewer, workspace)
     assert list(found) == list(QUEUED)
     for image_id, names in {"a": ["A", "B", "consensus"], "b": ["A", "B", "consensus"]}.items():

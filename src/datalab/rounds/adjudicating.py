@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from datalab.adapters.dvc import add, stages_at_rest
-from datalab.adapters.files import has_columns, read_table, write_table
+from datalab.adapters.files import has_columns, locked, read_table, write_table
 from datalab.adapters.label_studio.client import Client, connect
 from datalab.adapters.label_studio.media import image_url, publish_images
 from datalab.adapters.label_studio.push import PushedRound
@@ -50,6 +50,12 @@ def ensure_decisions(workspace: Workspace) -> None:
 
 def push_queue(workspace: Workspace, progress: Progress) -> Pushed:
     """Give the queue (data/queue.parquet) to the reviewer's project, everybody's version of each image beside it."""
+    # of two at once each would make a project, and decisions in the second one would never be read
+    with locked(workspace.queue):
+        return _push(workspace, progress)
+
+
+def _push(workspace: Workspace, progress: Progress) -> Pushed:
     settings = Settings.load(workspace.env)
     queue = read_table(workspace.queue, QUEUE)
     client, target = _project(workspace, settings)
