@@ -69,6 +69,13 @@ def test_a_failing_stage_is_one_line_with_its_own_words(workspace: Workspace) ->
 
 
 @pytest.mark.slow
+def test_a_merge_conflict_is_called_one(workspace: Workspace) -> None:
+    (workspace.root / "dvc.lock").write_text("<<<<<<< HEAD\nschema: '2.0'\n=======\n")
+    with pytest.raises(StateError, match=r"double failed: '\./dvc\.lock' is invalid \(possible merge conflicts\)\."):
+        repro(workspace, ["double"])
+
+
+@pytest.mark.slow
 def test_raw_data_is_versioned(workspace: Workspace) -> None:
     add(workspace, [workspace.root / "in"])
     assert "md5" in (workspace.root / "in.dvc").read_text()

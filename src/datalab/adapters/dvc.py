@@ -145,7 +145,10 @@ def _run(
 
 def _why(lines: Sequence[str]) -> str:
     errors = [line for line in lines if line.startswith(("error:", "ERROR:"))]
-    return (errors or lines[-1:] or ["it does not say why"])[0].strip()
+    # of its own files that it cannot read it speaks first, and shows the place after
+    unreadable = [line for line in lines if "is invalid" in line]
+    said = [line for line in lines if line.strip()]
+    return (errors or unreadable or said or ["it does not say why"])[0].strip()
 
 
 def _once(
