@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from datalab.adapters.dvc import initialise
 from datalab.adapters.files import read_json
 from datalab.adapters.images import search_images
 from datalab.adapters.mask_classes import read_classes_file
@@ -120,6 +121,8 @@ def prepare(images: Path | None, masks: Path | None, classes: Path | None) -> tu
         sample = REPOSITORY / ".datalab" / "sample"
         if not sample.exists():
             write_sample(sample, SAMPLE_IMAGES, SAMPLE_SEED)
+        # one that came as a zip is no git repository, and DVC asks for one
+        initialise(REPOSITORY)
         return Workspace.at(REPOSITORY), Source(sample / "images", sample / "masks")
     known = read_classes(masks, classes) if masks is not None else guessed_classes(classes)
     workspace = create_workspace(REPOSITORY, workspace_root(images), known, REPOSITORY / ".env")

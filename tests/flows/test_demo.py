@@ -1,6 +1,7 @@
 """What `make demo` says to wrong folders, before anything is started or written."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,18 @@ def test_other_classes_for_a_workspace_that_has_some_are_told(
         prepare(tmp_path / "photos", None, classes)
         said = " ".join(capsys.readouterr().out.split())
         assert ("hold: road, car; change them there" in said) is ("tree" in names)
+
+
+def test_a_repository_that_came_without_git_becomes_one_for_the_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("params.yaml", "dvc.yaml", ".dvc/config", "guidelines/classes.yaml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    (tmp_path / ".datalab" / "sample").mkdir(parents=True)
+    monkeypatch.setattr("demo.REPOSITORY", tmp_path)
+    prepare(None, None, None)
+    assert (tmp_path / ".git" / "HEAD").is_file()
 
 
 def test_work_that_is_done_ends_with_its_summary(
