@@ -96,6 +96,30 @@ def test_a_kill_before_the_calls_home_are_off_is_made_good(workspace: Workspace)
     assert "false" not in config.read_text()
 
 
+@pytest.mark.slow
+def test_a_folder_gets_a_repository_of_its_own_whichever_the_shell_works_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other"))
+    (tmp_path / "own").mkdir()
+    initialise(tmp_path / "own")
+    assert (tmp_path / "own" / ".git" / "HEAD").is_file()
+    assert not (tmp_path / "other").exists()
+
+
+def test_without_git_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StateError, match="git is not installed, and DVC needs it; install it and run again"):
+        initialise(tmp_path)
+
+
+def test_what_git_refuses_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StateError, match=r"git init failed in \S+/file: fatal: cannot mkdir .*: File exists") as caught:
+        initialise(tmp_path / "file")
+    assert "\n" not in str(caught.value)
+
+
 @pytest.fixture
 def another(workspace: Workspace) -> Iterator["subprocess.Popen[bytes]"]:
     """A dvc command that is at work for some seconds in the same workspace."""

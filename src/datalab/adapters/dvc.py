@@ -31,6 +31,8 @@ PATIENCE_S = 1800.0
 BETWEEN_TRIES_S = 5.0
 BUSY = ("is busy, it is being blocked by", "Unable to acquire lock. Most likely another DVC process")
 """DVC's own words: a stage that calls something busy is no reason to wait."""
+OTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+"""Variables by which git works in another repository than that of the folder it is in."""
 HALF_WRITTEN = "Unable to read RWLock-file"
 
 
@@ -105,9 +107,12 @@ def add(workspace: Workspace, paths: Sequence[Path], on_wait: Callable[[str], No
 
 
 def initialise(root: Path) -> None:
-    """Make `root` a git repository with DVC in it, quiet and without any call home; what is set already stays."""
+    """Make `root` a git repository with DVC in it, quiet and without any call home; what is set already stays.
+
+    StateError where git is not installed, or git or DVC refuses, with its own words.
+    """
     if not (root / ".git").exists():
-        subprocess.run(["git", "init", "--quiet", str(root)], check=True)
+        _git_init(root)
     config = root / ".dvc" / "config"
     if not config.exists():
         _run(root, ["init"])
@@ -115,6 +120,23 @@ def initialise(root: Path) -> None:
     for option in ("analytics", "check_update"):
         if not re.search(rf"^\s*{option}\s*=", known, re.MULTILINE):
             _run(root, ["config", f"core.{option}", "false"])
+
+
+def _git_init(root: Path) -> None:
+    command = ["git", "init", "--quiet", str(root)]
+    try:
+        subprocess.run(command, check=True, env=_environment(), capture_output=True, text=True)
+    except FileNotFoundError as exc:
+        raise StateError("git is not installed, and DVC needs it; install it and run again") from exc
+    except subprocess.CalledProcessError as exc:
+        raise StateError(f"git init failed in {root}: {_why(exc.stderr.splitlines())}") from exc
+
+
+def _environment() -> dict[str, str]:
+    """The caller's. Stages call `python`, so the environment that runs us has to come first on the PATH."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    own = {name: value for name, value in os.environ.items() if name not in OTHER_REPOSITORY}
+    return {**own, "PATH": path, "DVC_NO_ANALYTICS": "1"}
 
 
 def _run(
@@ -154,16 +176,14 @@ def _why(lines: Sequence[str]) -> str:
 def _once(
     root: Path, arguments: Sequence[str], on_line: Callable[[str], None] | None, turn: TextIO | None
 ) -> tuple[int, list[str]]:
-    """Exit code and last lines. Stages call `python`, so the environment that runs us has to come first on the PATH."""
-    binaries = Path(sys.executable).parent
-    environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}", "DVC_NO_ANALYTICS": "1"}
+    """Exit code and last lines."""
     last: deque[str] = deque(maxlen=KEPT_LINES)
-    command = [str(binaries / "dvc"), *arguments]
+    command = [str(Path(sys.executable).parent / "dvc"), *arguments]
     kept = [] if turn is None else [turn.fileno()]
     with subprocess.Popen(
         command,
         cwd=root,
-        env=environment,
+        env=_environment(),
         pass_fds=kept,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
