@@ -66,6 +66,14 @@ def test_errors_are_one_line(
     assert not (workspace / "data").exists()
 
 
+@pytest.mark.parametrize("seed", ["-1", str(2**32)])
+def test_a_seed_that_is_none_is_refused(tmp_path: Path, seed: str) -> None:
+    failed = run("sample", tmp_path / "out", "--seed", seed)
+    assert failed.exit_code == 2
+    assert f"Error: Invalid value for '--seed': {seed} is not in the range 0<=x<=4294967295" in failed.output
+    assert not (tmp_path / "out").exists()
+
+
 def test_somebody_without_a_user_name_is_asked_for_one(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody() -> str:
         raise KeyError("getpwuid(): uid not found: 4321")

@@ -94,7 +94,7 @@ def ingest(folder: Path, workspace: Path) -> None:
 @main.command()
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--count", default=160, show_default=True, help="How many images (at least 120).")
-@click.option("--seed", default=20, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=20, show_default=True)
 def sample(out: Path, count: int, seed: int) -> None:
     """Make the sample images and their exact masks in OUT.
 
