@@ -18,12 +18,13 @@ from datalab.adapters.files import read_table, write_table
 from datalab.adapters.label_studio.client import Client, connect
 from datalab.adapters.label_studio.results import region_to_result
 from datalab.cli import main
+from datalab.errors import StateError
 from datalab.masks import mask_to_rle
 from datalab.quality.adjudication import read_decisions
 from datalab.quality.consensus import Rules, merge_images
 from datalab.quality.contested import decided_objects
 from datalab.quality.rated import rated_images
-from datalab.rounds.adjudicating import push_queue
+from datalab.rounds.adjudicating import pull_queue, push_queue
 from datalab.rounds.progress import silent
 from datalab.settings import Settings
 from datalab.tables import ANNOTATED_REGIONS, CATALOG, CONSENSUS, DECISIONS, QUEUE, RATINGS
@@ -93,6 +94,13 @@ def tasks(reviewer: Client, workspace: Workspace) -> dict[str, dict[str, Any]]:
     assert len(projects) == 1
     assert projects[0]["model_version"] == ""
     return {task["data"]["image_id"]: task for task in reviewer.tasks(int(projects[0]["id"]))}
+
+
+def test_a_pull_before_any_push_makes_no_project(workspace: Workspace, reviewer: Client) -> None:
+    with pytest.raises(StateError, match="no project 'two-opinions adjudication'; `datalab adjudicate push` makes it"):
+        pull_queue(workspace)
+    assert reviewer.get("/api/projects", title="two-opinions adjudication")["results"] == []
+    assert not workspace.decisions.exists()
 
 
 def test_two_who_push_at_once_make_one_project(workspace: Workspace, reviewer: Client) -> None:

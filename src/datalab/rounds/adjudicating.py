@@ -9,13 +9,13 @@ import pandas as pd
 
 from datalab.adapters.dvc import add, stages_at_rest
 from datalab.adapters.files import has_columns, locked, read_table, write_table
-from datalab.adapters.label_studio.client import Client, connect
+from datalab.adapters.label_studio.client import connect
 from datalab.adapters.label_studio.media import image_url, publish_images
-from datalab.adapters.label_studio.push import PushedRound
 from datalab.adapters.label_studio.versions import (
     MERGED,
     Version,
     ensure_reviewer_project,
+    find_reviewer_project,
     pull_decisions,
     push_versions,
 )
@@ -58,7 +58,8 @@ def push_queue(workspace: Workspace, progress: Progress) -> Pushed:
 def _push(workspace: Workspace, progress: Progress) -> Pushed:
     settings = Settings.load(workspace.env)
     queue = read_table(workspace.queue, QUEUE)
-    client, target = _project(workspace, settings)
+    client = connect(settings.label_studio_url, settings.label_studio_token)
+    target = ensure_reviewer_project(client, workspace.name, load_guidelines(workspace.guidelines))
     files = read_table(workspace.catalog, CATALOG).set_index("image_id")["file"]
     publish_images(
         client, target.project_id, workspace, settings.datalab_media, [str(files[one]) for one in queue["image_id"]]
@@ -71,10 +72,12 @@ def _push(workspace: Workspace, progress: Progress) -> Pushed:
 def pull_queue(workspace: Workspace) -> int:
     """Write decisions.parquet and version it; how many images are decided in all.
 
-    What was decided earlier and is no longer on the server stays.
+    What was decided earlier and is no longer on the server stays. StateError where nothing was pushed.
     """
+    settings = Settings.load(workspace.env)
+    client = connect(settings.label_studio_url, settings.label_studio_token)
+    target = find_reviewer_project(client, workspace.name, load_guidelines(workspace.guidelines))
     ensure_decisions(workspace)
-    client, target = _project(workspace, Settings.load(workspace.env))
     found = pull_decisions(client, target, read_table(workspace.catalog, CATALOG))
     before = read_table(workspace.decisions, DECISIONS)
     kept = before[~before["image_id"].isin(found["image_id"])]
@@ -112,11 +115,6 @@ def _contested(regions: pd.DataFrame, asked: str) -> npt.NDArray[np.bool_]:
     """Which of the regions of an image lie in the part that is asked about."""
     columns = zip(*(regions[name] for name in ("rle", "height", "width")), strict=True)
     return np.array([lies_in(rle, asked, int(height), int(width)) for rle, height, width in columns], dtype=bool)
-
-
-def _project(workspace: Workspace, settings: Settings) -> tuple[Client, PushedRound]:
-    client = connect(settings.label_studio_url, settings.label_studio_token)
-    return client, ensure_reviewer_project(client, workspace.name, load_guidelines(workspace.guidelines))
 
 
 def _letter(place: int) -> str:

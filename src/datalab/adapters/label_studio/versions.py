@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 
 from datalab.adapters.label_studio.client import Client
-from datalab.adapters.label_studio.project import ensure_project
+from datalab.adapters.label_studio.project import ensure_project, find_project, valid_title
 from datalab.adapters.label_studio.pull import pull_annotations
 from datalab.adapters.label_studio.push import PushedRound, chunks, close_tasks, round_tasks
 from datalab.adapters.label_studio.results import region_to_result, results_to_regions
 from datalab.config import Guidelines
-from datalab.errors import InputError
+from datalab.errors import InputError, StateError
 from datalab.tables import DECISIONS
 
 MERGED = "consensus"
@@ -37,8 +37,20 @@ class Version:
 
 def ensure_reviewer_project(client: Client, workspace_name: str, guidelines: Guidelines) -> PushedRound:
     """The reviewer's own project beside the annotators', made where it is missing."""
-    project_id = ensure_project(client, f"{workspace_name} {ROUND}", guidelines, overlap=1, model_version="")
+    project_id = ensure_project(client, _title(workspace_name), guidelines, overlap=1, model_version="")
     return PushedRound(project_id, ROUND, guidelines)
+
+
+def find_reviewer_project(client: Client, workspace_name: str, guidelines: Guidelines) -> PushedRound:
+    """The reviewer's project as it is; StateError where there is none."""
+    title = _title(workspace_name)
+    project = find_project(client, title)
+    if project is None:
+        raise StateError(
+            f"Label Studio has no project {valid_title(title)!r}; `datalab adjudicate push` makes it, and one that was "
+            "renamed has to get this name again"
+        )
+    return PushedRound(project.id, ROUND, guidelines)
 
 
 def push_versions(
@@ -86,6 +98,10 @@ def pull_decisions(client: Client, target: PushedRound, catalog: pd.DataFrame) -
     said = {int(task["id"]): task["meta"] for task in round_tasks(client, target, "id,data,meta")}
     rows = [row for answer in newest.to_dict("records") for row in _decided(answer, said[int(answer["task_id"])])]
     return pd.DataFrame(rows, columns=list(DECISIONS))
+
+
+def _title(workspace_name: str) -> str:
+    return f"{workspace_name} {ROUND}"
 
 
 def _about(task: dict[str, Any]) -> tuple[str, str]:
