@@ -140,6 +140,11 @@ def test_what_is_no_gold_cannot_be_contested(workspace: Workspace) -> None:
         record(workspace, ["g1"], Change("deleted", "", "ann"))
 
 
+def test_an_image_named_twice_is_retired_once(workspace: Workspace) -> None:
+    record(workspace, ["g1", "g2", "g1"], Change("retired", "seen often", "ann"))
+    assert read_events(workspace)["image_id"].tolist() == ["g1", "g2"]
+
+
 def test_suspects_and_people_who_need_overlap_come_from_the_report(workspace: Workspace) -> None:
     assert needs_overlap(workspace) == []
     people = {name: {"action": {"value": value}} for name, value in (("ann", "warn"), ("bob", "pause"))}

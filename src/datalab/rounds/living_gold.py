@@ -60,14 +60,17 @@ def read_events(workspace: Workspace) -> pd.DataFrame:
 
 
 def record(workspace: Workspace, image_ids: Sequence[str], change: Change) -> None:
-    """Append a row per image; InputError where one is no gold or the action is none of ACTIONS."""
+    """Append a row per image, however often it is named.
+
+    InputError where one is no gold or the action is none of ACTIONS.
+    """
     if change.action not in ACTIONS:
         raise InputError(f"{change.action!r} is nothing that happens to gold; known: {', '.join(ACTIONS)}")
     unknown = sorted(set(image_ids) - set(_gold(workspace)["image_id"]))
     if unknown:
         raise InputError(f"image {unknown[0]} is no gold; see datalab gold list")
     with stages_at_rest(workspace):
-        _append(workspace, image_ids, change)
+        _append(workspace, list(dict.fromkeys(image_ids)), change)
 
 
 def _append(workspace: Workspace, image_ids: Sequence[str], change: Change) -> None:
