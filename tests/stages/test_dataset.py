@@ -125,9 +125,12 @@ def test_too_few_images_leave_nothing(blobs: Workspace) -> None:
     assert not blobs.dataset.exists()
 
 
-def test_an_unknown_class_names_the_known_ones(blobs: Workspace) -> None:
-    write_table(blobs.consensus, read_table(blobs.consensus, CONSENSUS).assign(label="cube"))
-    with pytest.raises(InputError, match=r"'cube' is not in .*disc, square"):
+def test_an_unknown_class_names_the_image_and_the_known_ones(blobs: Workspace) -> None:
+    consensus = read_table(blobs.consensus, CONSENSUS)
+    wrong = consensus["image_id"].iloc[-1]
+    labels = consensus["label"].mask(consensus["image_id"] == wrong, "cube")
+    write_table(blobs.consensus, consensus.assign(label=labels))
+    with pytest.raises(InputError, match=rf"^image {wrong}: class 'cube' is not in .*disc, square; add it there"):
         run_dataset(blobs)
     assert not blobs.dataset.exists()
 

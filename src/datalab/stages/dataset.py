@@ -76,10 +76,16 @@ def labelled_images(ratings: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFram
 
 
 def known_regions(objects: pd.DataFrame | None, guidelines: Guidelines) -> list[tuple[int, str]]:
-    """(class id, rle) of one image's consensus objects; None: there is none."""
+    """(class id, rle) of one image's consensus objects; None: there is none.
+
+    InputError, with the image's id, for a class that the guidelines do not name, as of a reviewer's older decision.
+    """
     if objects is None:
         return []
-    return [(guidelines.id_of(label), rle) for label, rle in zip(objects["label"], objects["rle"], strict=True)]
+    try:
+        return [(guidelines.id_of(label), rle) for label, rle in zip(objects["label"], objects["rle"], strict=True)]
+    except InputError as exc:
+        raise InputError(f"image {objects['image_id'].iloc[0]}: {exc}; add it there, or decide the image anew") from exc
 
 
 def disputed_regions(doubts: pd.DataFrame | None) -> list[tuple[int, str]]:
