@@ -15,6 +15,7 @@ from datalab.masks import (
     rle_area,
     rle_areas,
     rle_box_xywh,
+    rle_fits,
     rle_share_inside,
     rle_to_crop,
     rle_to_mask,
@@ -90,6 +91,16 @@ def test_crops_of_long_and_of_many_runs(share: float) -> None:
     assert_cropped(rng.random((211, 187)) < share)
     blocks = np.kron(rng.random((5, 4)) < share, np.ones((40, 50), dtype=bool))
     assert_cropped(np.pad(blocks, ((3, 700), (900, 1))))
+
+
+@given(MASKS)
+def test_a_mask_fits_its_own_size(mask: Mask) -> None:
+    assert rle_fits(mask_to_rle(mask), *mask.shape)
+
+
+@pytest.mark.parametrize("rle", [mask_to_rle(LEFT[:, :3]), mask_to_rle(np.ones((3, 4))), "0P", "###", "né", ""])
+def test_what_is_no_mask_of_a_size_does_not_fit(rle: str) -> None:
+    assert not rle_fits(rle, 2, 4)
 
 
 def assert_cropped(mask: Mask) -> None:

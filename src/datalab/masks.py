@@ -4,6 +4,7 @@ The one stored form is COCO's compressed run-length encoding: `rle`, a `str`, al
 Names end in the format they give. Nothing here changes its input.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from math import hypot
 
@@ -92,23 +93,43 @@ def edges_to_rle(edges: npt.NDArray[np.int64], height: int, width: int) -> str:
 
 
 def rle_runs(rle: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """First pixel of every run of a COCO compressed RLE, and the one behind its last, counted down the columns.
+    """First pixel of every run of a COCO compressed RLE, and the one behind its last, counted down the columns."""
+    lengths = _run_lengths(rle)
+    edges = np.cumsum(lengths)
+    inside = lengths[1::2] > 0
+    return edges[: 2 * len(inside) : 2][inside], edges[1::2][inside]
 
-    The string holds, in groups of 5 bits with a flag for "goes on", the lengths of runs outside and inside in turn,
-    from the fourth on as difference to the last but one (rleFrString of the COCO API).
+
+def rle_fits(rle: str, height: int, width: int) -> bool:
+    """Whether a text is the COCO compressed RLE of a mask of this size.
+
+    To be asked of what comes from outside: of masks that differ in size `iou_matrix` and `rle_union` may never return.
+    """
+    # the format's characters, of which the second half say that a number goes on
+    if not re.fullmatch("[0-o]*[0-O]", rle):
+        return False
+    lengths = _run_lengths(rle)
+    return bool((lengths >= 0).all()) and int(lengths.sum()) == height * width
+
+
+def _run_lengths(rle: str) -> npt.NDArray[np.int64]:
+    """Lengths of the alternating runs of a COCO compressed RLE; the first lies outside and may be 0.
+
+    The string holds them in groups of 5 bits with a flag for "goes on", from the fourth on as difference to the last
+    but one (rleFrString of the COCO API).
     """
     codes = np.frombuffer(rle.encode("ascii"), dtype=np.uint8).astype(np.int64) - 48
     ends = np.flatnonzero(codes & 32 == 0)
     begins = np.concatenate([[0], ends[:-1] + 1])
     groups = ends - begins + 1
     shift = 5 * (np.arange(len(codes)) - np.repeat(begins, groups))
-    lengths = np.add.reduceat((codes & 31) << shift, begins) if len(ends) else np.zeros(0, dtype=np.int64)
+    lengths: npt.NDArray[np.int64] = (
+        np.add.reduceat((codes & 31) << shift, begins) if len(ends) else np.zeros(0, dtype=np.int64)
+    )
     lengths -= np.where(codes[ends] & 16, np.int64(1) << (5 * groups), 0)
     lengths[1::2] = np.cumsum(lengths[1::2])
     lengths[2::2] = np.cumsum(lengths[2::2])
-    edges = np.cumsum(lengths)
-    inside = lengths[1::2] > 0
-    return edges[: 2 * len(inside) : 2][inside], edges[1::2][inside]
+    return lengths
 
 
 def row_runs(mask: BoolMask) -> npt.NDArray[np.int64]:

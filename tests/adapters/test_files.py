@@ -143,6 +143,7 @@ def test_label_map_round_trip(tmp_path: Path) -> None:
     files.write_label_map(tmp_path / "m.png", label_map)
     assert np.array_equal(files.read_label_map(tmp_path / "m.png"), label_map)
     assert files.read_rgb(tmp_path / "m.png").shape == (2, 3, 3)
+    assert files.read_image_size(tmp_path / "m.png") == (2, 3)
 
 
 def test_fresh_folder_replaces_only_when_the_block_ends_well(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The step `propose`, with a SAM that encodes nothing and finds the left half of every image."""
 
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from datalab.adapters.files import read_table, write_bytes, write_label_map, wri
 from datalab.adapters.mask_generator import Pixels
 from datalab.adapters.sam import Asked, Draft, ProposalParams, load_sam, model_version
 from datalab.adapters.sam_adapted import write_decoder
+from datalab.errors import InputError
 from datalab.masks import mask_to_rle
 from datalab.rounds.proposing import propose
 from datalab.rounds.state import Round
@@ -181,6 +183,31 @@ def test_sam_refines_what_the_model_predicts_and_that_names_what_sam_finds(works
     assert {len(one.drafts) for name, one in seen.asked.items() if name != "aided"} == {0}
     # gold came in after the model had predicted
     assert labels == {"aided": ["cup"], "gold": ["coin"], "mended": ["cup"]}
+
+
+def test_a_prediction_of_another_size_than_its_image_is_refused(workspace: Workspace, seen: Seen) -> None:
+    path = workspace.predictions / "aided.png"
+    write_label_map(path, np.full((SIDE, 12), 2, dtype=np.uint8))
+    with pytest.raises(InputError) as caught:
+        proposed(workspace)
+    assert str(caught.value) == f"{path} has 12 x 16 pixels, its image 16 x 16; run dvc repro"
+
+
+def test_gold_of_another_size_than_its_image_is_refused(workspace: Workspace, seen: Seen) -> None:
+    path = workspace.images / "other_gold.png"
+    Image.new("RGB", (12, SIDE)).save(path)
+    told = f"image other_gold has 16 x 16 pixels, {re.escape(str(path))} has 12 x 16; put the image back"
+    with pytest.raises(InputError, match=told):
+        proposed(workspace)
+    assert not seen.asked
+
+
+@pytest.mark.parametrize("rle", ["###", mask_to_rle(np.ones((SIDE, 12)))])
+def test_gold_that_is_no_mask_of_its_size_is_refused(workspace: Workspace, seen: Seen, rle: str) -> None:
+    table = read_table(workspace.gold, GOLD)
+    write_table(workspace.gold, table.assign(rle=[rle, *table["rle"][1:]]))
+    with pytest.raises(InputError, match="region gold-t of the gold is no mask of 16 x 16 pixels; make its gold mask"):
+        proposed(workspace)
 
 
 @pytest.mark.parametrize(("split", "used"), [("train", False), ("validation", False), ("test", True)])

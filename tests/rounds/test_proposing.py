@@ -10,6 +10,7 @@ import pytest
 
 from datalab.adapters.files import read_label_map, write_label_map, write_table
 from datalab.config import Guidelines, LabelClass
+from datalab.errors import InputError
 from datalab.masks import mask_to_rle
 from datalab.rounds import proposing
 from datalab.rounds.proposing import label_proposals
@@ -117,6 +118,12 @@ def test_the_model_names_regions_by_their_pixels(workspace: Workspace) -> None:
         "a-mixed": "coin",
         "a-cup": "",
     }
+
+
+def test_a_prediction_of_another_size_names_nothing(workspace: Workspace) -> None:
+    write_label_map(workspace.predictions / "a.png", np.zeros((SIDE, 6), dtype=np.uint8))
+    with pytest.raises(InputError, match=r"a\.png has 6 x 8 pixels, its image 8 x 8; run dvc repro"):
+        named(workspace, proposals(("a", "coin")), GUIDELINES, 0.2)
 
 
 def test_a_prediction_is_read_once_and_its_regions_may_lie_apart(

@@ -159,6 +159,17 @@ def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
     return pixels
 
 
+def read_image_size(path: Path) -> tuple[int, int]:
+    """(height, width) of an ingested image in pixels, by the file's head alone."""
+
+    def load() -> tuple[int, int]:
+        with Image.open(path) as image:
+            return image.height, image.width
+
+    size: tuple[int, int] = _read(path, load)
+    return size
+
+
 @contextmanager
 def fresh_folder(path: Path) -> Iterator[Path]:
     """A new folder that takes the place of `path` when the block ends well, and vanishes when it does not."""

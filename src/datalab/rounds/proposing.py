@@ -5,19 +5,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from datalab.adapters.checkpoints import SamParams
 from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.embedding_cache import Embedding, EmbeddingCache, image_hash
-from datalab.adapters.files import read_label_map, read_rgb, read_table, write_table
+from datalab.adapters.files import read_image_size, read_label_map, read_rgb, read_table, write_table
 from datalab.adapters.image_groups import load_rules, read_groups
 from datalab.config import Guidelines, load_guidelines, load_params
+from datalab.errors import InputError
 from datalab.learning.components import predicted_regions
 from datalab.learning.embeddings import Vector, region_vector
 from datalab.learning.gate import GateParams
 from datalab.learning.prototypes import fit_prototypes, nearest_label
-from datalab.masks import rle_to_mask
+from datalab.masks import rle_fits, rle_to_mask
 from datalab.quality.gold_ledger import sound_gold
 from datalab.rounds.gating import gate_proposals
 from datalab.rounds.living_gold import read_events
@@ -44,7 +46,8 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
 
     Before there is a model they are SAM's; later the model's regions, as they are and as SAM refines them, compete with
     them. SAM looks at the gold images too, whether they are in the batch or not: the gate is calibrated on them. A
-    model that has learned from one of them is left out (`_learned_from`).
+    model that has learned from one of them is left out (`_learned_from`). InputError where gold or a prediction has
+    another size than its image.
     """
     from datalab.adapters.mask_generator import images_at_once  # noqa: PLC0415  (torch)
     from datalab.adapters.sam import Asked, ProposalParams, load_sam, model_version, propose_regions  # noqa: PLC0415
@@ -62,15 +65,19 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     aided = list(batch.loc[batch["aided"].astype(bool) & ~batch["image_id"].isin(mended["image_id"]), "image_id"])
     image_ids = list(dict.fromkeys([*aided, *gold["image_id"]]))
     images = _image_files(workspace)
+    _check_gold(gold, images)
     sam, encoder = load_sam(checkpoint), model_version(checkpoint)
     fair = not _learned_from(workspace, gold)
     version = take_decoder(sam, encoder, workspace.sam_decoder) if fair else encoder
     embedding_of = _embedder(workspace, images, sam, encoder)
 
     def look(some: list[str]) -> pd.DataFrame:
-        drafts = [_drafts(workspace, one, guidelines, params) if fair else [] for one in some]
-        asked = [Asked(one, read_rgb(images[one]), of, embedding_of(one)) for one, of in zip(some, drafts, strict=True)]
-        return propose_regions(sam, version, asked, params)
+        return propose_regions(sam, version, [asked(one) for one in some], params)
+
+    def asked(image_id: str) -> Asked:
+        pixels = read_rgb(images[image_id])
+        drafts = _drafts(workspace, image_id, pixels.shape[:2], guidelines, params) if fair else []
+        return Asked(image_id, pixels, drafts, embedding_of(image_id))
 
     size = images_at_once(sam, params.points_per_side)
     tables: list[pd.DataFrame] = [empty(CANDIDATES)]
@@ -93,6 +100,27 @@ def _image_files(workspace: Workspace) -> dict[str, Path]:
     return {one: workspace.images / file for one, file in zip(catalog["image_id"], catalog["file"], strict=True)}
 
 
+def _check_gold(gold: pd.DataFrame, images: Mapping[str, Path]) -> None:
+    """InputError where gold has another size than its image, or what is no mask of that size."""
+    sizes = {image_id: read_image_size(images[image_id]) for image_id in dict.fromkeys(gold["image_id"])}
+    for row in gold.to_dict("records"):
+        size, path = (int(row["height"]), int(row["width"])), images[row["image_id"]]
+        if size != sizes[row["image_id"]]:
+            raise InputError(
+                f"the gold mask of image {row['image_id']} has {_shown(size)} pixels, {path} has "
+                f"{_shown(sizes[row['image_id']])}; put the image back, or make its gold mask again"
+            )
+        if row["rle"] and not rle_fits(row["rle"], *size):
+            raise InputError(
+                f"region {row['region_id']} of the gold is no mask of {_shown(size)} pixels; make its gold mask again"
+            )
+
+
+def _shown(size: tuple[int, ...]) -> str:
+    """(height, width) as people write it."""
+    return f"{size[1]} x {size[0]}"
+
+
 def _embedder(workspace: Workspace, images: Mapping[str, Path], sam: "Sam", encoder: str) -> Embedder:
     """The embedding of an image by its id; the image is encoded only where this machine has no sound one.
 
@@ -109,22 +137,31 @@ def _embedder(workspace: Workspace, images: Mapping[str, Path], sam: "Sam", enco
     return embedding_of
 
 
-def _drafts(workspace: Workspace, image_id: str, guidelines: Guidelines, params: "ProposalParams") -> "list[Draft]":
-    """The regions of the model's prediction; none before there is a model."""
+def _drafts(
+    workspace: Workspace, image_id: str, size: tuple[int, ...], guidelines: Guidelines, params: "ProposalParams"
+) -> "list[Draft]":
+    """The regions of the model's prediction on an image of `size` (height, width); none before there is a model."""
     from datalab.adapters.sam import Draft  # noqa: PLC0415  (torch)
 
-    path = _prediction(workspace, image_id)
-    if not path.exists():
+    if not _prediction(workspace, image_id).exists():
         return []
     names = {item.id: item.name for item in guidelines.classes}
-    found = predicted_regions(
-        read_label_map(path), names, params.min_area_share, params.max_area_share, params.max_regions
-    )
+    predicted = _predicted(workspace, image_id, size)
+    found = predicted_regions(predicted, names, params.min_area_share, params.max_area_share, params.max_regions)
     return [Draft(label, rle) for label, rle in found]
 
 
 def _prediction(workspace: Workspace, image_id: str) -> Path:
     return workspace.predictions / f"{image_id}.png"
+
+
+def _predicted(workspace: Workspace, image_id: str, size: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """The prediction (H, W) uint8 of an image; InputError where it is not of the image's `size` (height, width)."""
+    path = _prediction(workspace, image_id)
+    predicted = read_label_map(path)
+    if predicted.shape != size:
+        raise InputError(f"{path} has {_shown(predicted.shape)} pixels, its image {_shown(size)}; run dvc repro")
+    return predicted
 
 
 def _learned_from(workspace: Workspace, gold: pd.DataFrame) -> bool:
@@ -178,7 +215,7 @@ def _labels_from_predictions(
     names = {0: "", **{item.id: item.name for item in guidelines.classes}}
     labels: Labels = {}
     for image_id, rows in proposals.groupby("image_id", sort=False):
-        predicted = read_label_map(_prediction(workspace, str(image_id)))
+        predicted = _predicted(workspace, str(image_id), (rows["height"].iloc[0], rows["width"].iloc[0]))
         for place, row in zip(rows.index, rows.to_dict("records"), strict=True):
             inside = predicted[rle_to_mask(row["rle"], row["height"], row["width"])]
             shares = np.bincount(inside, minlength=256) / max(1, len(inside))
