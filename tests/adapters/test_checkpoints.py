@@ -20,6 +20,7 @@ from datalab.cli import main
 from datalab.errors import InputError, ServiceError
 
 CONTENT = bytes(range(256)) * 40
+PIECE = checkpoints.PIECE
 FILE = Official("model.pth", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
 
 
@@ -33,6 +34,10 @@ class Server:
     status: int = 200
     page: bytes = b""
     """A proxy's, which answers in the server's stead."""
+    part: tuple[int, dict[str, str]] | None = None
+    """Status and headers, for whoever asks for a part."""
+    leads_to: str = ""
+    """Where a redirect sends everybody."""
     tells_length: bool = True
     breaks: list[int] = field(default_factory=list)
     """Bytes after which the next answers break off."""
@@ -52,6 +57,13 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
                 self.send_header("Content-Type", "text/html; charset=utf-8")
                 self.end_headers()
                 self.wfile.write(state.page)
+                return
+            if state.leads_to or (asked and state.part):
+                status, headers = (302, {"Location": state.leads_to}) if state.leads_to else state.part or (0, {})
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
                 return
             start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and state.ranges else 0
             rest = state.content[start:]
@@ -109,6 +121,50 @@ def test_a_server_without_ranges_starts_over(server: Server, tmp_path: Path) -> 
     assert pull(FILE, tmp_path, source=server.url).read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        (416, {}),
+        (206, {}),
+        (206, {"Content-Range": f"bytes 0-{len(CONTENT) - 1}/{len(CONTENT)}"}),
+        (206, {"Content-Type": "multipart/byteranges; boundary=a"}),
+    ],
+)
+def test_a_server_that_has_not_the_part_is_asked_for_the_whole(
+    server: Server, tmp_path: Path, part: tuple[int, dict[str, str]]
+) -> None:
+    (tmp_path / ".model.pth.part").write_bytes(CONTENT[:5000])
+    server.part = part
+    assert pull(FILE, tmp_path, source=server.url).read_bytes() == CONTENT
+    assert server.asked == ["bytes=5000-", None]
+
+
+def test_what_is_there_stays_where_the_whole_does_not_come_either(server: Server, tmp_path: Path) -> None:
+    (tmp_path / ".model.pth.part").write_bytes(CONTENT[:5000])
+    server.part, server.status = (416, {}), 403
+    with pytest.raises(ServiceError, match="HTTP 403"):
+        pull(FILE, tmp_path, source=server.url)
+    assert (tmp_path / ".model.pth.part").read_bytes() == CONTENT[:5000]
+
+
+def test_a_connection_that_breaks_again_and_again_gets_there(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "PIECE", PIECE)
+    server.content = CONTENT * 20
+    server.breaks = [70_000] * 3
+    large = Official("large.pth", len(server.content), hashlib.sha256(server.content).hexdigest())
+    assert pull(large, tmp_path, source=server.url).read_bytes() == server.content
+
+
+@pytest.mark.parametrize("address", ["http://[::1/x", "http://.x/", "ftp://host/x"])
+def test_a_redirect_to_no_address_is_one_line(server: Server, tmp_path: Path, address: str) -> None:
+    server.leads_to = address
+    with pytest.raises(ServiceError, match=r"cannot be downloaded \(it leads to no web address\)"):
+        pull(FILE, tmp_path, source=server.url)
+    assert len(server.asked) == 1
+
+
 @pytest.mark.parametrize("content", [CONTENT[:-1] + b"x", CONTENT + b"more"])
 def test_other_bytes_are_thrown_away(server: Server, tmp_path: Path, content: bytes) -> None:
     server.content = content
@@ -142,7 +198,8 @@ def test_a_file_of_another_length_is_not_written(server: Server, tmp_path: Path,
     server.content = CONTENT + b"more"
     with pytest.raises(InputError, match=r"gave \d+ bytes of no type, not the official file of 10240"):
         pull(FILE, tmp_path, source=server.url)
-    assert len(server.asked) == 1
+    # a part of another file is none
+    assert server.asked == (["bytes=5000-", None] if left else [None])
     assert (tmp_path / ".model.pth.part").read_bytes() == CONTENT[:left]
 
 

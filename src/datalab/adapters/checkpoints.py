@@ -27,7 +27,8 @@ SOURCE = "https://dl.fbaipublicfiles.com/segment_anything"
 """Where the authors of Segment Anything publish their checkpoints."""
 TIMEOUT_S = (10, 60)
 """To connect, and between two pieces."""
-PIECE = 1 << 20
+PIECE = 1 << 16
+"""Bytes that are written at once; of a connection that breaks, those of the last piece are lost."""
 PAUSES_S = (1.0, 3.0, 10.0)
 """Waits before a download that broke off goes on; a piece that arrived in between starts the count anew."""
 
@@ -225,9 +226,7 @@ def _fetch(url: str, file: IO[bytes], official: Official, path: Path, on_progres
 
 
 def _append(url: str, file: IO[bytes], have: int, official: Official, path: Path, on_progress: Progress) -> None:
-    # a packed answer would have another length
-    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
-    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as answer:
+    with _answer(url, have, official) as answer:
         answer.raise_for_status()
         begins = _begins(answer, have, official)
         if begins is None:
@@ -248,6 +247,32 @@ def _append(url: str, file: IO[bytes], have: int, official: Official, path: Path
         file.flush()
     if have < official.bytes:
         raise requests.ConnectionError(f"it broke off after {have} of {official.bytes} bytes")
+
+
+def _answer(url: str, have: int, official: Official) -> requests.Response:
+    """What the server gives from the byte `have` on, or of the whole file where it has no such part."""
+    if have:
+        part = _get(url, {"Range": f"bytes={have}-"})
+        if not _is_other_part(part, have, official):
+            return part
+        part.close()
+    return _get(url, {})
+
+
+def _is_other_part(answer: requests.Response, have: int, official: Official) -> bool:
+    """Whether a server that was asked for a part gives none or another one, as some do that know ranges badly."""
+    if answer.status_code == requests.codes.partial_content:
+        return _begins(answer, have, official) is None
+    return bool(answer.status_code == requests.codes.requested_range_not_satisfiable)
+
+
+def _get(url: str, headers: dict[str, str]) -> requests.Response:
+    try:
+        # a packed answer would have another length
+        headers = {"Accept-Encoding": "identity", **headers}
+        return requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S)
+    except ValueError as exc:  # of a redirect, not always an error of requests
+        raise requests.exceptions.InvalidURL(str(exc)) from exc
 
 
 def _begins(answer: requests.Response, have: int, official: Official) -> int | None:
@@ -281,10 +306,14 @@ def _check_space(folder: Path, needed: int) -> None:
 
 def _is_final(error: requests.RequestException) -> bool:
     """Whether another try would get the same answer."""
-    return error.response is not None and 400 <= error.response.status_code < 500
+    if error.response is None:
+        return isinstance(error, requests.exceptions.InvalidURL)
+    return 400 <= error.response.status_code < 500
 
 
 def _short(error: requests.RequestException) -> str:
     if error.response is not None:
         return f"HTTP {error.response.status_code}"
+    if isinstance(error, requests.exceptions.InvalidURL):
+        return "it leads to no web address"
     return "it broke off" if isinstance(error, requests.exceptions.ChunkedEncodingError) else "no connection"
