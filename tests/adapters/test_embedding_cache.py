@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from datalab.adapters.embedding_cache import (
+    NOTE,
     Embedding,
     EmbeddingCache,
     embedded_by,
@@ -141,6 +142,12 @@ def test_a_folder_notes_whose_embeddings_it_holds(tmp_path: Path) -> None:
     assert embedded_by(tmp_path / "embeddings") == ""
     note_encoder(tmp_path / "embeddings", MODEL)
     assert embedded_by(tmp_path / "embeddings") == MODEL
+
+
+@pytest.mark.parametrize("note", ["", "{}", "[]", "null", '{"model_version": '])
+def test_a_note_that_says_nothing_is_none(tmp_path: Path, note: str) -> None:
+    (tmp_path / NOTE).write_text(note)
+    assert embedded_by(tmp_path) == ""
 
 
 def test_on_another_disk_the_entry_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -101,13 +102,21 @@ def sound_embedding(path: Path) -> Embedding | None:
 
 def embedded_by(folder: Path) -> str:
     """Version of the SAM whose embeddings lie in a workspace's folder, as `note_encoder` left it; "" without a note."""
-    note = folder / NOTE
-    return str(read_json(note)["model_version"]) if note.exists() else ""
+    return str(read_note(folder / NOTE).get("model_version", ""))
 
 
 def note_encoder(folder: Path, version: str) -> None:
     """Say that the embeddings in this folder are of this SAM."""
     write_json(folder / NOTE, {"model_version": version})
+
+
+def read_note(path: Path) -> dict[str, Any]:
+    """What is noted beside embeddings; {} where there is nothing that can be read, or another file: it is made anew."""
+    try:
+        found = read_json(path)
+    except InputError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def place_embedding(source: Path, target: Path) -> None:

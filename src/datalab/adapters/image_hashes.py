@@ -4,8 +4,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from datalab.adapters.embedding_cache import image_hash
-from datalab.adapters.files import read_json, write_json
+from datalab.adapters.embedding_cache import image_hash, read_note
+from datalab.adapters.files import write_json
 from datalab.errors import InputError
 
 MADE_OF = "images.json"
@@ -20,7 +20,7 @@ class ImageHashes:
         self.images = images
         name = hashlib.sha256(str(images.resolve()).encode()).hexdigest()[:16]
         self.note = cache / "images" / f"{name}.json"
-        self._noted = _read(self.note)
+        self._noted = read_note(self.note)
         self._known: dict[str, Any] = {}
 
     def of(self, file: str) -> str:
@@ -47,19 +47,10 @@ class ImageHashes:
 
 def made_of(folder: Path) -> dict[str, str]:
     """image_id -> hash of the file that its embedding in a workspace's folder is of; {} without a note."""
-    return {image_id: str(digest) for image_id, digest in _read(folder / MADE_OF).items()}
+    return {image_id: str(digest) for image_id, digest in read_note(folder / MADE_OF).items()}
 
 
 def note_made_of(folder: Path, hashes: dict[str, str]) -> None:
     """Say of which files the embeddings in this folder are; nothing is written where the note says so already."""
     if hashes != made_of(folder):
         write_json(folder / MADE_OF, hashes)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A note; {} where there is none that can be read, or it is another file: it is made anew."""
-    try:
-        found = read_json(path)
-    except InputError:
-        return {}
-    return found if isinstance(found, dict) else {}
