@@ -202,6 +202,17 @@ def test_gold_of_another_size_than_its_image_is_refused(workspace: Workspace, se
     assert not seen.asked
 
 
+def test_gold_that_the_catalog_does_not_know_is_refused(workspace: Workspace, seen: Seen) -> None:
+    catalog = read_table(workspace.catalog, CATALOG)
+    write_table(workspace.catalog, catalog[~catalog["image_id"].isin(["gold", "other_gold"])])
+    told = r"^gold has 2 images that the catalog has not \(gold, other_gold\); take data/catalog"
+    with pytest.raises(InputError, match=told):
+        proposed(workspace)
+    write_table(workspace.gold, pd.DataFrame([(f"x{n}", "t", "", "", 1, 1) for n in range(6)], columns=list(GOLD)))
+    with pytest.raises(InputError, match=r"^gold has 6 images that the catalog has not \(x0, x1, x2, x3, x4, \.\.\.\)"):
+        proposed(workspace)
+
+
 @pytest.mark.parametrize("rle", ["###", mask_to_rle(np.ones((SIDE, 12)))])
 def test_gold_that_is_no_mask_of_its_size_is_refused(workspace: Workspace, seen: Seen, rle: str) -> None:
     table = read_table(workspace.gold, GOLD)

@@ -39,6 +39,8 @@ Embedder = Callable[[str], Embedding]
 """SAM's embedding (C, h, w) of an image by its id."""
 Labels = dict[Any, str | None]
 """By a row's place in its table: a class, "" for background, or None where nothing tells."""
+LISTED = 5
+"""Images that an error lists."""
 
 
 def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, Any]:
@@ -101,7 +103,8 @@ def _image_files(workspace: Workspace) -> dict[str, Path]:
 
 
 def _check_gold(gold: pd.DataFrame, images: Mapping[str, Path]) -> None:
-    """InputError where gold has another size than its image, or what is no mask of that size."""
+    """InputError where gold has no image in the catalog or another size than it, or what is no mask of that size."""
+    _check_known(sorted(set(gold["image_id"]) - set(images)))
     sizes = {image_id: read_image_size(images[image_id]) for image_id in dict.fromkeys(gold["image_id"])}
     for row in gold.to_dict("records"):
         size, path = (int(row["height"]), int(row["width"])), images[row["image_id"]]
@@ -114,6 +117,15 @@ def _check_gold(gold: pd.DataFrame, images: Mapping[str, Path]) -> None:
             raise InputError(
                 f"region {row['region_id']} of the gold is no mask of {_shown(size)} pixels; make its gold mask again"
             )
+
+
+def _check_known(unknown: list[str]) -> None:
+    if unknown:
+        listed = f"{', '.join(unknown[:LISTED])}{', ...' if len(unknown) > LISTED else ''}"
+        raise InputError(
+            f"gold has {len(unknown)} images that the catalog has not ({listed}); take data/catalog.parquet.dvc and "
+            "data/gold.parquet.dvc from one commit, then dvc checkout both"
+        )
 
 
 def _shown(size: tuple[int, ...]) -> str:
