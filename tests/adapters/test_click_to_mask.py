@@ -246,8 +246,11 @@ def test_a_damaged_image_is_told(clicks: ClickToMask, media: Path) -> None:
     whole = (media / "tiles" / "a.png").read_bytes()
     for name, content in (("head.png", b"no image"), ("empty.png", b""), ("cut.png", whole[: len(whole) // 2])):
         (media / "tiles" / name).write_bytes(content)
-        with pytest.raises(InputError, match="cannot be read"):
-            clicks.masks(click(f"tiles/{name}"))
+        told = f"^the image {name} cannot be read; it is damaged or no image$"
+        for prompt in (Prompt(((40, 30, True),)), Prompt(box=(22.0, 12, 58, 48))):
+            with pytest.raises(InputError, match=told) as caught:
+                clicks.masks(replace(click(f"tiles/{name}"), asked=(Asked("r", "cup", prompt),)))
+            assert str(media) in str(caught.value.__cause__)
     assert not list(clicks.cache.root.rglob("*.npy"))
 
 

@@ -125,6 +125,16 @@ def test_what_goes_wrong_is_a_text_on_the_screen() -> None:
     assert result["value"]["text"] == ["No mask: the image a.png cannot be read"]
 
 
+def test_what_was_the_cause_is_in_the_log_alone(caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(request: ClickRequest) -> NoReturn:
+        raise InputError("the image a.png cannot be read") from InputError("/media/a.png cannot be read: truncated")
+
+    with serving(refuse) as server:
+        (result,) = server.predict(body(point(50, 50)))["results"][0]["result"]
+    assert result["value"]["text"] == ["No mask: the image a.png cannot be read"]
+    assert "the image a.png cannot be read: /media/a.png cannot be read: truncated" in caplog.messages
+
+
 def test_a_bug_is_not_silent_either() -> None:
     def fail(request: ClickRequest) -> NoReturn:
         raise RuntimeError("a secret of the server")

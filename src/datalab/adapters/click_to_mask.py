@@ -109,7 +109,7 @@ class ClickToMask:
         """Another box on the same photograph comes with the next request."""
         key, last = _key(path), self._last
         if last is None or last[0] != key:
-            last = self._last = (key, read_rgb(path))
+            last = self._last = (key, _read(path))
         return last[1]
 
     def _embedding(self, path: Path) -> Embedding:
@@ -155,7 +155,7 @@ class ClickToMask:
 
     def _embed(self, path: Path) -> Embedding:
         self.encoded += 1
-        return embed_image(self.sam, read_rgb(path))
+        return embed_image(self.sam, _read(path))
 
 
 def _key(path: Path) -> FileKey:
@@ -170,7 +170,19 @@ def _image_size(key: FileKey) -> tuple[int, int]:
         with Image.open(path) as image:
             return image.size
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as exc:
-        raise InputError(f"the image {path.name} cannot be read; it is damaged or no image") from exc
+        raise _unreadable(path) from exc
+
+
+def _read(path: Path) -> Pixels:
+    """InputError for whoever clicks, to whom this machine's paths say nothing; its cause is for the log."""
+    try:
+        return read_rgb(path)
+    except InputError as exc:
+        raise _unreadable(path) from exc
+
+
+def _unreadable(path: Path) -> InputError:
+    return InputError(f"the image {path.name} cannot be read; it is damaged or no image")
 
 
 def _check(path: Path, size: tuple[int, int], request: ClickRequest, most_pixels: int) -> None:

@@ -106,7 +106,7 @@ async def answer(masks: Regions, encoding: Encoding, body: Any, model_version: s
             await asyncio.shield(asyncio.wrap_future(encoded))
         return await asyncio.to_thread(lambda: regions_answer(masks(request), model_version))
     except DatalabError as exc:
-        LOG.warning("%s", exc)
+        LOG.warning("%s", exc if exc.__cause__ is None else f"{exc}: {exc.__cause__}")
         return notice_answer(f"No mask: {exc}", model_version)
     except Exception:  # Label Studio would show nothing at all; the traceback is in the log
         LOG.exception("a click failed")
