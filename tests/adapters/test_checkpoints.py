@@ -267,6 +267,9 @@ def test_a_path_is_a_whole_one_or_begins_at_home(tmp_path: Path, monkeypatch: py
     for missing in ("~/none.pth", "sam_vit_x"):
         with pytest.raises(InputError, match=r"does not exist; set sam\.checkpoint to the whole path"):
             checkpoint_path(missing)
+    (tmp_path / "folder.pth").mkdir()
+    with pytest.raises(InputError, match=r"folder\.pth is a folder; set sam\.checkpoint to the whole path"):
+        checkpoint_path(str(tmp_path / "folder.pth"))
 
 
 @pytest.mark.parametrize(

@@ -135,12 +135,20 @@ def test_missing_and_foreign_checkpoints_are_one_line(tmp_path: Path) -> None:
         load_sam(str(tmp_path / "no.pth"))
     with pytest.raises(InputError, match="does not exist"):
         model_version(str(tmp_path / "no.pth"))
-    (tmp_path / "garbage.pth").write_bytes(b"garbage")
-    torch.save({"weights": torch.zeros(2)}, tmp_path / "other.pth")
-    for name in ("garbage.pth", "other.pth"):
-        with pytest.raises(InputError, match="is no official Segment Anything checkpoint") as caught:
-            load_sam(str(tmp_path / name))
-        assert "\n" not in str(caught.value)
+    for name, content in (("garbage.pth", b"garbage"), ("empty.pth", b"")):
+        (tmp_path / name).write_bytes(content)
+        assert refused(tmp_path / name) == "torch cannot read it; download it again"
+    others = ({"weights": torch.zeros(2)}, {"image_encoder.pos_embed": torch.zeros(1, 700)}, [1])
+    for weights in others:
+        torch.save(weights, tmp_path / "other.pth")
+        assert refused(tmp_path / "other.pth") == "its weights are none of vit_b, vit_l, vit_h; download it again"
+
+
+def refused(checkpoint: Path) -> str:
+    """Why it is not loaded."""
+    with pytest.raises(InputError) as caught:
+        load_sam(str(checkpoint))
+    return str(caught.value).removeprefix(f"{checkpoint} is no official Segment Anything checkpoint: ")
 
 
 @pytest.mark.slow

@@ -93,8 +93,9 @@ def checkpoint_path(checkpoint: str) -> Path:
             "of the .pth file"
         )
     if not path.is_absolute() or not _is_file(path):
+        wrong = "is a folder" if path.is_absolute() and path.is_dir() else "does not exist"
         raise InputError(
-            f"SAM checkpoint {checkpoint} does not exist; set sam.checkpoint to the whole path of a .pth file, "
+            f"SAM checkpoint {checkpoint} {wrong}; set sam.checkpoint to the whole path of a .pth file, "
             f"to {', '.join(OFFICIAL)} or to {SMALL}"
         )
     return path

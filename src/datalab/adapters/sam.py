@@ -247,13 +247,16 @@ def _load_small(path: Path) -> Sam:
 
 
 def _load_official(path: Path) -> Sam:
+    reason = "torch cannot read it"
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
+        reason = f"its weights are none of {', '.join(WIDTH_TO_TYPE.values())}"
         kind = WIDTH_TO_TYPE[int(weights["image_encoder.pos_embed"].shape[-1])]
         sam = sam_model_registry[kind]()
         sam.load_state_dict(weights)
-    except Exception as exc:  # torch raises many kinds for a damaged or foreign file
-        reason = " ".join(str(exc).split())[:120]
+    except OSError as exc:
+        raise InputError(f"SAM checkpoint {path} cannot be read: {exc.strerror}") from exc
+    except Exception as exc:  # torch raises many kinds for a damaged or foreign file, with texts for its callers
         raise InputError(f"{path} is no official Segment Anything checkpoint: {reason}; download it again") from exc
     return sam
 
