@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 from segment_anything.modeling import Sam
 
@@ -200,6 +201,28 @@ def test_gold_of_another_size_than_its_image_is_refused(workspace: Workspace, se
     with pytest.raises(InputError, match=told):
         proposed(workspace)
     assert not seen.asked
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value", "told"),
+    [
+        (
+            "proposals",
+            "min_area_share",
+            0.9,
+            r"proposals\.min_area_share 0\.9 is above max_area_share 0\.6: no mask would",
+        ),
+        ("proposal_gate", "accept_at", 1, r"proposal_gate\.accept_at must be below 1"),
+    ],
+)
+def test_parameters_that_leave_nothing_are_refused(
+    workspace: Workspace, section: str, name: str, value: float, told: str
+) -> None:
+    content = yaml.safe_load(workspace.params.read_text())
+    content[section][name] = value
+    write_text(workspace.params, yaml.safe_dump(content))
+    with pytest.raises(InputError, match=told):
+        proposed(workspace)
 
 
 def test_gold_that_the_catalog_does_not_know_is_refused(workspace: Workspace, seen: Seen) -> None:

@@ -59,6 +59,7 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     params = load_params(workspace.params, "proposals", ProposalParams)
     checkpoint = load_params(workspace.params, "sam", SamParams).checkpoint
     gate = load_params(workspace.params, "proposal_gate", GateParams)
+    _check_params(params, gate)
     guidelines = load_guidelines(workspace.guidelines)
     folder = workspace.round_folder(state.number)
     gold = _sound_gold(workspace)
@@ -94,6 +95,16 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     shown = pd.concat([shown, mended], ignore_index=True)
     write_table(folder / "proposals.parquet", shown)
     return {"proposals": len(shown), "sam": version, "proposal_gate": facts}
+
+
+def _check_params(params: "ProposalParams", gate: GateParams) -> None:
+    if params.min_area_share > params.max_area_share:
+        raise InputError(
+            f"proposals.min_area_share {params.min_area_share:g} is above max_area_share {params.max_area_share:g}: no "
+            "mask would fit; lower it"
+        )
+    if gate.accept_at >= 1:
+        raise InputError("proposal_gate.accept_at must be below 1: no number of proposals would bear it out")
 
 
 def _image_files(workspace: Workspace) -> dict[str, Path]:
