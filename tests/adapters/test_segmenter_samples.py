@@ -49,6 +49,35 @@ def test_what_falls_between_the_label_pixels_has_the_cells_that_it_fills_the_mos
     np.testing.assert_array_equal(labels, expected)
 
 
+@pytest.mark.parametrize(
+    ("end", "column"),
+    [
+        (20, [0, 1, 0, 0]),
+        (23, [0, 1, 2, 0]),  # it reaches into the next cell
+    ],
+)
+def test_no_class_loses_its_last_cell_to_a_thin_one(end: int, column: list[int]) -> None:
+    """Cells of 10 pixels with their middles at 5; the first class has one of these, the second lies round it."""
+    positions = np.zeros((40, 40), dtype=np.uint8)
+    positions[11:end, 21:29] = 2
+    positions[13:18, 23:28] = 1
+    labels, thin = shrink_labels(positions, (4, 4))
+    assert thin == (2,)
+    assert labels[:, 2].tolist() == column
+    assert not labels[:, [0, 1, 3]].any()
+
+
+def test_of_two_thin_classes_in_one_cell_the_larger_has_another_where_it_can() -> None:
+    positions = np.zeros((40, 40), dtype=np.uint8)
+    positions[11:14, 21:29] = 1
+    positions[16:19, 21:26] = 2
+    labels, thin = shrink_labels(positions, (4, 4))
+    assert (labels[1].tolist(), thin) == ([0, 0, 2, 0], (1, 2))
+    positions[11:14, 21:31] = 1
+    labels, thin = shrink_labels(positions, (4, 4))
+    assert (labels[1].tolist(), thin) == ([0, 0, 2, 1], (1, 2))
+
+
 def test_a_label_map_in_which_nothing_is_thin_has_the_pixels_in_the_middle() -> None:
     positions = np.random.default_rng(3).integers(0, 3, (96, 128), dtype=np.uint8)
     labels, thin = shrink_labels(positions, (32, 24))

@@ -71,14 +71,33 @@ def shrink_labels(
 
     A cell has the class of the pixel in its middle. A class of which no pixel lies there (a crack of three pixels
     across a photograph of 4000 x 3000, of which 31 make a cell) would be taught as background: it has the cells that
-    it fills more than half as much as the one it fills the most.
+    it fills more than half as much as the one it fills the most, but never the last one of another class. Where a class
+    fills such cells alone, none is left of it.
     """
     cells = np.asarray(cv2.resize(positions, size, interpolation=cv2.INTER_NEAREST_EXACT), dtype=np.uint8)
     thin = sorted({*np.unique(positions).tolist()} - {*np.unique(cells).tolist(), 0, IGNORE_ID})
-    for one in thin:
-        filled = cv2.resize((positions == one).astype(np.float32), size, interpolation=cv2.INTER_AREA)
-        cells[filled > filled.max() / 2] = one
+    filled = {
+        one: np.asarray(cv2.resize((positions == one).astype(np.float32), size, interpolation=cv2.INTER_AREA))
+        for one in thin
+    }
+    # the smallest first: a larger one more likely fills other cells, too
+    for one in sorted(thin, key=lambda one: float(filled[one].sum())):
+        _settle(cells, one, filled[one])
     return cells, tuple(thin)
+
+
+def _settle(cells: npt.NDArray[np.uint8], one: int, filled: npt.NDArray[np.float32]) -> None:
+    """Give class `one` the cells that it has by `shrink_labels`; `filled`: the share of each that is of the class."""
+    left = np.bincount(cells.ravel(), minlength=256)
+    left[[0, IGNORE_ID]] = cells.size + 1  # what is no object may go
+    fullest = np.argsort(-filled, axis=None, kind="stable")[: np.count_nonzero(filled)]
+    for place in fullest:
+        if left[one] and filled.flat[place] <= filled.max() / 2:
+            break
+        if left[cells.flat[place]] > 1:
+            left[cells.flat[place]] -= 1
+            left[one] += 1
+            cells.flat[place] = one
 
 
 def with_pixels(sample: Sample, pixels: npt.NDArray[np.uint8], embedding: npt.NDArray[np.float16] | None) -> Sample:

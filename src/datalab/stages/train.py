@@ -168,7 +168,8 @@ def thin_line(name: str, found: Mapping[str, int], longest_side: int) -> str:
     """What people are told of a class in `thin_classes`."""
     return (
         f"{name!r} falls between the label pixels of {found['lost']} of {found['images']} training images at "
-        f"train.longest_side {longest_side}, and is learned there as coarse blocks; raise it, or label larger objects"
+        f"train.longest_side {longest_side}, and is learned there as coarse blocks at best; raise it, or label larger "
+        "objects"
     )
 
 
