@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from datalab.adapters.segmenter import Segmenter, _most_likely, load_segmenter, predict, save_segmenter
+from datalab.adapters.segmenter import Segmenter, _most_likely, check_encoder, load_segmenter, predict, save_segmenter
 from datalab.adapters.segmenter_models import new_network
 from datalab.adapters.segmenter_network import NetworkSize
 from datalab.adapters.segmenter_samples import Sample
@@ -65,6 +66,26 @@ def test_another_sam_is_told_apart(sample: Sample) -> None:
     other = Sample(sample.image, np.zeros((5, 6, 8), dtype=np.float16), None, sample.size)
     with pytest.raises(InputError, match="wants embeddings of 6 channels, got 5"):
         predict(segmenter(sample), other, flip=False)
+
+
+@pytest.mark.parametrize(
+    ("learned", "given", "model", "fits"),
+    [
+        ("vit_b", "vit_l", "embedding_decoder", False),
+        ("vit_b", "vit_b", "embedding_decoder", True),
+        ("", "vit_l", "embedding_decoder", True),
+        ("vit_b", "", "embedding_decoder", True),
+        ("vit_b", "vit_l", "unet_mobilenet_v2", True),
+    ],
+)
+def test_the_sam_that_it_learned_from_is_asked_for(learned: str, given: str, model: str, fits: bool) -> None:
+    network = new_network(replace(SIZE, model=model), 0, [np.ones((6, 2, 2), dtype=np.float16)])
+    made = Segmenter(network, (0, 7, 9), ("background", "disc", "big square"), 64, encoder=learned)
+    if fits:
+        check_encoder(made, given)
+    else:
+        with pytest.raises(InputError, match="trained on embeddings of vit_b, these are of vit_l; the SAM check"):
+            check_encoder(made, given)
 
 
 def test_a_network_depends_on_the_seed_and_leaves_torch_alone(sample: Sample) -> None:

@@ -200,13 +200,23 @@ def test_the_temperature_changes_the_calibration_error_and_no_bins_are_one_line(
     assert errors["ece"]["value"] > 2 * errors["ece_before"]["value"]
 
 
-def test_other_classes_than_the_dataset_are_told_apart(trained: Workspace, tmp_path: Path) -> None:
+@pytest.mark.parametrize("classes", [{0: "background", 5: "star"}, {0: "background", 1: "ring", 2: "square"}])
+def test_other_classes_than_the_dataset_are_told_apart(
+    trained: Workspace, tmp_path: Path, classes: dict[int, str]
+) -> None:
     other = copy_of_dataset(trained, tmp_path)
-    write_json(other / "classes.json", [{"id": 0, "name": "background"}, {"id": 5, "name": "star"}])
+    write_json(other / "classes.json", [{"id": key, "name": name} for key, name in classes.items()])
     changed = Inputs(trained.model, other, trained.images, trained.embeddings, trained.guidelines)
     with pytest.raises(InputError, match="trained for other classes"):
         run(changed, outputs_in(tmp_path), PARAMS, SAM)
     assert not (tmp_path / "metrics.json").exists()
+
+
+def test_a_model_of_another_sam_is_told(trained: Workspace, tmp_path: Path) -> None:
+    model = tmp_path / "model.safetensors"
+    save_segmenter(model, replace(load_segmenter(trained.model), encoder="sam-of-old"))
+    with pytest.raises(InputError, match="on embeddings of sam-of-old, these are of sam-of-blobs; the SAM check"):
+        run(replace(inputs_of(trained), model=model), outputs_in(tmp_path), PARAMS, SAM)
 
 
 def test_a_mask_of_another_size_is_one_line(trained: Workspace, tmp_path: Path) -> None:

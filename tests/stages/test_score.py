@@ -94,6 +94,13 @@ def test_the_temperature_changes_the_scores(trained: Workspace, tmp_path: Path) 
     assert means[1] < 0.1 * means[0]
 
 
+def test_a_model_of_another_sam_is_told(trained: Workspace, tmp_path: Path) -> None:
+    model = tmp_path / "model.safetensors"
+    save_segmenter(model, replace(load_segmenter(trained.model), encoder="sam-of-old"))
+    with pytest.raises(InputError, match="on embeddings of sam-of-old, these are of sam-of-blobs; the SAM check"):
+        run(replace(inputs_of(trained), model=model), outputs_in(tmp_path), PARAMS)
+
+
 def test_an_interrupted_run_leaves_the_old_predictions(trained: Workspace, tmp_path: Path) -> None:
     old = tmp_path / "predictions"
     old.mkdir()

@@ -60,6 +60,16 @@ class Prediction:
         return (_at_size(one, self.label_map.shape) for one in self.instances)
 
 
+def check_encoder(segmenter: Segmenter, encoder: str) -> None:
+    """InputError where the model learned from embeddings of another SAM than `encoder`; an unknown one is ""."""
+    learned = segmenter.encoder if segmenter.network.uses_embedding else ""
+    if learned and encoder and learned != encoder:
+        raise InputError(
+            f"the model was trained on embeddings of {learned}, these are of {encoder}; "
+            "the SAM checkpoint was changed: run dvc repro train"
+        )
+
+
 def predict(segmenter: Segmenter, sample: Sample, flip: bool) -> Prediction:
     """Predict one image; with `flip` the mirrored image is asked too, which doubles members and time."""
     members, instances = _answer(segmenter, sample, flip)

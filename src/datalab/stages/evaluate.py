@@ -117,7 +117,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, load: SamLoader) -> No
     COCO's average precision of connected pieces, and precision, recall and F1 of those found; `model` what
     `model_size` says.
     """
-    held = read_held_out(inputs.dataset, inputs.model)
+    held = read_held_out(inputs.dataset, inputs.model, inputs.embeddings)
     folder, rows, segmenter = held.folder, held.rows, held.segmenter
     judge = ObjectJudge(len(folder.class_ids), segmenter.network.least_score)
     judged, worst = _all_judged(_judge(rows, folder, segmenter, inputs, params, judge), params.sheet)

@@ -65,7 +65,7 @@ def run(inputs: Inputs, out: Path, plots: Path, params: Params, load: SamLoader)
     where a single image decides are null with a `reason`; `mean_drop` is the mean over them all. Classes are those that
     occur in the truth of the drawn images.
     """
-    held = read_held_out(inputs.dataset, inputs.model)
+    held = read_held_out(inputs.dataset, inputs.model, inputs.embeddings)
     folder, rows, segmenter = held.folder, held.rows, held.segmenter
     rng = np.random.default_rng(params.seed)
     drawn = rows.iloc[np.sort(rng.permutation(len(rows))[: params.images])]

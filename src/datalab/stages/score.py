@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from datalab.adapters.embedding_cache import embedded_by
 from datalab.adapters.files import fresh_folder, read_table, write_label_map, write_table
-from datalab.adapters.segmenter import load_segmenter, predict
+from datalab.adapters.segmenter import check_encoder, load_segmenter, predict
 from datalab.adapters.segmenter_samples import read_sample
 from datalab.adapters.stage_progress import stage_bar
 from datalab.config import BACKGROUND, load_params
@@ -66,11 +67,15 @@ class Outputs:
 
 
 def run(inputs: Inputs, out: Outputs, params: Params) -> None:
-    """Predict every catalog image and score the pool: the catalog without images that were rated and without gold."""
+    """Predict every catalog image and score the pool: the catalog without images that were rated and without gold.
+
+    InputError where the model learned from another SAM's embeddings.
+    """
     lens = Lens(params.measure, params.reduce, 2 if params.flip else 1, params.band, params.elsewhere, params.window,
                 params.top)  # fmt: skip
     check_lens(lens)
     segmenter = load_segmenter(inputs.model)
+    check_encoder(segmenter, embedded_by(inputs.embeddings))
     catalog = read_table(inputs.catalog, CATALOG)
     busy = {*read_table(inputs.ratings, RATINGS)["image_id"], *read_table(inputs.gold, GOLD)["image_id"]}
     rows: list[tuple[str, Evidence, float]] = []
