@@ -1,6 +1,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from datalab.adapters import segmenter_training
@@ -80,6 +81,15 @@ def test_embeddings_are_held_for_a_model_that_looks_at_them(blobs: Workspace, mo
     (sample, *_) = train.read_samples(folder, folder.split("train"), blobs.images, blobs.embeddings, params)
     assert sample.embedding.shape == (6, 6, 8)
     assert bool(sample.embedding.any()) == any(sample.embedding.strides) == held
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_embeddings_of_two_models_are_one_line(blobs: Workspace, split: str) -> None:
+    run_dataset(blobs)
+    odd = read_dataset(blobs.dataset).split(split)["image_id"].iloc[-1]
+    np.save(blobs.embeddings / f"{odd}.npy", np.zeros((4, 16, 16), dtype=np.float16))
+    with pytest.raises(InputError, match="are of different models; run dvc repro embed"):
+        run_train(blobs, SHORT)
 
 
 @pytest.mark.slow

@@ -37,6 +37,12 @@ def read_embedding(path: Path) -> npt.NDArray[np.float16]:
     return embedding
 
 
+def check_same_model(lengths: Iterable[int], embeddings: Path) -> None:
+    """InputError where embeddings of this folder, or their vectors, are of several `lengths`."""
+    if len(set(lengths)) > 1:
+        raise InputError(f"the embeddings of {embeddings} are of different models; run dvc repro embed")
+
+
 def compute_image_vector(row: Mapping[Any, Any], embeddings: Path) -> Vector:
     """(D,) of a row of the catalog, from its embedding; InputError where that is missing, broken or not finite."""
     return image_vector(read_embedding(embeddings / f"{row['image_id']}.npy"), int(row["height"]), int(row["width"]))
@@ -84,6 +90,5 @@ def _maker(embeddings: Path) -> str:
 
 def _stacked(vectors: Sequence[Vector], embeddings: Path) -> Vectors:
     """(N, D); (0, 0) for none."""
-    if len({len(vector) for vector in vectors}) > 1:
-        raise InputError(f"the embeddings of {embeddings} are of different models; run dvc repro embed")
+    check_same_model((len(vector) for vector in vectors), embeddings)
     return np.stack(vectors) if vectors else np.zeros((0, 0), dtype=np.float32)

@@ -16,6 +16,7 @@ from datalab.adapters.backbones import starting_weights
 from datalab.adapters.dataset_folder import DatasetFolder, read_dataset
 from datalab.adapters.embedding_cache import embedded_by
 from datalab.adapters.files import read_label_map, read_rgb, write_json
+from datalab.adapters.image_vectors import check_same_model
 from datalab.adapters.plots import for_tile, plot_labels
 from datalab.adapters.segmenter import Segmenter, save_segmenter
 from datalab.adapters.segmenter_augment import Augmentation, Policy, check_policy
@@ -114,10 +115,9 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, policy: Policy, flip: 
         raise InputError("the dataset has no training image; label more images")
     if is_first_process():
         _draw_sheet(folder, inputs, outputs.sheet, params.sheet)
-    train, validation = (
-        read_samples(folder, folder.split(split), inputs.images, inputs.embeddings, params)
-        for split in ("train", "validation")
-    )
+    rows = [folder.split(split) for split in ("train", "validation")]
+    samples = read_samples(folder, pd.concat(rows), inputs.images, inputs.embeddings, params)
+    train, validation = samples[: len(rows[0])], samples[len(rows[0]) :]
     thin = thin_classes(train, folder.class_names)
     warnings = [
         thin_line(name, found, params.longest_side)
@@ -211,7 +211,10 @@ def _draw_sheet(folder: DatasetFolder, inputs: Inputs, sheet: Path, count: int) 
 def read_samples(
     folder: DatasetFolder, rows: pd.DataFrame, images: Path, embeddings: Path, params: Params
 ) -> list[Sample]:
-    """The images and labels of these rows of the dataset, with embeddings where `params.model` looks at them."""
+    """The images and labels of these rows of the dataset, with embeddings where `params.model` looks at them.
+
+    InputError where the embeddings are of different models.
+    """
     read = (
         read_sample(
             images / str(row.file),
@@ -222,7 +225,9 @@ def read_samples(
         )
         for row in rows.itertuples()
     )
-    return [sample if MODELS[params.model].uses_embedding else without_embedding(sample) for sample in read]
+    samples = [sample if MODELS[params.model].uses_embedding else without_embedding(sample) for sample in read]
+    check_same_model((len(sample.embedding) for sample in samples), embeddings)
+    return samples
 
 
 def _report(looks: list[Look], steps: int, train: int, validation: int) -> dict[str, Any]:
