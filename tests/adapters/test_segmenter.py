@@ -99,6 +99,26 @@ def test_a_network_depends_on_the_seed_and_leaves_torch_alone(sample: Sample) ->
     assert not torch.equal(first[-2], others[-2])
 
 
+@pytest.mark.parametrize(
+    "meaning",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"network": {"channels": 6}}',
+        '{"network": {"channels": 6, "classes": 3, "width": 16, "members": 3, "model": "vnet"}}',
+        '{"network": {"channels": 6, "classes": 3, "width": 16, "members": 3}}',
+    ],
+    ids=["no JSON", "no mapping", "empty", "half a size", "another model", "no weights"],
+)
+def test_a_file_that_says_of_itself_what_is_not_so_is_one_line(tmp_path: Path, meaning: str) -> None:
+    path = tmp_path / "m.safetensors"
+    save_file({"a": torch.zeros(1)}, path, {"datalab-segmenter-1": meaning})
+    with pytest.raises(InputError, match=r"m\.safetensors is no segmenter \(.+\); run dvc repro train$") as caught:
+        load_segmenter(path)
+    assert "\n" not in str(caught.value)
+
+
 def test_files_that_are_no_segmenter_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist; run dvc repro train"):
         load_segmenter(tmp_path / "none.safetensors")

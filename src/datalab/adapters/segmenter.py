@@ -1,9 +1,10 @@
 """The trained segmenter: load and save it, and predict label maps with a committee's probabilities."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -141,7 +142,9 @@ def save_segmenter(path: Path, segmenter: Segmenter) -> None:
 
 
 def load_segmenter(path: Path) -> Segmenter:
-    """Read what `save_segmenter` wrote; InputError where the file is missing, broken or of another kind."""
+    """Read what `save_segmenter` wrote; InputError where the file is missing, broken or of another kind, as are weights
+    that do not fit the network it speaks of.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -152,7 +155,14 @@ def load_segmenter(path: Path) -> Segmenter:
         raise InputError(f"{path} is no segmenter ({exc}); run dvc repro train") from exc
     if FORMAT not in metadata:
         raise InputError(f"{path} is no {FORMAT} file; run dvc repro train")
-    meaning = json.loads(metadata[FORMAT])
+    try:
+        return _segmenter(json.loads(metadata[FORMAT]), weights)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, InputError) as exc:
+        reason = " ".join(str(exc).split())[:120]
+        raise InputError(f"{path} is no segmenter ({type(exc).__name__}: {reason}); run dvc repro train") from exc
+
+
+def _segmenter(meaning: dict[str, Any], weights: Mapping[str, Tensor]) -> Segmenter:
     network = build_network(NetworkSize(**meaning["network"]))
     network.load_state_dict(weights)
     classes: dict[str, int] = meaning["classes"]
