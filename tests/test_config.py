@@ -76,6 +76,19 @@ def test_wrong_params_are_one_line(tmp_path: Path, text: str, message: str) -> N
     assert "\n" not in str(caught.value)
 
 
+@dataclass(frozen=True)
+class Named:
+    rules: dict[str, str]
+
+
+@pytest.mark.parametrize(("name", "shown"), [("2024", "2024"), ("on", "True"), ("~", "None")])
+def test_names_that_are_no_text_to_yaml_are_refused(tmp_path: Path, name: str, shown: str) -> None:
+    with pytest.raises(InputError, match=rf"stage\.rules: the name {shown} is no text to YAML; put it into quotes"):
+        load_params(params_file(tmp_path, f"stage: {{rules: {{dark: a, {name}: b}}}}"), "stage", Named)
+    quoted = params_file(tmp_path, f"stage: {{rules: {{'{name}': b}}}}")
+    assert load_params(quoted, "stage", Named) == Named({name: "b"})
+
+
 def test_params_that_nobody_can_read_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").mkdir()
     with pytest.raises(InputError, match=r"params\.yaml cannot be read: Is a directory; it has to be a text file"):

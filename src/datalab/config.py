@@ -244,6 +244,9 @@ def _coerce(value: Any, kind: Any, where: str) -> Any:
     written = WRITTEN.get(plain, type(value))
     if type(value) is not written or (isinstance(value, float) and not math.isfinite(value)):
         raise InputError(f"{where}: expected {written.__name__}, got {value!r}")
+    for name in value if isinstance(value, dict) else ():
+        if not isinstance(name, str):
+            raise InputError(f"{where}: the name {name!r} is no text to YAML; put it into quotes")
     for limit in limits:
         if not limit.least <= value <= limit.most:
             most = f" and at most {limit.most:.15g}" if limit.most < math.inf else ""
