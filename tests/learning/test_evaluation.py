@@ -1,9 +1,10 @@
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 
-from datalab.learning.evaluation import ONE_IMAGE, boundary_figures, figures, object_figures
+from datalab.learning.evaluation import ONE_IMAGE, boundary_figures, calibration, figures, object_figures
 from datalab.learning.metrics import boundary_counts, confusion_matrix
 
 NAMES = ("background", "leaf", "rust")
@@ -72,6 +73,15 @@ def test_boundary_figures_have_intervals_and_reasons() -> None:
     known = [report["boundary_iou_per_class"][name]["value"] for name in NAMES[:2]]
     assert report["boundary_iou"]["value"] == pytest.approx(sum(known) / 2, abs=1e-6)
     assert report["boundary_iou"]["low"] < report["boundary_iou"]["value"] < 1
+
+
+def test_the_interval_of_the_calibration_error_holds_its_value() -> None:
+    """Four bins of which each is as much too sure in one half of the images as in the other too unsure."""
+    each = [[[100, 60, 60 + gap] for gap in gaps] for gaps in product((-10, 10), repeat=4)]
+    trusted = np.array([[image, image] for image in each], dtype=np.float64)
+    report = calibration(trusted, np.random.default_rng(0), 400)
+    assert (report["ece"]["value"], report["ece"]["low"]) == (0, 0)
+    assert 0.02 < report["ece"]["high"] < 0.1
 
 
 def average_precision(times: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -76,10 +76,14 @@ def boundary_figures(outlines: Counts, names: Sequence[str], rng: np.random.Gene
 
 
 def calibration(trusted: Reliability, rng: np.random.Generator, resamples: int) -> dict[str, Row]:
-    """`ece_before` and `ece` with intervals, from (N, 2, bins, 3): each image before and after the temperature."""
+    """`ece_before` and `ece` with intervals, from (N, 2, bins, 3): each image before and after the temperature.
+
+    An interval holds its value. Draws add to the gaps of the bins what chance adds to those of all images, so that of a
+    model that is calibrated nearly all of them may have a larger error than these.
+    """
     value = calibration_error(trusted.sum(axis=0))
     low, high = bootstrap_interval(trusted, calibration_error, rng, resamples)
-    found = [figure(*triple) for triple in zip(value, low, high, strict=True)]
+    found = [figure(*triple) for triple in zip(value, np.minimum(low, value), high, strict=True)]
     return dict(zip(("ece_before", "ece"), found, strict=True))
 
 
