@@ -78,6 +78,14 @@ def test_every_section_is_known_and_every_number_has_a_range() -> None:
         assert plain == [], section
 
 
+@pytest.mark.parametrize(
+    ("section", "name", "most"),
+    [("train", "imbalance", 4), ("label_errors", "imbalance", 4), ("train", "weight_decay", 1)],
+)
+def test_what_training_cannot_use_has_an_upper_bound(section: str, name: str, most: float) -> None:
+    assert {limit.most for *where, limit in NUMBERS if where == [section, name]} == {most}
+
+
 @pytest.mark.parametrize(("section", "name", "limit"), NUMBERS, ids=str)
 def test_a_number_beyond_its_range_is_refused_by_its_name(
     tmp_path: Path, section: str, name: str, limit: Within

@@ -131,7 +131,9 @@ def test_nothing_rare_to_paste_is_no_problem(tmp_path: Path) -> None:
         ({"blur": 1.5}, "augmentation.road.blur is a share, from 0 to 1, got 1.5"),
         ({"brightness": 1.0}, "augmentation.road.brightness is a fraction"),
         ({"hue": 0.6}, "augmentation.road.hue is a part of the colour circle"),
-        ({"turn": -1.0}, "turn and zoom must be 0 or more"),
+        ({"turn": -1.0}, "augmentation.road.turn must be 0 or more, got -1.0"),
+        ({"zoom": -0.1}, "augmentation.road.zoom is a fraction, from 0 to 4, got -0.1"),
+        ({"zoom": 4.1}, "augmentation.road.zoom is a fraction, from 0 to 4, got 4.1"),
     ],
 )
 def test_numbers_out_of_range_are_one_line(wrong: dict[str, float], message: str) -> None:

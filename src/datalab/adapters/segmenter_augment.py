@@ -23,6 +23,8 @@ from datalab.masks import IGNORE_ID
 
 BLUR = (0.5, 1.5)
 """Standard deviation in pixels of the working image, from and to."""
+MOST_ZOOM = 4.0
+"""Five times as large or small: beyond, a cut is a smear of a few pixels, or hardly there."""
 Rng = np.random.Generator
 
 
@@ -94,8 +96,10 @@ def check_policy(policy: Policy, name: str) -> None:
             )
     if not 0 <= policy.hue <= 0.5:
         raise InputError(f"augmentation.{name}.hue is a part of the colour circle, from 0 to 0.5, got {policy.hue}")
-    if policy.turn < 0 or policy.zoom < 0:
-        raise InputError(f"augmentation.{name}.turn and zoom must be 0 or more")
+    if policy.turn < 0:
+        raise InputError(f"augmentation.{name}.turn must be 0 or more, got {policy.turn}")
+    if not 0 <= policy.zoom <= MOST_ZOOM:
+        raise InputError(f"augmentation.{name}.zoom is a fraction, from 0 to {MOST_ZOOM:g}, got {policy.zoom}")
 
 
 class Cut(NamedTuple):

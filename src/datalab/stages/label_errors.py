@@ -31,10 +31,10 @@ from datalab.quality.label_errors import (
 from datalab.quality.object_lab import Pairing, image_doubt, object_lab, pair_objects
 from datalab.quality.rated import RatedImage, rated_images
 from datalab.quality.vote_doubts import Voted, vote_doubts, voted_objects
-from datalab.ranges import Amount, Count, Seed, Share, Within
+from datalab.ranges import Count, Seed, Share, Within
+from datalab.stages.train import Imbalance, load_policy, read_samples, recipe_of
 from datalab.stages.train import Params as TrainParams
 from datalab.stages.train import check as check_train
-from datalab.stages.train import load_policy, read_samples, recipe_of
 from datalab.tables import ANNOTATED_REGIONS, LABEL_ERRORS, RATINGS
 
 Box = tuple[int, int, int, int]
@@ -49,7 +49,7 @@ class Params:
     folds: Annotated[int, Within(2)]
     steps: Count
     """Of training, per fold."""
-    imbalance: Amount
+    imbalance: Imbalance
     """As in section `train`; weighed classes get probabilities that are too high, which looks like errors."""
     least_area: Count
     """Smallest object, in pixels of the prediction (half of train.longest_side)."""

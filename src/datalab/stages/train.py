@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -33,8 +33,10 @@ from datalab.adapters.segmenter_training import Recipe, train_segmenter
 from datalab.adapters.training_log import TrainingLog
 from datalab.config import load_guidelines, load_named, load_number, load_params
 from datalab.errors import InputError, one_line_errors
-from datalab.ranges import Amount, Count, Natural, Seed, Share
+from datalab.ranges import Amount, Count, Natural, Seed, Share, Within
 
+Imbalance = Annotated[float, Within(0, 4)]
+"""Power of the class weights: at 4 a pixel of a class of one in a hundred weighs as much as 10^8 others."""
 LOGGER = logging.getLogger(__name__)
 TOLD = 0.1
 """Share of the images that show a class, from which it is told to be too thin: slivers of large objects are common."""
@@ -62,11 +64,11 @@ class Params:
     learning_rate: Amount
     backbone_rate: Amount
     frozen_share: Share
-    weight_decay: Amount
+    weight_decay: Share
     ema: Share
     validate_every: Count
     patience: Count
-    imbalance: Amount
+    imbalance: Imbalance
     crop: Count
     object_share: Share
     augmentation: str
