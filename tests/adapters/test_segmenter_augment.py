@@ -7,7 +7,17 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datalab.adapters.segmenter_augment import Augmentation, Batch, Policy, Pool, _corner, check_policy, draw_batch
+from datalab.adapters.segmenter_augment import (
+    Augmentation,
+    Batch,
+    Cut,
+    Policy,
+    Pool,
+    _corner,
+    _over,
+    check_policy,
+    draw_batch,
+)
 from datalab.adapters.segmenter_samples import Sample
 from datalab.adapters.segmenter_schedule import cut_generators
 from datalab.errors import InputError
@@ -146,6 +156,20 @@ def test_a_cut_has_the_wanted_pixel_in_its_middle() -> None:
     labels = np.zeros((80, 80), dtype=np.uint8)
     labels[42, 42] = 1
     assert _corner(labels, 6, 1.0, np.random.default_rng(0), None) == (7, 7)
+
+
+@pytest.mark.parametrize(("pixels", "taken"), [(8, False), (9, True)])
+def test_a_cell_of_the_embedding_is_the_others_where_most_of_it_is(pixels: int, taken: bool) -> None:
+    """One cell is 16 label pixels."""
+    own, other = (
+        Cut(torch.full((3, 8, 8), value), torch.full((2, 1, 1), float(value)), torch.full((1, 4, 4), value))
+        for value in (1, 2)
+    )
+    inside = (torch.arange(16) < pixels).reshape(1, 4, 4)
+    laid = _over(own, other, inside)
+    assert (laid.labels == 2).sum() == pixels
+    assert (laid.image == 2).sum() == 3 * 4 * pixels
+    assert laid.embedding.tolist() == [[[2.0 if taken else 1.0]]] * 2
 
 
 def test_what_turning_brings_in_is_not_judged(tmp_path: Path) -> None:

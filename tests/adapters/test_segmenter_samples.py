@@ -49,6 +49,13 @@ def test_what_falls_between_the_label_pixels_has_the_cells_that_it_fills_the_mos
     np.testing.assert_array_equal(labels, expected)
 
 
+def test_cells_that_a_thin_class_fills_more_than_half_as_much_as_its_fullest_are_its_own() -> None:
+    positions = np.zeros((40, 40), dtype=np.uint8)
+    positions[11:14, 16:36] = 1  # 12, 30 and 18 pixels of three cells
+    labels, thin = shrink_labels(positions, (4, 4))
+    assert (labels[1].tolist(), thin) == ([0, 0, 1, 1], (1,))
+
+
 @pytest.mark.parametrize(
     ("end", "column"),
     [

@@ -70,6 +70,8 @@ def test_a_run_of_other_labels_or_settings_is_not_taken_up(tmp_path: Path) -> No
     keys = [
         run_key(RECIPE, samples, [], {}),
         run_key(RECIPE, samples[:1], samples[1:], {}),
+        run_key(RECIPE, samples, samples[:1], {}),
+        run_key(RECIPE, samples, samples[1:], {}),
         run_key(replace(RECIPE, seed=4), samples, [], {}),
         run_key(RECIPE, [samples[0], other], [], {}),
         run_key(RECIPE, samples[::-1], [], {}),

@@ -4,11 +4,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torchvision.models import mobilenet_v3_large
 
 from datalab.adapters.segmenter import Segmenter, predict
+from datalab.adapters.segmenter_augment import Pool, draw_batch
+from datalab.adapters.segmenter_models import new_network
 from datalab.adapters.segmenter_network import NetworkSize
-from datalab.adapters.segmenter_training import Recipe, train_segmenter
+from datalab.adapters.segmenter_schedule import cut_generators
+from datalab.adapters.segmenter_training import Recipe, Step, train_segmenter, train_step
 from datalab.errors import InputError, StateError
 from datalab.learning.metrics import confusion_matrix, iou_per_class
 from tests.adapters.blobs import AUGMENTATION, SCHEDULE, blob_image, blob_samples
@@ -67,6 +71,19 @@ def test_a_loss_that_explodes_stops_though_it_is_finite(tmp_path: Path) -> None:
         StateError, match=r"stopped at step \d+: the loss is \d+, over 1000 times .* b\d; lower train.lea"
     ):
         train_segmenter(samples, [], wild)
+
+
+def test_a_gradient_is_cut_to_its_longest(tmp_path: Path) -> None:
+    samples = blob_samples(tmp_path, range(4))
+    network = new_network(SIZE, 0, [sample.embedding for sample in samples])
+    batch = draw_batch(Pool(samples), range(4), AUGMENTATION, cut_generators(0, 1, 4))
+    # large weights have large gradients
+    before = 3 * nn.utils.parameters_to_vector(network.parameters()).detach()
+    nn.utils.vector_to_parameters(before.clone(), network.parameters())
+    needed = Step(torch.ones(3), torch.ones(4, 3), "cross_entropy")
+    train_step(network, torch.optim.SGD(network.parameters(), lr=1.0), batch, needed, 1)
+    after = nn.utils.parameters_to_vector(network.parameters()).detach()
+    assert float((after - before).norm()) == pytest.approx(5, rel=1e-3)
 
 
 def test_nothing_to_train_on_is_one_line() -> None:

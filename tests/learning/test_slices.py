@@ -287,6 +287,12 @@ def test_a_pair_has_the_largest_p_of_the_three_questions() -> None:
     assert both["p"] > 0.05
 
 
+def test_no_chance_is_smaller_than_the_draws_can_tell() -> None:
+    iou = np.linspace(0.5, 0.9, 40, dtype=np.float64)
+    table = compare(iou, alone(iou), {"low": iou < 0.6}, 2, np.random.default_rng(0), 99)
+    assert of_slice(table, "low")["p"] == 0.01  # the slice itself, of a hundred with the draws
+
+
 def test_a_hundred_pairs_leave_single_slices_half_of_the_say() -> None:
     rng = np.random.default_rng(2)
     iou = rng.random(60)

@@ -12,6 +12,7 @@ from datalab.learning.splits import (
     SPLITS,
     GroupRules,
     TooFewGroupsError,
+    _has_room,
     assign_splits,
     first_seen,
     groups_among,
@@ -125,6 +126,19 @@ def test_the_only_images_of_many_classes_are_learned_from_while_there_are_others
     assert {splits[f"r{n}"] for n in range(16)} == {"train"}
     found = Counter(splits.values())
     assert all(abs(found[name] - share * 56) <= 4 for name, share in zip(SPLITS, SHARES, strict=True)), found
+
+
+@pytest.mark.parametrize(
+    ("sizes", "learned", "room"),
+    [
+        ((100, 5, 5, 5, 5), (), True),  # 100 of 120 images, 1 of 5 groups
+        ((1, 1, 1, 1, 96), (1, 2, 3), True),  # 4 of 100 images, 4 of 5 groups
+        ((20, 20, 20, 20, 20), (1, 2), True),  # three fifths of both
+        ((20, 20, 20, 20, 20), (1, 2, 3), False),
+    ],
+)
+def test_training_has_room_by_images_or_by_groups(sizes: tuple[int, ...], learned: tuple[int, ...], room: bool) -> None:
+    assert _has_room(0, dict(enumerate(sizes)), SHARES, dict.fromkeys(learned, "train")) == room
 
 
 def test_a_group_stays_together_across_rounds() -> None:
