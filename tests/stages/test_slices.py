@@ -44,6 +44,14 @@ def cut(tables: Inputs, out: Path, params: Params) -> None:
     run(tables, out / "members.parquet", out / "slices.json", out / "plots", params)
 
 
+def test_the_parts_that_pairs_are_compared_with_are_told(
+    tables: Inputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cut(tables, tmp_path, replace(PARAMS, least=2))
+    assert read_json(tmp_path / "slices.json")["pairs"] == 8
+    assert "slices 0/5\n" in capfd.readouterr().err
+
+
 def test_the_dark_images_are_named(tables: Inputs, tmp_path: Path) -> None:
     cut(tables, tmp_path, PARAMS)
     report = read_json(tmp_path / "slices.json")

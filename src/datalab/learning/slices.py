@@ -5,7 +5,7 @@ lowest and the highest third of every other number that is known about an image,
 of numbers their halves.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -139,6 +139,7 @@ def compare(
     rng: np.random.Generator,
     resamples: int,
     pairs: Pairs = NO_PAIRS,
+    watched: Callable[[Sequence[str]], Iterable[str]] = iter,
 ) -> pd.DataFrame:
     """How the images of each slice fare beside all others, worst first.
 
@@ -151,6 +152,7 @@ def compare(
         rng: Where draws come from.
         resamples: Draws of the bootstrap; the permutation test has DRAWS_A_SLICE for each slice, where that is more.
         pairs: Compared as well; their names are others than those of `slices`.
+        watched: Goes through the parts of the pairs, which take nearly all of the time, and tells how far it is.
 
     Returns:
         Columns COLUMNS: `images` in the slice; `iou`, the mean over its groups, with its 95% interval; `elsewhere`, the
@@ -166,7 +168,7 @@ def compare(
     units = {name: part for name, part in units.items() if least <= part.sum() <= len(means) - least}
     draws = max(resamples, DRAWS_A_SLICE * len(units))
     chances = _chances(means, np.ones(len(means), dtype=bool), units, rng, draws)
-    for parent in dict.fromkeys(one for pair in pairs.of.values() for one in pair):
+    for parent in watched(list(dict.fromkeys(one for pair in pairs.of.values() for one in pair))):
         whole = _of_units(pairs.parts[parent][known], places) > MOSTLY
         within = {name: units[name] & whole for name, pair in pairs.of.items() if parent in pair and name in units}
         for name, chance in _chances(means, whole, within, rng, draws).items():

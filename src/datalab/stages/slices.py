@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ import pandas as pd
 
 from datalab.adapters.files import read_table, write_json, write_table, write_text
 from datalab.adapters.plots import plot_slices
+from datalab.adapters.stage_progress import stage_bar
 from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.learning.slices import compare, found_pairs, found_slices, named_slices, worse_slices
@@ -65,7 +67,7 @@ def run(inputs: Inputs, members: Path, out: Path, plots: Path, params: Params) -
     slices, pairs = {**found_slices(traits, params.least), **named}, found_pairs(traits, params.least)
     rng = np.random.default_rng(params.seed)
     iou, groups = images["iou"].to_numpy(dtype=np.float64), images["group"].tolist()
-    table = compare(iou, groups, slices, params.least, rng, params.resamples, pairs)
+    table = compare(iou, groups, slices, params.least, rng, params.resamples, pairs, _watched)
     worse = worse_slices(table, slices, pairs, params.q)
     table = table[table["slice"].isin([*slices, *worse])]
     report: dict[str, Any] = {
@@ -84,6 +86,10 @@ def run(inputs: Inputs, members: Path, out: Path, plots: Path, params: Params) -
     write_json(out, report)
     write_text(plots / "slices.csv", table.to_csv(index=False))
     plot_slices(plots / "slices.png", table, params.q)
+
+
+def _watched(parts: Sequence[str]) -> Iterable[str]:
+    return stage_bar("slices", len(parts), "part", parts)
 
 
 def _viewed_slices(images: pd.DataFrame, views: pd.DataFrame) -> dict[str, BoolMask]:
