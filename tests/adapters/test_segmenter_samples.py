@@ -5,7 +5,7 @@ import pytest
 
 from datalab.adapters.files import read_rgb
 from datalab.adapters.image_vectors import read_embedding
-from datalab.adapters.segmenter_samples import read_sample, shrink_labels, with_pixels, without_embedding
+from datalab.adapters.segmenter_samples import in_one_piece, read_sample, shrink_labels, with_pixels, without_embedding
 from datalab.errors import InputError
 from tests.adapters.blobs import blob_samples, write_blob
 
@@ -114,6 +114,16 @@ def test_what_is_enlarged_has_no_blocks(tmp_path: Path) -> None:
     stripes = np.zeros((96, 128, 3), dtype=np.uint8)
     stripes[::2] = 200
     assert set(np.unique(with_pixels(sample, stripes, None).image)) == {100}
+
+
+def test_samples_in_one_piece_of_memory_are_the_same(tmp_path: Path) -> None:
+    first, second = blob_samples(tmp_path, [1], longest_side=64)[0], blob_samples(tmp_path, [2], longest_side=32)[0]
+    packed = in_one_piece([first, second])
+    for name in ("image", "embedding", "labels"):
+        for made, one in zip(packed, (first, second), strict=True):
+            np.testing.assert_array_equal(getattr(made, name), getattr(one, name), strict=True)
+        assert np.shares_memory(getattr(packed[0], name).base, getattr(packed[1], name).base)
+    assert [one.name for one in packed] == ["b1", "b2"]
 
 
 def test_an_embedding_that_nobody_looks_at_takes_no_memory(tmp_path: Path) -> None:

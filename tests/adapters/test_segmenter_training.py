@@ -7,10 +7,12 @@ import torch
 from torch import nn
 from torchvision.models import mobilenet_v3_large
 
+from datalab.adapters import segmenter_training
 from datalab.adapters.segmenter import Segmenter, predict
 from datalab.adapters.segmenter_augment import Pool, draw_batch
 from datalab.adapters.segmenter_models import new_network
 from datalab.adapters.segmenter_network import NetworkSize
+from datalab.adapters.segmenter_samples import Sample
 from datalab.adapters.segmenter_schedule import cut_generators
 from datalab.adapters.segmenter_training import Recipe, Step, train_segmenter, train_step
 from datalab.errors import InputError, StateError
@@ -89,6 +91,18 @@ def test_a_gradient_is_cut_to_its_longest(tmp_path: Path) -> None:
 def test_nothing_to_train_on_is_one_line() -> None:
     with pytest.raises(InputError, match="no training image"):
         train_segmenter([], [], RECIPE)
+
+
+def test_looks_that_do_not_compete_see_a_few_validation_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples, seen = blob_samples(tmp_path, range(2)), []
+
+    def validate(_: object, validation: list[Sample]) -> float:
+        seen.append(len(validation))
+        return 0.5
+
+    monkeypatch.setattr(segmenter_training, "_validate", validate)
+    train_segmenter(samples, samples * 20, replace(RECIPE, schedule=replace(SCHEDULE, steps=4, validate_every=1)))
+    assert seen == [32, 32, 40, 40]
 
 
 @pytest.mark.parametrize("frozen", [1.0, 0.3])

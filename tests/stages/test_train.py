@@ -83,6 +83,14 @@ def test_embeddings_are_held_for_a_model_that_looks_at_them(blobs: Workspace, mo
     assert bool(sample.embedding.any()) == any(sample.embedding.strides) == held
 
 
+def test_reading_the_images_is_told(blobs: Workspace, capfd: pytest.CaptureFixture[str]) -> None:
+    run_dataset(blobs)
+    folder = read_dataset(blobs.dataset)
+    samples = train.read_samples(folder, folder.index, blobs.images, blobs.embeddings, SHORT)
+    assert len(samples) == len(folder.index)
+    assert f"read 0/{len(samples)}\n" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_embeddings_of_two_models_are_one_line(blobs: Workspace, split: str) -> None:
     run_dataset(blobs)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -75,7 +76,7 @@ def shrink_labels(
     fills such cells alone, none is left of it.
     """
     cells = np.asarray(cv2.resize(positions, size, interpolation=cv2.INTER_NEAREST_EXACT), dtype=np.uint8)
-    thin = sorted({*np.unique(positions).tolist()} - {*np.unique(cells).tolist(), 0, IGNORE_ID})
+    thin = sorted(_values(positions) - _values(cells) - {0, IGNORE_ID})
     filled = {
         one: np.asarray(cv2.resize((positions == one).astype(np.float32), size, interpolation=cv2.INTER_AREA))
         for one in thin
@@ -100,6 +101,24 @@ def _settle(cells: npt.NDArray[np.uint8], one: int, filled: npt.NDArray[np.float
             cells.flat[place] = one
 
 
+def in_one_piece(samples: Sequence[Sample]) -> list[Sample]:
+    """The same samples, all their images in one piece of memory, all embeddings and all labels in another.
+
+    Read one by one, small arrays that stay lie between large ones that were let go, whose room the process keeps: four
+    times as much as their own.
+    """
+    parts = (_joined([getattr(one, name) for one in samples]) for name in ("image", "embedding", "labels"))
+    return [
+        replace(one, image=image, embedding=embedding, labels=labels)
+        for one, image, embedding, labels in zip(samples, *parts, strict=True)
+    ]
+
+
+def _joined(arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    pieces = np.split(np.concatenate([one.ravel() for one in arrays]), np.cumsum([one.size for one in arrays])[:-1])
+    return [piece.reshape(one.shape) for piece, one in zip(pieces, arrays, strict=True)]
+
+
 def with_pixels(sample: Sample, pixels: npt.NDArray[np.uint8], embedding: npt.NDArray[np.float16] | None) -> Sample:
     """The sample as if its image looked like `pixels` (H, W, 3), of any size in its proportions; labels stay.
 
@@ -119,10 +138,15 @@ def positions_of(label_map: npt.NDArray[np.uint8], ids: Sequence[int], path: Pat
     """A (H, W) label map of class ids as positions in `ids`; 255 stays, another value is an InputError with `path`."""
     table = np.full(256, IGNORE_ID, dtype=np.uint8)
     table[list(ids)] = np.arange(len(ids), dtype=np.uint8)
-    unknown = sorted({int(value) for value in np.unique(label_map)} - {*ids, IGNORE_ID})
+    unknown = sorted(_values(label_map) - {*ids, IGNORE_ID})
     if unknown:
         raise InputError(f"{path} has the pixel value(s) {unknown}, known are {list(ids)}; run dvc repro dataset")
     return np.asarray(table[label_map], dtype=np.uint8)
+
+
+def _values(label_map: npt.NDArray[np.uint8]) -> set[int]:
+    """Those that occur; np.unique sorts, which takes four times as long of a photograph."""
+    return set(np.flatnonzero(np.bincount(label_map.ravel())).tolist())
 
 
 def _resized(pixels: npt.NDArray[np.uint8], cells: tuple[int, int]) -> npt.NDArray[np.uint8]:

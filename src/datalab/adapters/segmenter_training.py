@@ -35,6 +35,7 @@ from datalab.adapters.segmenter_schedule import (
     Schedule,
     copy_weights,
     cut_generators,
+    is_late,
     set_normalisation,
 )
 from datalab.adapters.segmenter_state import Run, StateFile
@@ -45,6 +46,8 @@ from datalab.learning.metrics import confusion_matrix, mean_iou
 
 LONGEST_GRADIENT = 5.0
 """A longer one is cut to this length."""
+EARLY_IMAGES = 32
+"""Validation images that a look sees which competes with none (`is_late`): of hundreds it would see for nothing."""
 EXPLODED = 1000.0
 """Times the first loss, or 1 where that was less: nothing comes back from there, though all numbers may be finite.
 
@@ -266,7 +269,8 @@ def _look(run: Run, validation: Sequence[Sample], loss: float, schedule: Schedul
     if run.average.keep:
         own = copy_weights(run.network)
         run.network.load_state_dict(weights)
-    look = Look(run.step, loss, _validate(run.network, validation))
+    seen = validation if is_late(run.step, schedule.steps) else validation[:EARLY_IMAGES]
+    look = Look(run.step, loss, _validate(run.network, seen))
     if run.average.keep:
         run.network.load_state_dict(own)
     run.looks.append(look)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,11 +26,12 @@ from datalab.adapters.segmenter_loss import check_loss
 from datalab.adapters.segmenter_models import MODELS, check_model
 from datalab.adapters.segmenter_network import EMBEDDING_DECODER, STRIDE, NetworkSize
 from datalab.adapters.segmenter_processes import is_first_process
-from datalab.adapters.segmenter_samples import Sample, read_sample, without_embedding
+from datalab.adapters.segmenter_samples import Sample, in_one_piece, read_sample, without_embedding
 from datalab.adapters.segmenter_schedule import Look, Schedule, check_sampling, is_late
 from datalab.adapters.segmenter_state import StateFile, run_key
 from datalab.adapters.segmenter_temperature import temperature_of
 from datalab.adapters.segmenter_training import Recipe, train_segmenter
+from datalab.adapters.stage_progress import stage_bar
 from datalab.adapters.training_log import TrainingLog
 from datalab.config import load_guidelines, load_named, load_number, load_params
 from datalab.errors import InputError, one_line_errors
@@ -38,6 +40,8 @@ from datalab.ranges import Amount, Count, Natural, Seed, Share, Within
 Imbalance = Annotated[float, Within(0, 4)]
 """Power of the class weights: at 4 a pixel of a class of one in a hundred weighs as much as 10^8 others."""
 LOGGER = logging.getLogger(__name__)
+TOGETHER = 50
+"""Samples that lie in one piece of memory."""
 TOLD = 0.1
 """Share of the images that show a class, from which it is told to be too thin: slivers of large objects are common."""
 
@@ -217,6 +221,7 @@ def read_samples(
 
     InputError where the embeddings are of different models.
     """
+    bar = stage_bar("read", len(rows), "image", rows.itertuples(), hidden=not is_first_process())
     read = (
         read_sample(
             images / str(row.file),
@@ -225,9 +230,11 @@ def read_samples(
             folder.mask(str(row.image_id)),
             folder.class_ids,
         )
-        for row in rows.itertuples()
+        for row in bar
     )
-    samples = [sample if MODELS[params.model].uses_embedding else without_embedding(sample) for sample in read]
+    blocks = iter(lambda: list(islice(read, TOGETHER)), [])
+    whole = (sample for block in blocks for sample in in_one_piece(block))
+    samples = [sample if MODELS[params.model].uses_embedding else without_embedding(sample) for sample in whole]
     check_same_model((len(sample.embedding) for sample in samples), embeddings)
     return samples
 
