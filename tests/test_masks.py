@@ -20,6 +20,7 @@ from datalab.masks import (
     rle_to_crop,
     rle_to_mask,
     rle_union,
+    rles_to_cuts,
     row_runs,
 )
 
@@ -109,6 +110,14 @@ def assert_cropped(mask: Mask) -> None:
     assert (top, left, *pixels.shape) == (y, x, height, width)
     assert np.array_equal(pixels, mask[y : y + height, x : x + width])
     assert crop_to_rle(pixels, top, left, *mask.shape) == mask_to_rle(mask)
+
+
+@given(MASKS.flatmap(lambda first: st.lists(arrays(np.bool_, first.shape).filter(np.any), min_size=1, max_size=4)))
+def test_cuts_are_the_masks_in_the_box_around_all(masks: list[Mask]) -> None:
+    x, y, width, height = rle_box_xywh(mask_to_rle(np.any(masks, axis=0)), *masks[0].shape)
+    top, left, cuts = rles_to_cuts([mask_to_rle(mask) for mask in masks], masks[0].shape[0])
+    assert (top, left) == (y, x)
+    assert np.array_equal(cuts, np.stack(masks)[:, y : y + height, x : x + width])
 
 
 def test_box_is_tight() -> None:

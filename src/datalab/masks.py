@@ -63,6 +63,19 @@ def rle_to_crop(rle: str, height: int) -> tuple[int, int, BoolMask]:
     return top, left, pixels
 
 
+def rles_to_cuts(rles: Sequence[str], height: int) -> tuple[int, int, BoolMask]:
+    """(top, left, masks (N, h, w) cut to the box around all of them) of N COCO compressed RLEs of one image."""
+    crops = [rle_to_crop(rle, height) for rle in rles]
+    top, left = min(row for row, _, _ in crops), min(column for _, column, _ in crops)
+    bottom = max(row + pixels.shape[0] for row, _, pixels in crops)
+    right = max(column + pixels.shape[1] for _, column, pixels in crops)
+    # in column order, as `rle_to_mask` gives it
+    cuts = np.zeros((len(crops), right - left, bottom - top), dtype=bool).transpose(0, 2, 1)
+    for cut, (row, column, pixels) in zip(cuts, crops, strict=True):
+        cut[row - top :, column - left :][: pixels.shape[0], : pixels.shape[1]] = pixels
+    return top, left, cuts
+
+
 def crop_to_rle(crop: BoolMask, top: int, left: int, height: int, width: int) -> str:
     """COCO compressed RLE of the (height, width) mask that is `crop` (h, w) at (top, left), and empty elsewhere."""
     return edges_to_rle(crop_edges(crop, top, left, height), height, width)

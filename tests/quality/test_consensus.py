@@ -1,3 +1,4 @@
+import tracemalloc
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -5,11 +6,11 @@ import numpy as np
 import pytest
 
 from datalab.errors import InputError
-from datalab.masks import rle_to_mask
+from datalab.masks import mask_to_rle, rle_to_mask
 from datalab.quality import class_votes
 from datalab.quality.class_votes import Ballots, Shares, majority
 from datalab.quality.consensus import Merged, Rules, merge_images
-from datalab.quality.rated import rated_images
+from datalab.quality.rated import RatedImage, rated_images
 from tests.quality.images import HEIGHT, WIDTH, Box, rle, tables
 
 WIDE: Box = ("coin", 0, 0, 4, 5)
@@ -181,6 +182,19 @@ def test_two_outlines_that_overlap_too_little_leave_the_difference_to_a_reviewer
     (one,) = everything({"ann": [WIDE], "bob": [EXACT], "cat": []}, {"ann": 0.9, "bob": 0.1, "cat": 0.5})
     assert (one.doubt, one.disputed, one.votes) == ("", "", 2)
     assert columns(one) == 5
+
+
+def test_what_only_one_of_two_drew_on_a_large_photograph_takes_little_memory() -> None:
+    tall, wide = (np.zeros((1500, 2000), dtype=bool) for _ in range(2))
+    tall[700:720, 900:910] = wide[710:730, 900:910] = True
+    drawn = (("ann", mask_to_rle(tall)), ("bob", mask_to_rle(wide)))
+    rated = [RatedImage("i", who, (("coin", shape),), ("manual",), 1500, 2000, "i") for who, shape in drawn]
+    tracemalloc.start()
+    (one,) = merge_images({"i": rated}, EQUAL, replace(RULES, iou_threshold=0.3))["i"]
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (one.rle, one.disputed) == (mask_to_rle(tall & wide), mask_to_rle(tall ^ wide))
+    assert most < tall.size
 
 
 def test_a_class_that_wins_against_most_heads_is_kept_with_a_doubt() -> None:

@@ -1,5 +1,7 @@
 """crowd-kit's published example masks, and what each vote does with ties and with nothing to estimate."""
 
+import tracemalloc
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -69,3 +71,14 @@ def test_equal_masks_give_that_mask(name: str) -> None:
 def test_masks_that_do_not_touch_leave_the_strongest(name: str) -> None:
     apart = [mask("#....", "....."), mask("..#..", "....."), mask(".....", "....#")]
     np.testing.assert_array_equal(vote(name, apart, [0.2, 0.9, 0.4]), apart[1])
+
+
+def test_small_masks_of_a_large_photograph_take_little_memory() -> None:
+    photograph = np.zeros((1500, 2000), dtype=bool)
+    photograph[700:720, 900:930] = True
+    shapes = [mask_to_rle(photograph)] * 3
+    tracemalloc.start()
+    assert vote_pixels("majority", shapes, EQUAL, *photograph.shape) == shapes[0]
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < photograph.size

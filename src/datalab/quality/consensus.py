@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datalab.masks import BoolMask, iou_matrix, mask_to_rle, rle_to_mask
+from datalab.masks import crop_to_rle, iou_matrix, rle_area, rles_to_cuts
 from datalab.quality.class_votes import vote_classes
 from datalab.quality.clusters import Cluster, cluster_objects, join_touching, voices_of
 from datalab.quality.pixel_votes import TIE, vote_pixels
@@ -86,7 +86,7 @@ def _seconded(rated: Sequence[RatedImage], voices: Mapping[str, float], iou_thre
         return found
     height, width = rated[0].height, rated[0].width
     touching = [one for one in join_touching(left, voices, height, width) if len(one.members) >= half]
-    return [*found, *(one for one in touching if _shared(one.shapes, half, height, width).any())]
+    return [*found, *(one for one in touching if rle_area(_shared(one.shapes, half, height, width), height, width))]
 
 
 def _without_copies(clusters: list[Cluster], rated: Sequence[RatedImage], iou_threshold: float) -> list[Cluster]:
@@ -119,14 +119,13 @@ def _merge(
     doubt, kept = _judge(cluster, len(rated), label)
     if tied and doubt != "existence":
         doubt, kept = "class", False
-    disputed = "" if kept else mask_to_rle(_shared(shapes, 1, height, width))
+    disputed = "" if kept else _shared(shapes, 1, height, width)
     if cluster.touching:
         # all of it is asked about; what few marked is background until then, for such masks may reach far
-        rle, disputed = disputed, mask_to_rle(_shared(shapes, len(rated) / 2, height, width))
+        rle, disputed = disputed, _shared(shapes, len(rated) / 2, height, width)
     if not doubt and method == "two" and iou_matrix(shapes[:1], shapes[1:], height, width)[0, 0] < rules.outline_iou:
-        common = _shared(shapes, 2, height, width)
-        doubt, disputed = "outline", mask_to_rle(_shared(shapes, 1, height, width) & ~common)
-        rle = mask_to_rle(common)
+        rle = _shared(shapes, 2, height, width)
+        doubt, disputed = "outline", _shared(shapes, 1, height, width, most=1)
     agreement = float(iou_matrix([rle], shapes, height, width).mean())
     people = tuple(sorted(annotator for annotator, *_ in cluster.members))
     return Merged(label, rle, len(shapes), agreement, doubt, kept, disputed, method, people)
@@ -148,7 +147,8 @@ def _winner(share: Mapping[str, float]) -> tuple[str, bool]:
     return ranked[0], len(ranked) > 1 and share[ranked[0]] - share[ranked[1]] <= TIE
 
 
-def _shared(shapes: Sequence[str], least: float, height: int, width: int) -> BoolMask:
-    """The pixels of at least so many of the masks."""
-    covered = sum(rle_to_mask(rle, height, width).astype(np.int32) for rle in shapes)
-    return np.asarray(covered >= least, dtype=np.bool_)
+def _shared(shapes: Sequence[str], least: float, height: int, width: int, most: float = np.inf) -> str:
+    """RLE of the pixels of at least and at most so many of the masks."""
+    top, left, cuts = rles_to_cuts(shapes, height)
+    covered = cuts.sum(axis=0, dtype=np.int32)
+    return crop_to_rle((covered >= least) & (covered <= most), top, left, height, width)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from datalab.errors import InputError
-from datalab.masks import BoolMask, mask_to_rle, rle_box_xywh, rle_to_mask
+from datalab.masks import BoolMask, crop_to_rle, rles_to_cuts
 
 Cuts = npt.NDArray[np.bool_]
 Voices = npt.NDArray[np.float64]
@@ -88,14 +88,10 @@ def vote_pixels(name: str, shapes: Sequence[str], voices: Sequence[float], heigh
         raise InputError(f"there is no pixel vote {name!r}; known: {', '.join(PIXEL_VOTES)}")
     if len(shapes) == 1:
         return shapes[0]
-    boxes = np.array([rle_box_xywh(rle, height, width) for rle in shapes])
-    x, y = boxes[:, :2].min(axis=0)
-    right, bottom = (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
-    cuts = np.stack([rle_to_mask(rle, height, width)[y:bottom, x:right] for rle in shapes])
+    top, left, cuts = rles_to_cuts(shapes, height)
     inside = PIXEL_VOTES[name](cuts, np.array(voices, dtype=np.float64))
-    mask = np.zeros((height, width), dtype=np.bool_)
-    mask[y:bottom, x:right] = inside if inside.any() else cuts[int(np.argmax(voices))]
-    return mask_to_rle(mask)
+    kept = inside if inside.any() else cuts[int(np.argmax(voices))]
+    return crop_to_rle(kept, top, left, height, width)
 
 
 def _as_table(cuts: Cuts) -> pd.DataFrame:
