@@ -11,6 +11,7 @@ from datalab.masks import (
     crop_to_rle,
     iou_matrix,
     label_map,
+    mask_to_crop,
     mask_to_rle,
     rle_area,
     rle_areas,
@@ -110,6 +111,9 @@ def assert_cropped(mask: Mask) -> None:
     assert (top, left, *pixels.shape) == (y, x, height, width)
     assert np.array_equal(pixels, mask[y : y + height, x : x + width])
     assert crop_to_rle(pixels, top, left, *mask.shape) == mask_to_rle(mask)
+    first_row, first_column, again = mask_to_crop(mask)
+    assert (first_row, first_column) == (top, left)
+    assert np.array_equal(again, pixels)
 
 
 @given(MASKS.flatmap(lambda first: st.lists(arrays(np.bool_, first.shape).filter(np.any), min_size=1, max_size=4)))

@@ -76,6 +76,12 @@ def rles_to_cuts(rles: Sequence[str], height: int) -> tuple[int, int, BoolMask]:
     return top, left, cuts
 
 
+def mask_to_crop(mask: BoolMask) -> tuple[int, int, BoolMask]:
+    """(top, left, view of the tight box) of a (H, W) mask; (0, 0, no pixel) for an empty one."""
+    left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
+    return top, left, mask[top : top + height, left : left + width]
+
+
 def crop_to_rle(crop: BoolMask, top: int, left: int, height: int, width: int) -> str:
     """COCO compressed RLE of the (height, width) mask that is `crop` (h, w) at (top, left), and empty elsewhere."""
     return edges_to_rle(crop_edges(crop, top, left, height), height, width)

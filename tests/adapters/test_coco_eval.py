@@ -1,5 +1,7 @@
 import contextlib
 import io
+import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from pycocotools.cocoeval import COCOeval
 
 from datalab.adapters.coco_eval import AveragePrecision, ObjectJudge
 from datalab.learning.objects import MapObject
+from datalab.masks import BoolMask, mask_to_crop
 
 SIDE = 40
 NOWHERE = np.zeros((SIDE, SIDE), dtype=bool)
@@ -17,7 +20,11 @@ NOWHERE = np.zeros((SIDE, SIDE), dtype=bool)
 def square(position: int, top: int, left: int, score: float = 1.0, side: int = 10) -> MapObject:
     mask = np.zeros((SIDE, SIDE), dtype=bool)
     mask[top : top + side, left : left + side] = True
-    return MapObject(position, mask, score)
+    return cut(position, mask, score)
+
+
+def cut(position: int, mask: BoolMask, score: float = 1.0) -> MapObject:
+    return MapObject(position, *mask_to_crop(mask), mask.shape, score)
 
 
 Image = tuple[list[MapObject], list[MapObject]]
@@ -111,6 +118,32 @@ def test_a_rim_that_nobody_judged_costs_no_object() -> None:
     assert judge.average_precision().hits[0, 1].tolist() == [1, 0, 0]
 
 
+def test_an_object_in_its_box_is_judged_as_on_the_whole_image() -> None:
+    rng = np.random.default_rng(0)
+    boxed, whole = ObjectJudge(3), ObjectJudge(3)
+    for _ in range(20):
+        places = rng.integers(0, 28, (6, 2)).tolist()
+        objects = [square(int(rng.integers(1, 3)), top, left, rng.random()) for top, left in places]
+        laid_out = [replace(one, top=0, left=0, crop=one.mask) for one in objects]
+        unknown = rng.random((SIDE, SIDE)) < 0.3
+        boxed.add(objects[:3], objects[1:], unknown, least=50)
+        whole.add(laid_out[:3], laid_out[1:], unknown, least=50)
+    assert (boxed.truth, boxed.found) == (whole.truth, whole.found)
+    assert len(boxed.found) > 20
+
+
+def test_a_small_object_of_a_large_photograph_takes_little_memory() -> None:
+    unknown, cell = np.zeros((1500, 2000), dtype=bool), np.ones((20, 30), dtype=bool)
+    one = MapObject(1, 700, 900, cell, unknown.shape)
+    judge = ObjectJudge(2)
+    tracemalloc.start()
+    judge.add([one], [one], unknown)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert judge.found[0]["area"] == 600
+    assert most < unknown.size
+
+
 def test_more_than_a_hundred_objects_of_a_class_count() -> None:
     cells = [square(1, top, left, side=2) for top in range(0, 39, 3) for left in range(0, 39, 3)]
     result = judged((cells, cells))
@@ -129,7 +162,7 @@ def test_images_drawn_more_than_once_count_as_often_as_coco_counts_copies_of_the
     images: list[Image] = []
     for _ in range(12):
         truth = [square(int(rng.integers(1, 3)), *rng.integers(0, 28, 2)) for _ in range(rng.integers(0, 4))]
-        moved = [MapObject(one.position, np.roll(one.mask, 1, axis=0), rng.random()) for one in truth]
+        moved = [cut(one.position, np.roll(one.mask, 1, axis=0), rng.random()) for one in truth]
         images.append((truth, [*moved[: rng.integers(0, 4)], square(int(rng.integers(1, 3)), 0, 0, rng.random())]))
     whole = judged(*images, classes=3)
     times = rng.multinomial(12, np.full(12, 1 / 12), size=5)
@@ -151,7 +184,7 @@ def test_who_finds_what_is_too_small_to_be_an_object_is_not_wrong() -> None:
     """Of 64 pixels where 77 make an object, found with two rows more; and a real one of 81, found a row too small."""
     truth, large = square(1, 0, 0, side=8), square(1, 20, 0, side=9)
     rows = square(1, 0, 0, 0.9, side=10).mask & (np.arange(SIDE) < 8), large.mask & (np.arange(SIDE) < 8)
-    right = [MapObject(1, mask, 0.8) for mask in rows]
+    right = [cut(1, mask, 0.8) for mask in rows]
     for more, wrong in (([], 0), ([square(1, 0, 20, 0.7, side=8)], 0), ([square(1, 0, 20, 0.9)], 1)):
         judge = ObjectJudge(2)
         judge.add([truth, large], [*right, *more], NOWHERE, least=77)
@@ -159,7 +192,7 @@ def test_who_finds_what_is_too_small_to_be_an_object_is_not_wrong() -> None:
         assert result.hits[0, 1].tolist() == [1, wrong, 0]
         assert result.per_class_50[1] == pytest.approx(1 / (1 + wrong))
     other = ObjectJudge(3)
-    other.add([truth], [MapObject(2, rows[0], 0.9)], NOWHERE, least=77)
+    other.add([truth], [cut(2, rows[0], 0.9)], NOWHERE, least=77)
     assert other.average_precision().hits[0, 2].tolist() == [0, 1, 0]
 
 

@@ -24,6 +24,14 @@ def test_pieces_that_meet_at_a_corner_are_one() -> None:
     ]
 
 
+def test_a_piece_is_cut_to_its_box_and_knows_its_place() -> None:
+    first, *_, last = objects_of(MAP, least=1)
+    assert (first.top, first.left, first.crop.tolist()) == (0, 0, [[True, True, False], [False, False, True]])
+    assert (last.top, last.left, last.crop.tolist(), last.size) == (3, 3, [[True]], (4, 4))
+    assert np.argwhere(first.mask).tolist() == [[0, 0], [0, 1], [1, 2]]
+    assert np.argwhere(last.mask).tolist() == [[3, 3]]
+
+
 def test_small_pieces_are_left_out() -> None:
     assert [int(one.mask.sum()) for one in objects_of(MAP, least=2)] == [3]
 

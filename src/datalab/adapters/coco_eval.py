@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from datalab.learning.objects import MapObject
-from datalab.masks import BoolMask
+from datalab.masks import BoolMask, crop_to_rle
 
 LEAST_IOU = 0.5
 """From which a found object may be one of the truth's."""
@@ -87,7 +87,7 @@ class ObjectJudge:
         self.found: list[dict[str, Any]] = []
 
     def add(self, truth: Iterable[MapObject], found: Iterable[MapObject], unknown: BoolMask, least: float = 1) -> None:
-        """One image, all masks (H, W). Pixels that are `unknown` count for nobody: found objects are cut to the others,
+        """One image. Pixels that are `unknown` (H, W) count for nobody: found objects are cut to the others,
         and what lies mostly there and is none of the truth's is neither right nor wrong. (COCO's crowd regions would
         still ask an object's IoU of the pixels that nobody judged.)
 
@@ -100,12 +100,13 @@ class ObjectJudge:
         self.images.append({"id": number, "height": unknown.shape[0], "width": unknown.shape[1]})
         small, there = list[dict[str, Any]](), list[dict[str, Any]]()
         for one in truth:
-            piece = _annotation(number, one.position, one.mask)
+            piece = _annotation(number, one, one.crop)
             (there if piece["area"] >= least else small).append(piece)
         self.truth += there
         for one in found:
-            judged = _annotation(number, one.position, one.mask & ~unknown)
-            an_object = judged["area"] >= least and 2 * judged["area"] > one.mask.sum()
+            nobodys = unknown[one.top :, one.left :][: one.crop.shape[0], : one.crop.shape[1]]
+            judged = _annotation(number, one, one.crop & ~nobodys)
+            an_object = judged["area"] >= least and 2 * judged["area"] > one.crop.sum()
             if _is_one_of(judged, there) or (an_object and not _is_one_of(judged, small)):
                 self.found.append({**judged, "score": one.score})
 
@@ -188,10 +189,11 @@ def _is_one_of(found: dict[str, Any], truth: list[dict[str, Any]]) -> bool:
     return bool(same) and bool(coco_mask.iou([found["segmentation"]], same, [0] * len(same)).max() >= LEAST_IOU)
 
 
-def _annotation(image: int, position: int, mask: BoolMask) -> dict[str, Any]:
-    encoded = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-    area = float(coco_mask.area(encoded))
-    return {"image_id": image, "category_id": position, "segmentation": encoded, "area": area, "iscrowd": 0}
+def _annotation(image: int, one: MapObject, crop: BoolMask) -> dict[str, Any]:
+    """Of the pixels of `one` that are in `crop`, which is cut like its own."""
+    encoded = {"size": list(one.size), "counts": crop_to_rle(crop, one.top, one.left, *one.size)}
+    area = float(crop.sum())
+    return {"image_id": image, "category_id": one.position, "segmentation": encoded, "area": area, "iscrowd": 0}
 
 
 def _numbered(annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:

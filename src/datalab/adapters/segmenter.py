@@ -22,6 +22,7 @@ from datalab.adapters.segmenter_samples import Sample
 from datalab.adapters.torch_threads import single_thread
 from datalab.errors import InputError
 from datalab.learning.objects import MapObject
+from datalab.masks import mask_to_crop
 
 FORMAT = "datalab-segmenter-1"
 
@@ -124,7 +125,8 @@ def _grown(plane: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 def _at_size(found: Instance, size: tuple[int, ...]) -> MapObject:
-    return MapObject(found.position, (_grown(found.mask, size) > 0.5).cpu().numpy(), found.score)
+    top, left, crop = mask_to_crop((_grown(found.mask, size) > 0.5).cpu().numpy())
+    return MapObject(found.position, top, left, crop, size, found.score)
 
 
 def save_segmenter(path: Path, segmenter: Segmenter) -> None:

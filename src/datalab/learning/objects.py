@@ -1,13 +1,13 @@
 """Objects of a label map: its connected pieces, class by class, and how sure a model is of each."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from datalab.masks import IGNORE_ID, BoolMask, connected_parts
+from datalab.masks import IGNORE_ID, BoolMask, connected_crops
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,21 @@ class MapObject:
 
     position: int
     """Of its class, 1 or more."""
-    mask: BoolMask
+    top: int
+    left: int
+    crop: BoolMask
+    """(h, w) pixels of a box around it, which begins at row `top` and column `left`."""
+    size: tuple[int, ...]
     """(H, W) of the label map."""
-    score: float
+    score: float = 1.0
     """How sure the model is of it, in [0, 1]; 1 for truth."""
+
+    @property
+    def mask(self) -> BoolMask:
+        """(H, W) of the label map, laid out anew each time: a hundred of a photograph take minutes."""
+        mask = np.zeros(self.size, dtype=bool)
+        mask[self.top :, self.left :][: self.crop.shape[0], : self.crop.shape[1]] = self.crop
+        return mask
 
 
 def objects_of(
@@ -30,9 +41,9 @@ def objects_of(
     `probabilities` (K, h, w), of any size in the same proportions: a piece's score is the mean of its class's.
     """
     for position in sorted({int(value) for value in np.unique(positions)} - {0, IGNORE_ID}):
-        for _, mask in connected_parts(positions == position, least):
-            score = 1.0 if probabilities is None else _mean_inside(probabilities[position], mask)
-            yield MapObject(position, mask, score)
+        for _, top, left, crop in connected_crops(positions == position, least):
+            found = MapObject(position, top, left, crop, positions.shape)
+            yield found if probabilities is None else replace(found, score=_mean_inside(probabilities[position], found))
 
 
 def hit_shares(hits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -48,7 +59,8 @@ def hit_shares(hits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return shares
 
 
-def _mean_inside(values: npt.NDArray[np.floating[Any]], mask: BoolMask) -> float:
-    y, x = np.nonzero(mask)
-    rows, columns = y * values.shape[0] // mask.shape[0], x * values.shape[1] // mask.shape[1]
+def _mean_inside(values: npt.NDArray[np.floating[Any]], found: MapObject) -> float:
+    y, x = np.nonzero(found.crop)
+    rows = (y + found.top) * values.shape[0] // found.size[0]
+    columns = (x + found.left) * values.shape[1] // found.size[1]
     return float(values[rows, columns].mean())
