@@ -1,5 +1,6 @@
 """Mask folders of every layout, typed by hand."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,12 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from datalab.adapters.mask_classes import ZERO_ID
 from datalab.adapters.mask_folder import read_classes, read_truth
 from datalab.errors import InputError
-from datalab.masks import label_map, rle_area, rle_to_mask
+from datalab.masks import label_map, mask_to_rle, rle_area, rle_to_mask
 from datalab.tables import CATALOG
 from tests.adapters.png_bytes import png
 from tests.shared_data import shared_data
@@ -100,6 +102,30 @@ def test_specks_join_the_largest_object(tmp_path: Path) -> None:
     save(tmp_path / "a.png", mask)
     truth = read_truth(tmp_path, catalog("a.jpg", width=100, height=200), read_classes(tmp_path))
     assert sorted(rle_area(rle, 200, 100) for rle in truth["rle"]) == [4, 100, 401]
+
+
+@pytest.mark.parametrize("share", [0.02, 0.15, 0.4])
+def test_objects_in_their_boxes_are_those_of_the_whole_mask(tmp_path: Path, share: float) -> None:
+    mask = np.random.default_rng(0).random((200, 100)) < share
+    save(tmp_path / "a.png", mask.astype(np.uint8))
+    truth = read_truth(tmp_path, catalog("a.jpg", width=100, height=200), read_classes(tmp_path))
+    numbers, count = ndimage.label(mask, np.ones((3, 3)))
+    areas = np.bincount(numbers.ravel())[1:]
+    joined = np.isin(numbers, np.flatnonzero(areas < 4) + 1) | (numbers == areas.argmax() + 1)
+    others = [numbers == number for number in range(1, count + 1) if not joined[numbers == number].any()]
+    assert set(truth["rle"]) == {mask_to_rle(one) for one in (joined, *others)}
+
+
+def test_many_objects_of_a_large_mask_take_little_memory(tmp_path: Path) -> None:
+    """The components' numbers, in 32 bits, are the largest part."""
+    mask = np.tile(np.pad(np.ones((20, 30), dtype=np.uint8), ((0, 30), (0, 30))), (20, 20))
+    save(tmp_path / "a.png", mask)
+    tracemalloc.start()
+    truth = read_truth(tmp_path, catalog("a.jpg", width=1200, height=1000), read_classes(tmp_path))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(truth) == 400
+    assert most < 9 * mask.size
 
 
 def test_a_lone_speck_stays(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from datalab.adapters.images_decode import channel_bits
 from datalab.adapters.mask_classes import automatic_classes, ignored_values, pixel_value, read_classes_file
 from datalab.config import LabelClass, is_background
 from datalab.errors import InputError
-from datalab.masks import IGNORE_ID, BoolMask, mask_to_rle
+from datalab.masks import IGNORE_ID, BoolMask, crop_to_rle
 from datalab.tables import CATALOG, GOLD, require
 
 SMALLEST_SHARE = 1 / 5000
@@ -185,7 +185,7 @@ def _rows(image: _Image, masks: Mapping[str, Path], classes: Sequence[LabelClass
     values = {folder: _read_values(path) for folder, path in masks.items()}
     for folder, path in masks.items():
         _check_size(image, path, values[folder])
-    objects = [(item.name, mask_to_rle(mask)) for item in classes for mask in _components(_inside(values, item), image)]
+    objects = [(item.name, rle) for item in classes for rle in _components(_inside(values, item), image)]
     return [
         (image.image_id, f"{image.image_id}-{number}", label, rle, image.height, image.width)
         for number, (label, rle) in enumerate(objects or [("", "")])
@@ -199,8 +199,8 @@ def _inside(values: Mapping[str, npt.NDArray[np.uint8]], item: LabelClass) -> Bo
     return values[item.name] != 0 if item.name in values else None
 
 
-def _components(inside: BoolMask | None, image: _Image) -> Iterator[BoolMask]:
-    """The objects (H, W) of one class, from the top down."""
+def _components(inside: BoolMask | None, image: _Image) -> Iterator[str]:
+    """RLE of each object of one class, from the top down."""
     if inside is None or not inside.any():
         return
     count, numbers, statistics, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=8)
@@ -209,9 +209,11 @@ def _components(inside: BoolMask | None, image: _Image) -> Iterator[BoolMask]:
     largest = int(areas.argmax())
     target = np.arange(count)
     target[(areas < SMALLEST_SHARE * image.width * image.height) & (target > 0)] = largest
-    objects = target[numbers]
     for number in sorted(set(target[1:].tolist())):
-        yield objects == number
+        joined = target == number
+        corners, sides = statistics[joined, :2], statistics[joined, 2:4]
+        (left, top), (right, bottom) = corners.min(axis=0).tolist(), (corners + sides).max(axis=0).tolist()
+        yield crop_to_rle(joined[numbers[top:bottom, left:right]], top, left, *inside.shape)
 
 
 def _check_size(image: _Image, path: Path, values: npt.NDArray[np.uint8]) -> None:
