@@ -72,6 +72,19 @@ def test_the_nearest_gold_names_a_region_and_background_is_dropped(workspace: Wo
     assert list(zip(found["region_id"], found["label"], strict=True)) == [("a-coin", "coin"), ("a-cup", "cup")]
 
 
+def test_background_is_what_no_object_covers() -> None:
+    """Half of x, all of y, on which nothing is, and nothing of z."""
+    full = mask_to_rle(np.ones((SIDE, SIDE), dtype=bool))
+    shapes = [("x", rle("coin")), ("x", rle("cup")), ("y", ""), ("z", full), ("z", rle("cup"))]
+    gold = [(image, f"{image}-{n}", "coin", shape, SIDE, SIDE) for n, (image, shape) in enumerate(shapes)]
+    embedding = np.zeros((2, 4, 4), dtype=np.float16)
+    embedding[0, :2], embedding[1, 2:] = 3, 4
+    found = proposing._background_vectors(pd.DataFrame(gold, columns=list(GOLD)), lambda _: embedding)
+    assert sorted(found) == ["x", "y"]
+    assert found["x"].tolist() == [0, 1]
+    assert found["y"] == pytest.approx([0.6, 0.8])
+
+
 def test_what_lies_between_two_classes_is_left_to_people(workspace: Workspace) -> None:
     assert list(named(workspace, proposals(("a", "mixed")), GUIDELINES, 0.3)["label"]) == [""]
     assert list(named(workspace, proposals(("a", "mixed")), GUIDELINES, 0.0)["label"]) != [""]

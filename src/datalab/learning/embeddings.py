@@ -3,6 +3,7 @@
 An embedding (C, h, w) covers SAM's square: the image scaled to fit, with padding below or to the right of it.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -29,28 +30,38 @@ def image_vector(embedding: Embedding, height: int, width: int) -> Vector:
     return _unit(np.concatenate([cells.mean(axis=1), cells.std(axis=1)]))
 
 
-def region_vector(embedding: Embedding, mask: BoolMask) -> Vector:
-    """One vector (C,) of unit length: the mean over the cells, each weighed by how much of it lies inside `mask`."""
-    cells = crop_embedding(embedding, *mask.shape).astype(np.float32)
-    weights = _cell_shares(mask, cells.shape[1], cells.shape[2])
+def region_vector(embedding: Embedding, crop: BoolMask, top: int, left: int, height: int, width: int) -> Vector:
+    """One vector (C,) of unit length: the mean over the cells, each weighed by how much of it lies inside a mask.
+
+    The (height, width) mask is `crop` (h, w) at (top, left), and empty elsewhere; all empty, it is the whole image.
+    """
+    cells = crop_embedding(embedding, height, width).astype(np.float32)
+    weights = _cell_shares(crop, (top, left), (height, width), cells.shape[1:])
     if weights.sum() == 0:
         weights = np.ones_like(weights)
     return _unit((cells * weights).sum(axis=(1, 2)) / weights.sum())
 
 
-def _cell_shares(mask: BoolMask, rows: int, columns: int) -> npt.NDArray[np.float32]:
-    """How much of `mask` falls into each cell of a rows x columns grid, in pixels."""
+def _cell_shares(
+    crop: BoolMask, corner: Sequence[int], size: Sequence[int], grid: Sequence[int]
+) -> npt.NDArray[np.float32]:
+    """How many pixels of `crop` at `corner` of an image of `size` fall into each cell of its `grid`, all (y, x)."""
+    shares = np.zeros(grid, dtype=np.float32)
+    rows, columns = (_cells(*axis) for axis in zip(size, grid, corner, crop.shape, strict=True))
     # the places of all pixels inside would take sixteen times the memory of the mask
-    counts = [
-        [np.count_nonzero(mask[top:bottom, left:right]) for left, right in _cells(mask.shape[1], columns)]
-        for top, bottom in _cells(mask.shape[0], rows)
-    ]
-    return np.array(counts, dtype=np.float32)
+    for row, top, bottom in rows:
+        for column, left, right in columns:
+            shares[row, column] = np.count_nonzero(crop[top:bottom, left:right])
+    return shares
 
 
-def _cells(side: int, count: int) -> list[tuple[int, int]]:
-    """First and last + 1 pixel of each of `count` cells; pixel i lies in cell i * count // side."""
-    return list(pairwise((-(-np.arange(count + 1) * side // count)).tolist()))
+def _cells(side: int, count: int, first: int, length: int) -> list[tuple[int, int, int]]:
+    """(cell, its first and last + 1 pixel, counted from `first`) of those of `count` cells that `length` pixels touch.
+
+    Pixel i of `side` lies in cell i * count // side.
+    """
+    edges = (-(-np.arange(count + 1) * side // count) - first).clip(0, length).tolist()
+    return [(cell, begin, end) for cell, (begin, end) in enumerate(pairwise(edges)) if begin < end]
 
 
 def _unit(vector: npt.NDArray[np.float32]) -> Vector:

@@ -19,7 +19,7 @@ from datalab.learning.components import predicted_regions
 from datalab.learning.embeddings import Vector, region_vector
 from datalab.learning.gate import GateParams
 from datalab.learning.prototypes import fit_prototypes, nearest_label
-from datalab.masks import rle_fits, rle_to_mask
+from datalab.masks import label_map, rle_fits, rle_to_crop
 from datalab.quality.gold_ledger import sound_gold
 from datalab.rounds.gating import gate_proposals
 from datalab.rounds.living_gold import read_events
@@ -240,7 +240,8 @@ def _labels_from_predictions(
     for image_id, rows in proposals.groupby("image_id", sort=False):
         predicted = _predicted(workspace, str(image_id), (rows["height"].iloc[0], rows["width"].iloc[0]))
         for place, row in zip(rows.index, rows.to_dict("records"), strict=True):
-            inside = predicted[rle_to_mask(row["rle"], row["height"], row["width"])]
+            top, left, crop = rle_to_crop(row["rle"], row["height"])
+            inside = predicted[top:, left:][: crop.shape[0], : crop.shape[1]][crop]
             shares = np.bincount(inside, minlength=256) / max(1, len(inside))
             second, best = np.sort(shares)[-2:]
             labels[place] = None if best - second < least_margin else names.get(int(shares.argmax()), "")
@@ -282,7 +283,8 @@ def _region_vectors(regions: pd.DataFrame, embedding_of: Embedder) -> list[Vecto
     for image_id, rows in regions.groupby("image_id"):
         embedding = embedding_of(str(image_id))
         for place, row in zip(rows.index, rows.to_dict("records"), strict=True):
-            vectors[place] = region_vector(embedding, rle_to_mask(row["rle"], row["height"], row["width"]))
+            top, left, crop = rle_to_crop(row["rle"], row["height"])
+            vectors[place] = region_vector(embedding, crop, top, left, row["height"], row["width"])
     return [vectors[place] for place in regions.index]
 
 
@@ -290,9 +292,8 @@ def _background_vectors(gold: pd.DataFrame, embedding_of: Embedder) -> dict[str,
     """One vector per gold image: what lies outside every object."""
     vectors = {}
     for image_id, rows in gold.groupby("image_id"):
-        outside = np.ones((int(rows["height"].iloc[0]), int(rows["width"].iloc[0])), dtype=bool)
-        for row in rows[rows["rle"] != ""].to_dict("records"):
-            outside &= ~rle_to_mask(row["rle"], row["height"], row["width"])
+        height, width = int(rows["height"].iloc[0]), int(rows["width"].iloc[0])
+        outside = label_map(((1, rle) for rle in rows["rle"] if rle), height, width) == 0
         if outside.any():
-            vectors[str(image_id)] = region_vector(embedding_of(str(image_id)), outside)
+            vectors[str(image_id)] = region_vector(embedding_of(str(image_id)), outside, 0, 0, height, width)
     return vectors
