@@ -14,6 +14,7 @@ from tests.adapters.label_studio.fake_server import FakeLabelStudio, client_over
 from tests.rounds.labeling_round import next_round, nobody, ready_workspace
 from tests.services.labeling import OTHER, TRUE
 from tests.simulate.people import SIDE
+from tests.stages.rounds_folder import without_drawings
 
 COIN = region_to_result("r", "coin", TRUE, SIDE, SIDE)
 CUP = region_to_result("s", "cup", OTHER, SIDE, SIDE)
@@ -80,6 +81,12 @@ def test_a_slip_that_was_put_right_is_read_and_its_round_stays_as_it_was(rounds:
     # killed behind the pull, it pulls again
     assert rounds.pull() == {"0001": 1}
     assert len(read_versions(rounds.first)) == 3
+
+
+def test_what_was_read_before_is_known_without_the_drawings(rounds: TwoRounds) -> None:
+    without_drawings(rounds.first / "annotations.parquet")
+    rounds.server.change(rounds.good, [CUP])
+    assert rounds.pull() == {"0001": 1}
 
 
 def test_what_was_set_aside_counts_once_it_was_submitted_again(rounds: TwoRounds) -> None:

@@ -27,7 +27,7 @@ from datalab.tables import DECISIONS, GOLD
 from datalab.workspace import Workspace
 from tests.quality.images import HEIGHT, WIDTH, Box, rle
 from tests.stages.rated_folder import CLASSES, write_catalog
-from tests.stages.rounds_folder import Answer, write_round
+from tests.stages.rounds_folder import Answer, without_drawings, write_round
 
 ROOT = Path(__file__).parents[2]
 COIN: Box = ("coin", 0, 0, 4, 4)
@@ -126,6 +126,12 @@ def test_known_gold_is_retired_but_for_what_has_to_stay(workspace: Workspace) ->
     assert gold_in_use(workspace) == ["g2"]
     assert retire_leaked(workspace, PARAMS) == []
     assert len(read_table(workspace.gold, GOLD)) == 2
+
+
+def test_who_has_seen_gold_is_read_without_the_drawings(workspace: Workspace) -> None:
+    for number in ("0001", "0002"):
+        without_drawings(workspace.rounds / number / "annotations.parquet")
+    assert retire_leaked(workspace, PARAMS) == ["g1"]
 
 
 def test_gold_seen_once_is_not_known(workspace: Workspace) -> None:

@@ -12,7 +12,7 @@ from datalab.rounds.restoring import restore_rounds
 from datalab.rounds.state import STEPS, Round, latest_round, load_round, round_numbers, save_round
 from datalab.tables import BATCH
 from datalab.workspace import Workspace
-from tests.stages.rounds_folder import write_round
+from tests.stages.rounds_folder import without_drawings, write_round
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,6 +21,7 @@ def test_rounds_that_came_back_without_their_state_are_over(tmp_path: Path) -> N
     workspace = Workspace(tmp_path)
     for number in (1, 2):
         write_round(workspace.rounds, f"{number:04d}", [("a", "ann", [])])
+        without_drawings(workspace.rounds / f"{number:04d}" / "annotations.parquet")
     assert latest_round(workspace) is None
     assert restore_rounds(workspace) == [1, 2]
     latest = latest_round(workspace)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from datalab.adapters.files import write_table
+from datalab.adapters.files import read_table, write_table
 from datalab.adapters.label_studio.results import region_to_result
 from datalab.tables import ANNOTATIONS, BATCH
 from tests.quality.images import HEIGHT, WIDTH, Box, rle
@@ -37,3 +37,9 @@ def write_round(
     ]  # fmt: skip
     write_table(rounds / round_id / "batch.parquet", pd.DataFrame(batch, columns=list(BATCH)))
     write_table(rounds / round_id / "annotations.parquet", pd.DataFrame(rows, columns=list(ANNOTATIONS)))
+
+
+def without_drawings(annotations: Path) -> None:
+    """Leave a table of answers without what was drawn: whoever asks for that cannot read it any more."""
+    kept = tuple(name for name in ANNOTATIONS if name != "result_json")
+    write_table(annotations, read_table(annotations, kept))

@@ -18,6 +18,8 @@ from datalab.tables import ANNOTATIONS, CATALOG, empty
 from datalab.workspace import Workspace
 
 ANSWERS, CORRECTIONS = "annotations.parquet", "corrections.parquet"
+STAMP = ("round_id", "annotation_id", "updated_at")
+"""What tells a version of an answer from others."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def pull_corrections(workspace: Workspace, client: Client, target: PushedRound) 
         keep_changes(folder, client, earlier, catalog, closed=True)
         versions = read_versions(folder)
         newest, _ = newest_versions(versions)
-        stamps = zip(newest["round_id"], newest["annotation_id"], newest["updated_at"], strict=True)
+        stamps = zip(*(newest[name] for name in STAMP), strict=True)
         tables.append(newest[[one not in known for one in stamps]])
         confirmed |= confirmed_empty(versions)
     filled = [table for table in tables if len(table)]
@@ -66,9 +68,9 @@ def _earlier(workspace: Workspace, target: PushedRound) -> Iterator[PushedRound]
 def _known(workspace: Workspace, before: str) -> set[tuple[str, int, str]]:
     """(round, id, time of the change) of every answer that a round before this one has read."""
     paths = [path for name in (ANSWERS, CORRECTIONS) for path in workspace.rounds.glob(f"[0-9]*/{name}")]
-    tables = [read_table(path, ANNOTATIONS) for path in paths if path.parent.name < before]
+    tables = [read_table(path, STAMP) for path in paths if path.parent.name < before]
     return {
         (str(row["round_id"]), int(row["annotation_id"]), str(row["updated_at"]))
         for table in tables
-        for row in table.loc[:, ["round_id", "annotation_id", "updated_at"]].to_dict("records")
+        for row in table.to_dict("records")
     }

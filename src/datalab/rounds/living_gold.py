@@ -16,11 +16,11 @@ from datalab.quality.gold_ledger import ACTIONS, IN_USE, leaked, states
 from datalab.ranges import Count, Natural, Seed, Share
 from datalab.rounds.batch import choose_gold
 from datalab.rounds.state import round_numbers
-from datalab.tables import ADJUDICATION, ANNOTATIONS, BATCH, CATALOG, CONSENSUS, DECISIONS, GOLD, GOLD_EVENTS, empty
+from datalab.tables import ADJUDICATION, BATCH, CATALOG, CONSENSUS, DECISIONS, GOLD, GOLD_EVENTS, empty
 from datalab.workspace import Workspace
 
 LISTED = ("image_id", "state", "classes", "rounds", "people", "reason")
-VIEWS = ["image_id", "annotator", "round_id"]
+VIEWS = ("image_id", "annotator", "round_id")
 
 
 @dataclass(frozen=True)
@@ -202,9 +202,10 @@ def _report(workspace: Workspace) -> dict[str, Any]:
 
 def _views(workspace: Workspace) -> pd.DataFrame:
     """Who submitted which image in which round, each once."""
-    tables = [read_table(path, ANNOTATIONS) for path in sorted(workspace.rounds.glob("*/annotations.parquet"))]
-    submitted = [table[~table["was_cancelled"].astype(bool)] for table in tables]
-    found = pd.concat(submitted)[VIEWS] if submitted else pd.DataFrame(columns=VIEWS)
+    paths = sorted(workspace.rounds.glob("*/annotations.parquet"))
+    tables = [read_table(path, (*VIEWS, "was_cancelled")) for path in paths]
+    submitted = [table.loc[~table["was_cancelled"].astype(bool), list(VIEWS)] for table in tables]
+    found = pd.concat(submitted) if submitted else pd.DataFrame(columns=list(VIEWS))
     return found.drop_duplicates()
 
 

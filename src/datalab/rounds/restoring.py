@@ -5,7 +5,6 @@ import logging
 from datalab.adapters.files import read_table
 from datalab.errors import StateError
 from datalab.rounds.state import STEPS, Round, load_round, round_numbers, save_round
-from datalab.tables import ANNOTATIONS
 from datalab.workspace import Workspace
 
 LOG = logging.getLogger(__name__)
@@ -24,8 +23,9 @@ def restore_rounds(workspace: Workspace) -> list[int]:
             continue
         if not (folder / "annotations.parquet").exists():
             raise StateError(f"{folder} has a batch and no round.json; put that back, or remove the folder")
-        answers = read_table(folder / "annotations.parquet", ANNOTATIONS).sort_values("updated_at")
-        version, ontology = answers.iloc[-1][["guideline_version", "ontology_hash"]] if len(answers) else ("", "")
+        columns = ("updated_at", "guideline_version", "ontology_hash")
+        answers = read_table(folder / "annotations.parquet", columns).sort_values("updated_at")
+        _, version, ontology = answers.iloc[-1] if len(answers) else ("", "", "")
         number = int(folder.name)
         save_round(workspace, Round(number, str(version), str(ontology), seconds=dict.fromkeys(STEPS, 0.0)))
         LOG.warning("%s had no round.json: taken for a round that is over", folder)

@@ -22,7 +22,6 @@ from datalab.rounds.state import round_numbers
 from datalab.settings import Settings
 from datalab.tables import (
     ADJUDICATION,
-    ANNOTATIONS,
     CATALOG,
     CONSENSUS,
     DECISIONS,
@@ -40,6 +39,8 @@ from datalab.workspace import Workspace
 LOG = logging.getLogger(__name__)
 OUTCOMES = ("image_id", "review", "review_comment", "reviewer", "reviewed_at", "review_outcome")
 """One row per reviewed image: its newest verdict and what came of it."""
+ANSWERED = ("image_id", "annotator", "updated_at", "was_cancelled")
+"""What is told of an answer; its drawings are nearly all of a round's bytes."""
 LEFT_OUT = "left out of dataset, pool and batches"
 
 
@@ -225,7 +226,7 @@ def _answers(workspace: Workspace) -> dict[tuple[str, str], str]:
         path = workspace.round_folder(number) / "annotations.parquet"
         if not path.exists():
             continue
-        table = read_table(path, ANNOTATIONS)
+        table = read_table(path, ANSWERED)
         for row in table[~table["was_cancelled"].astype(bool)].sort_values("updated_at").to_dict("records"):
             found[f"{number:04d}", row["image_id"]].append(f"{row['annotator']} on {row['updated_at'][:19]}")
     return {key: f"labelled anew in round {key[0]} by {', '.join(people)}" for key, people in found.items()}
