@@ -4,7 +4,6 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datalab.adapters import images_groups
 from datalab.adapters.images_groups import duplicate_groups
 
 
@@ -17,13 +16,6 @@ def test_smallest_id_stands_for_a_group_and_chains_hang_together() -> None:
     ids = ["e", "d", "c", "b", "f"]
     assert duplicate_groups(ids, phashes, 4) == ["b", "b", "c", "b", "b"]
     assert duplicate_groups(ids, phashes, 3) == ["e", "d", "c", "b", "e"]
-
-
-def test_all_equal_across_blocks() -> None:
-    count = images_groups.BLOCK * 2 + 3
-    ids = [f"{number:016x}" for number in range(count)]
-    chain = [f"{(1 << (number % 8)) - 1:016x}" for number in range(count)]
-    assert set(duplicate_groups(ids, chain, 1)) == {ids[0]}
 
 
 @given(st.lists(st.integers(0, 255), min_size=1, max_size=12), st.integers(0, 3))

@@ -4,14 +4,11 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+from datalab.learning.look_alikes import join_near
 
 LOG = logging.getLogger(__name__)
-BLOCK = 256
-"""Rows compared at a time: 10,000 images take 256 x 10,000 x 8 bytes = 20 MB at a time."""
 MANY, LARGE_SHARE = 20, 0.25
 """Strangers chain into groups too, but into smaller ones: 78 of 1,344 textures at most, with a generous distance."""
 
@@ -27,11 +24,11 @@ def duplicate_groups(image_ids: Sequence[str], phashes: Sequence[str], distance:
     if distance < 0:
         return list(image_ids)
     hashes, of_image = np.unique(np.array([int(text, 16) for text in phashes], dtype=np.uint64), return_inverse=True)
-    component = _components(hashes, distance)[of_image]
+    groups = join_near(np.arange(len(hashes)), hashes, distance)[of_image].tolist()
     smallest: dict[int, str] = {}
-    for image_id, number in sorted(zip(image_ids, component.tolist(), strict=True)):
+    for image_id, number in sorted(zip(image_ids, groups, strict=True)):
         smallest.setdefault(number, image_id)
-    return [smallest[number] for number in component.tolist()]
+    return [smallest[number] for number in groups]
 
 
 def warn_of_one_view(groups: pd.Series) -> None:
@@ -45,28 +42,3 @@ def warn_of_one_view(groups: pd.Series) -> None:
             largest,
             len(groups),
         )
-
-
-def _components(hashes: npt.NDArray[np.uint64], distance: int) -> npt.NDArray[np.int64]:
-    """Component number of each of the (n,) distinct hashes.
-
-    The pairs of each block are folded into the components at once: never more than a block of pairs is held.
-    """
-    count = len(hashes)
-    component: npt.NDArray[np.int64] = np.arange(count, dtype=np.int64)
-    for start in range(0, count, BLOCK):
-        block = hashes[start : start + BLOCK]
-        near = np.bitwise_count(block[:, None] ^ hashes[None, start:]) <= distance
-        rows, columns = np.nonzero(near)
-        component = _joined(component, rows + start, columns + start)
-    return component
-
-
-def _joined(
-    component: npt.NDArray[np.int64], rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]
-) -> npt.NDArray[np.int64]:
-    """The components after also joining rows[k] with columns[k]."""
-    links = coo_array((np.ones(len(rows), bool), (component[rows], component[columns])), shape=(len(component),) * 2)
-    _, merged = connected_components(links, directed=False)
-    joined: npt.NDArray[np.int64] = merged[component].astype(np.int64)
-    return joined

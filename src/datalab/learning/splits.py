@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from datalab.errors import InputError
+from datalab.learning.look_alikes import Groups, join_named, join_near
 from datalab.learning.traits import written_traits
 from datalab.ranges import Seed, Share
 
@@ -98,14 +99,15 @@ def assign_splits(
     table = images.sort_values(["round_id", "image_id"], ignore_index=True)
     ids = [str(image_id) for image_id in table["image_id"]]
     hashes, names = _looks(table, group_by)
-    groups: npt.NDArray[np.int64] = np.arange(len(table), dtype=np.int64)
+    groups: Groups = np.arange(0)
     splits: dict[int, str] = {}
     classes: dict[int, Classes] = {}
     for _, rows in table.groupby("round_id", sort=True):
-        for row in rows.index:
-            _join(groups[: row + 1], splits, _alike(hashes[: row + 1], names[: row + 1], distance))
+        end = int(rows.index[-1]) + 1
+        groups = _together(hashes[:end], names[:end], distance, groups)
+        splits = _carried(splits, groups)
         fresh = _labels_of_groups(groups[rows.index], list(rows["labels"]), splits)
-        sizes = Counter(groups[: int(rows.index[-1]) + 1].tolist())
+        sizes = Counter(groups.tolist())
         order = _rare_first(fresh, {group: _digest(ids[group], seed) for group in fresh})
         _deal(_large_first(order, sizes, shares), sizes, shares, splits, classes)
     found = groups.tolist()
@@ -133,9 +135,7 @@ def groups_among(
     """
     rows = catalog[catalog["image_id"].isin(set(image_ids))].sort_values("image_id", ignore_index=True)
     hashes, names = _looks(rows.assign(told=_told(rows["image_id"], metadata, rules.group_column)), rules.group_by)
-    groups: npt.NDArray[np.int64] = np.arange(len(rows), dtype=np.int64)
-    for end in range(1, len(rows) + 1):
-        _join(groups[:end], {}, _alike(hashes[:end], names[:end], rules.distance))
+    groups = _together(hashes, names, rules.distance, np.arange(0))
     ids = [str(image_id) for image_id in rows["image_id"]]
     first = {image_id: ids[group] for image_id, group in zip(ids, groups.tolist(), strict=True)}
     return {str(image_id): first.get(str(image_id), str(image_id)) for image_id in image_ids}
@@ -202,21 +202,22 @@ def _numbered(*names: Sequence[str | None]) -> npt.NDArray[np.int64]:
     return np.stack(columns, axis=1).astype(np.int64)
 
 
-def _alike(hashes: npt.NDArray[np.uint64], names: npt.NDArray[np.int64], distance: int) -> npt.NDArray[np.bool_]:
-    """(N,): which images are near duplicates of the last one or have one of its names, (N, kinds)."""
-    near: npt.NDArray[np.bool_] = np.bitwise_count(hashes ^ hashes[-1]) <= distance
-    named: npt.NDArray[np.bool_] = ((names == names[-1]) & (names[-1] >= 0)).any(axis=1)
-    near[-1] = True
-    return near | named
+def _together(hashes: npt.NDArray[np.uint64], names: npt.NDArray[np.int64], distance: int, known: Groups) -> Groups:
+    """(N,): the groups of all images, by (N,) hashes and (N, kinds) names; `known`: those of the first images."""
+    fresh = np.arange(len(known), len(hashes))
+    groups = join_near(np.concatenate([known, fresh]), hashes, distance, since=len(known))
+    for of_kind in names.T:
+        groups = join_named(groups, of_kind)
+    return groups
 
 
-def _join(groups: npt.NDArray[np.int64], splits: dict[int, str], alike: npt.NDArray[np.bool_]) -> None:
-    """Make one group, in place, of all groups with a member among `alike`; it is named by its first image."""
-    joined = np.unique(groups[alike])
-    groups[np.isin(groups, joined)] = joined[0]
-    known = [splits.pop(group) for group in joined.tolist() if group in splits]
-    if known:
-        splits[int(joined[0])] = min(known, key=SPLITS.index)
+def _carried(splits: Mapping[int, str], groups: Groups) -> dict[int, str]:
+    """The splits of groups after some have been joined: the one nearest to training of those that meet."""
+    carried: dict[int, str] = {}
+    for group, split in splits.items():
+        joined = int(groups[group])
+        carried[joined] = min(split, carried.get(joined, split), key=SPLITS.index)
+    return carried
 
 
 def _deal(
