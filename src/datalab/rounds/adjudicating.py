@@ -1,5 +1,6 @@
 """Reviewers: what they are asked, and what they decided. A round never waits for them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 
@@ -23,7 +24,7 @@ from datalab.config import load_guidelines
 from datalab.quality.contested import lies_in
 from datalab.rounds.progress import Progress
 from datalab.settings import Settings
-from datalab.tables import ANNOTATED_REGIONS, CATALOG, CONSENSUS, DECISIONS, QUEUE, RATINGS, empty
+from datalab.tables import CATALOG, DECISIONS, QUEUE, REGIONS, empty
 from datalab.workspace import Workspace
 
 
@@ -94,14 +95,14 @@ def versions_of(workspace: Workspace, queue: pd.DataFrame) -> dict[str, list[Ver
     Where the queue asks about a part of an image, that is what lies there; the consensus elsewhere is fixed in all of
     them.
     """
-    ratings = read_table(workspace.ratings, RATINGS)
-    regions = read_table(workspace.regions, ANNOTATED_REGIONS)
-    consensus = read_table(workspace.consensus, CONSENSUS)
+    queued = [str(image_id) for image_id in queue["image_id"]]
+    ratings = _by_image(read_table(workspace.ratings, ("image_id", "annotator")), queued)
+    regions = _by_image(read_table(workspace.regions, (*REGIONS, "annotator")), queued)
+    consensus = _by_image(read_table(workspace.consensus, REGIONS), queued)
     found = {}
-    for image_id, asked in zip(queue["image_id"], queue["asked"], strict=True):
-        people = sorted(ratings.loc[ratings["image_id"] == image_id, "annotator"])
-        drawn = regions[regions["image_id"] == image_id]
-        agreed = consensus[consensus["image_id"] == image_id]
+    for image_id, asked in zip(queued, queue["asked"], strict=True):
+        people = sorted(ratings[image_id]["annotator"])
+        drawn, agreed = regions[image_id], consensus[image_id]
         sides = {_letter(place): drawn[drawn["annotator"] == who] for place, who in enumerate(people)}
         sides[MERGED] = agreed
         fixed = agreed[~_contested(agreed, asked)] if asked else None
@@ -109,6 +110,12 @@ def versions_of(workspace: Workspace, queue: pd.DataFrame) -> dict[str, list[Ver
             Version(name, rows[_contested(rows, asked)] if asked else rows, fixed) for name, rows in sides.items()
         ]
     return found
+
+
+def _by_image(table: pd.DataFrame, image_ids: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """The rows of each of these images, also where there are none; the table is gone through once for all."""
+    places = table.groupby("image_id").indices
+    return {image_id: table.iloc[places.get(image_id, [])] for image_id in image_ids}
 
 
 def _contested(regions: pd.DataFrame, asked: str) -> npt.NDArray[np.bool_]:

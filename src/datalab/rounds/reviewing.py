@@ -242,8 +242,8 @@ def _make_gold(workspace: Workspace) -> list[str]:
     wishes = held_now[(held_now["verdict"] == "make gold") & (held_now["region_id"] == "")]
     said = wishes.drop_duplicates("image_id", keep="last").set_index("image_id")
     truth = _consensus_truth(workspace)
-    known = _gold(workspace)
-    wanted = [one for one in images_judged(reviews, "make gold") if one in set(truth["image_id"]) - known]
+    eligible = set(truth["image_id"]) - _gold(workspace)
+    wanted = [one for one in images_judged(reviews, "make gold") if one in eligible]
     added: list[str] = []
     for image_id in wanted:
         by, comment = said["reviewer"][image_id] or "a reviewer", said["comment"][image_id]
