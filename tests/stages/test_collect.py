@@ -6,6 +6,7 @@ import pytest
 
 from datalab.adapters.files import read_table, write_table
 from datalab.errors import InputError
+from datalab.stages import collect
 from datalab.stages.collect import Inputs, Outputs, run
 from datalab.tables import (
     ANNOTATED_REGIONS,
@@ -197,6 +198,26 @@ def test_same_input_same_bytes(tmp_path: Path) -> None:
     first = (tmp_path / "regions.parquet").read_bytes()
     collected(tmp_path)
     assert (tmp_path / "regions.parquet").read_bytes() == first
+
+
+def test_drawings_are_read_last_a_file_at_a_time_and_it_is_told_how_far(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_round(tmp_path, "0001", [("a", "ann", [COIN]), ("a", "ann", [CUP])])
+    write_round(tmp_path, "0002", [("b", "ann", [COIN])], first_id=10)
+    asked: list[tuple[str, tuple[str, ...]]] = []
+
+    def watched(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+        asked.append((path.parent.name, columns))
+        return read_table(path, columns)
+
+    monkeypatch.setattr(collect, "read_table", watched)
+    _, regions = collected(tmp_path)
+    assert regions["label"].tolist() == ["cup", "coin"]
+    drawings = ("result_json",)
+    assert [one for one in asked if "result_json" in one[1]] == [("0001", drawings), ("0002", drawings)]
+    # the answer that counts no more is not looked at
+    assert "collect 0/2\n" in capsys.readouterr().err
 
 
 def broken(folder: Path, **changes: str | int) -> None:

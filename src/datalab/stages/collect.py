@@ -14,6 +14,7 @@ import pandas as pd
 from datalab.adapters.files import read_table, write_table
 from datalab.adapters.label_studio.attributes import results_to_attributes
 from datalab.adapters.label_studio.results import results_to_regions
+from datalab.adapters.stage_progress import stage_bar
 from datalab.errors import InputError, one_line_errors
 from datalab.quality.reviews import images_judged
 from datalab.tables import (
@@ -36,6 +37,21 @@ Version = tuple[str, int]
 """An annotation as a round has read it: the round's folder and the annotation's id."""
 ROUND_STEP = 10**9
 """More annotations than a database has."""
+DRAWN = "result_json"
+KEPT = tuple(name for name in ANNOTATIONS if name != DRAWN)
+"""What is held of every answer; the drawings are nearly all bytes of a round, and many count no more."""
+
+
+Found = list[dict[str, Any]]
+"""Rows of a table to be, of one answer."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn, and said about it, in each answer."""
+
+    regions: dict[Version, Found]
+    attributes: dict[Version, Found]
 
 
 @dataclass(frozen=True)
@@ -89,19 +105,21 @@ def run(inputs: Inputs, outputs: Outputs) -> None:
     excluded = images_judged(read_table(inputs.reviews, REVIEWS), "exclude")
     counting = submitted[submitted["is_newest"] & ~submitted["image_id"].isin(excluded)]
     newest = _newest(counting)
-    _write_earlier(counting, newest, outputs)
-    decoded = {_version(row): list(_regions(row)) for row in newest.to_dict("records")}
-    rows = [row for found in decoded.values() for row in found]
-    answers = [one for row in newest.to_dict("records") for one in _attributes(row, decoded[_version(row)])]
+    earlier, first = _earlier(counting, newest), _first(submitted, batches)
+    drawn = _drawn(inputs.rounds, newest, earlier, first)
     write_table(outputs.ratings, newest.loc[:, [*RATINGS, *RATING_PROVENANCE]].reset_index(drop=True))
-    write_table(outputs.regions, pd.DataFrame(rows, columns=list(ANNOTATED_REGIONS)))
-    write_table(outputs.attributes, pd.DataFrame(answers, columns=list(ATTRIBUTES)))
-    write_table(outputs.first_labels, _first_labels(_first(submitted, batches), decoded))
+    write_table(outputs.regions, _of(newest, drawn.regions, ANNOTATED_REGIONS))
+    write_table(outputs.attributes, _of(newest, drawn.attributes, ATTRIBUTES))
+    write_table(outputs.earlier_ratings, earlier.loc[:, list(RATINGS)].reset_index(drop=True))
+    write_table(outputs.earlier_regions, _of(earlier, drawn.regions, ANNOTATED_REGIONS))
+    write_table(outputs.first_labels, _first_labels(first, drawn.regions))
 
 
 def _answers(rounds: Path) -> pd.DataFrame:
-    """Every version that a pull read, with the `folder` of its round and whether it `is_newest` of its annotation."""
-    read = pd.concat([_all(rounds, name, ANNOTATIONS) for name in ("annotations.parquet", "corrections.parquet")])
+    """Every version that a pull read, but for its drawings: KEPT and where they are, the `folder` of its round, `file`
+    and `row`; and whether it `is_newest` of its annotation."""
+    names = ("annotations.parquet", "corrections.parquet")
+    read = pd.concat([_all(rounds, name, KEPT).assign(file=name) for name in names]).rename_axis("row").reset_index()
     read = read.sort_values("folder", kind="stable", ignore_index=True)
     return read.assign(is_newest=~read.duplicated(["round_id", "annotation_id"], keep="last"))
 
@@ -132,15 +150,12 @@ def _newest(submitted: pd.DataFrame) -> pd.DataFrame:
     return counting.drop_duplicates(["image_id", "annotator"], keep="last").sort_values("annotation_id")
 
 
-def _write_earlier(submitted: pd.DataFrame, newest: pd.DataFrame, outputs: Outputs) -> None:
+def _earlier(submitted: pd.DataFrame, newest: pd.DataFrame) -> pd.DataFrame:
     """Of each person and gold image the newest answer of every round but that of the newest answer of all."""
     counted = newest[["image_id", "annotator", "round_id"]]
     gold = submitted[submitted["role"] == "gold"].drop_duplicates(list(counted), keep="last")
     places = pd.MultiIndex.from_frame(gold[list(counted)])
-    earlier = gold[~places.isin(pd.MultiIndex.from_frame(counted))].sort_values("annotation_id")
-    rows = [region for row in earlier.to_dict("records") for region in _regions(row)]
-    write_table(outputs.earlier_ratings, earlier.loc[:, list(RATINGS)].reset_index(drop=True))
-    write_table(outputs.earlier_regions, pd.DataFrame(rows, columns=list(ANNOTATED_REGIONS)))
+    return gold[~places.isin(pd.MultiIndex.from_frame(counted))].sort_values("annotation_id")
 
 
 def _first(submitted: pd.DataFrame, batches: pd.DataFrame) -> pd.DataFrame:
@@ -154,15 +169,40 @@ def _first(submitted: pd.DataFrame, batches: pd.DataFrame) -> pd.DataFrame:
     return first.drop_duplicates(["image_id", "annotator"], keep="last").sort_values("annotation_id")
 
 
-def _first_labels(first: pd.DataFrame, decoded: Mapping[Version, list[dict[str, Any]]]) -> pd.DataFrame:
-    """Table FIRST_LABELS; images whose every answer was empty have one row with label "".
+def _drawn(rounds: Path, newest: pd.DataFrame, *others: pd.DataFrame) -> Drawn:
+    """What lies in all of these answers; attributes are read of the `newest` alone."""
+    asked = {_version(row) for row in newest.to_dict("records")}
+    answers = pd.concat([newest, *others]).drop_duplicates(["folder", "annotation_id"])
+    drawn = Drawn({}, {})
+    for row in stage_bar("collect", len(answers), "answer", _with_drawings(rounds, answers)):
+        version = _version(row)
+        regions = drawn.regions[version] = list(_regions(row))
+        if version in asked:
+            drawn.attributes[version] = list(_attributes(row, regions))
+    return drawn
 
-    `decoded`: regions of the versions of which they are known already.
-    """
+
+def _with_drawings(rounds: Path, answers: pd.DataFrame) -> Iterator[dict[Any, Any]]:
+    """The rows with DRAWN, less what is set aside of it; that of one file at a time is in memory."""
+    for (folder, file), rows in answers.groupby(["folder", "file"]):
+        drawings = read_table(rounds / str(folder) / str(file), (DRAWN,))[DRAWN]
+        for row in rows.to_dict("records"):
+            given = drawings.iloc[row["row"]]
+            yield {**row, DRAWN: _left(given, row["out"]) if row["out"] else given}
+
+
+def _of(answers: pd.DataFrame, found: Mapping[Version, Found], columns: tuple[str, ...]) -> pd.DataFrame:
+    """The table of what was found in these answers, in their order."""
+    rows = [one for row in answers.to_dict("records") for one in found[_version(row)]]
+    return pd.DataFrame(rows, columns=list(columns))
+
+
+def _first_labels(first: pd.DataFrame, regions: Mapping[Version, Found]) -> pd.DataFrame:
+    """Table FIRST_LABELS; images whose every answer was empty have one row with label ""."""
     found = {
         (row["image_id"], row["folder"], region["label"])
         for row in first.to_dict("records")
-        for region in (decoded[_version(row)] if _version(row) in decoded else list(_regions(row))) or [{"label": ""}]
+        for region in regions[_version(row)] or [{"label": ""}]
     }
     labelled = {image_id for image_id, _, label in found if label}
     rows = sorted(one for one in found if one[2] or one[0] not in labelled)
@@ -177,7 +217,7 @@ def _all(rounds: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _without(annotations: pd.DataFrame, quarantine: pd.DataFrame) -> pd.DataFrame:
-    """`annotations` without those that are set aside, the others without their regions that are.
+    """`annotations` without those that are set aside; `out`: the places of regions that are, of the others.
 
     Ids are a round's, and a round sets aside what it has read itself.
     """
@@ -188,11 +228,8 @@ def _without(annotations: pd.DataFrame, quarantine: pd.DataFrame) -> pd.DataFram
     for key, place in zip(_keys(regions), regions["place"], strict=True):
         places.setdefault(key, set()).add(int(place))
     keys = _keys(annotations)
-    results = [
-        _left(given, places[key]) if key in places else given
-        for key, given in zip(keys, annotations["result_json"], strict=True)
-    ]
-    return annotations.assign(result_json=results)[[key not in aside for key in keys]]
+    out = pd.Series([places.get(key, set()) for key in keys], index=annotations.index, dtype="object")
+    return annotations.assign(out=out)[[key not in aside for key in keys]]
 
 
 def _keys(table: pd.DataFrame) -> list[tuple[str, str, int]]:
@@ -206,7 +243,7 @@ def _left(result_json: str, out: set[int]) -> str:
 def _regions(annotation: dict[Any, Any]) -> Iterator[dict[str, Any]]:
     where = f"annotation {annotation['annotation_id']} of {annotation['annotator']} on image {annotation['image_id']}"
     try:
-        decoded = results_to_regions(json.loads(annotation["result_json"]))
+        decoded = results_to_regions(json.loads(annotation[DRAWN]))
     except (InputError, AttributeError, KeyError, TypeError, ValueError) as exc:
         raise InputError(f"{where} cannot be read: {exc}; correct it in Label Studio and pull again") from exc
     for place, region in enumerate(decoded):
@@ -231,11 +268,11 @@ def _regions(annotation: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _attributes(annotation: dict[Any, Any], regions: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _attributes(annotation: dict[Any, Any], regions: Found) -> Iterator[dict[str, Any]]:
     """Answers about regions that count; those about others (erased, set aside) go with them."""
     by_key = {region["key"]: region for region in regions}
     try:
-        answers = results_to_attributes(json.loads(annotation["result_json"]))
+        answers = results_to_attributes(json.loads(annotation[DRAWN]))
     except InputError as exc:
         where = f"annotation {annotation['annotation_id']} of {annotation['annotator']}"
         raise InputError(f"{where}: {exc}; correct it in Label Studio and pull again") from exc
