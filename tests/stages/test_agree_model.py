@@ -38,13 +38,14 @@ def report(
     return read_json(folder / "model.json")
 
 
-def test_what_the_model_learned_from_is_kept_apart(tmp_path: Path) -> None:
+def test_what_the_model_learned_from_is_kept_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     predicted = {"a": (4, 4), "b": (4, 3), "c": (0, 0)}
     found = report(tmp_path, predicted, {"a": "train", "b": "test"})
     assert (found["learned_from"]["images"], found["unseen"]["images"]) == (1, 2)
     assert found["learned_from"]["model"]["agreement"]["value"] == 1
     assert found["unseen"]["model"]["agreement"]["value"] == pytest.approx(0.75 / 2)
     assert found["unseen"]["people"]["agreement"]["value"] == 1
+    assert "agree with model 0/3\n" in capsys.readouterr().err
 
 
 def test_validation_images_are_learned_from(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from datalab.adapters.files import read_json, read_label_map, read_table, write_json, write_table
 from datalab.stages.consensus import Inputs, Outputs, Params, run
@@ -117,10 +118,11 @@ def test_an_audit_of_an_image_that_was_contested_later_is_no_part_of_the_sample(
     assert (report["contested_images"], report["audited_images"], report["wrong_images"]) == (1, 1, 0)
 
 
-def test_the_disagreement_is_drawn_where_two_rated(tmp_path: Path) -> None:
+def test_the_disagreement_is_drawn_where_two_rated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     merged(tmp_path, {("a", "x"): [COIN], ("a", "y"): [NARROW], ("b", "x"): [COIN]})
     assert [path.name for path in (tmp_path / "maps").iterdir()] == ["a.png"]
     assert read_label_map(tmp_path / "maps" / "a.png")[0].tolist() == [0, 0, 0, 255, 0, 0, 0, 0]
+    assert "disagreement 0/2\n" in capsys.readouterr().err
 
 
 def test_gold_stays_out(tmp_path: Path) -> None:

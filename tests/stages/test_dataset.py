@@ -16,7 +16,9 @@ def splits(workspace: Workspace) -> dict[str, str]:
     return dict(zip(index["image_id"], index["split"], strict=True))
 
 
-def test_masks_are_the_labels_and_an_empty_image_is_background(blobs: Workspace) -> None:
+def test_masks_are_the_labels_and_an_empty_image_is_background(
+    blobs: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
     run_dataset(blobs)
     dataset = read_dataset(blobs.dataset)
     assert dataset.class_ids == (0, 1, 2)
@@ -27,6 +29,7 @@ def test_masks_are_the_labels_and_an_empty_image_is_background(blobs: Workspace)
         np.testing.assert_array_equal(read_label_map(dataset.mask(image_id)), truth)
     assert not read_label_map(dataset.mask(image_ids(1)[0])).any()
     assert set(dataset.index["raters"]) == {1}
+    assert "dataset 0/12\n" in capsys.readouterr().err
 
 
 def test_disputed_pixels_are_not_judged_and_a_small_sure_object_on_them_stays(blobs: Workspace) -> None:

@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from datalab.adapters.files import read_json, read_table, write_table
 from datalab.stages.proposal_benefit import Inputs, Params, run
@@ -38,7 +39,7 @@ def report(folder: Path, *events: tuple[str, str]) -> Any:
     return read_json(folder / "out.json")
 
 
-def test_a_round_has_its_figures_and_all_rounds_theirs(tmp_path: Path) -> None:
+def test_a_round_has_its_figures_and_all_rounds_theirs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_world(tmp_path)
     found = report(tmp_path)
     one = found["rounds"]["0001"]
@@ -50,6 +51,7 @@ def test_a_round_has_its_figures_and_all_rounds_theirs(tmp_path: Path) -> None:
     assert one["gold_f1"]["with"]["value"] == 1
     assert one["gold_f1"]["without"]["value"] is None
     assert found["all"]["tasks"] == one["tasks"]
+    assert "proposal benefit 0/1\n" in capsys.readouterr().err
 
 
 def test_gold_in_doubt_judges_nobody_and_is_no_task_of_the_batch(tmp_path: Path) -> None:

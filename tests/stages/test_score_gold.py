@@ -54,7 +54,7 @@ def report(folder: Path, answers: Answers, gold: pd.DataFrame = TRUTH) -> Any:
     return whole_report(folder, answers, gold)["annotators"]
 
 
-def test_everybody_is_scored_on_gold_only(tmp_path: Path) -> None:
+def test_everybody_is_scored_on_gold_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = report(tmp_path, {("g", "ann"): [COIN], ("g", "bob"): [], ("a", "bob"): [COIN], ("a", "cat"): [COIN]})
     assert {name: score["f1"]["value"] for name, score in found.items()} == {"ann": 1, "bob": 0, "cat": None}
     assert found["bob"]["objects"] == {"matched": 0, "confused": 0, "missed": 1, "extra": 0}
@@ -66,6 +66,7 @@ def test_everybody_is_scored_on_gold_only(tmp_path: Path) -> None:
     assert found["bob"]["per_round"]["0001"]["value"] == 0
     assert found["bob"]["action"] == {"value": "none", "reason": "1 gold objects; people are judged from 20 on"}
     assert found["bob"]["advice"] == []
+    assert "score gold 0/3\n" in capsys.readouterr().err
 
 
 def test_an_answer_that_was_replaced_counts_in_its_own_round_alone(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from datalab.adapters.files import read_label_map, read_table, write_json
 from datalab.adapters.image_groups import load_rules, read_groups
+from datalab.adapters.stage_progress import stage_bar
 from datalab.config import load_guidelines, load_params
 from datalab.errors import InputError, one_line_errors
 from datalab.figure import plain
@@ -69,7 +70,7 @@ def run(inputs: Inputs, report: Path, params: Params, rules: GroupRules) -> None
 
 def _predicted(images: RatedImages, folder: Path, voter: Voter) -> dict[str, tuple[tuple[str, str], ...]]:
     found = {}
-    for image_id, rated in images.items():
+    for image_id, rated in stage_bar("agree with model", len(images), "image", images.items()):
         path = folder / f"{image_id}.png"
         if not path.exists():
             continue

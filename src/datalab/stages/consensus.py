@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from datalab.adapters.files import fresh_folder, read_json, read_table, write_json, write_label_map, write_table
+from datalab.adapters.stage_progress import stage_bar
 from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.quality.adjudication import Decision, audit, read_decisions
@@ -120,7 +121,7 @@ def _name(image_id: str, one: Merged) -> str:
 
 def _write_maps(images: RatedImages, out: Path) -> None:
     with fresh_folder(out) as folder:
-        for image_id, rated in images.items():
+        for image_id, rated in stage_bar("disagreement", len(images), "image", images.items()):
             if len(rated) > 1:
                 shares = disagreement_map(rated)
                 write_label_map(folder / f"{image_id}.png", np.asarray(np.rint(255 * shares), dtype=np.uint8))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from datalab.adapters.files import fresh_folder, read_table, write_json, write_label_map, write_table
+from datalab.adapters.stage_progress import stage_bar
 from datalab.config import BACKGROUND, Guidelines, load_guidelines, load_number, load_params
 from datalab.errors import InputError, one_line_errors
 from datalab.learning.splits import SplitParams, TooFewGroupsError, deal_labelled
@@ -57,7 +58,8 @@ def run(inputs: Inputs, out: Path, params: SplitParams, distance: int) -> None:
     doubts = read_table(inputs.adjudication, ADJUDICATION)
     disputed = _by_image(doubts[doubts["disputed"] != ""])
     with fresh_folder(out) as folder:
-        for image_id, height, width in zip(images["image_id"], images["height"], images["width"], strict=True):
+        rows = zip(images["image_id"], images["height"], images["width"], strict=True)
+        for image_id, height, width in stage_bar("dataset", len(images), "image", rows):
             regions = [*known_regions(objects.get(image_id), guidelines), *disputed_regions(disputed.get(image_id))]
             painted = label_map(regions, int(height), int(width))
             write_label_map(folder / "masks" / f"{image_id}.png", painted)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from datalab.adapters.files import has_columns, read_table, write_json
+from datalab.adapters.stage_progress import stage_bar
 from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.quality.gold_ledger import judging_ratings
@@ -64,7 +65,8 @@ def run(inputs: Inputs, report: Path, params: Params) -> None:
     rng = np.random.default_rng(params.seed)
     answers: list[Answer] = []
     figures = {}
-    for folder in sorted(path.parent for path in inputs.rounds.glob("*/batch.parquet")):
+    folders = sorted(path.parent for path in inputs.rounds.glob("*/batch.parquet"))
+    for folder in stage_bar("proposal benefit", len(folders), "round", folders):
         if not has_columns(folder / "batch.parquet", ROUND_BATCH):
             continue
         found = list(_answers(folder, rated.get(folder.name, empty((*RATINGS, "judged"))), drawn, truth))

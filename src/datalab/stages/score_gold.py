@@ -9,6 +9,7 @@ import numpy as np
 
 from datalab.adapters.files import read_table, write_json
 from datalab.adapters.image_groups import load_rules, read_groups
+from datalab.adapters.stage_progress import stage_bar
 from datalab.config import load_number, load_params
 from datalab.errors import one_line_errors
 from datalab.learning.splits import GroupRules
@@ -88,7 +89,8 @@ def run(inputs: Inputs, report: Path, params: Params, longest_answer_s: float, r
     on_gold, before = (judging_ratings(one, truth["image_id"], events) for one in (rated, replaced))
     rng = np.random.default_rng(params.seed)
     scores, seen = {}, []
-    for annotator in sorted(rated["annotator"].unique()):
+    people = sorted(rated["annotator"].unique())
+    for annotator in stage_bar("score gold", len(people), "person", people):
         images, earlier = (
             score_images(
                 ratings[ratings["annotator"] == annotator], regions[regions["annotator"] == annotator], against
