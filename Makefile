@@ -1,6 +1,7 @@
 # datalab: `make demo` for a whole labeling round, `make test` for every test. `make help` lists the rest.
 SHELL := /bin/bash
 PYTHON ?= python3.11
+LOCKING = --quiet --no-header --no-emit-index-url --python-version 3.11
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 LS_VENV := .venv-label-studio
@@ -69,9 +70,9 @@ format: setup ## put the code in its form
 	ruff check --fix src flows tests benchmarks train
 	ruff format src flows tests benchmarks train
 
-lock: setup ## compile the locks anew from pyproject.toml
-	uv pip compile --quiet --no-header --no-emit-index-url --extra dev pyproject.toml -o requirements.txt
-	uv pip compile --quiet --no-header --no-emit-index-url requirements-label-studio.in -o requirements-label-studio.txt
+lock: setup ## compile the locks anew from pyproject.toml, for the oldest Python of those that are promised
+	uv pip compile $(LOCKING) --extra dev pyproject.toml -o requirements.txt
+	uv pip compile $(LOCKING) requirements-label-studio.in -o requirements-label-studio.txt
 
 .PHONY: browser
 browser:

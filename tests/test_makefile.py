@@ -1,9 +1,11 @@
 """`make setup` with programs that only note what they are asked: what it does anew, and when it does nothing."""
 
 import subprocess
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[1]
 INPUTS = ("requirements.txt", "requirements-label-studio.txt", "pyproject.toml")
@@ -76,3 +78,11 @@ def test_an_environment_that_was_not_finished_is_made_again(checkout: Path) -> N
 def test_a_changed_lock_is_installed_into_what_is_there(checkout: Path) -> None:
     (checkout / "requirements.txt").write_text("more")
     assert "pip sync" in setup(checkout)
+
+
+def test_every_pin_runs_on_the_oldest_python_that_is_promised() -> None:
+    """Debian 12 has Python 3.11.2, and what is locked on a newer one may not be for it."""
+    asked = {one.name: one.metadata["Requires-Python"] for one in distributions()}
+    assert len(asked) > 100
+    limited = {name: SpecifierSet(versions) for name, versions in asked.items() if versions}
+    assert [name for name, versions in limited.items() if not versions.contains("3.11.0")] == []
