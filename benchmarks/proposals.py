@@ -22,7 +22,7 @@ from datalab.adapters.sam import Asked, ProposalParams, load_sam, model_version,
 from datalab.adapters.sam_adapt import Course, Lesson, adapt, judge, lessons_of
 from datalab.config import load_params
 from datalab.learning.gate import GateParams
-from datalab.masks import BoolMask, connected_parts, iou_matrix, mask_to_rle
+from datalab.masks import BoolMask, connected_rles, iou_matrix, mask_to_rle, rle_to_mask
 from datalab.rounds.gating import gate_proposals
 from datalab.stages.adapt import Params as AdaptParams
 from datalab.stages.adapt import figures
@@ -94,8 +94,8 @@ def objects_of(name: str, mask: Path) -> list[BoolMask]:
     labels = read_label_map(mask)
     parts = []
     for value in sorted(set(np.unique(labels).tolist()) - LEFT_OUT.get(name, set())):
-        found = connected_parts(labels == value, LEAST_SHARE * labels.size)
-        parts += [part for area, part in found if area <= LARGEST_SHARE * labels.size]
+        found = connected_rles(labels == value, LEAST_SHARE * labels.size)
+        parts += [rle_to_mask(rle, *labels.shape) for area, rle in found if area <= LARGEST_SHARE * labels.size]
     return parts
 
 

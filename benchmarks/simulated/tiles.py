@@ -10,11 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from datalab.adapters.files import read_rgb
 from datalab.learning.leaks import SAME
+from datalab.learning.look_alikes import join_named, join_pairs
 from datalab.learning.shared_parts import find_corners, lay_on, likely_sharing, likeness, to_compare
 
 NAME = re.compile(r"exp(\d+)_num_(\d+)")
@@ -41,15 +40,12 @@ def joined_tiles(images: Sequence[Path]) -> dict[str, str]:
     those that show no defect. Such a tile is named by its defect.
     """
     named = tiles_of(images)
-    names = sorted(set(named.values()), key=lambda name: (name.startswith("free"), name))
-    places = {name: place for place, name in enumerate(names)}
-    mine = [places[named[path.stem]] for path in images]
-    same = [(mine[one], mine[other]) for one, other in _same_part(images)]
-    rows, columns = np.array(same, dtype=np.intp).reshape(-1, 2).T
-    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(len(names), len(names)))
-    _, together = connected_components(graph, directed=False)
-    first = {group: name for name, group in reversed(list(zip(names, together.tolist(), strict=True)))}
-    return {path.stem: first[together[place]] for path, place in zip(images, mine, strict=True)}
+    ordered = sorted(images, key=lambda path: (path.parent.name == "free", named[path.stem]))
+    tiles = [named[path.stem] for path in ordered]
+    _, numbers = np.unique(tiles, return_inverse=True)
+    rows, columns = np.array(list(_same_part(ordered)), dtype=np.intp).reshape(-1, 2).T
+    first = join_pairs(join_named(np.arange(len(tiles)), numbers), rows, columns)
+    return {path.stem: tiles[place] for path, place in zip(ordered, first.tolist(), strict=True)}
 
 
 def _same_part(images: Sequence[Path]) -> Iterator[tuple[int, int]]:

@@ -218,16 +218,8 @@ def label_map(regions: Iterable[tuple[int, str]], height: int, width: int) -> np
     return canvas
 
 
-def connected_parts(mask: npt.NDArray[np.bool_], least: float = 1) -> Iterator[tuple[int, BoolMask]]:
-    """(pixels, (H, W) mask) of every connected part of at least `least` pixels; a shared corner connects."""
-    for area, top, left, crop in connected_crops(mask, least):
-        part = np.zeros(mask.shape, dtype=bool)
-        part[top : top + crop.shape[0], left : left + crop.shape[1]] = crop
-        yield area, part
-
-
 def connected_rles(mask: npt.NDArray[np.bool_], least: float = 1) -> Iterator[tuple[int, str]]:
-    """(pixels, COCO compressed RLE) of the same parts."""
+    """(pixels, COCO compressed RLE) of every connected part of at least `least` pixels; a shared corner connects."""
     for area, top, left, crop in connected_crops(mask, least):
         yield area, crop_to_rle(crop, top, left, *mask.shape)
 

@@ -32,7 +32,12 @@ def join_named(groups: Groups, names: npt.NDArray[np.int64]) -> Groups:
     """(N,) `groups` after joining those of images with equal (N,) names; below 0 is no name."""
     _, first, of_image = np.unique(names, return_index=True, return_inverse=True)
     named = np.flatnonzero(names >= 0)
-    return _by_first(_joined(groups, named, first[of_image[named]]))
+    return join_pairs(groups, named, first[of_image[named]])
+
+
+def join_pairs(groups: Groups, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> Groups:
+    """(N,) `groups` after joining those of image rows[k] and of image columns[k]."""
+    return _by_first(_joined(groups, rows, columns))
 
 
 def _joined(groups: Groups, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> Groups:
