@@ -11,11 +11,11 @@ from datalab.workspace import Workspace
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
-GROUND = {"config", "errors", "figure", "masks", "ranges", "resampling", "settings", "tables", "workspace"}
+GROUND = {"config", "errors", "figure", "masks", "progress", "ranges", "resampling", "settings", "tables", "workspace"}
 
 ALLOWED: dict[str, set[str]] = {
     **dict.fromkeys(GROUND, GROUND),
-    "quality": {"masks", "ranges", "resampling", "tables", "errors", "figure"},
+    "quality": {"masks", "progress", "ranges", "resampling", "tables", "errors", "figure"},
     "learning": {"masks", "ranges", "resampling", "tables", "errors", "figure"},
     "adapters": {*GROUND, "learning"},
     "sample": {*GROUND, "adapters"},

@@ -65,6 +65,17 @@ def test_all_figures_are_there(tmp_path: Path) -> None:
     assert len(read_table(tmp_path / "pairs.parquet", PAIRS)) == 4
 
 
+def test_it_says_how_far_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report(tmp_path, pair_of(NARROW))
+    said = capsys.readouterr().err.splitlines()
+    assert [line for line in said if line.endswith(" 0/4")] == [
+        "compare objects 0/4",
+        "compare boundaries 0/4",
+        "compare pixels 0/4",
+    ]
+    assert {"figures of classes 0/2", "figures of pairs 0/1", "figures of parts 0/1", "figures of parts 0/2"} <= {*said}
+
+
 def test_of_many_folders_those_with_the_most_shared_images_are_slices() -> None:
     catalog = pd.DataFrame([(f"{n}", f"clip{n // 2:03d}/{n}.png") for n in range(120)], columns=["image_id", "source"])
     rated = pd.DataFrame({"image_id": [f"{n}" for n in range(100, 120) for _ in range(2)] + ["1", "3"]})

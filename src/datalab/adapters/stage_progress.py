@@ -5,11 +5,12 @@ A flow runs stages in a pipe, where a bar is off and hours would pass in silence
 
 import re
 import sys
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Collection, Iterable
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+T = TypeVar("T")
 EVERY_S = 3.0
 """Between two lines."""
 LINE = re.compile(r"^[A-Za-z][\w ]* (\d+)/(\d+)$")
@@ -26,6 +27,11 @@ def stage_bar(
         return tqdm(items, what, total, unit=unit, initial=done, disable=hidden)
     off = hidden or not total
     return _Lines(items, what, total, leave=False, miniters=1, mininterval=EVERY_S, initial=done, disable=off)
+
+
+def stage_progress(what: str, items: Collection[T]) -> Iterable[T]:
+    """A Progress of a stage, told as `stage_bar` does."""
+    return stage_bar(what, len(items), "it", items)
 
 
 def share_done(line: str) -> float | None:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from datalab.figure import Figure, undefined
 from datalab.masks import iou_matrix, rle_areas
+from datalab.progress import Progress, unseen
 from datalab.quality.bootstrap import bootstrap_ratio
 from datalab.quality.matching import match_overlap
 from datalab.quality.rated import RatedImage, RatedImages, pairs_of
@@ -32,9 +33,10 @@ PAIR = ["image_id", "annotator_a", "annotator_b"]
 OUTCOMES = ("matched", "confused", "only_a", "only_b")
 
 
-def object_table(images: RatedImages, iou_threshold: float) -> pd.DataFrame:
+def object_table(images: RatedImages, iou_threshold: float, progress: Progress = unseen) -> pd.DataFrame:
     """Table OBJECTS of all images and pairs; objects whose masks overlap less than the threshold are different ones."""
-    rows = chain.from_iterable(_image_objects(rated, iou_threshold) for rated in images.values())
+    shown = progress("compare objects", images.values())
+    rows = chain.from_iterable(_image_objects(rated, iou_threshold) for rated in shown)
     return pd.DataFrame(rows, columns=list(OBJECTS))
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from datalab.figure import Figure
+from datalab.progress import Progress, unseen
 from datalab.quality.agreement import class_confusions, object_agreement, object_table, of_class, pair_table
 from datalab.quality.bootstrap import bootstrap_statistic
 from datalab.quality.kappa import both_ways, cohen_kappa
@@ -68,16 +69,16 @@ class Measured:
         return sum_groups(self.pixels, self.pairs["image_id"].tolist())
 
 
-def measure(images: RatedImages, classes: Sequence[str], iou_threshold: float) -> Measured:
+def measure(images: RatedImages, classes: Sequence[str], iou_threshold: float, progress: Progress = unseen) -> Measured:
     """Count everything once; all figures are sums over choices of these rows."""
-    objects = object_table(images, iou_threshold)
+    objects = object_table(images, iou_threshold, progress)
     return Measured(
         images,
         classes,
-        objects.assign(boundary_iou=boundary_ious(images, objects)),
+        objects.assign(boundary_iou=boundary_ious(images, objects, progress)),
         pair_table(images, objects),
         presence_tables(images, classes).sum(axis=1),
-        pixel_tables(images, classes),
+        pixel_tables(images, classes, progress),
     )
 
 
@@ -86,6 +87,7 @@ def agreement_report(
     parts: Mapping[str, Mapping[str, str]],
     limits: Limits,
     rng: np.random.Generator,
+    progress: Progress = unseen,
 ) -> dict[str, Any]:
     """Figures inside nested dicts. `parts`: name such as "per_round" to {image_id: the part it is in}.
 
@@ -94,11 +96,16 @@ def agreement_report(
     figures = headline(measured, rng)
     return {
         "figures": figures,
-        "per_class": {name: _class_figures(measured, name, limits, rng) for name in measured.classes},
-        "per_pair": dict(_pair_figures(measured, people, rng) for people in _people(measured)),
+        "per_class": {
+            name: _class_figures(measured, name, limits, rng)
+            for name in progress("figures of classes", measured.classes)
+        },
+        "per_pair": dict(
+            _pair_figures(measured, people, rng) for people in progress("figures of pairs", _people(measured))
+        ),
         "per_size": _by(measured.objects, sizes(measured.objects, limits), ("small", "medium", "large"), rng),
         "per_origin": _origin_figures(measured.objects, rng),
-        **{name: _by_image(measured, members, rng) for name, members in parts.items()},
+        **{name: _by_image(measured, members, rng, progress) for name, members in parts.items()},
         "class_confusions": class_confusions(measured.objects),
         "double_labelled_images": len(measured.images),
         "double_labelled_groups": len(set(measured.groups.values())),
@@ -209,10 +216,13 @@ def _by(
     return {name: _symmetric(object_figures(objects[part == name], rng)) for name in names}
 
 
-def _by_image(measured: Measured, members: Mapping[str, str], rng: np.random.Generator) -> dict[str, dict[str, Any]]:
+def _by_image(
+    measured: Measured, members: Mapping[str, str], rng: np.random.Generator, progress: Progress
+) -> dict[str, dict[str, Any]]:
     """Images that `members` does not know are in no part."""
     found = {}
-    for part in sorted({members[image_id] for image_id in measured.images if image_id in members}):
+    parts = sorted({members[image_id] for image_id in measured.images if image_id in members})
+    for part in progress("figures of parts", parts):
         images = {key: rated for key, rated in measured.images.items() if members.get(key) == part}
         objects = measured.objects[measured.objects["image_id"].isin(list(images))]
         found[part] = {

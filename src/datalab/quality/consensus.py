@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from datalab.masks import crop_to_rle, iou_matrix, rle_area, rles_to_cuts
+from datalab.progress import Progress, unseen
 from datalab.quality.class_votes import vote_classes
 from datalab.quality.clusters import Cluster, cluster_objects, join_touching, voices_of
 from datalab.quality.pixel_votes import TIE, vote_pixels
@@ -48,7 +49,9 @@ class Merged:
     """Who drew it, sorted."""
 
 
-def merge_images(images: RatedImages, skills: Mapping[str, float], rules: Rules) -> dict[str, list[Merged]]:
+def merge_images(
+    images: RatedImages, skills: Mapping[str, float], rules: Rules, progress: Progress = unseen
+) -> dict[str, list[Merged]]:
     """image_id to the objects that at least half of its raters drew; the consensus are those that are `kept`.
 
     More than half must have drawn it: both of two, two of three; just half is not kept, with doubt "existence". The
@@ -61,7 +64,7 @@ def merge_images(images: RatedImages, skills: Mapping[str, float], rules: Rules)
     voices = {image_id: voices_of(rated, skills) for image_id, rated in images.items()}
     found = [
         (image_id, cluster)
-        for image_id, rated in images.items()
+        for image_id, rated in progress("find objects", images.items())
         for cluster in _seconded(rated, voices[image_id], rules.iou_threshold)
     ]
     everybody = {name: voice for each in voices.values() for name, voice in each.items()}
@@ -70,7 +73,8 @@ def merge_images(images: RatedImages, skills: Mapping[str, float], rules: Rules)
     for touching, vote in ((False, rules.classes), (True, "skill_weighted")):
         chosen = [pair for pair in found if pair[1].touching is touching]
         shares = vote_classes(vote, [cluster.ballot for _, cluster in chosen], everybody)
-        for (image_id, cluster), share in zip(chosen, shares, strict=True):
+        what = "merge what touches" if touching else "merge objects"
+        for (image_id, cluster), share in progress(what, list(zip(chosen, shares, strict=True))):
             merged[image_id].append(_merge(cluster, images[image_id], voices[image_id], share, rules))
     return merged
 

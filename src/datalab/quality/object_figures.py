@@ -13,6 +13,7 @@ import pandas as pd
 
 from datalab.figure import Figure, undefined
 from datalab.masks import band_width
+from datalab.progress import Progress, unseen
 from datalab.quality.agreement import groups_in, object_agreement, of_class
 from datalab.quality.bootstrap import SHARES, bootstrap_ratios, bootstrap_statistic
 from datalab.quality.boundary import Cut, band, cut_iou, cut_of
@@ -73,14 +74,15 @@ def mean_panoptic_quality(objects: pd.DataFrame, classes: Sequence[str], rng: np
     return bootstrap_statistic(tables[:, drawn], _mean_over_classes, rng, groups=list(groups.values()), bounds=SHARES)
 
 
-def boundary_ious(images: RatedImages, objects: pd.DataFrame) -> npt.NDArray[np.float64]:
+def boundary_ious(images: RatedImages, objects: pd.DataFrame, progress: Progress = unseen) -> npt.NDArray[np.float64]:
     """Boundary IoU of every row of `objects` that both sides drew, NaN for the others; shape (rows,).
 
     The band is `boundary.band_width` wide. Only masks that are matched are decoded, each once.
     """
     found = np.full(len(objects), np.nan)
     both = (objects["place_a"] >= 0) & (objects["place_b"] >= 0)
-    for image_id, rows in objects.assign(row=np.arange(len(objects)))[both].groupby("image_id", sort=False):
+    by_image = list(objects.assign(row=np.arange(len(objects)))[both].groupby("image_id", sort=False))
+    for image_id, rows in progress("compare boundaries", by_image):
         rated = {one.annotator: one for one in images[str(image_id)]}
         bands: dict[tuple[str, int], Cut] = {}
         columns = ("annotator_a", "place_a", "annotator_b", "place_b", "row")

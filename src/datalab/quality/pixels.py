@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from datalab.figure import Figure
 from datalab.masks import label_map
+from datalab.progress import Progress, unseen
 from datalab.quality.bootstrap import bootstrap_ratios
 from datalab.quality.rated import RatedImage, RatedImages
 from datalab.quality.student import sum_groups
@@ -28,14 +29,15 @@ def pixel_confusion(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8], classes:
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
-def pixel_tables(images: RatedImages, classes: Sequence[str]) -> Confusion:
+def pixel_tables(images: RatedImages, classes: Sequence[str], progress: Progress = unseen) -> Confusion:
     """(pairs, K, K) confusions in the order of `pairs_of`: background, then `classes`; rows are annotator a.
 
     Where objects of one person overlap, the smaller one lies on top (`masks.label_map`).
     """
     size = len(classes) + 1
     ids = {name: place for place, name in enumerate(classes, start=1)}
-    tables = [table for rated in images.values() for table in _image_tables(rated, ids, size)]
+    shown = progress("compare pixels", images.values())
+    tables = [table for rated in shown for table in _image_tables(rated, ids, size)]
     return np.array(tables, dtype=np.int64).reshape(-1, size, size)
 
 

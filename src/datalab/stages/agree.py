@@ -10,6 +10,7 @@ import pandas as pd
 
 from datalab.adapters.files import read_table, write_json, write_table
 from datalab.adapters.image_groups import load_rules, read_groups
+from datalab.adapters.stage_progress import stage_progress
 from datalab.config import Guidelines, load_guidelines, load_params
 from datalab.errors import InputError, one_line_errors
 from datalab.figure import plain
@@ -71,8 +72,8 @@ def run(inputs: Inputs, out: Path, report: Path, params: Params, rules: GroupRul
         },
         "per_slice": slices(read_table(inputs.catalog, CATALOG), rated),
     }
-    measured = measure(rated_images(rated, drawn, groups=groups), names, params.iou_threshold)
-    content = agreement_report(measured, parts, params.limits, np.random.default_rng(params.seed))
+    measured = measure(rated_images(rated, drawn, groups=groups), names, params.iou_threshold, stage_progress)
+    content = agreement_report(measured, parts, params.limits, np.random.default_rng(params.seed), stage_progress)
     content["per_attribute"] = attribute_agreement(
         measured.objects,
         placed_answers(answers_to(guidelines, read_table(inputs.attributes, ATTRIBUTES)), drawn),

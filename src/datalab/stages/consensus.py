@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from datalab.adapters.files import fresh_folder, read_json, read_table, write_json, write_label_map, write_table
-from datalab.adapters.stage_progress import stage_bar
+from datalab.adapters.stage_progress import stage_bar, stage_progress
 from datalab.config import load_params
 from datalab.errors import one_line_errors
 from datalab.quality.adjudication import Decision, audit, read_decisions
@@ -71,7 +71,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     scores = read_json(inputs.gold_report)["annotators"]
     skills = {annotator: float(score["skill"]) for annotator, score in scores.items()}
     images = rated_images(rated, read_table(inputs.regions, ANNOTATED_REGIONS), at_least=1)
-    merged = merge_images(images, skills, Rules(**vars(params)))
+    merged = merge_images(images, skills, Rules(**vars(params)), stage_progress)
     decisions = read_decisions(read_table(inputs.decisions, DECISIONS))
     decided = {
         image_id: decided_objects(merged[image_id], decisions[image_id], images[image_id], params.iou_threshold)
