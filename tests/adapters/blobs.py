@@ -46,6 +46,7 @@ SCHEDULE = Schedule(
     validate_every=20,
     patience=5,
     imbalance=0.5,
+    compile_from=0,
 )
 
 

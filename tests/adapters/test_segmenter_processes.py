@@ -4,11 +4,17 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from safetensors.torch import load_file
+
+from datalab.adapters.segmenter_processes import compiles_at
+from tests.adapters.blobs import SCHEDULE
 
 PROGRAM = """
 import json, sys
@@ -83,3 +89,22 @@ def test_both_processes_have_the_same_averages_and_stop_together(tmp_path: Path)
     weights = [load_file(tmp_path / "two" / f"weights{rank}") for rank in (0, 1)]
     assert any(name.endswith("running_mean") for name in weights[0])
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+
+@pytest.mark.parametrize(
+    ("device", "first", "steps", "compile_from", "step"),
+    [
+        ("cuda", 1, 100, 90, 11),
+        ("cuda", 1, 100, 91, None),
+        ("cuda", 51, 100, 50, 51),
+        ("cuda", 52, 100, 50, None),
+        ("cuda", 1, 100, 0, None),
+        ("cpu", 1, 100, 1, None),
+    ],
+)
+def test_a_gpu_compiles_where_many_steps_follow(
+    device: str, first: int, steps: int, compile_from: int, step: int | None
+) -> None:
+    fabric = create_autospec(Fabric, instance=True, device=torch.device(device))
+    schedule = replace(SCHEDULE, steps=steps, compile_from=compile_from)
+    assert compiles_at(first, schedule, fabric) == step

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +120,22 @@ def test_a_frozen_backbone_stays_as_it_is_its_normalisation_too(tmp_path: Path, 
     untouched = [torch.equal(value, known[f"features.{name}"]) for name, value in backbone.items()]
     means = [untouched[place] for place, name in enumerate(backbone) if name.endswith("running_mean")]
     assert all(untouched) == all(means) == (frozen == 1.0)
+
+
+def test_a_compiled_network_learns_what_it_learns_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, in the middle of a run; by torch's own kernels, since others take a C++ compiler minutes."""
+    samples, recipe = blob_samples(tmp_path, range(6)), replace(RECIPE, schedule=replace(SCHEDULE, steps=16))
+    plain, looks = train_segmenter(samples, samples[:2], recipe)
+    graphs = []
+
+    def backend(graph: torch.fx.GraphModule, _: object) -> torch.fx.GraphModule:
+        graphs.append(graph)
+        return graph
+
+    monkeypatch.setattr(segmenter_training, "compiles_at", lambda *_: 12)
+    monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend=backend))
+    compiled, found = train_segmenter(samples, samples[:2], recipe)
+    assert len(graphs) >= 1
+    assert [look.loss for look in found] == pytest.approx([look.loss for look in looks], rel=1e-4)
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(compiled.state_dict()[name], value, rtol=1e-3, atol=1e-4)

@@ -40,6 +40,7 @@ TRAIN = train.Params(
     validate_every=20,
     patience=5,
     imbalance=0.5,
+    compile_from=0,
     crop=48,
     object_share=0.5,
     augmentation="general",

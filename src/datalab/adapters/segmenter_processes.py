@@ -15,7 +15,7 @@ from torch.distributed import broadcast
 from torch.distributed.nn.functional import all_reduce
 
 from datalab.adapters.segmenter_network import SegmenterNetwork
-from datalab.adapters.segmenter_schedule import SETTLED
+from datalab.adapters.segmenter_schedule import SETTLED, Schedule
 
 
 def start_processes() -> Fabric:
@@ -71,10 +71,12 @@ def prepare(network: SegmenterNetwork, fabric: Fabric) -> SegmenterNetwork:
     return network.to(memory_format=torch.channels_last) if fabric.device.type == "cuda" else network
 
 
-def compiles_at(first: int, fabric: Fabric) -> int | None:
-    """The step, of a run that begins with step `first`, before which the network is compiled; None: not on a CPU.
+def compiles_at(first: int, schedule: Schedule, fabric: Fabric) -> int | None:
+    """The step, of a run that begins with step `first`, before which the network is compiled; None: not at all.
 
-    Until SETTLED normalisation changes its share in every step, for each of which torch would compile anew, and give
-    up after eight.
+    On a GPU, where `schedule.compile_from` steps or more are to be taken then. Until SETTLED normalisation changes its
+    share in every step, for each of which torch would compile anew, and give up after eight.
     """
-    return max(first, SETTLED + 1) if fabric.device.type == "cuda" else None
+    step = max(first, SETTLED + 1)
+    left = schedule.steps - step + 1
+    return step if fabric.device.type == "cuda" and 0 < schedule.compile_from <= left else None

@@ -56,6 +56,8 @@ class Schedule:
     """Late looks (`is_late`) without a better validation mIoU before training stops."""
     imbalance: float
     """Class weights are frequency ** -imbalance: 0 = none, 0.5 = square root, 1 = inverse."""
+    compile_from: int
+    """Steps to take from which the network is compiled for a GPU; 0: never."""
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ def _learn(
     module, adam = fabric.setup(prepare(run.network, fabric), run.optimiser.adam)
     mine = share_of(fabric, schedule.batch_size)
     losses: list[float] = []
-    compiled_before = compiles_at(run.step + 1, fabric)
+    compiled_before = compiles_at(run.step + 1, schedule, fabric)
     batches = _drawn(run, Pool(train), sampler, recipe, mine)
     with (
         stage_bar("train", schedule.steps, "step", done=run.step, hidden=not fabric.is_global_zero) as bar,

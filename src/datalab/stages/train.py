@@ -73,6 +73,7 @@ class Params:
     validate_every: Count
     patience: Count
     imbalance: Imbalance
+    compile_from: Natural
     crop: Count
     object_share: Share
     augmentation: str
