@@ -14,7 +14,7 @@ from datalab.adapters.sam import embed_image, load_sam, model_version
 from datalab.adapters.segmenter_samples import Sample, read_sample
 from datalab.masks import IGNORE_ID
 from simulated.data import CAMVID, TILE_KINDS
-from simulated.tiles import joined_tiles
+from simulated.tiles import tiles_of
 
 CLASSES = {"camvid": CAMVID, "magnetic_tile": ("background", *TILE_KINDS[:-1])}
 SIDE = {"camvid": 240, "magnetic_tile": 256}
@@ -93,7 +93,7 @@ def _camvid(folder: Path) -> Iterator[Row]:
 def _magnetic_tile(folder: Path) -> Iterator[Row]:
     """Thirteen twentieths of the tiles train, one validates, six test; photographs of one tile stay together."""
     images = [path for kind in TILE_KINDS for path in sorted((folder / "images" / kind).glob("*.jpg"))]
-    tiles = joined_tiles(images)
+    tiles = tiles_of(images)
     splits: dict[str, str] = {}
     for kind in TILE_KINDS:
         splits |= _dealt([tile for tile in tiles.values() if tile.startswith(f"{kind} ")])

@@ -30,8 +30,8 @@ NEAR = 4
 """Bits of the perceptual hash, as in ingest.near_duplicate_distance."""
 
 
-EDITION = 2
-"""Of what is cached: exposures of a tile were split in the first."""
+EDITION = 3
+"""Of what is cached: exposures of a tile were split in the first, those of another day or kind in the second."""
 
 
 @dataclass(frozen=True)
@@ -142,13 +142,13 @@ def _files(name: str, shared: Path, cache: Path) -> tuple[list[Row], tuple[str, 
     """(image, mask, class of its foreground or None, group or "" where looks decide) and the classes."""
     if name == "magnetic_tile":
         folder = shared / name
+        paths = [path for kind in TILE_KINDS for path in sorted((folder / "images" / kind).glob("*.jpg"))]
+        tiles = tiles_of(paths)
         rows: list[Row] = []
-        for number, kind in enumerate(TILE_KINDS, start=1):
-            images = sorted((folder / "images" / kind).glob("*.jpg"))
-            tiles = tiles_of(images)
-            rows += [
-                (image, folder / "masks" / kind / f"{image.stem}.png", number, tiles[image.stem]) for image in images
-            ]
+        for image in paths:
+            kind = image.parent.name
+            mask = folder / "masks" / kind / f"{image.stem}.png"
+            rows.append((image, mask, 1 + TILE_KINDS.index(kind), tiles[image.stem]))
         return rows, ("background", *TILE_KINDS[:-1])
     if name == "camvid":
         rows = []

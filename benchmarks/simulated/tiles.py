@@ -21,7 +21,7 @@ FARTHEST = 400
 """Between the numbers of two exposures of a tile that follow each other."""
 
 
-def tiles_of(images: Iterable[Path]) -> dict[str, str]:
+def named_tiles(images: Iterable[Path]) -> dict[str, str]:
     """Stem of each image to its tile, named by the folder (the kind of defect) and the first photograph's number."""
     found: dict[str, str] = {}
     kind, tile, exposure, number = "", 0, 0, 0
@@ -33,13 +33,13 @@ def tiles_of(images: Iterable[Path]) -> dict[str, str]:
     return found
 
 
-def joined_tiles(images: Sequence[Path]) -> dict[str, str]:
-    """`tiles_of`, and one of those whose photographs show the same part of a tile.
+def tiles_of(images: Sequence[Path]) -> dict[str, str]:
+    """`named_tiles`, and one of those whose photographs show the same part of a tile.
 
     Some were photographed again later; of some one exposure is with the cracks and the next with the breaks, or with
     those that show no defect. Such a tile is named by its defect.
     """
-    named = tiles_of(images)
+    named = named_tiles(images)
     ordered = sorted(images, key=lambda path: (path.parent.name == "free", named[path.stem]))
     tiles = [named[path.stem] for path in ordered]
     _, numbers = np.unique(tiles, return_inverse=True)

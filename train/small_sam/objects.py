@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from simulated.tiles import tiles_of
+from simulated.tiles import named_tiles
 from small_sam.composites import compose
 from small_sam.shapes import Mask
 from small_sam.surfaces import Picture, Rng, load_photographs
@@ -64,7 +64,7 @@ def bsds500(folder: Path, count: int, rng: Rng) -> list[Example]:
 
 def magnetic_tile(folder: Path, count: int, rng: Rng) -> list[Example]:
     """Defects on photographs of magnetic tiles, most of which were photographed six times."""
-    tiles = tiles_of((folder / "images").glob("*/*"))
+    tiles = named_tiles((folder / "images").glob("*/*"))
     masks = [path for path in _shuffled(folder / "masks", "*/*.png", rng) if path.parent.name != "free"]
     images = ((next((folder / "images" / path.parent.name).glob(f"{path.stem}.*")), path) for path in masks)
     parts = (
