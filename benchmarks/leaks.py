@@ -27,7 +27,7 @@ from datalab.adapters.files import read_rgb
 from datalab.adapters.image_views import view_hashes
 from datalab.config import load_number
 from datalab.learning.leaks import LEAKS, find_parts, find_turned, together
-from datalab.learning.shared_parts import find_corners, mirror, to_compare
+from datalab.learning.shared_parts import Corners, Grey, find_corners, mirror, to_compare
 from measure import parser_of, print_result
 from simulated.tiles import tiles_of
 
@@ -145,35 +145,51 @@ def hash_of(image: Rgb) -> int:
     return int(str(imagehash.phash(Image.fromarray(image))), 16)
 
 
-def leaks_of(learned: Sequence[Rgb], judged: Sequence[Rgb], distance: int) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Seen:
+    """An image, and what it is compared by."""
+
+    image: Rgb
+    bits: int
+    grey: Grey
+    corners: Corners
+
+
+def see(image: Rgb) -> Seen:
+    """As the stage looks at it."""
+    grey = to_compare(image)
+    return Seen(image, hash_of(image), grey, find_corners(grey))
+
+
+def leaks_of(learned: Sequence[Seen], judged: Sequence[Seen], distance: int) -> pd.DataFrame:
     """Table LEAKS as the stage makes it without vectors; `image_id` is the image's place of its split, as "test 0"."""
-    images = [*learned, *judged]
+    seen = [*learned, *judged]
     splits = ["train"] * len(learned) + ["test"] * len(judged)
     names = [f"train {place}" for place in range(len(learned))] + [f"test {place}" for place in range(len(judged))]
     index = pd.DataFrame({"image_id": names, "split": splits})
-    hashes = np.array([hash_of(image) for image in images], dtype=np.uint64)
-    views = {name: view_hashes(image) for name, image in zip(names[len(learned) :], judged, strict=True)}
-    grey = [to_compare(image) for image in images]
-    corners = [find_corners(one) for one in grey]
-    others = {place: find_corners(mirror(grey[place])) for place in range(len(learned), len(images))}
-    parts = [row for row in find_parts(index, corners, others, grey.__getitem__) if row is not None]
+    hashes = np.array([one.bits for one in seen], dtype=np.uint64)
+    views = {name: view_hashes(one.image) for name, one in zip(names[len(learned) :], judged, strict=True)}
+    mirrored = {place: find_corners(mirror(seen[place].grey)) for place in range(len(learned), len(seen))}
+    found = find_parts(index, [one.corners for one in seen], mirrored, lambda place: seen[place].grey)
+    parts = [row for row in found if row is not None]
     return together(find_turned(index, hashes, views, distance), pd.DataFrame(parts, columns=list(LEAKS)))
 
 
-def found_again(chosen: Sequence[Rgb], others: Sequence[Rgb], way: Way, distance: int) -> list[int]:
+def found_again(chosen: Sequence[Rgb], others: Sequence[Seen], way: Way, distance: int) -> list[int]:
     """How many of the copies are found to be of their own photograph, by us and by hashes of the images as they are."""
     rng = np.random.default_rng(SEED)
-    pairs = [way(image, rng) for image in chosen]
+    pairs = [(see(one), see(other)) for one, other in (way(image, rng) for image in chosen)]
     leaks = leaks_of([*(one for one, _ in pairs), *others], [other for _, other in pairs], distance)
     ours = int((leaks["image_id"].str.removeprefix("test ") == leaks["other_id"].str.removeprefix("train ")).sum())
-    near = sum((hash_of(one) ^ hash_of(other)).bit_count() <= distance for one, other in pairs)
+    near = sum((one.bits ^ other.bits).bit_count() <= distance for one, other in pairs)
     return [ours, near]
 
 
 def false_finds(apart: Sequence[tuple[Sequence[Path], Sequence[Path]]], distance: int) -> Iterator[tuple[int, int]]:
     """Of every pair how many are found, of how many."""
     for learned, judged in tqdm(apart, "held out", disable=None):
-        leaks = leaks_of([read_rgb(path) for path in learned], [read_rgb(path) for path in judged], distance)
+        there, here = ([see(read_rgb(path)) for path in paths] for paths in (learned, judged))
+        leaks = leaks_of(there, here, distance)
         yield len(leaks), len(judged)
 
 
@@ -186,7 +202,8 @@ def main() -> None:
     distance = load_number(ROOT / "params.yaml", "ingest", "near_duplicate_distance", int)
     for name in names if given.set is None else (given.set,):
         there = photographs(name)
-        chosen, others = ([read_rgb(path) for path in paths] for paths in (there.chosen, there.others))
+        chosen = [read_rgb(path) for path in there.chosen]
+        others = [see(read_rgb(path)) for path in there.others]
         found = {key: found_again(chosen, others, way, distance) for key, way in tqdm(WAYS.items(), name, disable=None)}
         apart = list(false_finds(there.apart, distance))
         shares = np.mean(list(found.values()), axis=0) / len(chosen)

@@ -6,19 +6,35 @@ are 74 tiles. Two of one tile correlate by 0.86, of two tiles by 0.25 (medians).
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-
-import numpy as np
-
-from datalab.adapters.files import read_rgb
-from datalab.learning.leaks import SAME
-from datalab.learning.look_alikes import join_named, join_pairs
-from datalab.learning.shared_parts import find_corners, lay_on, likely_sharing, likeness, to_compare
 
 NAME = re.compile(r"exp(\d+)_num_(\d+)")
 FARTHEST = 400
 """Between the numbers of two exposures of a tile that follow each other."""
+JOINED = (
+    ("blowhole 108719", "blowhole 108889"),
+    ("blowhole 346311", "free 346332"),
+    ("blowhole 36246", "blowhole 36290"),
+    ("blowhole 853", "fray 797", "free 743", "free 855", "free 913", "free 964"),
+    ("break 116934", "free 116949", "free 117033"),
+    ("break 148977", "free 148923"),
+    ("break 276373", "crack 276355"),
+    ("break 77583", "fray 77531"),
+    ("crack 85602", "crack 85781", "crack 86828", "crack 88149"),
+    ("free 10334", "free 8676", "free 9196"),
+    ("free 13526", "free 5874", "free 5907"),
+    ("free 306586", "free 309352"),
+    ("free 355636", "free 358102"),
+    ("free 37056", "free 37243", "free 37262", "free 37273", "free 37556"),
+    ("free 53011", "free 65001"),
+    ("free 6508", "free 6539", "free 6558", "free 6571", "free 6605"),
+)
+"""Names whose photographs show the same part of a tile, as stage `dataset` looks for leaks, the tile's own name first.
+
+Found once and kept: a better search must not deal the splits anew that figures come from. One has found two more since,
+"fray 331149" in "free 331174" and "free 320895" in "free 320808", a photograph each.
+"""
 
 
 def named_tiles(images: Iterable[Path]) -> dict[str, str]:
@@ -33,29 +49,14 @@ def named_tiles(images: Iterable[Path]) -> dict[str, str]:
     return found
 
 
-def tiles_of(images: Sequence[Path]) -> dict[str, str]:
-    """`named_tiles`, and one of those whose photographs show the same part of a tile.
+def tiles_of(images: Iterable[Path]) -> dict[str, str]:
+    """`named_tiles`, and one of those that are JOINED.
 
     Some were photographed again later; of some one exposure is with the cracks and the next with the breaks, or with
     those that show no defect. Such a tile is named by its defect.
     """
-    named = named_tiles(images)
-    ordered = sorted(images, key=lambda path: (path.parent.name == "free", named[path.stem]))
-    tiles = [named[path.stem] for path in ordered]
-    _, numbers = np.unique(tiles, return_inverse=True)
-    rows, columns = np.array(list(_same_part(ordered)), dtype=np.intp).reshape(-1, 2).T
-    first = join_pairs(join_named(np.arange(len(tiles)), numbers), rows, columns)
-    return {path.stem: tiles[place] for path, place in zip(ordered, first.tolist(), strict=True)}
-
-
-def _same_part(images: Sequence[Path]) -> Iterator[tuple[int, int]]:
-    grey = [to_compare(read_rgb(path)) for path in images]
-    corners = [find_corners(one) for one in grey]
-    for one, likely in enumerate(likely_sharing(corners, corners)):
-        for other in likely:
-            laying = lay_on(corners[one], corners[other]) if other != one else None
-            if laying is not None and likeness(grey[one], grey[other], laying) >= SAME:
-                yield one, other
+    of = {name: names[0] for names in JOINED for name in names}
+    return {stem: of.get(name, name) for stem, name in named_tiles(images).items()}
 
 
 def _placed(image: Path) -> tuple[str, int, int, str]:

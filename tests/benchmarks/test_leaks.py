@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from leaks import WAYS, found_again, leaks_of
+from leaks import WAYS, found_again, leaks_of, see
 
 from tests.learning.test_shared_parts import photograph
 
@@ -30,10 +30,11 @@ def test_halves_have_their_share_in_common() -> None:
 
 def test_copies_are_found_to_be_of_their_own_photograph_and_others_are_not_found() -> None:
     photographs = [photograph(seed) for seed in range(6)]
-    assert found_again(photographs[:4], photographs[4:], WAYS["cut_80"], 4) == [4, 0]
-    assert found_again(photographs[:4], photographs[4:], WAYS["mirrored"], 4) == [4, 0]
-    assert found_again(photographs[:4], photographs[4:], lambda image, _: (image, image), 4) == [4, 4]
-    assert len(leaks_of(photographs[:4], photographs[4:], 4)) == 0
+    chosen, others = photographs[:4], [see(one) for one in photographs[4:]]
+    assert found_again(chosen, others, WAYS["cut_80"], 4) == [4, 0]
+    assert found_again(chosen, others, WAYS["mirrored"], 4) == [4, 0]
+    assert found_again(chosen, others, lambda image, _: (image, image), 4) == [4, 4]
+    assert len(leaks_of([see(one) for one in chosen], others, 4)) == 0
 
 
 def test_a_copy_of_another_photograph_does_not_count() -> None:

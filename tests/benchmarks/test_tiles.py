@@ -1,9 +1,15 @@
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from simulated.tiles import named_tiles, tiles_of
+from datalab.adapters.files import read_rgb
+from datalab.learning.leaks import SAME
+from datalab.learning.look_alikes import join_named, join_pairs
+from datalab.learning.shared_parts import find_corners, lay_on, likeness, to_compare
+from simulated.tiles import JOINED, named_tiles, tiles_of
 from tests.shared_data import shared_data
 
 
@@ -43,18 +49,31 @@ def test_the_defects_are_74_tiles() -> None:
     assert (sizes.total(), len(sizes), max(sizes.values())) == (392, 74, 7)
 
 
-def test_a_tile_of_two_kinds_and_one_of_two_days_are_one_each() -> None:
-    folder = shared_data("magnetic_tile") / "images"
-    breaks = named("break", *(f"exp{place}_num_{number}" for place, number in ((2, 276373), (3, 276387), (4, 276401))))
-    cracks = named("crack", "exp1_num_276355", "exp6_num_85665", "exp6_num_86064", "exp6_num_88201", "exp1_num_32128")
-    free = named("free", "exp5_num_117030", "exp5_num_8676")
-    found = tiles_of([folder / path for path in (*free, *cracks, *breaks)])
-    assert {found[path.stem] for path in breaks} == {found["exp1_num_276355"]} == {"break 276373"}
-    assert {found[path.stem] for path in cracks[1:4]} == {"crack 85665"}
-    assert len(set(found.values())) == 5
+def test_a_tile_that_was_photographed_again_is_one_and_named_by_its_defect() -> None:
+    both = named("break", "exp2_num_276373", "exp3_num_276387") + named("crack", "exp1_num_276355", "exp1_num_32128")
+    assert tiles_of(both) == {
+        "exp1_num_276355": "break 276373",
+        "exp2_num_276373": "break 276373",
+        "exp3_num_276387": "break 276373",
+        "exp1_num_32128": "crack 32128",
+    }
 
 
-def test_two_tiles_that_are_one_are_named_by_their_defect() -> None:
-    folder = shared_data("magnetic_tile") / "images"
-    paths = [folder / "free" / "exp5_num_117030.jpg", folder / "break" / "exp6_num_117060.jpg"]
-    assert tiles_of(paths) == {"exp5_num_117030": "break 117060", "exp6_num_117060": "break 117060"}
+def test_the_photographs_are_215_tiles() -> None:
+    found = tiles_of(shared_data("magnetic_tile").glob("images/*/*.jpg"))
+    assert (len(found), len(set(found.values()))) == (1344, 215)
+
+
+@pytest.mark.parametrize("names", JOINED, ids=lambda names: str(names[0]))
+def test_what_is_joined_shows_the_same_part(names: tuple[str, ...]) -> None:
+    images = sorted(shared_data("magnetic_tile").glob("images/*/*.jpg"))
+    tiles = named_tiles(images)
+    photographs = [path for path in images if tiles[path.stem] in names]
+    grey = [to_compare(read_rgb(path)) for path in photographs]
+    corners = [find_corners(one) for one in grey]
+    joined = join_named(np.arange(len(grey)), np.array([names.index(tiles[path.stem]) for path in photographs]))
+    for one, other in combinations(range(len(grey)), 2):
+        laying = lay_on(corners[one], corners[other])
+        if laying is not None and likeness(grey[one], grey[other], laying) >= SAME:
+            joined = join_pairs(joined, np.array([one]), np.array([other]))
+    assert len(set(joined.tolist())) == 1

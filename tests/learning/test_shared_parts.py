@@ -48,6 +48,15 @@ def test_tiles_that_overlap_show_the_same_pixels_turned_and_darker_too(turns: in
     assert found is not None and found > 0.9
 
 
+def test_a_cut_of_a_faint_photograph_is_found_and_another_is_not() -> None:
+    # a smooth surface in even light: nothing stands out by more than twelve grey levels
+    faint = [np.asarray(115 + photograph(seed) // 21, np.uint8) for seed in range(30, 36)]
+    found = [alike(one[60:420, 80:560], one) for one in faint]
+    assert all(value is not None and value > 0.8 for value in found)
+    others = [alike(one[60:420, 80:560], faint[0]) for one in faint[1:]]
+    assert max([value for value in others if value is not None], default=0.0) < 0.6
+
+
 def test_another_photograph_shows_something_else() -> None:
     found = [alike(photograph(3), photograph(seed)) for seed in range(4, 12)]
     assert max([value for value in found if value is not None], default=0.0) < 0.6

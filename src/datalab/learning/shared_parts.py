@@ -21,7 +21,9 @@ Laying = npt.NDArray[np.float64]
 SIDE = 512
 """Pixels of the longest side at which images are compared; smaller ones are enlarged."""
 CORNERS = 500
-"""Of an image at most."""
+"""Of an image at most, the clearest."""
+FAINTEST = 3
+"""Grey levels by which a corner stands out at least. At ORB's own 20 a smooth surface has hardly any."""
 WORDS, WORD_BITS = 8, 20
 """Of a corner, and of a word: a fifth of the words survive where one bit in twelve differs."""
 COMMON, COMMON_SHARE = 20, 0.1
@@ -64,7 +66,8 @@ def mirror(grey: Grey) -> Grey:
 
 def find_corners(grey: Grey) -> Corners:
     """Those of an image as `to_compare` gives it; none of a flat one."""
-    points, bits = cv2.ORB.create(CORNERS).detectAndCompute(grey, None)  # type: ignore[call-overload]  # None: no mask
+    finder = cv2.ORB.create(CORNERS, fastThreshold=FAINTEST)
+    points, bits = finder.detectAndCompute(grey, None)  # type: ignore[call-overload]  # None: no mask
     places = np.array([point.pt for point in points], dtype=np.float32).reshape(-1, 2)
     return Corners(places, np.zeros((0, 32), dtype=np.uint8) if bits is None else np.asarray(bits, dtype=np.uint8))
 
