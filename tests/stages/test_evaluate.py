@@ -18,7 +18,7 @@ from datalab.adapters.segmenter import Prediction, Segmenter, load_segmenter, pr
 from datalab.adapters.segmenter_samples import Sample
 from datalab.errors import InputError
 from datalab.stages import evaluate
-from datalab.stages.evaluate import Inputs, Judged, Outputs, Params, confusion_rows, run
+from datalab.stages.evaluate import Candidate, Inputs, Judged, Outputs, Params, confusion_rows, run
 from datalab.tables import CONFUSIONS
 from datalab.workspace import Workspace
 from tests.stages.bars import check_bars
@@ -114,7 +114,7 @@ def test_photographs_are_shrunk_before_they_are_held_for_the_sheet(
     enlarge(images, other / "masks", (900, 1200))
     held: list[tuple[int, ...]] = []
 
-    def judged_all(found: Iterator[tuple[Judged, Tile]], most: int) -> tuple[list[Judged], list[Tile]]:
+    def judged_all(found: Iterator[tuple[Judged, Candidate]], most: int) -> tuple[list[Judged], list[Tile]]:
         judged, worst = all_judged(found, most)
         held.extend(part.shape for tile in worst for part in (tile.image, tile.truth, tile.predicted))
         return judged, worst
@@ -125,14 +125,16 @@ def test_photographs_are_shrunk_before_they_are_held_for_the_sheet(
     assert held == [(384, 512, 3), (384, 512), (384, 512)] * PARAMS.sheet
 
 
-def test_the_worst_images_are_shown_first() -> None:
-    picture, labels = np.zeros((2, 2, 3), dtype=np.uint8), np.zeros((2, 2), dtype=np.uint8)
+def test_the_worst_images_are_shown_first_and_only_they_are_read_for_it(tmp_path: Path) -> None:
+    labels = np.zeros((2, 2), dtype=np.uint8)
     counts = np.zeros((2, 2), dtype=np.int64)
     nothing = Judged(counts, counts, {}, np.zeros((2, 1, 3)), 0.0)
     scored = (("a", 0.9), ("b", 0.2), ("c", np.nan), ("d", 0.5))
-    tiles = [Tile(name, picture, labels, labels, iou) for name, iou in scored]
-    _, worst = evaluate._all_judged(iter([(nothing, tile) for tile in tiles]), 3)
-    assert [tile.image_id for tile in worst] == ["b", "d", "a"]
+    for value, name in enumerate("abd"):
+        Image.new("RGB", (2, 2), (value, 0, 0)).save(tmp_path / f"{name}.png")
+    candidates = [Candidate(name, tmp_path / f"{name}.png", labels, labels, iou) for name, iou in scored]
+    _, worst = evaluate._all_judged(iter([(nothing, one) for one in candidates]), 3)
+    assert [(tile.image_id, tile.image[0, 0, 0]) for tile in worst] == [("b", 1), ("d", 2), ("a", 0)]
 
 
 def test_the_cells_of_every_image_are_kept_by_name() -> None:

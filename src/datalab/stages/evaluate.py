@@ -90,6 +90,21 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """For the contact sheet: all of a Tile but the photograph, which is read once more for those that are shown."""
+
+    image_id: str
+    path: Path
+    truth: npt.NDArray[np.uint8]
+    predicted: npt.NDArray[np.uint8]
+    iou: float
+
+    def tile(self) -> Tile:
+        """With the photograph."""
+        return Tile(self.image_id, for_tile(read_rgb(self.path)), self.truth, self.predicted, self.iou)
+
+
+@dataclass(frozen=True)
 class Outputs:
     """What the stage writes."""
 
@@ -180,8 +195,8 @@ def _judge(
     inputs: Inputs,
     params: Params,
     judge: ObjectJudge,
-) -> Iterator[tuple[Judged, Tile]]:
-    """Every test image in turn, and the picture of it; its objects go to `judge`."""
+) -> Iterator[tuple[Judged, Candidate]]:
+    """Every test image in turn, and what the sheet would show of it; its objects go to `judge`."""
     objects = dict(list(zip(folder.class_names, folder.class_ids, strict=True))[1:])
     for row in stage_bar("evaluate", len(rows), "image", rows.itertuples()):
         path, image_id = inputs.images / str(row.file), str(row.image_id)
@@ -205,24 +220,24 @@ def _judge(
             "group": str(row.group),
             **image_traits(sample.image, truth, objects),
         }
-        tile = Tile(image_id, for_tile(read_rgb(path)), for_tile(truth), for_tile(prediction.label_map), iou)
+        shown = Candidate(image_id, path, for_tile(truth), for_tile(prediction.label_map), iou)
         trusted = _trust(prediction, sample, segmenter.temperature, params.bins)
-        yield Judged(confusion, outlines, judged, trusted, seconds), tile
+        yield Judged(confusion, outlines, judged, trusted, seconds), shown
 
 
-def _all_judged(found: Iterator[tuple[Judged, Tile]], most: int) -> tuple[list[Judged], list[Tile]]:
+def _all_judged(found: Iterator[tuple[Judged, Candidate]], most: int) -> tuple[list[Judged], list[Tile]]:
     """All that was judged, and the pictures of the `most` with the lowest IoU: more would not fit into memory."""
     judged: list[Judged] = []
-    worst: list[Tile] = []
-    for one, tile in found:
+    worst: list[Candidate] = []
+    for one, candidate in found:
         judged.append(one)
-        worst = heapq.nsmallest(most, [*worst, tile], key=_badness)
-    return judged, worst
+        worst = heapq.nsmallest(most, [*worst, candidate], key=_badness)
+    return judged, [candidate.tile() for candidate in worst]
 
 
-def _badness(tile: Tile) -> tuple[bool, float, str]:
+def _badness(one: Candidate) -> tuple[bool, float, str]:
     """What comes first on the sheet: the lowest IoU, and images without one last."""
-    return math.isnan(tile.iou), tile.iou, tile.image_id
+    return math.isnan(one.iou), one.iou, one.image_id
 
 
 def _trust(prediction: Prediction, sample: Sample, temperature: float, bins: int) -> Reliability:
