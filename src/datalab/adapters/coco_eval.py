@@ -43,8 +43,10 @@ class Found:
         objects = times @ self.there
         if objects == 0:
             return np.full(len(self.right), np.nan)
-        weights = times[self.image]
-        hits, found = np.cumsum(self.right * weights, axis=1), np.cumsum(weights)
+        # a draw has two thirds of the images, and one image's own figure next to none of what was found
+        drawn = np.flatnonzero(times[self.image])
+        weights = times[self.image[drawn]]
+        hits, found = np.cumsum(self.right[:, drawn] * weights, axis=1), np.cumsum(weights)
         precision = hits / np.maximum(found, 1)
         highest = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         curves = zip(hits / objects, np.pad(highest, ((0, 0), (0, 1))), strict=True)
