@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from measure import parser_of
+from measure import parser_of, processor
 from simulated.data import Images, load_images
 from simulated.head import Schedule
 from simulated.rounds import PLAIN, PLANS, STRATEGIES, TOLD, simulate, split, train
@@ -55,10 +55,16 @@ def run_seed(images: Images, start: int, seed: int, strategies: list[str], out: 
         clock = time.process_time()
         run = simulate(images, plan, name, seed, begun, Schedule())
         spent = round(time.process_time() - clock, 1)
-        line = {"set": images.name, "start": start, "strategy": name, "seed": seed, **asdict(run), "cpu_s": spent}
+        key = {"set": images.name, "start": start, "strategy": name, "seed": seed}
+        line = {**key, **asdict(run), "cpu_s": spent, "made_by": made_by()}
         out.parent.mkdir(parents=True, exist_ok=True)
         with out.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(line) + "\n")
+
+
+def made_by() -> str:
+    """What gives the same figures for the same seed."""
+    return f"{processor()}, torch {torch.__version__.partition('+')[0]}"
 
 
 def done(out: Path) -> set[tuple[str, int, str, int]]:

@@ -71,7 +71,7 @@ def push_versions(
     tasks = round_tasks(client, target, "id,data,meta,is_labeled")
     drawn = {image_id: _digest(some) for image_id, some in versions.items()}
     outdated = [task for task in tasks if _is_outdated(task, drawn)]
-    known = {_about(task) for task in tasks if task not in outdated}
+    known = {_about(task) for task in tasks if not _is_outdated(task, drawn)}
     rows = queue.sort_values("rank").to_dict("records")
     missing = [row for row in rows if (row["image_id"], row["asked"]) not in known]
     pushed = 0
