@@ -15,6 +15,7 @@ from pycocotools.cocoeval import COCOeval
 
 from datalab.learning.objects import MapObject
 from datalab.masks import BoolMask, crop_to_rle
+from datalab.progress import Progress, unseen
 
 LEAST_IOU = 0.5
 """From which a found object may be one of the truth's."""
@@ -67,12 +68,12 @@ class AveragePrecision:
     found: tuple[Found, ...]
     """Of the K - 1 classes without background: by what the figures of drawn images are told."""
 
-    def of_images(self, times: npt.NDArray[Any]) -> Floats:
+    def of_images(self, times: npt.NDArray[Any], progress: Progress = unseen) -> Floats:
         """(R, K, 2) `per_class` and `per_class_50` of R draws of images, each (N,) how often an image is in it."""
         values = np.full((len(times), len(self.per_class), 2), np.nan)
-        for draw, counts in enumerate(times):
+        for draw in progress("average precision", range(len(times))):
             for position, one in enumerate(self.found, start=1):
-                each = one.average_precision(counts)
+                each = one.average_precision(times[draw])
                 values[draw, position] = each.mean(), each[0]
         return values
 

@@ -24,7 +24,7 @@ from datalab.adapters.plots_curves import plot_reliability
 from datalab.adapters.sam import SamLoader, load_sam
 from datalab.adapters.segmenter import Prediction, Segmenter, predict
 from datalab.adapters.segmenter_samples import Sample, positions_of, read_sample
-from datalab.adapters.stage_progress import stage_bar
+from datalab.adapters.stage_progress import stage_bar, stage_progress
 from datalab.config import load_guidelines, load_params
 from datalab.errors import one_line_errors
 from datalab.learning.calibration import Reliability, reliability, reliability_table
@@ -170,6 +170,9 @@ def _report(
     def rng() -> np.random.Generator:
         return np.random.default_rng(params.seed)
 
+    def precision(times: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        return found.of_images(times[:, places], stage_progress)
+
     hits = sum_units(found.hits, places)
     return {
         **figures(confusions, names, rng(), draws),
@@ -177,7 +180,7 @@ def _report(
         "test_groups": units,
         **boundary_figures(outlines, names, rng(), draws),
         "calibration": calibration(trusted, rng(), draws),
-        "objects": object_figures(hits, lambda times: found.of_images(times[:, places]), names, rng(), draws),
+        "objects": object_figures(hits, precision, names, rng(), draws),
     }
 
 
