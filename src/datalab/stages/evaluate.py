@@ -34,6 +34,7 @@ from datalab.learning.objects import objects_of
 from datalab.learning.traits import image_traits
 from datalab.learning.uncertainty import tempered
 from datalab.masks import IGNORE_ID
+from datalab.progress import unseen
 from datalab.ranges import Count, Seed, Share
 from datalab.resampling import places_of, sum_units
 from datalab.stages import robustness
@@ -171,7 +172,7 @@ def _report(
         return np.random.default_rng(params.seed)
 
     def precision(times: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        return found.of_images(times[:, places], stage_progress)
+        return found.of_images(times[:, places], stage_progress if len(times) > 1 else unseen)
 
     hits = sum_units(found.hits, places)
     return {
