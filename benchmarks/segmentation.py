@@ -81,12 +81,17 @@ def train_ours(name: str, model: str, seed: int, splits: dict[str, Split], minut
         return network, time.process_time() - started
 
     _, once = learn(PROBE, [])
-    _, more = learn(3 * PROBE, [])
     looks = LOOKS * len(validation) * _seconds_per_image(learn(1, [])[0], validation[:5])
-    steps = max(LOOKS, int((minutes * 60 - looks) / ((more - once) / (2 * PROBE))))
+
+    def affordable(tried: int) -> int:
+        return max(LOOKS, int((minutes * 60 - looks) / ((learn(tried, [])[1] - once) / (tried - PROBE))))
+
+    steps = affordable(3 * PROBE)
+    if steps > 60 * PROBE:
+        # the first steps are quicker than the later ones, which find less of the images in the processor's cache
+        steps = affordable(steps // 10)
     network, spent = learn(steps, validation)
     if spent > MOST * minutes * 60:
-        # the first steps are quicker than the later ones, which find less of the images in the processor's cache
         steps = int(steps * minutes * 60 / spent)
         network, spent = learn(steps, validation)
     ids = tuple(range(len(CLASSES[name])))
