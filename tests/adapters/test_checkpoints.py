@@ -256,6 +256,11 @@ def test_a_name_finds_its_file_and_an_altered_one_never_loads(tmp_path: Path, mo
             model_version(checkpoint)
 
 
+def test_a_published_name_whose_file_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^SAM checkpoint .*\.pth cannot be read: No such file or directory$"):
+        check_official(tmp_path / OFFICIAL["sam_vit_b"].file)
+
+
 def test_a_path_is_a_whole_one_or_begins_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)

@@ -50,6 +50,18 @@ def test_one_image_is_encoded_once_per_model(tmp_path: Path) -> None:
     assert encoder.calls == 3
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_is_neither_kept_nor_found(tmp_path: Path, value: float) -> None:
+    cache, broken = EmbeddingCache(tmp_path), np.full((2, 3, 4), value, dtype=np.float16)
+    with pytest.raises(InputError, match="sam-small-12345678 makes an embedding of numbers that are not finite"):
+        cache.find_or_make(HASH, MODEL, lambda: broken)
+    path = cache.path(HASH, MODEL)
+    assert not path.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(embedding_bytes(broken))  # by an earlier version
+    np.testing.assert_array_equal(cache.find_or_make(HASH, MODEL, Encoder()), VALUES)
+
+
 def test_an_entry_lies_where_its_content_and_model_say_and_cannot_be_written_through(tmp_path: Path) -> None:
     cache = EmbeddingCache(tmp_path)
     found = cache.find_or_make(HASH, MODEL, Encoder())

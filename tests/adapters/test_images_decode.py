@@ -276,6 +276,23 @@ def test_16_bit_grey_in_which_0_is_white() -> None:
     assert (shown[0, 0], shown[-1, -1]) == (255, 0)
 
 
+@pytest.mark.parametrize(("kind", "low", "high"), [("u4", 0, 4e9), ("i4", -2e9, 2e9), ("f4", -3.0, 4.0)])
+def test_32_bit_grey_is_stretched_from_its_own_range(kind: str, low: float, high: float) -> None:
+    values = np.linspace(low, high, 40 * 50).reshape(40, 50).astype(kind)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values, photometric="minisblack")
+    np.testing.assert_allclose(pixels(buffer.getvalue()).ravel(), np.linspace(0, 255, 40 * 50), atol=0.51)
+
+
+def test_tiffs_that_cannot_be_read_are_refused_by_their_kind() -> None:
+    ramp = np.linspace(-100, 100, 40 * 50).reshape(40, 50)
+    signed, colour = io.BytesIO(), io.BytesIO()
+    tifffile.imwrite(signed, ramp.astype(np.int8), photometric="minisblack")
+    assert reason(signed.getvalue()) == "grey of signed 8 bits cannot be read; save it as 16-bit grey"
+    tifffile.imwrite(colour, np.dstack([ramp] * 3).astype(np.float32), photometric="rgb")
+    assert reason(colour.getvalue()).startswith("a TIFF of a kind that cannot be read, such as floating point colour")
+
+
 def test_a_transparent_value_of_16_bit_grey_is_white() -> None:
     values = np.full((20, 20), 1000, dtype=np.uint16)
     values[:10] = 0

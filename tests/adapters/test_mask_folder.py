@@ -270,6 +270,16 @@ def test_16_bit_grey_is_a_mask(tmp_path: Path) -> None:
     assert [item.id for item in read_classes(tmp_path)] == [1, 2, 9]
 
 
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_grey_of_few_bits_keeps_its_values(tmp_path: Path, bits: int) -> None:
+    ids = values(["1100002", "1100002", "0000000", "0110333", "0110333"])
+    each = np.pad(ids, ((0, 0), (0, 1))).reshape(5, -1, 8 // bits)
+    packed = (each << np.arange(8 - bits, -1, -bits, dtype=np.uint8)).sum(axis=2).astype(np.uint8)
+    rows = b"".join(b"\0" + row.tobytes()[: -(-7 * bits // 8)] for row in packed)
+    (tmp_path / "a.png").write_bytes(png(7, 5, bits, 0, rows))
+    assert [item.id for item in read_classes(tmp_path)] == [1, 2, 3]
+
+
 def test_folders_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         read_classes(tmp_path / "absent")

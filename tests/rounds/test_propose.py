@@ -1,7 +1,6 @@
 """The step `propose`, with a SAM that encodes nothing and finds the left half of every image."""
 
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,7 +80,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
 def workspace(tmp_path: Path) -> Workspace:
     """On gold images the left half is a coin; of "mended" a reviewer sent the labels back; there is no model yet."""
     made = Workspace(tmp_path)
-    shutil.copyfile(ROOT / "params.yaml", made.params)
+    switch_adaptation(made, is_on=True)
     write_text(made.guidelines / "classes.yaml", CLASSES)
     made.images.mkdir(parents=True)
     for name, brightness in IMAGES.items():
@@ -106,6 +105,12 @@ def workspace(tmp_path: Path) -> Workspace:
     ]
     write_table(folder / "batch.parquet", pd.DataFrame(batch, columns=list(ROUND_BATCH)))
     return made
+
+
+def switch_adaptation(workspace: Workspace, is_on: bool) -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["adapt"]["enabled"] = is_on
+    write_text(workspace.params, yaml.safe_dump(params))
 
 
 def proposed(workspace: Workspace) -> tuple[dict[str, Any], dict[str, list[str]]]:
@@ -168,6 +173,14 @@ def test_the_adapted_decoder_is_used_where_it_was_kept(workspace: Workspace, see
     assert seen.versions == {facts["sam"]}
     for decoder in seen.decoders:
         assert all(value.equal(weights[name]) for name, value in decoder.items())
+
+
+def test_an_adapted_decoder_of_before_it_was_switched_off_is_not_used(workspace: Workspace, seen: Seen) -> None:
+    weights = dict(load_sam("small").mask_decoder.state_dict())
+    write_decoder(workspace.sam_decoder, weights, model_version("small"))
+    switch_adaptation(workspace, is_on=False)
+    facts, _ = proposed(workspace)
+    assert seen.versions == {facts["sam"]} == {model_version("small")}
 
 
 def test_without_an_adapted_decoder_it_is_the_checkpoints(workspace: Workspace, seen: Seen) -> None:

@@ -133,6 +133,22 @@ def test_the_model_names_regions_by_their_pixels(workspace: Workspace) -> None:
     }
 
 
+def test_what_sam_made_of_a_rim_is_named_by_what_the_model_sees_inside(workspace: Workspace) -> None:
+    """A cup with a rim that the model takes for a coin; and a coin of which it saw a quarter."""
+    predicted = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    predicted[mask("coin")], predicted[0, :4] = 2, 1
+    predicted[4:6, :2] = 1
+    write_label_map(workspace.predictions / "a.png", predicted)
+    asked = proposals(("a", "coin"), ("a", "mixed"), ("a", "cup"), label="coin").assign(source="refined")
+    found = named(workspace, asked, GUIDELINES, 0.2)
+    assert dict(zip(found["region_id"], found["label"], strict=True)) == {
+        "a-coin": "cup",
+        "a-mixed": "coin",
+        "a-cup": "",  # the model sees nothing there
+    }
+    assert list(named(workspace, asked.assign(source="model"), GUIDELINES, 0.2)["label"]) == ["coin"] * 3
+
+
 def test_a_prediction_of_another_size_names_nothing(workspace: Workspace) -> None:
     write_label_map(workspace.predictions / "a.png", np.zeros((SIDE, 6), dtype=np.uint8))
     with pytest.raises(InputError, match=r"a\.png has 6 x 8 pixels, its image 8 x 8; run dvc repro"):

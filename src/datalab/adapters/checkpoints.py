@@ -133,7 +133,13 @@ def official_of(name: str, others: Iterable[str] = ()) -> Official:
 def check_official(path: Path) -> None:
     """InputError for a file that has the name of a published one and not its bytes; others pass."""
     for name, official in OFFICIAL.items():
-        if path.name == official.file and (wrong := _difference(path, official)):
+        if path.name != official.file:
+            continue
+        try:
+            wrong = _difference(path, official)
+        except OSError as exc:
+            raise InputError(f"SAM checkpoint {path} cannot be read: {exc.strerror}") from exc
+        if wrong:
             raise InputError(f"{path} is not the official file: {wrong}; delete it and run: datalab models pull {name}")
 
 

@@ -44,12 +44,20 @@ class EmbeddingCache:
         return sound_embedding(self.path(image_hash, model_version))
 
     def find_or_make(self, image_hash: str, model_version: str, make: Callable[[], Embedding]) -> Embedding:
-        """The entry, computed by `make` and written first where there is no sound one."""
+        """The entry, computed by `make` and written first where there is no sound one.
+
+        InputError where it has a number that is not finite.
+        """
         found = self.find(image_hash, model_version)
         if found is not None:
             return found
-        path = self.path(image_hash, model_version)
-        write_bytes(path, embedding_bytes(make()))
+        path, made = self.path(image_hash, model_version), make()
+        if not np.isfinite(made).all():
+            raise InputError(
+                f"{model_version} makes an embedding of numbers that are not finite of image {image_hash[:16]}; use "
+                "another sam.checkpoint"
+            )
+        write_bytes(path, embedding_bytes(made))
         written = sound_embedding(path)
         if written is None:
             raise InputError(f"{path} was written and cannot be read back; check the disk")
@@ -90,14 +98,16 @@ def is_sound(path: Path) -> bool:
 
 
 def sound_embedding(path: Path) -> Embedding | None:
-    """The memory-mapped embedding (C, h, w) float16 of an entry; None where it is missing, cut short or altered."""
+    """The memory-mapped embedding (C, h, w) float16 of an entry; None where it is missing, cut short, altered or not
+    finite."""
     if not is_sound(path):
         return None
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):  # gone meanwhile; no NumPy file
         return None
-    return found if found.dtype == np.float16 and found.ndim == AXES else None
+    sound = found.dtype == np.float16 and found.ndim == AXES and bool(np.isfinite(found).all())
+    return found if sound else None
 
 
 def embedded_by(folder: Path) -> str:

@@ -26,9 +26,13 @@ FORMATS = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "JPEG2000", "PPM"
 """What Pillow may try; its other readers (EPS starts a program, FITS, ...) stay shut."""
 KEPT_AS_THEY_ARE = {"JPEG": "jpg", "PNG": "png"}
 ORIENTATION = 0x0112
-BITS, PHOTOMETRIC, PLANES, TILE_WIDTH, TILE_HEIGHT, EXTRA_CHANNELS = 258, 262, 284, 322, 323, 338
-"""Of a TIFF: bits of each channel, what its values stand for, where the channels lie, tiles, what a fourth one is."""
-WHITE_IS_ZERO, SEPARATE, PREMULTIPLIED = 0, 2, (1,)
+BITS, PHOTOMETRIC, PLANES, TILE_WIDTH, TILE_HEIGHT, EXTRA_CHANNELS, SIGN = 258, 262, 284, 322, 323, 338, 339
+"""Of a TIFF: bits of each channel, what its values stand for, where the channels lie, tiles, what a fourth one is, and
+whether values are below 0, too."""
+WHITE_IS_ZERO, SEPARATE, PREMULTIPLIED, UNSIGNED, SIGNED = 0, 2, (1,), (1,), (2,)
+TIFF_STARTS = (b"II*\0", b"MM\0*")
+GREY_OF_FEW_BITS = {"L;2": 85, "L;4": 17}
+"""By Pillow's name of how it is packed: what its values are multiplied by when they are decoded."""
 JPEG2000_SIZE = b"\xff\x4f\xff\x51"
 """The marker that a JPEG2000's pixels begin with, and that of the sizes; 40 bytes on is the number of channels."""
 ROWS = 256
@@ -67,17 +71,18 @@ def read_picture(content: bytes, max_pixels: int, min_side: int) -> Picture:
             image.load()
             as_it_is = bits <= 8 and _is_plain(image)
             suffix = KEPT_AS_THEY_ARE.get(str(image.format), "png") if as_it_is else "png"
-            plain = _plain(image, content, bits)
+            plain = image if as_it_is else _plain(image, content, bits)
+            phash = str(imagehash.phash(plain))
     except NotUsableError:
         raise
     except Exception as exc:  # decoders raise nearly every class there is on a broken file
-        raise NotUsableError(_reason(exc)) from exc
+        raise NotUsableError(_reason(exc, content)) from exc
     return Picture(
         suffix=suffix,
         content=content if as_it_is else _png(plain),
         width=plain.width,
         height=plain.height,
-        phash=str(imagehash.phash(plain)),
+        phash=phash,
     )
 
 
@@ -110,6 +115,8 @@ def _check_header(image: Image.Image, max_pixels: int, min_side: int) -> None:
         columns, rows = int(image.tag_v2.get(TILE_WIDTH, 0)), int(image.tag_v2.get(TILE_HEIGHT, 0))
         if columns * rows > max_pixels:
             raise NotUsableError(f"a tile of {columns}x{rows} pixels is more than max_pixels {max_pixels}")
+        if image.mode == "L" and image.tag_v2.get(SIGN) == SIGNED:
+            raise NotUsableError("grey of signed 8 bits cannot be read; save it as 16-bit grey")
 
 
 def _is_plain(image: Image.Image) -> bool:
@@ -171,6 +178,12 @@ def channel_bits(image: Image.Image, content: bytes) -> int:
     return 16 if is_deep else 8
 
 
+def multiplied_by(image: Image.Image) -> int:
+    """What grey of two or four bits is multiplied by when `image`, not yet decoded, is; 1 of all others."""
+    packed = [tile[3] if isinstance(tile[3], str) else tile[3][0] for tile in getattr(image, "tile", []) if tile[3]]
+    return GREY_OF_FEW_BITS.get(str(packed[0]), 1) if packed else 1
+
+
 def _bits_of_jpeg2000(content: bytes) -> int:
     """The largest number among the channels', each of which has three bytes; the first one's upper bit is a sign."""
     at = content.find(JPEG2000_SIZE) + 40
@@ -188,7 +201,14 @@ def _from_deep(image: Image.Image, content: bytes, bits: int) -> Image.Image:
     if isinstance(image, TiffImageFile) and image.tag_v2.get(PLANES) == SEPARATE:
         raise NotUsableError("16-bit colours in separate planes cannot be read; save it as a 16-bit RGB PNG")
     if image.mode[0] in "IF":
-        grey = _stretched(np.asarray(image), _is_white_least(image), image.info.get("transparency"))
+        values = np.asarray(image)
+        if (
+            isinstance(image, TiffImageFile)
+            and values.dtype == np.int32
+            and image.tag_v2.get(SIGN, UNSIGNED) == UNSIGNED
+        ):
+            values = values.view(np.uint32)  # Pillow takes the upper half of them for negative
+        grey = _stretched(values, _is_white_least(image), image.info.get("transparency"))
         return Image.fromarray(grey)
     values = _deep_colour(content, 4 if image.mode == "RGBA" or "transparency" in image.info else 3)
     colour, opaque = values[..., 2::-1], 2**bits - 1
@@ -267,7 +287,9 @@ def _png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _reason(exc: Exception) -> str:
+def _reason(exc: Exception, content: bytes) -> str:
+    if isinstance(exc, UnidentifiedImageError) and content.startswith(TIFF_STARTS):
+        return "a TIFF of a kind that cannot be read, such as floating point colour; save it as a 16-bit TIFF or PNG"
     if isinstance(exc, UnidentifiedImageError):
         return "not an image of a format that can be read; save it as JPEG or PNG"
     return f"cannot be decoded: {' '.join(str(exc).split()) or type(exc).__name__}"

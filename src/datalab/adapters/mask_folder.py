@@ -25,7 +25,7 @@ import pandas as pd
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from datalab.adapters.images_decode import channel_bits
+from datalab.adapters.images_decode import channel_bits, multiplied_by
 from datalab.adapters.mask_classes import automatic_classes, ignored_values, pixel_value, read_classes_file
 from datalab.config import LabelClass, is_background
 from datalab.errors import InputError
@@ -238,8 +238,8 @@ def _read_values(path: Path) -> npt.NDArray[np.uint8]:
         with Image.open(BytesIO(content)) as image:
             if image.mode[0] not in "IF" and channel_bits(image, content) > 8:
                 raise InputError(f"mask {path} has several channels of 16 bits; save it as 8-bit or 16-bit grey")
-            bands = len(image.getbands()) - (image.mode in ("LA", "RGBA"))
-            values = np.asarray(image)
+            bands, factor = len(image.getbands()) - (image.mode in ("LA", "RGBA")), multiplied_by(image)
+            values = np.asarray(image) // factor if factor > 1 else np.asarray(image)
     except UnidentifiedImageError as exc:  # its text is the address of what was read in memory
         raise InputError(
             f"mask {path} is no image that can be read; save it anew or take it out of the folder"

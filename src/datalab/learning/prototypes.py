@@ -1,6 +1,7 @@
 """A class for a region by the nearest examples: enough to name proposals before any model exists."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,12 +34,12 @@ def nearest_label(
     """
     centre = prototypes.vectors.mean(axis=0)
     similarity = _unit_rows(vectors - centre) @ _unit_rows(prototypes.vectors - centre).T
-    counts = {label: prototypes.labels.count(label) for label in prototypes.labels}
+    counts = Counter(prototypes.labels)
     return [_vote(row, prototypes.labels, counts, least_margin) for row in similarity]
 
 
 def _vote(
-    similarity: npt.NDArray[np.float32], labels: Sequence[str], counts: dict[str, int], least_margin: float
+    similarity: npt.NDArray[np.float32], labels: Sequence[str], counts: Mapping[str, int], least_margin: float
 ) -> str | None:
     votes: dict[str, float] = {}
     for place in np.argsort(-similarity, kind="stable")[:NEIGHBOURS]:

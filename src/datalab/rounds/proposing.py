@@ -13,7 +13,7 @@ from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.embedding_cache import Embedding, EmbeddingCache, image_hash
 from datalab.adapters.files import read_image_size, read_label_map, read_rgb, read_table, write_table
 from datalab.adapters.image_groups import load_rules, read_groups
-from datalab.config import Guidelines, load_guidelines, load_params
+from datalab.config import Guidelines, load_guidelines, load_number, load_params
 from datalab.errors import InputError
 from datalab.learning.components import predicted_regions
 from datalab.learning.embeddings import Vector, region_vector
@@ -39,6 +39,8 @@ Embedder = Callable[[str], Embedding]
 """SAM's embedding (C, h, w) of an image by its id."""
 Labels = dict[Any, str | None]
 """By a row's place in its table: a class, "" for background, or None where nothing tells."""
+REFINED = "refined"
+"""Source of what SAM makes of the box of a region that the model predicts."""
 LISTED = 5
 """Images that an error lists."""
 
@@ -71,7 +73,9 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     _check_gold(gold, images)
     sam, encoder = load_sam(checkpoint), model_version(checkpoint)
     fair = not _learned_from(workspace, gold)
-    version = take_decoder(sam, encoder, workspace.sam_decoder) if fair else encoder
+    # a decoder of before it was switched off has not forgotten what has become gold since
+    adapts = load_number(workspace.params, "adapt", "enabled", bool)
+    version = take_decoder(sam, encoder, workspace.sam_decoder) if fair and adapts else encoder
     embedding_of = _embedder(workspace, images, sam, encoder)
 
     def look(some: list[str]) -> pd.DataFrame:
@@ -212,13 +216,14 @@ def label_proposals(
 ) -> pd.DataFrame:
     """Give each proposal that has none a class and drop those that lie on background.
 
-    By the model's prediction where the image has one and no gold image taught it, else by the nearest class of the gold
-    regions in SAM's embedding; where there is no gold, it is the class of the guidelines if they have a single one.
-    Where the best class leads the second by less than `least_margin` (of the region's pixels, or of the neighbours'
-    weight), or nothing tells, the label stays "": the region is for people to name. `groups`: of each gold image that
-    hangs together with others, by image_id.
+    What SAM made of a region of the prediction gets its class anew: of a rim it makes the whole object. By the model's
+    prediction where the image has one and no gold image taught it, else by the nearest class of the gold regions in
+    SAM's embedding; where there is no gold, it is the class of the guidelines if they have a single one. Where the best
+    class leads the second by less than `least_margin` (of the region's pixels, or of the neighbours' weight), or
+    nothing tells, the label stays "": the region is for people to name. `groups`: of each gold image that hangs
+    together with others, by image_id.
     """
-    nameless = proposals[proposals["label"] == ""]
+    nameless = proposals[(proposals["label"] == "") | (proposals["source"] == REFINED)]
     # an image may be younger than the model's predictions
     fair = not _learned_from(workspace, _sound_gold(workspace))
     predicted = np.array([fair and _prediction(workspace, one).exists() for one in nameless["image_id"]], dtype=bool)
@@ -242,6 +247,8 @@ def _labels_from_predictions(
         for place, row in zip(rows.index, rows.to_dict("records"), strict=True):
             top, left, crop = rle_to_crop(row["rle"], row["height"])
             inside = predicted[top:, left:][: crop.shape[0], : crop.shape[1]][crop]
+            if row["source"] == REFINED:  # that there is an object is known, and the model may have seen half of it
+                inside = inside[inside > 0]
             shares = np.bincount(inside, minlength=256) / max(1, len(inside))
             second, best = np.sort(shares)[-2:]
             labels[place] = None if best - second < least_margin else names.get(int(shares.argmax()), "")
