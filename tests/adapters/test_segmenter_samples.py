@@ -146,9 +146,13 @@ def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
 def test_broken_embeddings_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="run dvc repro embed"):
         read_embedding(tmp_path / "none.npy")
-    (tmp_path / "broken.npy").write_bytes(b"?")
-    with pytest.raises(InputError, match="is no embedding"):
-        read_embedding(tmp_path / "broken.npy")
+    for broken in (b"?", b"", b"PK\3\4"):
+        (tmp_path / "broken.npy").write_bytes(broken)
+        with pytest.raises(InputError, match="is no embedding"):
+            read_embedding(tmp_path / "broken.npy")
+    np.savez(tmp_path / "several.npz", np.zeros((2, 2, 2)))
+    with pytest.raises(InputError, match="no finite"):
+        read_embedding(tmp_path / "several.npz")
     np.save(tmp_path / "nan.npy", np.full((2, 2, 2), np.nan, dtype=np.float16))
     with pytest.raises(InputError, match="no finite"):
         read_embedding(tmp_path / "nan.npy")

@@ -74,6 +74,8 @@ def test_a_mark_that_all_images_bear_is_no_part_of_the_photograph() -> None:
 def test_what_is_flat_or_a_pixel_large_shares_nothing() -> None:
     flat, dot = np.full((40, 60, 3), 90, np.uint8), np.zeros((1, 1, 3), np.uint8)
     assert len(find_corners(to_compare(flat)).places) == 0
+    strip = np.random.default_rng(0).integers(0, 255, (16, 8192, 3), dtype=np.uint8)
+    assert find_corners(to_compare(strip)).bits.shape == (0, 32)
     assert alike(flat, photograph(5)) is None
     assert alike(dot, dot) is None
     whole = to_compare(photograph(5))

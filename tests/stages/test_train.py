@@ -9,7 +9,7 @@ from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.files import read_json, read_label_map, write_label_map
 from datalab.adapters.plots import LabelMap, Pixels
 from datalab.adapters.segmenter import load_segmenter
-from datalab.adapters.segmenter_samples import read_sample
+from datalab.adapters.segmenter_samples import Sample, read_sample, shrink_labels
 from datalab.adapters.segmenter_schedule import Look
 from datalab.adapters.segmenter_temperature import temperature_of
 from datalab.errors import InputError
@@ -32,6 +32,19 @@ def test_the_model_knows_its_classes_and_the_report_its_curve(trained: Workspace
     assert report["images_train"] == len(dataset.split("train"))
     # of one there is a sliver beside a square
     assert (report["thin_classes"], report["warnings"]) == ({"disc": {"images": 11, "lost": 1}}, [])
+
+
+def test_an_image_in_which_nothing_is_left_of_a_thin_class_shows_it_too() -> None:
+    """Of two classes within one cell one is left."""
+    large, small = np.zeros((64, 64), np.uint8), np.zeros((64, 64), np.uint8)
+    large[:32, :32] = 2
+    small[0, :2] = 1, 2
+    shrunk = [shrink_labels(positions, (8, 8)) for positions in (large, large, small)]
+    nothing = np.zeros((16, 16, 3), np.uint8), np.zeros((1, 2, 2), np.float16)
+    found = train.thin_classes(
+        [Sample(*nothing, labels, (64, 64), thin) for labels, thin in shrunk], ["background", "rim", "cup"]
+    )
+    assert found == {"rim": {"images": 1, "lost": 1}, "cup": {"images": 3, "lost": 1}}
 
 
 def test_the_best_late_look_is_reported() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -27,12 +28,13 @@ RECIPE = 1
 def read_embedding(path: Path) -> npt.NDArray[np.float16]:
     """The float16 (C, h, w) of data/embeddings/<image_id>.npy; InputError where it is missing, broken or not finite."""
     try:
-        embedding: npt.NDArray[np.float16] = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            embedding: npt.NDArray[np.float16] = np.load(file, allow_pickle=False)
     except FileNotFoundError as exc:
         raise InputError(f"{path} does not exist; run dvc repro embed") from exc
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, EOFError, BadZipFile) as exc:
         raise InputError(f"{path} is no embedding ({exc}); delete it and run dvc repro embed") from exc
-    if embedding.ndim != 3 or not np.isfinite(embedding).all():
+    if not isinstance(embedding, np.ndarray) or embedding.ndim != 3 or not np.isfinite(embedding).all():
         raise InputError(f"{path} holds no finite (C, h, w) embedding; delete it and run dvc repro embed")
     return embedding
 

@@ -24,6 +24,8 @@ CORNERS = 500
 """Of an image at most, the clearest."""
 FAINTEST = 3
 """Grey levels by which a corner stands out at least. At ORB's own 20 a smooth surface has hardly any."""
+THINNEST = 16
+"""Pixels of the shorter side: around a corner of less there are no 256 bits, and of two ORB makes none at all."""
 WORDS, WORD_BITS = 8, 20
 """Of a corner, and of a word: a fifth of the words survive where one bit in twelve differs."""
 COMMON, COMMON_SHARE = 20, 0.1
@@ -65,7 +67,9 @@ def mirror(grey: Grey) -> Grey:
 
 
 def find_corners(grey: Grey) -> Corners:
-    """Those of an image as `to_compare` gives it; none of a flat one."""
+    """Those of an image as `to_compare` gives it; none of a flat one, nor of a strip."""
+    if min(grey.shape) < THINNEST:
+        return Corners(np.zeros((0, 2), dtype=np.float32), np.zeros((0, 32), dtype=np.uint8))
     finder = cv2.ORB.create(CORNERS, fastThreshold=FAINTEST)
     points, bits = finder.detectAndCompute(grey, None)  # type: ignore[call-overload]  # None: no mask
     places = np.array([point.pt for point in points], dtype=np.float32).reshape(-1, 2)

@@ -12,6 +12,8 @@ from datalab.masks import IGNORE_ID
 
 GREY = np.array([0.299, 0.587, 0.114])
 """Luma of red, green and blue (ITU-R BT.601)."""
+EXACT = 1e15
+"""Whole numbers up to here are told apart in double precision."""
 
 
 def image_traits(
@@ -44,7 +46,8 @@ def image_traits(
 def written_traits(metadata: pd.DataFrame) -> pd.DataFrame:
     """Columns of text as traits: numbers where all that is written is one, else words; NaN where nothing is.
 
-    A column with a number like "007" is one of words: it names something, and would be another name without zeros.
+    A column with a number like "007" is one of words: it names something, and would be another name without zeros. So
+    is one with a number of more than fifteen digits, that another name would be rounded to.
     """
     return metadata.apply(_written)
 
@@ -53,5 +56,5 @@ def _written(column: "pd.Series[str]") -> "pd.Series[Any]":
     filled = column.where(column != "")
     numbers = pd.to_numeric(filled, errors="coerce").astype("float64")
     known = filled.notna()
-    named = filled[known].str.match(r"[+-]?0\d").any()
+    named = filled[known].str.match(r"[+-]?0\d").any() or (numbers[known].abs() > EXACT).any()
     return filled if named or not np.isfinite(numbers[known]).all() else numbers

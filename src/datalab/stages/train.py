@@ -166,9 +166,9 @@ def thin_classes(samples: Sequence[Sample], names: Sequence[str]) -> dict[str, d
     Of classes that are so in any image; `names` in the order of the labels' positions.
     """
     lost = Counter(place for sample in samples for place in sample.thin)
-    shown = [np.unique(sample.labels) for sample in samples if sample.labels is not None]
-    seen = Counter(place for places in shown for place in places.tolist())
-    return {names[place]: {"images": max(seen[place], lost[place]), "lost": lost[place]} for place in sorted(lost)}
+    left = [(sample.thin, np.unique(sample.labels).tolist()) for sample in samples if sample.labels is not None]
+    shown = Counter(place for thin, places in left for place in {*thin, *places})
+    return {names[place]: {"images": shown[place], "lost": lost[place]} for place in sorted(lost)}
 
 
 def thin_line(name: str, found: Mapping[str, int], longest_side: int) -> str:
