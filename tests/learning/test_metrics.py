@@ -12,12 +12,13 @@ from torchmetrics.functional import classification as functional
 
 from datalab.learning.metrics import (
     boundary_counts,
-    boundary_iou_per_class,
     confusion_matrix,
     dice_per_class,
     iou_per_class,
     mean_defined,
     mean_iou,
+    overlap_counts,
+    overlap_iou,
     pixel_accuracy,
     precision_per_class,
     recall_per_class,
@@ -84,7 +85,7 @@ def test_wrong_maps_are_refused(truth: list[list[int]], predicted: list[list[int
 def test_boundary_iou_is_that_of_the_eroded_masks(pair: tuple[Map, Map]) -> None:
     """The band is one pixel wide at this size."""
     truth, predicted = pair
-    found = boundary_iou_per_class(boundary_counts(truth, predicted, CLASSES))
+    found = overlap_iou(boundary_counts(truth, predicted, CLASSES))
     for position in range(CLASSES):
         bands = [
             mask & ~binary_erosion(mask, np.ones((3, 3), dtype=bool), border_value=0)
@@ -96,6 +97,15 @@ def test_boundary_iou_is_that_of_the_eroded_masks(pair: tuple[Map, Map]) -> None
             assert np.isnan(found[position])
 
 
+@given(maps())
+def test_an_iou_needs_no_more_than_overlaps(pair: tuple[Map, Map]) -> None:
+    counts = np.stack([confusion_matrix(*pair, CLASSES), confusion_matrix(*pair[::-1], CLASSES)])
+    overlaps = overlap_counts(counts)
+    assert overlaps.shape == (2, CLASSES, 3)
+    np.testing.assert_array_equal(overlap_iou(overlaps), iou_per_class(counts))
+    np.testing.assert_array_equal(overlap_iou(overlaps.sum(axis=0)), iou_per_class(counts.sum(axis=0)))
+
+
 def test_what_nobody_judged_has_no_outline() -> None:
     truth = np.zeros((9, 9), dtype=np.uint8)
     truth[:, 3:6] = 1
@@ -104,7 +114,7 @@ def test_what_nobody_judged_has_no_outline() -> None:
     predicted[:, 3:] = 1
     # column 3 is the outline of class 1 in both, and its pixels above and below lie on the image's edge
     assert boundary_counts(truth, predicted, 2)[1].tolist() == [9, 9, 9]
-    assert boundary_iou_per_class(boundary_counts(truth, 1 - predicted, 2))[1] == 0
+    assert overlap_iou(boundary_counts(truth, 1 - predicted, 2))[1] == 0
 
 
 @given(maps())

@@ -16,10 +16,10 @@ from datalab.learning.metrics import (
     ABSENT,
     Counts,
     Floats,
-    boundary_iou_per_class,
     dice_per_class,
     figure_of,
     iou_per_class,
+    overlap_iou,
     pixel_accuracy,
     precision_per_class,
     recall_per_class,
@@ -70,7 +70,7 @@ def with_unlearned(rows: Mapping[str, Row], unlearned: Collection[str]) -> dict[
 
 def boundary_figures(outlines: Counts, names: Sequence[str], rng: np.random.Generator, resamples: int) -> Row:
     """`boundary_iou`, the mean over the classes with an outline, and `boundary_iou_per_class`, of (N, K, 3) counts."""
-    of_classes = drawn(outlines, boundary_iou_per_class, rng, resamples)
+    of_classes = drawn(outlines, overlap_iou, rng, resamples)
     (mean,) = _rows(mean_of(of_classes, np.ones(len(names), dtype=bool)))
     return {"boundary_iou": mean, "boundary_iou_per_class": dict(zip(names, _rows(of_classes), strict=True))}
 

@@ -39,8 +39,7 @@ def iou_per_class(confusion: npt.NDArray[Any]) -> Floats:
     A class that is predicted but nowhere true has nothing to measure; the wrong pixels lower the IoU of the classes
     they were taken from.
     """
-    hit, true, predicted = _marginals(confusion)
-    return _ratio(hit, true + predicted - hit, true)
+    return overlap_iou(overlap_counts(confusion))
 
 
 def dice_per_class(confusion: npt.NDArray[Any]) -> Floats:
@@ -67,7 +66,7 @@ def recall_per_class(confusion: npt.NDArray[Any]) -> Floats:
 def boundary_counts(
     truth: npt.NDArray[np.integer[Any]], predicted: npt.NDArray[np.integer[Any]], classes: int
 ) -> Counts:
-    """What `boundary_iou_per_class` needs of an image: (classes, 3) pixels in both bands, the true, the predicted.
+    """What `overlap_iou` needs of an image's outlines: (classes, 3) pixels in both bands, the true, the predicted.
 
     Both label maps are (H, W) with values 0 to classes - 1. Where the truth is 255 it takes the prediction's word, so
     that what nobody judged has no outline, and is then left out.
@@ -83,8 +82,17 @@ def boundary_counts(
     return counts
 
 
-def boundary_iou_per_class(counts: npt.NDArray[Any]) -> Floats:
-    """Boundary IoU (Cheng et al. 2021), (..., K) of (..., K, 3) `boundary_counts`; NaN for a class without outline."""
+def overlap_counts(confusion: npt.NDArray[Any]) -> Counts:
+    """What an IoU needs of (..., K, K) counts: (..., K, 3) pixels that are right, the true, the predicted."""
+    hit = np.diagonal(confusion, axis1=-2, axis2=-1)
+    return np.stack([hit, confusion.sum(axis=-1), confusion.sum(axis=-2)], axis=-1)
+
+
+def overlap_iou(counts: npt.NDArray[Any]) -> Floats:
+    """IoU, (..., K) of (..., K, 3) `overlap_counts`, and boundary IoU (Cheng et al. 2021) of `boundary_counts`.
+
+    NaN for a class without a true pixel.
+    """
     both, true, predicted = np.moveaxis(counts.astype(np.float64), -1, 0)
     return _ratio(both, true + predicted - both, true)
 
@@ -117,8 +125,8 @@ def figure_of(value: float, low: float, high: float, alone: str, absent: str = A
 
 def _marginals(confusion: npt.NDArray[Any]) -> tuple[Floats, Floats, Floats]:
     """Diagonal, row sums and column sums, each (..., K)."""
-    hit = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)
-    return hit, confusion.sum(axis=-1).astype(np.float64), confusion.sum(axis=-2).astype(np.float64)
+    hit, true, predicted = np.moveaxis(overlap_counts(confusion).astype(np.float64), -1, 0)
+    return hit, true, predicted
 
 
 def _ratio(above: npt.NDArray[Any], below: npt.NDArray[Any], defined: npt.NDArray[Any]) -> Floats:

@@ -25,7 +25,15 @@ from datalab.adapters.torch_threads import side_by_side
 from datalab.learning.corruptions import CORRUPTIONS, SEVERITIES, Pixels, corrupt
 from datalab.learning.evaluation import ONE_IMAGE
 from datalab.learning.intervals import DIFFERENCES, drawn, interval, mean_of
-from datalab.learning.metrics import Counts, Floats, confusion_matrix, figure_of, iou_per_class, mean_iou
+from datalab.learning.metrics import (
+    Counts,
+    Floats,
+    confusion_matrix,
+    figure_of,
+    mean_defined,
+    overlap_counts,
+    overlap_iou,
+)
 from datalab.ranges import Count, Seed
 from datalab.resampling import places_of, sum_units
 from datalab.stages.held_out import read_held_out
@@ -84,12 +92,13 @@ def figures(counts: Counts, rng: np.random.Generator, resamples: int) -> dict[st
     """Figures of robustness.json from (N, 22, K, K) confusion matrices of N independent images, as ASKED."""
 
     def drops(sums: npt.NDArray[Any]) -> Floats:
-        iou = iou_per_class(sums)
+        iou = overlap_iou(sums)
         each = iou[..., :1, :] - iou[..., 1:, :]
         return np.concatenate([each, each.mean(axis=-2, keepdims=True)], axis=-2)
 
-    miou = mean_iou(counts.sum(axis=0))
-    means = mean_of(drawn(counts, drops, rng, resamples), np.ones(counts.shape[-1], dtype=bool))
+    overlaps = overlap_counts(counts)  # drawn a thousand times the matrices of 150 classes would fill gigabytes
+    miou = mean_defined(overlap_iou(overlaps.sum(axis=0)))
+    means = mean_of(drawn(overlaps, drops, rng, resamples), np.ones(counts.shape[-1], dtype=bool))
     low, high = interval(means, DIFFERENCES)
     found = [_drop(*ends) for ends in zip(means.value, low, high, strict=True)]
     report: dict[str, Any] = {"undamaged": _number(miou[0]), "mean_drop": found[-1]}
