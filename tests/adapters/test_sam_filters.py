@@ -84,15 +84,19 @@ def test_no_mask_is_laid_out_at_the_size_of_a_large_photograph() -> None:
     assert most < 6000 * 8000 / 10
 
 
-@pytest.mark.parametrize(("predicted_iou", "stability", "shown"), [(0.4, 0.9, 0), (0.6, 0.4, 0), (1.03, 0.9, 1)])
-def test_a_refined_region_is_shown_where_sam_is_sure_enough(
-    monkeypatch: pytest.MonkeyPatch, predicted_iou: float, stability: float, shown: int
+@pytest.mark.parametrize(
+    ("predicted_iou", "stability", "least_share", "shown"),
+    [(0.4, 0.9, 0.01, 0), (0.6, 0.4, 0.01, 0), (1.03, 0.9, 0.01, 1), (1.03, 0.9, 0.05, 0)],  # it has 4% of the pixels
+)
+def test_a_refined_region_is_shown_where_sam_is_sure_enough_and_it_is_of_an_objects_size(
+    monkeypatch: pytest.MonkeyPatch, predicted_iou: float, stability: float, least_share: float, shown: int
 ) -> None:
     one = found(40, predicted_iou, stability)
     monkeypatch.setattr(sam, "_refined", lambda *_: [one])
     drafts = [sam.Draft("coin", one.rle)]
     asked = sam.Asked("img", np.full((*SHAPE, 3), 90, dtype=np.uint8), drafts)
-    table = sam.propose_regions(sam.load_sam("small"), "v", [asked], replace(PARAMS, points_per_side=1))
+    params = replace(PARAMS, points_per_side=1, min_area_share=least_share)
+    table = sam.propose_regions(sam.load_sam("small"), "v", [asked], params)
     assert (table["source"] == "refined").sum() == shown
     assert table["predicted_iou"].between(0, 1).all()
 

@@ -206,7 +206,8 @@ def _candidates(
         drafted, rle = draft.rle, _full_size(one.rle, small.shape[:2], size)
         agreement = float(iou_matrix([drafted], [rle], *size)[0, 0])
         rows.append((f"m{number}", draft.label, drafted, agreement, 1.0, "model"))
-        if one.predicted_iou > params.min_predicted_iou and one.stability >= params.min_stability:
+        is_sure = one.predicted_iou > params.min_predicted_iou and one.stability >= params.min_stability
+        if is_sure and _is_like_an_object(one, small.shape[:2], params):
             rows.append((f"r{number}", draft.label, rle, one.predicted_iou, one.stability, "refined"))
     table = pd.DataFrame(rows, columns=["name", "label", "rle", "predicted_iou", "stability", "source"])
     table = typed(table)
