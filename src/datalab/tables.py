@@ -39,7 +39,9 @@ PROPOSALS = (*REGIONS, "predicted_iou", "stability", "model_version")
 
 CANDIDATES = (*PROPOSALS, "source")
 """PROPOSALS with where they come from. `source`: "sam" (found by itself), "model" (a region of the trained model's
-prediction; its predicted IoU is the IoU with what SAM makes of it) or "refined" (what SAM makes of such a region)."""
+prediction; its predicted IoU is the IoU with what SAM makes of it) or REFINED."""
+REFINED = "refined"
+"""What SAM makes of the box of a region that the model predicts."""
 
 GATED_PROPOSALS = (*CANDIDATES, "expected_iou", "decision")
 """What people get to see. `expected_iou`: calibrated on gold, missing where there was too little of it; `decision`:

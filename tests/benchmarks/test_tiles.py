@@ -72,8 +72,10 @@ def test_what_is_joined_shows_the_same_part(names: tuple[str, ...]) -> None:
     grey = [to_compare(read_rgb(path)) for path in photographs]
     corners = [find_corners(one) for one in grey]
     joined = join_named(np.arange(len(grey)), np.array([names.index(tiles[path.stem]) for path in photographs]))
-    for one, other in combinations(range(len(grey)), 2):
-        laying = lay_on(corners[one], corners[other])
-        if laying is not None and likeness(grey[one], grey[other], laying) >= SAME:
-            joined = join_pairs(joined, np.array([one]), np.array([other]))
-    assert len(set(joined.tolist())) == 1
+    pairs = [
+        (one, other)
+        for one, other in combinations(range(len(grey)), 2)
+        if (laying := lay_on(corners[one], corners[other])) is not None
+        and likeness(grey[one], grey[other], laying) >= SAME
+    ]
+    assert len(set(join_pairs(joined, *np.array(pairs).T).tolist())) == 1

@@ -33,7 +33,7 @@ from datalab.adapters.sam_zoom import masks_in_enlarged_boxes, zooms_in
 from datalab.errors import InputError
 from datalab.masks import BoolMask, crop_to_rle, iou_matrix, rle_box_xywh, rle_to_crop
 from datalab.ranges import Count, Share, Within
-from datalab.tables import CANDIDATES, require, typed
+from datalab.tables import CANDIDATES, REFINED, require, typed
 
 SamLoader = Callable[[], Sam]
 """Loads it, or has it loaded already: an official file of gigabytes is checked each time."""
@@ -208,7 +208,7 @@ def _candidates(
         rows.append((f"m{number}", draft.label, drafted, agreement, 1.0, "model"))
         is_sure = one.predicted_iou > params.min_predicted_iou and one.stability >= params.min_stability
         if is_sure and _is_like_an_object(one, small.shape[:2], params):
-            rows.append((f"r{number}", draft.label, rle, one.predicted_iou, one.stability, "refined"))
+            rows.append((f"r{number}", draft.label, rle, one.predicted_iou, one.stability, REFINED))
     table = pd.DataFrame(rows, columns=["name", "label", "rle", "predicted_iou", "stability", "source"])
     table = typed(table)
     return table.assign(

@@ -27,7 +27,7 @@ from datalab.rounds.mending import regions_to_mend
 from datalab.rounds.progress import Progress
 from datalab.rounds.reviewing import round_requests
 from datalab.rounds.state import Round
-from datalab.tables import CANDIDATES, CATALOG, GOLD, ROUND_BATCH, empty
+from datalab.tables import CANDIDATES, CATALOG, GOLD, REFINED, ROUND_BATCH, empty
 from datalab.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ Embedder = Callable[[str], Embedding]
 """SAM's embedding (C, h, w) of an image by its id."""
 Labels = dict[Any, str | None]
 """By a row's place in its table: a class, "" for background, or None where nothing tells."""
-REFINED = "refined"
-"""Source of what SAM makes of the box of a region that the model predicts."""
 LISTED = 5
 """Images that an error lists."""
 
