@@ -57,6 +57,7 @@ def imported_modules(path: Path) -> set[str]:
     return names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", python_files(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_one_way(path: Path) -> None:
     room = room_of(path)
@@ -118,6 +119,7 @@ def test_a_stage_depends_on_the_code_it_runs(name: str) -> None:
     assert needed == listed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(stages()))
 def test_a_stage_that_may_load_sam_depends_on_its_weights(name: str) -> None:
     code = code_behind(SOURCE / "datalab" / "stages" / f"{name}.py")

@@ -116,6 +116,7 @@ def assert_cropped(mask: Mask) -> None:
     assert np.array_equal(again, pixels)
 
 
+@pytest.mark.slow
 @given(MASKS.flatmap(lambda first: st.lists(arrays(np.bool_, first.shape).filter(np.any), min_size=1, max_size=4)))
 def test_cuts_are_the_masks_in_the_box_around_all(masks: list[Mask]) -> None:
     x, y, width, height = rle_box_xywh(mask_to_rle(np.any(masks, axis=0)), *masks[0].shape)

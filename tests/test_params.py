@@ -69,6 +69,7 @@ NUMBERS = [
 ]
 
 
+@pytest.mark.slow
 def test_every_section_is_known_and_every_number_has_a_range() -> None:
     content = yaml.safe_load(PARAMS.read_text())
     assert set(content) == {*SECTIONS, "augmentation"}

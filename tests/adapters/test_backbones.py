@@ -100,6 +100,7 @@ def test_what_a_model_starts_from_is_said(hub: Path, published: Path) -> None:
     assert said == f"from ImageNet: {backbones.FILES['resnet50']}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "name"), [(LIGHT, "mobilenet_v3_large"), ("fcn_resnet50", "resnet50")])
 def test_a_model_takes_the_weights_of_the_classification_network(model: str, name: str) -> None:
     from torchvision import models
@@ -119,6 +120,7 @@ def test_a_model_takes_the_weights_of_the_classification_network(model: str, nam
     assert all(torch.equal(one, other) for one, other in pairs)
 
 
+@pytest.mark.slow
 def test_the_command_pulls_and_lists(hub: Path, published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backbones, "SOURCE", published.as_uri())
     assert "resnet50           not here" in CliRunner().invoke(main, ["models", "list"]).output

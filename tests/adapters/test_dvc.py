@@ -230,6 +230,7 @@ def test_who_writes_what_stages_read_waits_for_a_persons_own_command(
     assert waits == ["waiting for stages that are at work in this workspace"]
 
 
+@pytest.mark.slow
 def test_notes_of_killed_commands_do_not_count(workspace: Workspace) -> None:
     rwlock = workspace.root / ".dvc" / "tmp" / "rwlock"
     assert not at_work(workspace.root)

@@ -238,6 +238,7 @@ def test_a_few_looks_alike_are_not_told(folder: Path, workspace: Workspace, capl
     assert not caplog.records
 
 
+@pytest.mark.slow
 def test_near_uniform_textures_do_not_collapse(workspace: Workspace) -> None:
     report = ingest(shared_data("magnetic_tile") / "images", workspace, PARAMS)
     assert (report.found, report.added, report.quarantined) == (1344, 1344, 0)

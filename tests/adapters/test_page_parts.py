@@ -1,6 +1,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from datalab.adapters.page_parts import comparison_part, proof_part
 from tests.rounds.proof_history import write_history
 
@@ -9,6 +11,7 @@ def text_of(html: str) -> str:
     return " ".join(re.sub(r"<[^>]*>", " ", html).split())
 
 
+@pytest.mark.slow
 def test_a_history_is_told_in_words_and_tables(tmp_path: Path) -> None:
     _, proof = write_history(tmp_path, 5)
     html = str(proof_part(proof))

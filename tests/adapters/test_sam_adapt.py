@@ -111,6 +111,7 @@ def full_gpu(sam: Sam, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
     monkeypatch.setattr(sam.mask_decoder.transformer, "forward", forward)
 
 
+@pytest.mark.slow
 def test_a_full_gpu_learns_the_same_from_halves_of_a_batch(
     sam: Sam, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

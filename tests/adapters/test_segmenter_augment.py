@@ -32,6 +32,7 @@ def draw(samples: list[Sample], how: Augmentation, seed: int) -> Batch:
     return draw_batch(Pool(samples), range(len(samples)), how, cut_generators(seed, 1, len(samples)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", [PLAIN, TURNED, BENT, PASTED], ids=["plain", "turned", "bent", "pasted"])
 @given(seed=st.integers(0, 1000), crop=st.sampled_from([8, 24, 48, 96]))
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])

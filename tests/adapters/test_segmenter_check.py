@@ -22,6 +22,7 @@ def test_an_easy_batch_is_learned_by_heart(tmp_path: Path) -> None:
     assert check_learnable(blob_samples(tmp_path, range(4)), RECIPE) < OF_CONSTANT
 
 
+@pytest.mark.slow
 def test_labels_that_are_noise_are_refused(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     noise = []
@@ -33,6 +34,7 @@ def test_labels_that_are_noise_are_refused(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 def test_it_is_the_same_whatever_the_loss(tmp_path: Path, loss: str) -> None:
     """Dice alone may stay at "all is background" for as long, with labels that fit."""
@@ -52,6 +54,7 @@ def test_images_without_an_object_have_no_constant_to_be_compared_with(tmp_path:
     assert check_learnable(empty, RECIPE) < OF_FIRST
 
 
+@pytest.mark.slow
 def test_the_batch_is_of_images_with_something_to_tell_apart(tmp_path: Path) -> None:
     samples = blob_samples(tmp_path, [0, 4, 8, 12, 16, 1])  # one of the six has objects
     few = replace(RECIPE, schedule=replace(SCHEDULE, batch_size=1))
@@ -90,11 +93,13 @@ def test_images_that_nobody_judged_are_refused_and_left_out_of_the_batch(tmp_pat
     assert 0 < check_learnable(some, balanced) < OF_CONSTANT
 
 
+@pytest.mark.slow
 def test_one_image_is_enough_for_a_model_that_wants_two_of_a_batch(tmp_path: Path) -> None:
     light = replace(RECIPE, size=replace(RECIPE.size, model="lraspp_mobilenet_v3_large"))
     assert check_learnable(blob_samples(tmp_path, range(1)), light) < OF_CONSTANT
 
 
+@pytest.mark.slow
 def test_a_step_too_short_to_learn_anything_is_refused(tmp_path: Path) -> None:
     slow = replace(SCHEDULE, learning_rate=1e-9)
     with pytest.raises(StateError, match=r"change train\.learning_rate"):

@@ -120,6 +120,7 @@ def test_it_takes_steps_and_finds_something(tmp_path: Path) -> None:
     assert looks[-1].validation_miou is not None
 
 
+@pytest.mark.slow
 def test_mixup_is_refused(tmp_path: Path) -> None:
     mixed = replace(RECIPE, augmentation=Augmentation(32, 1.0, replace(PLAIN, mixup=1.0)))
     with pytest.raises(InputError, match="learns objects, which mixup makes none of"):
@@ -135,6 +136,7 @@ def test_a_little_mixup_is_refused_before_the_first_step(network: InstanceSegmen
     check_recipe(network, RECIPE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training", [False, True])
 def test_an_image_is_seen_as_it_comes(training: bool) -> None:
     """Padded to multiples of 32, at which its deepest layer works, and not enlarged."""

@@ -94,6 +94,7 @@ def test_heads_on_one_body_differ(tmp_path: Path) -> None:
     assert not torch.allclose(logits[:, 0], logits[:, 1])
 
 
+@pytest.mark.slow
 def test_out_of_fold_uses_the_named_model(tmp_path: Path) -> None:
     samples = blob_samples(tmp_path, [1, 2, 3, 5])
     recipe = Recipe(replace(SIZE, model=LIGHT), replace(BRIEF, steps=1), SMALL, seed=0)
@@ -109,6 +110,7 @@ def test_another_sam_is_no_matter_to_a_model_without_embeddings(tmp_path: Path) 
     np.testing.assert_array_equal(predict(made, sample, True).members, predict(made, other, True).members)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", BACKBONES)
 def test_a_batch_of_one_is_one_line(tmp_path: Path, model: str) -> None:
     alone = replace(BRIEF, batch_size=1)

@@ -36,6 +36,7 @@ def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [2, 4, 6])
 def test_a_run_goes_on_where_it_was_and_gives_the_same(tmp_path: Path, at: int) -> None:
     samples = blob_samples(tmp_path, range(4))

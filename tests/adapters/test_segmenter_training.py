@@ -106,6 +106,7 @@ def test_looks_that_do_not_compete_see_a_few_validation_images(tmp_path: Path, m
     assert seen == [32, 32, 40, 40]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [1.0, 0.3])
 def test_a_frozen_backbone_stays_as_it_is_its_normalisation_too(tmp_path: Path, frozen: float) -> None:
     known = {name: torch.full_like(value, 0.125) for name, value in mobilenet_v3_large().state_dict().items()}
@@ -122,6 +123,7 @@ def test_a_frozen_backbone_stays_as_it_is_its_normalisation_too(tmp_path: Path, 
     assert all(untouched) == all(means) == (frozen == 1.0)
 
 
+@pytest.mark.slow
 def test_a_compiled_network_learns_what_it_learns_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU, in the middle of a run; by torch's own kernels, since others take a C++ compiler minutes."""
     samples, recipe = blob_samples(tmp_path, range(6)), replace(RECIPE, schedule=replace(SCHEDULE, steps=16))

@@ -29,6 +29,7 @@ def test_the_curves_of_a_run_are_there_and_those_of_another_are_gone(tmp_path: P
     assert again == written
 
 
+@pytest.mark.slow
 def test_a_repository_without_a_commit_is_no_hindrance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):

@@ -28,6 +28,7 @@ def blue_pixels(path: Path) -> int:
     return int((np.abs(drawn(path) - BLUE).max(axis=2) < 12).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounds", [1, 3])
 def test_every_slice_has_a_plot_of_its_own(tmp_path: Path, rounds: int) -> None:
     names = ["dark", "coin there", "folder: a", "for $5^, not $10"]

@@ -28,6 +28,7 @@ def test_halves_have_their_share_in_common() -> None:
     assert right.mean(axis=(0, 2)) == pytest.approx(columns[0, 27:, 0], abs=2)
 
 
+@pytest.mark.slow
 def test_copies_are_found_to_be_of_their_own_photograph_and_others_are_not_found() -> None:
     photographs = [photograph(seed) for seed in range(6)]
     chosen, others = photographs[:4], [see(one) for one in photographs[4:]]

@@ -14,6 +14,7 @@ def test_errors_are_counted_from_the_fourth_round_on() -> None:
     assert max(row[0] for row in rows) < 1e-4
 
 
+@pytest.mark.slow
 def test_more_rounds_show_the_luck_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("learning_forecast.HISTORIES", 60)
     covered = {rounds: coverage(rounds, 0.01, np.random.default_rng(0)) for rounds in (3, 5)}

@@ -64,6 +64,7 @@ def test_the_photographs_are_215_tiles() -> None:
     assert (len(found), len(set(found.values()))) == (1344, 215)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", JOINED, ids=lambda names: str(names[0]))
 def test_what_is_joined_shows_the_same_part(names: tuple[str, ...]) -> None:
     images = sorted(shared_data("magnetic_tile").glob("images/*/*.jpg"))

@@ -24,6 +24,7 @@ PARAMS = replace(
 )
 
 
+@pytest.mark.slow
 def test_on_a_cpu_both_sides_learn_the_same(tmp_path: Path) -> None:
     samples = blob_samples(tmp_path, range(4))
     split = Split(samples, [blob_image(seed, 48, 64)[1] for seed in range(4)])

@@ -27,6 +27,7 @@ def test_four_random_images_of_equal_worth_are_rarely_taken_for_a_gain() -> None
     assert np.mean([one is not None and one.low > 0 for one in found]) == pytest.approx(0.05, abs=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [0.1, 0.3])
 def test_random_images_with_nothing_wrong_on_them_are_rarely_taken_for_a_gain(wrong: float) -> None:
     """By their own variance, which is 0 where the model got none of the four wrong, half of such batches were one."""

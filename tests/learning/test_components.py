@@ -1,6 +1,7 @@
 import tracemalloc
 
 import numpy as np
+import pytest
 
 from datalab.learning.components import predicted_regions
 from datalab.masks import mask_to_rle, rle_area
@@ -30,6 +31,7 @@ def test_crumbs_background_and_what_is_too_much_are_left_out() -> None:
     assert predicted_regions(np.zeros((3, 3), dtype=np.uint8), NAMES, 0.0, 1.0, 9) == []
 
 
+@pytest.mark.slow
 def test_hundreds_of_regions_take_no_memory_of_the_images_size_each() -> None:
     label_map = np.zeros((500, 800), dtype=np.uint8)
     label_map[::10, ::10] = 1

@@ -36,6 +36,7 @@ def test_one_batch_is_the_test_that_quality_makes() -> None:
     assert ends(difference([(CHOSEN, RANDOM)])) == pytest.approx(ends(student_difference(chosen, random)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batches", [1, 2, 4])
 @pytest.mark.parametrize("wrong", [0.1, 0.3, 0.5])
 def test_images_with_nothing_wrong_on_them_are_not_alike_for_sure(wrong: float, batches: int) -> None:

@@ -39,6 +39,7 @@ def test_k_center_equals_the_naive_cover(seed: int, count: int, known: int) -> N
     assert k_center(vectors, wanted, covered).tolist() == naive_k_center(vectors, wanted, covered)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000), st.integers(2, 40), st.integers(1, 4), st.booleans())
 @settings(max_examples=60)
 def test_picking_among_the_farthest_gives_the_same(seed: int, count: int, least: int, twins: bool) -> None:

@@ -23,6 +23,7 @@ def in_clips(known: Examples, frames: int) -> Examples:
     return replace(known, groups=tuple(f"clip{places[one] // frames}" for one in known.image_ids))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("clips", "frames"), [(3, 10), (5, 10), (8, 10), (15, 10), (30, 4)])
 def test_the_lower_end_of_clips_whose_errors_go_together_seldom_exceeds_the_truth(clips: int, frames: int) -> None:
     """2.5% are meant, a skewed distribution has more; of frames taken as images of their own 20 to 38% exceeded it."""

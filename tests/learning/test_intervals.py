@@ -134,6 +134,7 @@ def rare(rng: np.random.Generator, images: int, where: list[list[int]]) -> Count
     return counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("images", "classes", "shown"), [(30, 1, 2), (30, 1, 3), (20, 4, 2)])
 def test_a_mean_is_as_uncertain_as_its_rarest_class(images: int, classes: int, shown: int) -> None:
     """With a class on two of thirty images a mean that went by all thirty held the truth in 53%, and told equal models

@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import pytest
 
 from datalab.learning.leaks import (
     IN_PART,
@@ -69,6 +70,7 @@ def test_what_is_turned_is_found_by_the_nearest_of_its_views() -> None:
     assert together(alike.iloc[:0], found.iloc[:0]).empty
 
 
+@pytest.mark.slow
 def test_a_part_of_a_training_image_is_found_mirrored_too() -> None:
     index = index_of("train", "train", "validation", "test", "test", "test")
     cuts = photograph(1)[:, 200:], photograph(2)[:300, ::-1], photograph(9)

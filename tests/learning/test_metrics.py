@@ -33,6 +33,7 @@ def maps() -> st.SearchStrategy[tuple[Map, Map]]:
     return st.tuples(one, one)
 
 
+@pytest.mark.slow
 @given(maps())
 @settings(max_examples=80)
 def test_figures_equal_sklearn(pair: tuple[Map, Map]) -> None:

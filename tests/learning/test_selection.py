@@ -37,6 +37,7 @@ def test_a_batch_has_its_control_spread_over_the_ranks(name: str) -> None:
     pd.testing.assert_frame_equal(batch, batch_of(100, 20, replace(RECIPE, strategy=name)))
 
 
+@pytest.mark.slow
 def test_the_random_part_is_uniform_over_the_pool() -> None:
     counts: Counter[str] = Counter()
     for seed in range(300):
@@ -104,6 +105,7 @@ def test_minutes_make_no_control_larger(pool: int, images: int, expected: dict[s
     assert Counter(batch["reason"]) == expected
 
 
+@pytest.mark.slow
 def test_minutes_leave_the_control_uniform_over_dear_and_cheap_images() -> None:
     """Half of the pool is ten times as dear: a batch that is cut to its cheap images would show what is cheap."""
     costs = np.where(np.arange(40) % 2, 200.0, 20.0)

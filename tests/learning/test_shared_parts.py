@@ -92,6 +92,7 @@ def test_less_than_a_twentieth_of_an_image_says_nothing() -> None:
     assert likeness(whole, np.roll(whole, int(at[0, 2]), axis=1), at) == 0
 
 
+@pytest.mark.slow
 def test_the_photograph_that_a_cut_is_of_is_the_likeliest() -> None:
     known = [find_corners(to_compare(photograph(seed))) for seed in range(30)]
     cuts = [photograph(seed)[50:400, 100:560] for seed in (7, 21)]

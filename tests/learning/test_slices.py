@@ -93,6 +93,7 @@ def test_many_slices_of_nothing_are_seldom_called_worse() -> None:
     assert false_alarms <= stats.binom.ppf(0.999, 20, 0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["singles beside bursts", "a slice that varies"])
 def test_parts_that_vary_differently_are_not_called_worse_by_that(kind: str) -> None:
     """Ten single shots and thirty bursts of twelve of the same distribution; eight images of the same mean that spread
@@ -254,6 +255,7 @@ def test_a_fault_of_dark_and_blurred_images_is_found_as_a_pair() -> None:
     assert found >= 9
 
 
+@pytest.mark.slow
 def test_a_fault_of_dark_images_alone_makes_no_pair_and_no_fault_no_slice() -> None:
     """`q` bounds both: the share of pairs that are no worse than what they are made of, and of slices of nothing."""
     rng = np.random.default_rng(4)

@@ -60,6 +60,7 @@ def first_round(rows: list[Row]) -> list[Row]:
     return [row for row in rows if row[2] == min(row[2] for row in rows)]
 
 
+@pytest.mark.slow
 @given(labelled(), st.integers(0, 3))
 @settings(max_examples=60)
 def test_later_rounds_never_move_an_image_and_order_does_not_matter(rows: list[Row], seed: int) -> None:
@@ -262,6 +263,7 @@ def test_only_the_images_asked_for_join_others() -> None:
     assert groups_among("ac", catalog, NOTHING_WRITTEN, rules) == {"a": "a", "c": "c"}
 
 
+@pytest.mark.slow
 @given(labelled())
 @settings(max_examples=40)
 def test_the_groups_of_one_round_are_those_that_are_dealt(rows: list[Row]) -> None:

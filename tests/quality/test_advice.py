@@ -27,6 +27,7 @@ def test_advice_on_outlines(px: float, expected: list[str]) -> None:
     assert advised([image(10, 10, 10, offset_px=px + by) for by in (-0.1, 0.1, 0.1, -0.1)]) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_a_few_images_with_outlines_off_by_chance_are_no_habit(count: int) -> None:
     """Resampling two images called outlines too wide or too narrow in a third of the draws."""
@@ -63,6 +64,7 @@ def test_one_image_that_went_wrong_is_no_habit() -> None:
     assert advised([image(10, 60, 10)]) == []
 
 
+@pytest.mark.slow
 def test_what_hangs_together_on_an_image_is_seldom_a_habit_by_chance() -> None:
     """A tenth are no objects, at the limit; taken as independent, 9 of 100 people were told that they mark too much."""
     rng = np.random.default_rng(3)

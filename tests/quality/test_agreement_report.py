@@ -65,6 +65,7 @@ def test_the_pixels_of_a_class_are_its_own() -> None:
     assert classes["cup"]["pixels"]["quantity"].value == 0
 
 
+@pytest.mark.slow
 def test_few_images_of_a_class_seldom_make_it_reliable_by_luck() -> None:
     """Two people who each miss 9% and else agree to 0.9: the truth is 0.75. Of ten images one in six was reliable."""
     rng, found = np.random.default_rng(1), []
@@ -100,6 +101,7 @@ def slips(seed: int, frames: int) -> dict[tuple[str, str], list[Box]]:
     return answers
 
 
+@pytest.mark.slow
 def test_frames_that_repeat_an_image_add_nothing_to_any_figure() -> None:
     answers = slips(seed=4, frames=3)
     once = dict(figures_in(report(*tables(slips(seed=4, frames=1)))))
@@ -128,6 +130,7 @@ def clips_of(rng: np.random.Generator, clips: int, frames: int) -> pd.DataFrame:
     return objects.assign(annotator_b="bob", outcome=outcome, iou=np.where(missed, 0.0, overlap))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("clips", "frames"), [(8, 20), (30, 5)])
 def test_agreement_on_clips_is_covered(clips: int, frames: int) -> None:
     """Frames taken as independent held the truth in 60 and 83% of the draws."""

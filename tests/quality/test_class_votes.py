@@ -35,6 +35,7 @@ def test_dawid_and_skenes_patients() -> None:
     }
 
 
+@pytest.mark.slow
 def test_bluebirds_are_known_better_than_by_the_majority() -> None:
     folder = shared_data("bluebirds")
     votes = yaml.safe_load((folder / "labels.yaml").read_text())

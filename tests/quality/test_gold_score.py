@@ -109,6 +109,7 @@ def test_drift_is_found_in_time_and_seldom_for_nothing() -> None:
     assert alarms(0.95) < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objects", [10, 25])
 def test_crowded_images_are_no_drift(objects: int) -> None:
     """What a person gets right goes by image; objects taken one by one gave false alarms in 10 to 15% of the draws."""
@@ -155,6 +156,7 @@ def test_skill_ranks_people_and_its_interval_covers_the_truth() -> None:
     assert np.mean(covered) >= 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("clips", "share"), [(3, 0.6), (3, 0.95), (5, 0.85), (8, 0.85), (24, 0.85)])
 def test_a_skill_that_goes_by_clip_is_covered(clips: int, share: float) -> None:
     """Hits of a clip correlated by 0.2. Taken one by one they left the truth in 59 to 79% of the intervals; divided by

@@ -19,6 +19,7 @@ LabelMap = npt.NDArray[np.uint8]
 MAPS = arrays(np.uint8, (5, 7), elements=st.integers(0, 2))
 
 
+@pytest.mark.slow
 @given(MAPS, MAPS)
 def test_confusion_and_iou_are_scikit_learns(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> None:
     confusion = pixel_confusion(a, b, 3)

@@ -153,6 +153,7 @@ def test_what_somebody_deleted_at_the_server_is_still_here(work: Labeling) -> No
     assert [kind for kind, _, _ in work.versions] == ["annotation", "deleted"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nothing", [[], [ERASED]])
 def test_an_empty_answer_after_long_work_counts_once_it_was_submitted_again(
     work: Labeling, nothing: list[dict[str, Any]]

@@ -37,6 +37,7 @@ def test_a_first_round_is_counted_and_has_no_forecast(tmp_path: Path) -> None:
     assert proof["next_batch"]["gain"]["value"] is None
 
 
+@pytest.mark.slow
 def test_five_rounds_have_a_curve_a_forecast_and_a_verdict(tmp_path: Path) -> None:
     _, proof = write_history(tmp_path, 5)
     rounds = proof["curve"]["rounds"]
@@ -55,6 +56,7 @@ def test_five_rounds_have_a_curve_a_forecast_and_a_verdict(tmp_path: Path) -> No
     assert f"{100 * gain['value']:.1f} points" in proof["verdict"]["reason"]
 
 
+@pytest.mark.slow
 def test_hindsight_says_what_was_said(tmp_path: Path) -> None:
     workspace, proof = write_history(tmp_path, 5)
     for row in proof["hindsight"]:
@@ -71,6 +73,7 @@ def test_the_same_round_twice_says_the_same(tmp_path: Path) -> None:
     assert prove(workspace, Round(3, "g", "o")) == proof
 
 
+@pytest.mark.slow
 def test_reports_from_before_points_were_kept_are_counted(tmp_path: Path) -> None:
     workspace, _ = write_history(tmp_path, 4)
     figure = {"value": 0.4, "low": 0.3, "high": 0.5}
@@ -94,6 +97,7 @@ def test_rounds_without_a_report_or_a_figure_are_left_out(tmp_path: Path) -> Non
     assert len(prove(workspace, Round(3, "g", "o"))["curve"]["rounds"]) == 1
 
 
+@pytest.mark.slow
 def test_nothing_left_to_choose_is_the_end(tmp_path: Path) -> None:
     workspace, _ = write_history(tmp_path, 4)
     write_table(workspace.next_batch, empty(NEXT_BATCH))

@@ -137,6 +137,7 @@ def test_it_tells_how_far_it_is(workspace: Workspace, seen: Seen) -> None:
     assert told == [(n / 3, f"proposing masks {n}/3") for n in (1, 2, 3)]
 
 
+@pytest.mark.slow
 def test_embeddings_come_from_the_cache(workspace: Workspace, seen: Seen) -> None:
     known: Embedding = HALVES[::-1].copy()
     digest, version = image_hash(workspace.images / "aided.png"), model_version("small")
@@ -150,6 +151,7 @@ def test_embeddings_come_from_the_cache(workspace: Workspace, seen: Seen) -> Non
     assert seen.encoded == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damaged", ["gold", "aided"])
 def test_an_embedding_that_is_damaged_or_missing_is_made_again(workspace: Workspace, seen: Seen, damaged: str) -> None:
     write_bytes(workspace.embeddings / f"{damaged}.npy", embedding_bytes(HALVES)[:60])
@@ -257,6 +259,7 @@ def test_gold_that_is_no_mask_of_its_size_is_refused(workspace: Workspace, seen:
         proposed(workspace)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("split", "used"), [("train", False), ("validation", False), ("test", True)])
 def test_a_model_that_has_learned_from_what_is_gold_by_now_is_left_out(
     workspace: Workspace, seen: Seen, split: str, used: bool

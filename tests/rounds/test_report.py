@@ -80,6 +80,7 @@ def test_a_report_has_its_proof_in_the_file_the_summary_and_the_page(workspace: 
     assert (workspace.reports / "confusions" / "0002.parquet").exists()
 
 
+@pytest.mark.slow
 def test_test_images_of_the_round_before_that_are_learned_from_now_are_told(workspace: Workspace) -> None:
     tested = sorted(set(read_table(kept_confusions(workspace, 1), CONFUSIONS)["image_id"]))
     assert len(tested) > 1

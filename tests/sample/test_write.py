@@ -55,12 +55,14 @@ def test_the_folder_that_one_is_in_is_refused(tmp_path: Path, monkeypatch: pytes
         write_sample(Path(), FEWEST, SEED)
 
 
+@pytest.mark.slow
 def test_guidelines_are_those_of_the_sample(sample: Path) -> None:
     guidelines = load_guidelines(ROOT / "guidelines")
     assert guidelines.classes == read_classes(sample / "masks")
     assert {f"{name}.md" for name, _, _ in CLASSES} | {"README.md"} == {name for name, _ in guidelines.pages}
 
 
+@pytest.mark.slow
 def test_masks_fit_their_images(sample: Path) -> None:
     masks = sorted((sample / "masks").rglob("*.png"))
     assert len(masks) == FEWEST + 2
@@ -75,6 +77,7 @@ def test_same_seed_same_bytes(sample: Path, tmp_path: Path) -> None:
     assert digests(tmp_path / "again") == digests(sample)
 
 
+@pytest.mark.slow
 def test_ingestion_finds_what_was_hidden(sample: Path, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     report = ingest(sample / "images", workspace, load_params(ROOT / "params.yaml", "ingest", IngestParams))

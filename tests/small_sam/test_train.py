@@ -37,6 +37,7 @@ def test_views_of_several_pictures_lie_one_behind_the_other() -> None:
     assert torch.equal(batch["pictures"][2:], data[1]["pictures"])
 
 
+@pytest.mark.slow
 def test_one_batch_is_learned() -> None:
     data = Composites(0, 2, 7)
     batch = joined([data[0], data[1]])
@@ -48,6 +49,7 @@ def test_one_batch_is_learned() -> None:
     assert [step for step, _ in run.curve] == list(range(1, 13))
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_ends_the_training() -> None:
     data = Composites(0, 1, 7)
     run = new_run(7, 1e-3, None)

@@ -58,6 +58,7 @@ def test_boxes_are_round_what_is_meant_as_people_draw_them() -> None:
     assert abs(off.mean()) < 0.01
 
 
+@pytest.mark.slow
 def test_prompts_are_of_the_kinds_in_their_shares() -> None:
     kinds = ask(view_of(0), 3000, np.random.default_rng(0)).kinds
     shares = np.bincount(kinds, minlength=3) / 3000
@@ -70,6 +71,7 @@ def test_a_tight_box_ends_behind_the_last_pixel() -> None:
     assert tight_box(mask).tolist() == [3, 2, 7, 4]
 
 
+@pytest.mark.slow
 def test_objects_of_the_middle_are_asked_about_more_often() -> None:
     picture = np.zeros((256, 256, 3), dtype=np.uint8)
     masks = [disc(128, 128, 10), disc(60, 128, 10), disc(20, 20, 10)]

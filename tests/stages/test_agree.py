@@ -104,6 +104,7 @@ def test_the_size_of_an_object_is_the_mean_of_those_who_drew_it(tmp_path: Path) 
     assert (high["large"]["mean_iou"]["n"], high["medium"]["mean_iou"]["n"]) == (2, 1)
 
 
+@pytest.mark.slow
 def test_a_class_needs_images_with_and_without_it(tmp_path: Path) -> None:
     classes = report(tmp_path, pair_of(COIN, MANY))["per_class"]
     assert classes["cup"]["verdict"] == {"value": "reliable", "reason": None}
@@ -129,6 +130,7 @@ def test_a_single_annotator_has_no_agreement(tmp_path: Path) -> None:
     assert (found["per_pair"], found["double_labelled_images"], found["annotators"]) == ({}, 0, ["ann"])
 
 
+@pytest.mark.slow
 def test_images_that_hang_together_are_counted_as_one(tmp_path: Path) -> None:
     """a and b were taken in from one folder, c and d from another; all four have the same hash."""
     alone = report(tmp_path, pair_of(NARROW))
@@ -167,6 +169,7 @@ def test_an_unknown_class_is_named(tmp_path: Path) -> None:
         report(tmp_path, {("a", "ann"): [COIN], ("a", "bob"): [("plate", 0, 0, 2, 2)]})
 
 
+@pytest.mark.slow
 def test_answers_to_a_question_of_the_class_are_compared(tmp_path: Path) -> None:
     ratings, _ = write_rated(tmp_path, pair_of(COIN))
     rows = read_table(ratings, ("annotation_id", "annotator", "image_id")).to_dict("records")

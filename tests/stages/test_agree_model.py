@@ -53,6 +53,7 @@ def test_validation_images_are_learned_from(tmp_path: Path) -> None:
     assert (found["learned_from"]["images"], found["unseen"]["images"]) == (2, 1)
 
 
+@pytest.mark.slow
 def test_gold_that_hangs_together_with_a_learned_image_is_not_unseen(tmp_path: Path) -> None:
     """c is gold, of the patient of a, which was learned from."""
     splits = {"a": "train", "b": "test"}

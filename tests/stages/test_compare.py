@@ -49,6 +49,7 @@ def test_a_model_against_itself_is_no_better(trained: Workspace, tmp_path: Path)
         assert set(read_label_map(tmp_path / "maps" / f"{image_id}.png").flat) <= {0, 1, 2}
 
 
+@pytest.mark.slow
 def test_a_champion_that_sees_background_everywhere_is_worse(trained: Workspace, tmp_path: Path) -> None:
     files = inputs(trained, tmp_path)
     champion = load_segmenter(trained.model)
@@ -125,6 +126,7 @@ def champion_of(trained: Workspace, root: Path, learned: list[str]) -> Path:
     return old.champion
 
 
+@pytest.mark.slow
 def test_what_the_champion_learned_from_is_not_judged(trained: Workspace, tmp_path: Path) -> None:
     """Images change sides when a rating is taken back, or shares and seed are changed; copies go with them."""
     dataset = copy_of_dataset(trained, tmp_path)

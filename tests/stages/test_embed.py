@@ -100,6 +100,7 @@ def test_another_workspace_of_this_machine_encodes_nothing_again(
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [b"", b"old", None])
 def test_a_damaged_embedding_is_made_again_and_the_others_are_kept(tmp_path: Path, damage: bytes | None) -> None:
     out = tmp_path / "embeddings"

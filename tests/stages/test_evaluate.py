@@ -38,6 +38,7 @@ def outputs_in(folder: Path) -> Outputs:
     return Outputs(folder / "metrics.json", *tables, folder / "plots", folder / "model_cost.json")
 
 
+@pytest.mark.slow
 def test_an_easy_world_scores_high_and_leaves_pictures(trained: Workspace, tmp_path: Path) -> None:
     run(inputs_of(trained), outputs_in(tmp_path), PARAMS, SAM)
     report = read_json(tmp_path / "metrics.json")
@@ -91,6 +92,7 @@ def test_the_same_inputs_give_the_same_bytes(trained: Workspace, tmp_path: Path)
     assert len(contents[0]) == 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flip", [True, False])
 def test_the_mirrored_image_is_asked_as_params_say(
     trained: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flip: bool
@@ -106,6 +108,7 @@ def test_the_mirrored_image_is_asked_as_params_say(
     assert set(asked) == {flip}
 
 
+@pytest.mark.slow
 def test_photographs_are_shrunk_before_they_are_held_for_the_sheet(
     trained: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,6 +151,7 @@ def test_the_cells_of_every_image_are_kept_by_name() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("share", "objects"), [(0.0, 2), (0.5, 0)])
 def test_small_pieces_are_no_objects(trained: Workspace, tmp_path: Path, share: float, objects: int) -> None:
     other = copy_of_dataset(trained, tmp_path)
@@ -163,6 +167,7 @@ def test_small_pieces_are_no_objects(trained: Workspace, tmp_path: Path, share: 
     assert (report["objects"]["ap"]["value"] is None) == (objects == 0)
 
 
+@pytest.mark.slow
 def test_who_finds_a_piece_that_is_too_small_is_not_wrong(
     trained: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +186,7 @@ def test_who_finds_a_piece_that_is_too_small_is_not_wrong(
     assert objects["precision"]["value"] == objects["ap"]["value"] == 1
 
 
+@pytest.mark.slow
 def test_objects_on_pixels_that_nobody_judges_do_not_count(trained: Workspace, tmp_path: Path) -> None:
     other = copy_of_dataset(trained, tmp_path)
     for row in read_dataset(other).split("test").itertuples():
@@ -191,6 +197,7 @@ def test_objects_on_pixels_that_nobody_judges_do_not_count(trained: Workspace, t
     assert read_json(tmp_path / "metrics.json")["objects"]["found"] == 0
 
 
+@pytest.mark.slow
 def test_the_temperature_changes_the_calibration_error_and_no_bins_are_one_line(
     trained: Workspace, tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ def inputs_of(workspace: Workspace) -> Inputs:
     return Inputs(workspace.dataset, workspace.catalog, workspace.images, workspace.embeddings)
 
 
+@pytest.mark.slow
 def test_a_copy_in_another_split_is_reported_and_shown(blobs: Workspace, tmp_path: Path) -> None:
     run_dataset(blobs)
     rng = np.random.default_rng(0)
@@ -49,6 +50,7 @@ def test_a_copy_in_another_split_is_reported_and_shown(blobs: Workspace, tmp_pat
         assert np.asarray(shown).std() > np.asarray(empty).std()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("distance", "view"), [(4, "mirrored"), (-1, "in part, mirrored")])
 def test_a_mirrored_training_image_is_found_by_its_hash_or_by_its_corners(
     blobs: Workspace, tmp_path: Path, distance: int, view: str
@@ -71,6 +73,7 @@ def test_a_mirrored_training_image_is_found_by_its_hash_or_by_its_corners(
     assert [(one["image_id"], one["other_id"], one["view"]) for one in report["pairs"]] == [(copy, seen, view)]
 
 
+@pytest.mark.slow
 def test_a_cut_of_a_training_image_is_found_and_shown(blobs: Workspace, tmp_path: Path) -> None:
     run_dataset(blobs)
     rng, folder = np.random.default_rng(0), read_dataset(blobs.dataset)
@@ -85,6 +88,7 @@ def test_a_cut_of_a_training_image_is_found_and_shown(blobs: Workspace, tmp_path
     assert report["leaks"] == 1
 
 
+@pytest.mark.slow
 def test_kept_vectors_give_the_pairs_that_the_embeddings_do(blobs: Workspace, tmp_path: Path) -> None:
     run_dataset(blobs)
     params = Params(similarity=-1.0, shown=5)

@@ -39,6 +39,7 @@ def learn(workspace: Workspace) -> dict[str, Any]:
     return run_evaluate(workspace)
 
 
+@pytest.mark.slow
 def test_an_ontology_of_one_class(blobs: Workspace) -> None:
     keep(blobs, lambda table: table["label"] == "disc")
     classes = [{"id": 1, "name": "disc", "color": "#10a0f0"}]
@@ -48,6 +49,7 @@ def test_an_ontology_of_one_class(blobs: Workspace) -> None:
     assert report["iou"]["disc"]["value"] is not None
 
 
+@pytest.mark.slow
 def test_a_class_on_one_image_trains_and_is_not_scored(blobs: Workspace) -> None:
     """Stratified, the only image of a class goes to training; the test images say nothing about it."""
     drawn = read_table(blobs.consensus, CONSENSUS)
@@ -62,6 +64,7 @@ def test_a_class_on_one_image_trains_and_is_not_scored(blobs: Workspace) -> None
     )
 
 
+@pytest.mark.slow
 def test_a_class_that_no_training_image_shows_scores_nothing_and_says_why(blobs: Workspace) -> None:
     run_dataset(blobs)
     dataset = read_dataset(blobs.dataset)
@@ -76,6 +79,7 @@ def test_a_class_that_no_training_image_shows_scores_nothing_and_says_why(blobs:
     assert "no training image shows it" not in iou["disc"].get("reason", "")
 
 
+@pytest.mark.slow
 def test_nobody_drew_anything(blobs: Workspace) -> None:
     keep(blobs, lambda table: table["label"] == "none of them")
     report = learn(blobs)
@@ -84,6 +88,7 @@ def test_nobody_drew_anything(blobs: Workspace) -> None:
     assert report["objects"]["truth"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_a_label_outside_the_ontology_names_the_image(blobs: Workspace, split: str) -> None:
     run_dataset(blobs)

@@ -59,6 +59,7 @@ def gold_of(image_id: str) -> pd.DataFrame:
     return pd.DataFrame([(image_id, "t", "coin", rle(0, 0, 4, 4), HEIGHT, WIDTH)], columns=list(GOLD))
 
 
+@pytest.mark.slow
 def test_a_whole_round(folder: Path) -> None:
     answers: list[Answer] = [(image, who, [COIN, CUP]) for image in "ab" for who in PEOPLE]
     answers += [("g", "ann", [COIN]), ("g", "bob", [NARROW]), ("g", "cat", [])]

@@ -66,6 +66,7 @@ def test_damage_costs_and_the_same_seed_gives_the_same_bytes(embedded: Workspace
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_model_without_embeddings_asks_no_sam(blobs: Workspace, tmp_path: Path) -> None:
     run_dataset(blobs)
     network = new_network(NetworkSize(6, 3, 16, 2, LIGHT), 0, []).eval()

@@ -67,6 +67,7 @@ def test_an_unknown_name_lists_the_known_ones(trained: Workspace, tmp_path: Path
         run(inputs_of(trained), outputs_in(tmp_path), replace(PARAMS, **{name: value}))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("measure", "reduce"), PAIRS)
 def test_every_measure_and_reduction_scores_the_pool(
     trained: Workspace, tmp_path: Path, measure: str, reduce: str

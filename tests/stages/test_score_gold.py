@@ -77,6 +77,7 @@ def test_an_answer_that_was_replaced_counts_in_its_own_round_alone(tmp_path: Pat
     assert (ann["images"], ann["f1"]["value"]) == (1, 0)
 
 
+@pytest.mark.slow
 def test_nobody_is_judged_by_gold_that_is_contested_or_came_after_the_labels(tmp_path: Path) -> None:
     answers: Answers = {("g", "ann"): [COIN]}
     for events in (("contested",), ("contested", "disputed"), ("added",)):

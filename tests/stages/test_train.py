@@ -53,6 +53,7 @@ def test_the_best_late_look_is_reported() -> None:
     assert (report["best_step"], report["best_validation_miou"]) == (40, 0.8)
 
 
+@pytest.mark.slow
 def test_a_class_too_thin_for_the_working_size_is_told(blobs: Workspace, caplog: pytest.LogCaptureFixture) -> None:
     """Photographs of 960 x 720 in which of each disc a line of three pixels is left: 30 of them are a label pixel."""
     run_dataset(blobs)
@@ -74,6 +75,7 @@ def test_a_class_too_thin_for_the_working_size_is_told(blobs: Workspace, caplog:
     assert told in caplog.text
 
 
+@pytest.mark.slow
 def test_photographs_are_shrunk_before_they_are_on_the_sheet(blobs: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     run_dataset(blobs)
     enlarge(blobs.images, blobs.dataset / "masks", (900, 1200))
@@ -104,6 +106,7 @@ def test_reading_the_images_is_told(blobs: Workspace, capfd: pytest.CaptureFixtu
     assert f"read 0/{len(samples)}\n" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_embeddings_of_two_models_are_one_line(blobs: Workspace, split: str) -> None:
     run_dataset(blobs)
@@ -141,6 +144,7 @@ def test_wrong_numbers_are_one_line(blobs: Workspace, wrong: dict[str, int | flo
         run_train(blobs, replace(SHORT, **wrong))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_kill_after_the_training_costs_no_training(blobs: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     run_dataset(blobs)
     states = blobs.root / ".datalab" / "training"
@@ -188,6 +192,7 @@ def test_the_temperature_is_of_the_committee_that_score_asks(trained: Workspace)
     assert segmenter.temperature == pytest.approx(twice)
 
 
+@pytest.mark.slow
 def test_the_temperature_is_fitted_on_validation_images(blobs: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     run_dataset(blobs)
     fitted: list[int] = []

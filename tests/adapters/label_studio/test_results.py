@@ -45,6 +45,7 @@ def test_a_region_goes_there_and_back(origin: str) -> None:
     ]
 
 
+@pytest.mark.slow
 @given(MASKS, st.text(min_size=1), st.sampled_from(["proposal", "edited", "manual"]), RASTER)
 def test_any_mask_and_class_goes_there_and_back(mask: BoolMask, label: str, origin: str, region_type: str) -> None:
     height, width = mask.shape
