@@ -26,12 +26,12 @@ def test_dawid_and_skenes_patients() -> None:
     ballots = [[(f"o{place}", grade) for place, grade in enumerate(patient)] for patient in PATIENTS.split()]
     skills = {f"o{place}": 1.0 for place in range(7)}
     found = [best(shares) for shares in dawid_skene(ballots, skills)]
-    assert Counter(found) == {"1": 18, "2": 19, "3": 5, "4": 3}
+    assert Counter(found) == {"1": 19, "2": 20, "3": 4, "4": 2}
     pooled = [best(shares) for shares in majority(ballots, skills)]
-    assert {place + 1 for place, pair in enumerate(zip(found, pooled, strict=True)) if len(set(pair)) > 1} <= {
-        2,
-        12,
+    assert {place + 1 for place, pair in enumerate(zip(found, pooled, strict=True)) if len(set(pair)) > 1} == {
+        3,
         36,
+        38,
     }
 
 
@@ -48,7 +48,7 @@ def test_bluebirds_are_known_better_than_by_the_majority() -> None:
     }
     assert len(truth) == 108
     assert right["majority"] == right["skill_weighted"] == 82
-    assert right["dawid_skene"] == 96
+    assert right["dawid_skene"] == 97
 
 
 def test_shares_by_hand() -> None:

@@ -273,9 +273,18 @@ CUP: Box = ("cup", 0, 0, 4, 4)
 FOUR = {"ann": 0.9, "bob": 0.9, "cat": 0.2, "dan": 0.2}
 
 
-def test_skill_decides_the_class_and_an_equal_number_of_heads_leaves_it_in_doubt() -> None:
+def test_skill_names_the_class_and_does_not_decide_between_equal_numbers_of_heads() -> None:
     (one,) = everything({"ann": [CUP], "bob": [CUP], "cat": [EXACT], "dan": [EXACT]}, FOUR)
+    assert (one.label, one.doubt, one.kept) == ("cup", "class", False)
+    assert one.disputed
+    (one,) = everything({"ann": [CUP], "cat": [EXACT], "dan": [EXACT]}, FOUR)
     assert (one.label, one.doubt, one.kept) == ("cup", "class", True)
+
+
+def test_three_who_name_three_classes_teach_nothing_until_somebody_has_decided() -> None:
+    three = {"ann": [CUP], "bob": [EXACT], "cat": [("lid", 0, 0, 4, 4)]}
+    (one,) = everything(three, FOUR)
+    assert (one.doubt, one.kept) == ("class", False)
 
 
 def test_whether_it_is_there_is_asked_before_what_it_is() -> None:

@@ -4,12 +4,12 @@ Every vote takes `ballots`, for each object one (annotator, class) per person wh
 and gives for each object the share of every class that was named, summing to 1.
 """
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 
-import pandas as pd
+import numpy as np
 
 from datalab.errors import InputError
+from datalab.quality.dawid_skene import Votes, class_probabilities
 
 Ballots = Sequence[Sequence[tuple[str, str]]]
 Shares = list[dict[str, float]]
@@ -27,15 +27,21 @@ def skill_weighted(ballots: Ballots, skills: Mapping[str, float]) -> Shares:
 
 
 def dawid_skene(ballots: Ballots, skills: Mapping[str, float]) -> Shares:
-    """The probability of each class with one confusion matrix per person, by EM (Dawid & Skene 1979), by crowd-kit.
+    """The probability of each class with one confusion matrix per person, by EM.
 
     Matrices are estimated from the objects that two or more people drew; an object of one person has that person's
     class. Skill from gold does not count: EM finds its own.
     """
+    shares = majority(ballots, skills)
     shared = [place for place, ballot in enumerate(ballots) if len(ballot) > 1]
-    rows = sorted((place, annotator, label) for place in shared for annotator, label in ballots[place])
-    shares = [_shares(ballot, dict.fromkeys(skills, 1.0)) for ballot in ballots]
-    for place, probabilities in _expectation_maximization(rows).items():
+    rows = [(place, annotator, label) for place in shared for annotator, label in sorted(ballots[place])]
+    labels = sorted({label for *_, label in rows})
+    if len(labels) < 2:
+        return shares
+    objects, people, said = (np.unique(column, return_inverse=True)[1] for column in zip(*rows, strict=True))
+    found = class_probabilities(Votes(objects, people, said), len(labels))
+    for place, row in zip(shared, found.tolist(), strict=True):
+        probabilities = dict(zip(labels, row, strict=True))
         named = {label: probabilities[label] for label in shares[place]}
         total = sum(named.values())
         shares[place] = {label: value / total for label, value in named.items()} if total > 0 else shares[place]
@@ -62,20 +68,3 @@ def _shares(ballot: Sequence[tuple[str, str]], skills: Mapping[str, float]) -> d
         tally[label] = tally.get(label, 0.0) + skills[annotator]
     total = sum(tally.values())
     return {label: skill / total for label, skill in sorted(tally.items())}
-
-
-def _expectation_maximization(rows: Sequence[tuple[int, str, str]]) -> dict[int, dict[str, float]]:
-    """Object to the probability of each class; `rows`: (object, annotator, class)."""
-    if len({label for *_, label in rows}) < 2:
-        return {}
-    from crowdkit.aggregation import DawidSkene  # noqa: PLC0415  (two seconds)
-
-    table = pd.DataFrame(rows, columns=["task", "worker", "label"])
-    with warnings.catch_warnings():
-        # crowd-kit 1.4 passes arguments that pandas 3 announces to drop
-        warnings.simplefilter("ignore", category=FutureWarning)
-        warnings.simplefilter("ignore", category=DeprecationWarning)
-        found = DawidSkene(n_iter=100).fit_predict_proba(table)
-    labels = [str(label) for label in found.columns]
-    values = zip(found.index.tolist(), found.to_numpy().tolist(), strict=True)
-    return {int(task): dict(zip(labels, row, strict=True)) for task, row in values}

@@ -58,8 +58,9 @@ def merge_images(
     same doubt has what fewer drew, where half of the raters marked the same pixels all the same: those are disputed.
     One rater is taken as is. Two masks are never put to the vote: of different classes it is not kept (doubt "class");
     the more skilled one's outline stands, of equal skill what both drew; and where they overlap less than `outline_iou`
-    what only one drew is disputed (doubt "outline"). Three and more vote. A tie between classes is not kept; a class
-    that wins without more than half of the heads is kept, with a doubt. InputError for a vote of unknown name.
+    what only one drew is disputed (doubt "outline"). Three and more vote. A tie between classes is not kept, of the
+    vote or of the heads; a class that wins otherwise without more than half of the heads is kept, with a doubt.
+    InputError for a vote of unknown name.
     """
     voices = {image_id: voices_of(rated, skills) for image_id, rated in images.items()}
     found = [
@@ -140,7 +141,8 @@ def _judge(cluster: Cluster, raters: int, label: str) -> tuple[str, bool]:
     if cluster.touching or 2 * len(cluster.members) == raters:
         return "existence", False
     heads = Counter(name for _, name in cluster.ballot)
-    if len(cluster.members) == 2 and len(heads) == 2:
+    most = max(heads.values())
+    if sum(count == most for count in heads.values()) > 1:
         return "class", False
     return ("class", True) if 2 * heads[label] <= len(cluster.members) else ("", True)
 
