@@ -56,7 +56,8 @@ def add_to_gold(
 
     Example: datalab gold add --count 5 --reason "night images were missing"
     """
-    from datalab.rounds.living_gold import add_gold, decided_truth  # noqa: PLC0415
+    from datalab.rounds.gold_truth import decided_truth  # noqa: PLC0415
+    from datalab.rounds.living_gold import add_gold  # noqa: PLC0415
     from datalab.rounds.opening import Source, read_source_truth  # noqa: PLC0415
 
     place = Workspace.at(workspace)

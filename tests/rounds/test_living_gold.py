@@ -139,6 +139,26 @@ def test_gold_seen_once_is_not_known(workspace: Workspace) -> None:
     assert retire_leaked(workspace, PARAMS) == []
 
 
+def test_who_came_for_a_day_does_not_keep_gold_that_everybody_knows(workspace: Workspace) -> None:
+    guests: list[Answer] = [("b", f"guest{place}", [COIN]) for place in range(9)]
+    write_round(workspace.rounds, "0003", guests, first_id=30)
+    assert retire_leaked(workspace, PARAMS) == []  # 3 of 12 know it
+    for number in (4, 5, 6):
+        write_round(
+            workspace.rounds, f"{number:04d}", [("c", who, [COIN]) for who in ("ann", "bob", "cat")], first_id=40
+        )
+    assert retire_leaked(workspace, PARAMS) == ["g1"]
+
+
+def test_who_has_left_asks_for_no_more_overlap(workspace: Workspace) -> None:
+    action = {"action": {"value": "more overlap"}}
+    write_json(workspace.reports / "gold.json", {"annotators": {"ann": action, "bob": action}})
+    assert needs_overlap(workspace) == ["ann", "bob"]
+    for number in (3, 4, 5):
+        write_round(workspace.rounds, f"{number:04d}", [("c", "bob", [COIN])], first_id=10 * number)
+    assert needs_overlap(workspace) == ["bob"]
+
+
 def test_what_is_no_gold_cannot_be_contested(workspace: Workspace) -> None:
     with pytest.raises(InputError, match="image a is no gold"):
         record(workspace, ["a"], Change("contested", "it is a cup", "ann"))

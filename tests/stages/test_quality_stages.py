@@ -44,7 +44,7 @@ def run_stages(folder: Path, answers: list[Answer], gold: pd.DataFrame) -> tuple
     agree.run(rated, folder / "pairs.parquet", folder / "agreement.json", AGREE, ALONE)
     write_table(folder / "events.parquet", empty(GOLD_EVENTS))
     gold_files = folder / "gold.parquet", folder / "events.parquet"
-    on_gold = score_gold.Inputs(ratings, regions, *earlier, *gold_files, *known)
+    on_gold = score_gold.Inputs(ratings, regions, *earlier, *gold_files, *known, folder / "guidelines")
     score_gold.run(on_gold, folder / "gold.json", SCORE, 600.0, ALONE)
     write_table(folder / "decisions.parquet", empty(DECISIONS))
     inputs = consensus.Inputs(ratings, regions, folder / "gold.json", folder / "decisions.parquet")

@@ -38,7 +38,8 @@ def whole_report(
     before = write_earlier(folder, {} if earlier is None else earlier)
     sources = {image: f"{image[0]}/{image}.png" for image, _ in answers}
     known = write_catalog(folder, sources), write_metadata(folder, {})
-    inputs = Inputs(ratings, regions, *before, folder / "gold.parquet", folder / "events.parquet", *known)
+    gold_files = folder / "gold.parquet", folder / "events.parquet"
+    inputs = Inputs(ratings, regions, *before, *gold_files, *known, folder / "guidelines")
     run(inputs, folder / "gold.json", PARAMS, 600.0, rules)
     return read_json(folder / "gold.json")
 
@@ -116,7 +117,7 @@ def test_an_answer_left_open_over_lunch_counts_as_the_longest(tmp_path: Path) ->
     write_table(tmp_path / "events.parquet", empty(GOLD_EVENTS))
     gold = tmp_path / "gold.parquet", tmp_path / "events.parquet"
     known = write_catalog(tmp_path, {}), write_metadata(tmp_path, {})
-    inputs = Inputs(ratings, regions, *write_earlier(tmp_path, {}), *gold, *known)
+    inputs = Inputs(ratings, regions, *write_earlier(tmp_path, {}), *gold, *known, tmp_path / "guidelines")
     run(inputs, tmp_path / "gold.json", PARAMS, 600.0, ALONE)
     assert read_json(tmp_path / "gold.json")["annotators"]["ann"]["median_seconds"] == 600
 
@@ -146,3 +147,11 @@ def test_gold_images_that_hang_together_are_one_witness(tmp_path: Path) -> None:
     assert (alone["f1"]["low"], alone["f1"]["high"]) != (found["f1"]["low"], found["f1"]["high"])
     one = whole_report(tmp_path, answers, truth, rules=GroupRules("", "", 0))["annotators"]["ann"]
     assert one["f1"]["reason"] == "no interval: all 3 images are of one group"
+
+
+def test_nobody_is_judged_by_gold_of_a_class_that_has_another_name_now(tmp_path: Path) -> None:
+    renamed = TRUTH.assign(label="saucer")
+    with pytest.raises(InputError, match=r"gold image g holds 'saucer', which guidelines/classes.yaml does not name"):
+        report(tmp_path, {("g", "ann"): [COIN]}, renamed)
+    found = whole_report(tmp_path, {("g", "ann"): [COIN]}, renamed, events=("disputed",))
+    assert found["annotators"]["ann"]["f1"]["reason"] == "labelled no gold image"

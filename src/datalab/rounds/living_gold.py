@@ -16,11 +16,13 @@ from datalab.quality.gold_ledger import ACTIONS, IN_USE, leaked, states
 from datalab.ranges import Count, Natural, Seed, Share
 from datalab.rounds.batch import choose_gold
 from datalab.rounds.state import round_numbers
-from datalab.tables import ADJUDICATION, BATCH, CATALOG, CONSENSUS, DECISIONS, GOLD, GOLD_EVENTS, empty
+from datalab.tables import BATCH, CATALOG, GOLD, GOLD_EVENTS, empty
 from datalab.workspace import Workspace
 
 LISTED = ("image_id", "state", "classes", "rounds", "people", "reason")
 VIEWS = ("image_id", "annotator", "round_id")
+STILL_HERE = 3
+"""Who has submitted nothing in as many of the newest rounds has left."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class GoldParams:
     at_least: Natural
     at_most: Natural
     leaked_share: Share
-    """Gold that this share of the people have labelled `leaked_rounds` times is known to them."""
+    """Gold that this share of the people who are still here have labelled `leaked_rounds` times is known to them."""
     leaked_rounds: Count
     keep: Natural
     """Images that stay in use however often they were seen: no gold is worse than known gold."""
@@ -82,26 +84,6 @@ def _append(workspace: Workspace, image_ids: Sequence[str], change: Change) -> N
         write_table(workspace.gold_events, pd.concat([read_events(workspace), added]))
 
 
-def decided_truth(workspace: Workspace) -> pd.DataFrame:
-    """Table GOLD of the images a reviewer decided; InputError where there is none.
-
-    Where only a part was asked about, the rest is what nobody contested; with doubts left it is no truth.
-    """
-    decisions = read_table(workspace.decisions, DECISIONS) if workspace.decisions.exists() else empty(DECISIONS)
-    if decisions.empty:
-        raise InputError("no reviewer has decided an image yet; give masks (--masks FOLDER) or adjudicate first")
-    partly = set(decisions.loc[decisions["asked"] != "", "image_id"])
-    whole = decisions.loc[~decisions["image_id"].isin(partly), list(GOLD)]
-    if not partly:
-        return whole
-    sure = partly - set(read_table(workspace.adjudication, ADJUDICATION)["image_id"])
-    consensus = read_table(workspace.consensus, CONSENSUS)
-    rows = consensus.loc[consensus["image_id"].isin(sure), list(GOLD)]
-    bare = decisions[decisions["image_id"].isin(sure - set(rows["image_id"]))].drop_duplicates("image_id")
-    tables = (whole, rows, bare.assign(label="", rle="").loc[:, list(GOLD)])
-    return pd.concat(tables, ignore_index=True)
-
-
 def add_gold(
     workspace: Workspace, truth: pd.DataFrame, image_ids: Sequence[str], count: int, by: str, reason: str
 ) -> list[str]:
@@ -147,6 +129,7 @@ def retire_leaked(workspace: Workspace, params: GoldParams) -> list[str]:
     state = states(_gold(workspace)["image_id"], read_events(workspace))
     in_use = [image_id for image_id, one in state.items() if one == IN_USE]
     views = _views(workspace)
+    views = views[views["annotator"].isin(still_here(views))]
     known = leaked(views, views["annotator"].nunique(), params.leaked_share, params.leaked_rounds)
     most_seen = views[views["image_id"].isin(set(known) & set(in_use))].groupby("image_id").size()
     order = [str(image_id) for image_id in most_seen.sort_values(ascending=False, kind="stable").index]
@@ -186,9 +169,16 @@ def gold_overview(workspace: Workspace) -> pd.DataFrame:
 
 
 def needs_overlap(workspace: Workspace) -> list[str]:
-    """Annotators for whom the last gold report asks for more overlap, or a pause."""
+    """Annotators who are still here and for whom the last gold report asks for more overlap, or a pause."""
     people = _report(workspace).get("annotators", {})
-    return sorted(name for name, score in people.items() if score["action"]["value"] in ("more overlap", "pause"))
+    careful = {name for name, score in people.items() if score["action"]["value"] in ("more overlap", "pause")}
+    return sorted(careful & still_here(_views(workspace)))
+
+
+def still_here(views: pd.DataFrame) -> set[str]:
+    """Who submitted something in the newest rounds; `views` has the columns VIEWS."""
+    newest = sorted(views["round_id"].unique())[-STILL_HERE:]
+    return set(views.loc[views["round_id"].isin(newest), "annotator"])
 
 
 def _gold(workspace: Workspace) -> pd.DataFrame:

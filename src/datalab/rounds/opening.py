@@ -22,6 +22,7 @@ from datalab.errors import InputError, NothingLeftError
 from datalab.learning.selection import MOST_ASKED, STRATEGIES, cold_start, given_up
 from datalab.learning.splits import SplitParams, check_group_column
 from datalab.rounds.batch import BatchParams, choose_gold, compose_batch, rotate_gold
+from datalab.rounds.gold_truth import excluded_images
 from datalab.rounds.living_gold import (
     GoldParams,
     check_classes,
@@ -31,7 +32,7 @@ from datalab.rounds.living_gold import (
 )
 from datalab.rounds.progress import Progress
 from datalab.rounds.raw import ensure_tables
-from datalab.rounds.reviewing import collect_reviews, excluded_images, requested_first, requests_for
+from datalab.rounds.reviewing import collect_reviews, requested_first, requests_for
 from datalab.rounds.state import NOT_LEARNED, Round, load_round, round_numbers
 from datalab.tables import BATCH, CATALOG, GOLD, METADATA, NEXT_BATCH, RATINGS, REJECTED, ROUND_REVIEWS, empty
 from datalab.workspace import Workspace

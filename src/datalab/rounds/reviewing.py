@@ -17,16 +17,14 @@ from datalab.adapters.review_views import slice_members
 from datalab.errors import InputError, ServiceError
 from datalab.quality.reviews import ASKS_AGAIN, images_judged, open_requests, standing
 from datalab.rounds.batch import SENT_BACK
+from datalab.rounds.gold_truth import consensus_truth, excluded_images
 from datalab.rounds.living_gold import add_gold
 from datalab.rounds.state import round_numbers
 from datalab.settings import Settings
 from datalab.tables import (
-    ADJUDICATION,
     CATALOG,
-    CONSENSUS,
     DECISIONS,
     GOLD,
-    RATINGS,
     REJECTED_REVIEWS,
     REVIEWS,
     ROUND_REVIEWS,
@@ -155,11 +153,6 @@ def requests_for(workspace: Workspace, number: int) -> pd.DataFrame:
     return requests[~requests["image_id"].isin(settled) & requests["image_id"].isin(known)].reset_index(drop=True)
 
 
-def excluded_images(workspace: Workspace) -> set[str]:
-    """What a reviewer left out."""
-    return set(images_judged(read_table(workspace.reviews, REVIEWS), "exclude"))
-
-
 def requested_first(requests: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
     """`chosen` (image_id, rank, reason) behind the images of `requests`, whose reason is "review"."""
     asked = list(dict.fromkeys(requests["image_id"]))
@@ -241,7 +234,7 @@ def _make_gold(workspace: Workspace) -> list[str]:
     held_now = standing(reviews)
     wishes = held_now[(held_now["verdict"] == "make gold") & (held_now["region_id"] == "")]
     said = wishes.drop_duplicates("image_id", keep="last").set_index("image_id")
-    truth = _consensus_truth(workspace)
+    truth = consensus_truth(workspace)
     eligible = set(truth["image_id"]) - _gold(workspace)
     wanted = [one for one in images_judged(reviews, "make gold") if one in eligible]
     added: list[str] = []
@@ -252,15 +245,3 @@ def _make_gold(workspace: Workspace) -> list[str]:
         except InputError as exc:
             LOG.warning("image %s is not made gold: %s", image_id, exc)
     return added
-
-
-def _consensus_truth(workspace: Workspace) -> pd.DataFrame:
-    """Table GOLD of every labelled image about which nothing is left to decide."""
-    consensus = read_table(workspace.consensus, CONSENSUS)
-    rated = read_table(workspace.ratings, RATINGS).drop_duplicates("image_id")
-    undecided = set(read_table(workspace.adjudication, ADJUDICATION)["image_id"])
-    sure = rated[~rated["image_id"].isin(undecided) & (rated["role"] != "gold")]
-    rows = consensus.loc[consensus["image_id"].isin(sure["image_id"]), list(GOLD)]
-    bare = sure[~sure["image_id"].isin(rows["image_id"])]
-    nothing = bare.assign(region_id=bare["image_id"] + "-empty", label="", rle="").loc[:, list(GOLD)]
-    return pd.concat([rows, nothing], ignore_index=True)

@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from datalab.adapters.files import read_table, write_json
 from datalab.adapters.image_groups import load_rules, read_groups
 from datalab.adapters.stage_progress import stage_bar
-from datalab.config import load_number, load_params
-from datalab.errors import one_line_errors
+from datalab.config import load_guidelines, load_number, load_params
+from datalab.errors import InputError, one_line_errors
 from datalab.learning.splits import GroupRules
 from datalab.quality.advice import advice
 from datalab.quality.agreement import object_table, pair_table
 from datalab.quality.gold import Against, GoldImage, score_images
-from datalab.quality.gold_ledger import judging_ratings, suspects
+from datalab.quality.gold_ledger import judging_ratings, sound_gold, suspects
 from datalab.quality.gold_score import GoldLimits, as_json, score_gold
 from datalab.quality.rated import RatedImages, rated_images
 from datalab.ranges import Amount, Count, Seed, Share
@@ -66,6 +67,7 @@ class Inputs:
     """Table GOLD_EVENTS."""
     catalog: Path
     metadata: Path
+    guidelines: Path
 
 
 def run(inputs: Inputs, report: Path, params: Params, longest_answer_s: float, rules: GroupRules) -> None:
@@ -73,7 +75,8 @@ def run(inputs: Inputs, report: Path, params: Params, longest_answer_s: float, r
 
     Nobody is judged by gold that is contested or disputed. Without gold, or for somebody who saw none, figures are null
     with the reason and the skill is one half. A longer answer counts as `longest_answer_s`. Intervals are over the
-    groups that `rules` make of the rated images. InputError where a gold mask has another size than its image.
+    groups that `rules` make of the rated images. InputError where a gold mask has another size than its image, or
+    a class that the guidelines do not name: everybody would be wrong about it.
     """
     rated, drawn = read_table(inputs.ratings, RATINGS), read_table(inputs.regions, ANNOTATED_REGIONS)
     replaced = read_table(inputs.earlier_ratings, RATINGS)
@@ -82,6 +85,7 @@ def run(inputs: Inputs, report: Path, params: Params, longest_answer_s: float, r
     )
     drawn_before = read_table(inputs.earlier_regions, ANNOTATED_REGIONS)
     truth, events = read_table(inputs.gold, GOLD), read_table(inputs.events, GOLD_EVENTS)
+    check_classes(sound_gold(truth, events), load_guidelines(inputs.guidelines).names)
     classes = sorted({*truth["label"], *drawn["label"]} - {""})
     answered = {*rated["image_id"], *replaced["image_id"]}
     groups = read_groups(answered, inputs.catalog, inputs.metadata, rules)
@@ -104,6 +108,17 @@ def run(inputs: Inputs, report: Path, params: Params, longest_answer_s: float, r
     write_json(report, {"annotators": scores, "suspects": suspects(among, with_gold(seen), params.suspect_gap)})
 
 
+def check_classes(gold: pd.DataFrame, names: Sequence[str]) -> None:
+    """InputError for the first object of table GOLD whose class is none of `names`."""
+    unknown = gold[~gold["label"].isin(["", *names])]
+    if len(unknown):
+        image_id, label = unknown.iloc[0][["image_id", "label"]]
+        raise InputError(
+            f"gold image {image_id} holds {label!r}, which guidelines/classes.yaml does not name ({', '.join(names)}); "
+            f"name the class there again, or leave the image out: datalab gold retire {image_id} --disputed --reason R"
+        )
+
+
 def among_people(images: RatedImages, iou_threshold: float) -> dict[str, float]:
     """image_id to the mean agreement of its pairs of people; two who marked nothing agree that nothing is there."""
     pairs = pair_table(images, object_table(images, iou_threshold)).fillna({"agreement": 1.0})
@@ -122,7 +137,17 @@ def with_gold(seen: Sequence[GoldImage]) -> dict[str, float]:
 def main() -> None:
     """Paths come from dvc.yaml."""
     parser = argparse.ArgumentParser(description=__doc__)
-    read = ("ratings", "regions", "earlier-ratings", "earlier-regions", "gold", "events", "catalog", "metadata")
+    read = (
+        "ratings",
+        "regions",
+        "earlier-ratings",
+        "earlier-regions",
+        "gold",
+        "events",
+        "catalog",
+        "metadata",
+        "guidelines",
+    )
     for name in (*read, "report", "params"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     paths = vars(parser.parse_args())
