@@ -9,7 +9,7 @@ import pandas as pd
 
 from datalab.figure import Figure
 from datalab.learning.intervals import drawn, interval, mean_of
-from datalab.learning.metrics import Counts, figure_of, iou_per_class, mean_iou
+from datalab.learning.metrics import Counts, figure_of, mean_defined, overlap_counts, overlap_iou
 from datalab.resampling import places_of, sum_units
 
 Floats = npt.NDArray[np.float64]
@@ -39,18 +39,18 @@ def duel(champion: Counts, challenger: Counts, groups: Sequence[str], rng: np.ra
     """
     if champion.shape != challenger.shape:
         raise ValueError(f"champion has shape {champion.shape}, challenger {challenger.shape}")
-    both = np.stack([champion, challenger], axis=1)
+    both = np.stack([overlap_counts(champion), overlap_counts(challenger)], axis=1)
 
     def per_class(counts: Counts) -> Floats:
-        iou = iou_per_class(counts)
+        iou = overlap_iou(counts)
         return np.concatenate([iou, iou[..., 1:, :] - iou[..., :1, :]], axis=-2)
 
     each = drawn(sum_units(both, places_of(groups)), per_class, rng, resamples)
-    means = mean_of(each, np.ones(both.shape[-1], dtype=bool))
+    means = mean_of(each, np.ones(both.shape[-2], dtype=bool))
     low, high = interval(means, BOUNDS)
     ends = zip(means.value.tolist(), low.tolist(), high.tolist(), strict=True)
     first, second, difference = (figure_of(*three, ONE_IMAGE) for three in ends)
-    return Duel(first, second, difference, mean_iou(both))
+    return Duel(first, second, difference, mean_defined(overlap_iou(both)))
 
 
 def counts_of(confusions: pd.DataFrame, image_ids: list[str], names: tuple[str, ...]) -> Counts:

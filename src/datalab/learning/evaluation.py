@@ -18,7 +18,7 @@ from datalab.learning.metrics import (
     Floats,
     dice_per_class,
     figure_of,
-    iou_per_class,
+    overlap_counts,
     overlap_iou,
     pixel_accuracy,
     precision_per_class,
@@ -44,13 +44,14 @@ def figures(confusions: Counts, names: Sequence[str], rng: np.random.Generator, 
     every = np.ones(len(names), dtype=bool)
 
     def per_class(counts: Counts) -> Floats:
-        each = (iou_per_class, dice_per_class, precision_per_class, recall_per_class)
+        each = (overlap_iou, dice_per_class, precision_per_class, recall_per_class)
         return np.stack([one(counts) for one in each], axis=-2)
 
-    of_classes = drawn(confusions, per_class, rng, resamples)
+    overlaps = overlap_counts(confusions)
+    of_classes = drawn(overlaps, per_class, rng, resamples)
     miou, dice, *_ = _rows(mean_of(of_classes, every))
     objects, *_ = _rows(mean_of(of_classes, np.arange(len(names)) > 0))
-    (accuracy,) = _rows(drawn(confusions, lambda counts: pixel_accuracy(counts)[..., None], rng, resamples))
+    (accuracy,) = _rows(drawn(overlaps, lambda counts: pixel_accuracy(counts)[..., None], rng, resamples))
     rows = iter(_rows(of_classes))
     return {
         **{"miou": miou, "miou_objects": objects, "dice": dice, "pixel_accuracy": accuracy},

@@ -67,7 +67,8 @@ def drawn(counts: npt.NDArray[Any], statistic: Statistic, rng: np.random.Generat
     """
     units, total = len(counts), counts.sum(axis=0)
     weights = rng.multinomial(units, np.full(units, 1 / units), size=resamples)
-    pooled = (weights @ counts.reshape(units, -1)).reshape(resamples, *counts.shape[1:])
+    # of whole numbers numpy makes no fast product; sums below 2**53 are the same
+    pooled = (weights @ counts.reshape(units, -1).astype(np.float64)).reshape(resamples, *counts.shape[1:])
     shown = ~np.isnan(statistic(counts))
     many = shown.sum(axis=0).astype(np.float64)
     return Drawn(statistic(total[None])[0], statistic(total - counts), statistic(pooled), shown, many, many)

@@ -42,24 +42,27 @@ def iou_per_class(confusion: npt.NDArray[Any]) -> Floats:
     return overlap_iou(overlap_counts(confusion))
 
 
-def dice_per_class(confusion: npt.NDArray[Any]) -> Floats:
-    """Dice (F1), (..., K) of (..., K, K) counts, in [0, 1]; NaN for a class without a true pixel."""
-    hit, true, predicted = _marginals(confusion)
+def dice_per_class(counts: npt.NDArray[Any]) -> Floats:
+    """Dice (F1), (..., K) of (..., K, 3) `overlap_counts`, in [0, 1]; NaN for a class without a true pixel."""
+    hit, true, predicted = _parts(counts)
     return _ratio(2 * hit, true + predicted, true)
 
 
-def precision_per_class(confusion: npt.NDArray[Any]) -> Floats:
-    """Share of the predicted pixels that are right, (..., K) of (..., K, K) counts, in [0, 1].
+def precision_per_class(counts: npt.NDArray[Any]) -> Floats:
+    """Share of the predicted pixels that are right, (..., K) of (..., K, 3) `overlap_counts`, in [0, 1].
 
     NaN for a class without a true pixel; 0 for one that is true somewhere and never predicted.
     """
-    hit, true, predicted = _marginals(confusion)
+    hit, true, predicted = _parts(counts)
     return _ratio(hit, predicted, true)
 
 
-def recall_per_class(confusion: npt.NDArray[Any]) -> Floats:
-    """Share of the true pixels that are found, (..., K) of (..., K, K) counts, in [0, 1]; NaN without a true pixel."""
-    hit, true, _ = _marginals(confusion)
+def recall_per_class(counts: npt.NDArray[Any]) -> Floats:
+    """Share of the true pixels that are found, (..., K) of (..., K, 3) `overlap_counts`, in [0, 1].
+
+    NaN for a class without a true pixel.
+    """
+    hit, true, _ = _parts(counts)
     return _ratio(hit, true, true)
 
 
@@ -83,7 +86,7 @@ def boundary_counts(
 
 
 def overlap_counts(confusion: npt.NDArray[Any]) -> Counts:
-    """What an IoU needs of (..., K, K) counts: (..., K, 3) pixels that are right, the true, the predicted."""
+    """What figures of pixels need of (..., K, K) counts: (..., K, 3) pixels that are right, the true, the predicted."""
     hit = np.diagonal(confusion, axis1=-2, axis2=-1)
     return np.stack([hit, confusion.sum(axis=-1), confusion.sum(axis=-2)], axis=-1)
 
@@ -93,13 +96,13 @@ def overlap_iou(counts: npt.NDArray[Any]) -> Floats:
 
     NaN for a class without a true pixel.
     """
-    both, true, predicted = np.moveaxis(counts.astype(np.float64), -1, 0)
+    both, true, predicted = _parts(counts)
     return _ratio(both, true + predicted - both, true)
 
 
-def pixel_accuracy(confusion: npt.NDArray[Any]) -> Floats:
-    """Share of pixels with the right class, (...) of (..., K, K) counts; NaN where there is no pixel."""
-    hit, true, _ = _marginals(confusion)
+def pixel_accuracy(counts: npt.NDArray[Any]) -> Floats:
+    """Share of pixels with the right class, (...) of (..., K, 3) `overlap_counts`; NaN where there is no pixel."""
+    hit, true, _ = _parts(counts)
     return _ratio(hit.sum(axis=-1), true.sum(axis=-1), true.sum(axis=-1))
 
 
@@ -123,9 +126,9 @@ def figure_of(value: float, low: float, high: float, alone: str, absent: str = A
     return Figure(float(value), low=float(low), high=float(high))
 
 
-def _marginals(confusion: npt.NDArray[Any]) -> tuple[Floats, Floats, Floats]:
-    """Diagonal, row sums and column sums, each (..., K)."""
-    hit, true, predicted = np.moveaxis(overlap_counts(confusion).astype(np.float64), -1, 0)
+def _parts(counts: npt.NDArray[Any]) -> tuple[Floats, Floats, Floats]:
+    """Right, true and predicted pixels of (..., K, 3) counts, each (..., K)."""
+    hit, true, predicted = np.moveaxis(counts.astype(np.float64), -1, 0)
     return hit, true, predicted
 
 
