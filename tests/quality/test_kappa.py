@@ -17,6 +17,8 @@ from datalab.quality.kappa import (
     cohen_kappa,
     coincidences,
     fleiss_of_coincidences,
+    kappa_of_margins,
+    margins_both_ways,
 )
 
 WIKIPEDIA_FLEISS = (
@@ -114,6 +116,13 @@ def test_pairs_without_an_order_give_scotts_pi() -> None:
     """Artstein & Poesio, table 4: kappa .801325, pi .799532."""
     table = np.array([[46, 0, 0], [6, 32, 6], [0, 0, 10]])
     assert cohen_kappa(both_ways(table)) == pytest.approx(0.799532, abs=5e-7)
+
+
+@given(arrays(np.int64, (4, 4), elements=st.integers(0, 3)))
+def test_margins_are_all_that_kappa_and_pi_need(table: npt.NDArray[np.int64]) -> None:
+    margins = np.stack([np.diagonal(table), table.sum(axis=1), table.sum(axis=0)], axis=-1)
+    assert kappa_of_margins(margins) == cohen_kappa(table)
+    assert kappa_of_margins(margins_both_ways(margins)) == pytest.approx(cohen_kappa(both_ways(table)))
 
 
 @given(arrays(np.int64, (2, 40), elements=st.integers(0, 3)))

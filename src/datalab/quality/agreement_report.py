@@ -13,9 +13,9 @@ from datalab.figure import Figure
 from datalab.progress import Progress, unseen
 from datalab.quality.agreement import class_confusions, object_agreement, object_table, of_class, pair_table
 from datalab.quality.bootstrap import bootstrap_statistic
-from datalab.quality.kappa import both_ways, cohen_kappa
+from datalab.quality.kappa import both_ways, cohen_kappa, kappa_of_margins, margins_both_ways
 from datalab.quality.object_figures import boundary_ious, mean_panoptic_quality, object_figures
-from datalab.quality.pixels import Confusion, pixel_disagreement, pixel_overlap, pixel_tables
+from datalab.quality.pixels import Margins, pixel_disagreement, pixel_overlap, pixel_tables
 from datalab.quality.presence import class_presence, examples_of, presence_alpha, presence_fleiss, presence_tables
 from datalab.quality.rated import RatedImages, groups_of
 from datalab.quality.student import sum_groups
@@ -53,10 +53,10 @@ class Measured:
     """Table OBJECTS with `boundary_iou`."""
     pairs: pd.DataFrame
     """Table PAIRS; the two arrays below have its rows."""
-    presence: Confusion
+    presence: npt.NDArray[np.int64]
     """(pairs, 2, 2): summed over classes, in or not in the image."""
-    pixels: Confusion
-    """(pairs, K, K): background and classes."""
+    pixels: Margins
+    """(pairs, K, 3): background and classes."""
 
     @cached_property
     def groups(self) -> dict[str, str]:
@@ -65,7 +65,7 @@ class Measured:
 
     @cached_property
     def pixels_by_image(self) -> npt.NDArray[np.float64]:
-        """(images, K, K)."""
+        """(images, K, 3)."""
         return sum_groups(self.pixels, self.pairs["image_id"].tolist())
 
 
@@ -116,7 +116,7 @@ def agreement_report(
 def headline(measured: Measured, rng: np.random.Generator) -> dict[str, Figure]:
     """Over all pairs. They have no order, so the kappas pool what the two of a pair chose."""
     ids = measured.pairs["image_id"].tolist()
-    presence, pixels = map(both_ways, (sum_groups(measured.presence, ids), measured.pixels_by_image))
+    presence, pixels = both_ways(sum_groups(measured.presence, ids)), margins_both_ways(measured.pixels_by_image)
     groups = list(measured.groups.values())
     differing = pixel_disagreement(measured.pixels, ids, measured.groups, rng)
     found = object_figures(measured.objects, rng)
@@ -131,7 +131,7 @@ def headline(measured: Measured, rng: np.random.Generator) -> dict[str, Figure]:
         "class presence (kappa)": bootstrap_statistic(presence, cohen_kappa, rng, groups=groups),
         "class presence (alpha)": presence_alpha(measured.images, measured.classes, rng),
         "class presence (Fleiss)": presence_fleiss(measured.images, measured.classes, rng),
-        "pixels (kappa)": bootstrap_statistic(pixels, cohen_kappa, rng, groups=groups),
+        "pixels (kappa)": bootstrap_statistic(pixels, kappa_of_margins, rng, groups=groups),
         "pixels (quantity disagreement)": differing["quantity"],
         "pixels (allocation disagreement)": differing["allocation"],
     }
@@ -204,7 +204,7 @@ def _pair_figures(measured: Measured, people: tuple[str, str], rng: np.random.Ge
         "objects": found.pop("agreement"),
         **found,
         "presence_kappa": bootstrap_statistic(measured.presence[mine], cohen_kappa, rng, groups=groups),
-        "pixel_kappa": bootstrap_statistic(measured.pixels[mine], cohen_kappa, rng, groups=groups),
+        "pixel_kappa": bootstrap_statistic(measured.pixels[mine], kappa_of_margins, rng, groups=groups),
         "pixels": pixel_disagreement(measured.pixels[mine], ids, measured.groups, rng),
         "class_confusions": class_confusions(objects),
     }

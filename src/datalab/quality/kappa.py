@@ -11,14 +11,21 @@ def cohen_kappa(confusion: Counts) -> float | None:
 
     None where nothing was rated or both raters used one and the same category: chance alone explains everything.
     """
-    total = confusion.sum()
+    return kappa_of_margins(np.stack([np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0)], axis=-1))
+
+
+def kappa_of_margins(margins: Counts) -> float | None:
+    """Cohen's kappa of (K, 3) counts: what both raters put into each category, what the first and what the second did.
+
+    All that it needs of a (K, K) table; None as for `cohen_kappa`.
+    """
+    total = margins[:, 1].sum()
     if total == 0:
         return None
-    shares = confusion / total
-    expected = float(shares.sum(axis=0) @ shares.sum(axis=1))
-    observed = float(np.trace(shares))
+    agreed, first, second = (margins / total).T
+    observed, expected = float(agreed.sum()), float(first @ second)
     # not by expected == 1: one object in a large image comes close to it and is defined
-    used = np.count_nonzero(confusion.sum(axis=0) + confusion.sum(axis=1))
+    used = np.count_nonzero(margins[:, 1:].sum(axis=1))
     return None if used == 1 else (observed - expected) / (1 - expected)
 
 
@@ -29,6 +36,12 @@ def both_ways(tables: Counts) -> npt.NDArray[np.float64]:
     """
     turned: npt.NDArray[np.float64] = (tables + np.swapaxes(tables, -1, -2)) / 2
     return turned
+
+
+def margins_both_ways(margins: Counts) -> npt.NDArray[np.float64]:
+    """`both_ways` of (..., K, 3) margins: both raters' are what the two of a pair chose together, halved."""
+    pooled = margins[..., 1:].sum(axis=-1) / 2
+    return np.stack([margins[..., 0], pooled, pooled], axis=-1).astype(np.float64)
 
 
 def coincidences(counts: Counts) -> npt.NDArray[np.float64]:
