@@ -11,6 +11,7 @@ from datalab.masks import (
     crop_to_rle,
     iou_matrix,
     label_map,
+    lies_in,
     mask_to_crop,
     mask_to_rle,
     rle_area,
@@ -160,6 +161,15 @@ def test_a_union_and_a_share_by_hand() -> None:
     assert rle_union([""], 2, 4) == ""
     assert [rle_share_inside(left, area, 2, 4) for area in (left, right, nothing, "")] == [1.0, 0.5, 0.0, 0.0]
     assert rle_share_inside(nothing, left, 2, 4) == 0
+
+
+def test_half_of_a_mask_has_to_lie_in_an_area() -> None:
+    area, square = mask_to_rle(LEFT), np.ones((2, 2), dtype=bool)
+    shifted = [mask_to_rle(np.pad(square, ((0, 0), (start, 2 - start)))) for start in range(3)]
+    assert [lies_in(one, area, 2, 4) for one in shifted] == [True, True, False]
+    assert not lies_in("", area, 2, 4)
+    assert not lies_in(mask_to_rle(np.zeros((2, 4))), area, 2, 4)
+    assert not lies_in(area, "", 2, 4)
 
 
 def test_any_non_zero_pixel_is_inside() -> None:

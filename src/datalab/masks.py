@@ -184,6 +184,11 @@ def rle_share_inside(rle: str, area: str, height: int, width: int) -> float:
     return float(coco.area(coco.merge(_coco_objects([rle, area], height, width), intersect=True))) / pixels
 
 
+def lies_in(rle: str, area: str, height: int, width: int) -> bool:
+    """Whether a mask belongs to an area: half of its pixels lie there, or more. An empty mask lies nowhere."""
+    return rle_share_inside(rle, area, height, width) >= 0.5
+
+
 def rle_box_xywh(rle: str, height: int, width: int) -> tuple[int, int, int, int]:
     """The tight box (x, y, width, height) in pixels; (0, 0, 0, 0) for an empty mask."""
     x, y, w, h = (int(value) for value in coco.toBbox(_coco_object(rle, height, width)))

@@ -28,7 +28,8 @@ REGIONS = ("image_id", "region_id", "label", "rle", "height", "width")
 """One row per object: `label` is a class name of the ontology, `region_id` unique within its table."""
 
 GOLD = REGIONS
-"""Ground truth, exact masks. A gold image with nothing in it has one row with label "" and rle ""."""
+"""Ground truth, exact masks. A gold image with nothing in it has one row with label "" and rle ""; one with pixels of
+which nobody knows the class has a row of them with label "" besides."""
 
 GOLD_EVENTS = ("image_id", "action", "reason", "by", "round_id", "at")
 """What happened to gold images, oldest first, never edited. `action`: one of gold_ledger.ACTIONS; `round_id`: the
@@ -217,3 +218,19 @@ def typed(table: pd.DataFrame) -> pd.DataFrame:
     """
     texts = {name: "str" for name, kind in table.dtypes.items() if pd.api.types.is_object_dtype(kind)}
     return table.astype(texts | {name: kind for name, kind in NUMBERS.items() if name in table.columns})
+
+
+def known_objects(gold: pd.DataFrame) -> pd.DataFrame:
+    """The rows of table GOLD that are objects."""
+    return gold[gold["label"] != ""]
+
+
+def is_unknown(gold: pd.DataFrame) -> "pd.Series[bool]":
+    """Which rows of table GOLD are the pixels of which nobody knows the class."""
+    return (gold["label"] == "") & (gold["rle"] != "")
+
+
+def unknown_pixels(gold: pd.DataFrame) -> dict[str, str]:
+    """image_id to the RLE of the pixels of which table GOLD does not know the class; nothing for an image without."""
+    rows = gold[is_unknown(gold)]
+    return dict(zip(rows["image_id"], rows["rle"], strict=True))

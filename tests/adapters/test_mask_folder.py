@@ -14,7 +14,7 @@ from datalab.adapters.mask_classes import ZERO_ID
 from datalab.adapters.mask_folder import read_classes, read_truth
 from datalab.errors import InputError
 from datalab.masks import label_map, mask_to_rle, rle_area, rle_to_mask
-from datalab.tables import CATALOG
+from datalab.tables import CATALOG, known_objects, unknown_pixels
 from tests.adapters.png_bytes import png
 from tests.shared_data import shared_data
 
@@ -75,7 +75,16 @@ def test_named_values_left_out_values_and_255(tmp_path: Path) -> None:
     )
     classes = read_classes(tmp_path)
     assert [item.name for item in classes] == ["coin", "cup"]
-    assert labels(read_truth(tmp_path, catalog("a.jpg"), classes)) == {"id0": ["coin", "coin", "cup"]}
+    truth = read_truth(tmp_path, catalog("a.jpg"), classes)
+    assert labels(known_objects(truth)) == {"id0": ["coin", "coin", "cup"]}
+    assert rle_to_mask(unknown_pixels(truth)["id0"], 5, 7).tolist() == (mask == 255).tolist()
+
+
+def test_nothing_but_what_is_left_out_is_an_image_of_nothing(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", np.full((5, 7), 255, dtype=np.uint8))
+    save(tmp_path / "b.png", SCENE)
+    truth = read_truth(tmp_path, catalog("a.jpg"), read_classes(tmp_path))
+    assert list(zip(truth["label"], truth["rle"] != "", strict=True)) == [("", False), ("", True)]
 
 
 def test_a_value_without_a_name(tmp_path: Path) -> None:

@@ -62,6 +62,10 @@ def test_people_are_held_against_gold_as_models_against_the_consensus(tmp_path: 
     ben = (6 / 8 + 16 / 18) / 2
     assert gold_iou(replace(inputs, gold=gold)) == {"a1": pytest.approx((1 + ben) / 2)}
     assert gold_iou(replace(inputs, gold=None)) == {}
+    # of the row in which ben has none of the coin nobody knows the class
+    void = pd.DataFrame([("a1", "v", "", box_mask(0, 0, 1, 6), 4, 6)], columns=list(GOLD))
+    known = gold_iou(replace(inputs, gold=pd.concat([gold, void], ignore_index=True)))
+    assert known == {"a1": 1.0}
     # whose answer made it gold is not held against it
     assert inputs.ratings is not None
     judging = inputs.ratings[inputs.ratings["annotator"].str.startswith("ben")]

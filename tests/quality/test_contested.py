@@ -2,7 +2,7 @@ import pytest
 
 from datalab.quality.adjudication import Decision
 from datalab.quality.consensus import Rules, merge_images
-from datalab.quality.contested import decided_objects, lies_in
+from datalab.quality.contested import decided_objects
 from datalab.quality.rated import rated_images
 from tests.quality.images import HEIGHT, WIDTH, Box, rle, tables
 
@@ -58,11 +58,3 @@ def test_what_is_contested_elsewhere_stays_in_doubt() -> None:
 def test_a_decision_about_the_whole_image_is_all_there_is() -> None:
     found = after({"ann": [COIN, CUP], "bob": [COIN]}, [CUP], "")
     assert [(label, method) for label, _, method, _ in found] == [("cup", "adjudicated")]
-
-
-def test_half_of_an_object_has_to_lie_in_the_area() -> None:
-    area = rle(0, 0, 3, 4)
-    assert [lies_in(rle(0, left, 3, left + 4), area, HEIGHT, WIDTH) for left in range(5)] == [True] * 3 + [False] * 2
-    assert not lies_in("", area, HEIGHT, WIDTH)
-    assert not lies_in(rle(0, 0, 0, 0), area, HEIGHT, WIDTH)
-    assert not lies_in(area, "", HEIGHT, WIDTH)

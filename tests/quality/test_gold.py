@@ -56,6 +56,20 @@ def test_outlines_and_presence_by_hand() -> None:
     assert (one.small_true, one.small_hits, one.true_of) == (1, 0, {"coin": 1, "cup": 1})
 
 
+def test_what_is_drawn_where_nobody_knows_the_class_is_neither_right_nor_wrong() -> None:
+    void = pd.DataFrame([("i", "t3", "", rle(0, 5, 3, 8), HEIGHT, WIDTH)], columns=list(GOLD))
+    against = Against(pd.concat([TRUTH, void], ignore_index=True), ["coin", "cup"], 0.5, 0.2, groups={})
+    right: list[Box] = [("coin", 0, 0, 4, 4), ("cup", 4, 5, 6, 8)]
+    answers: dict[tuple[str, str], list[Box]] = {
+        ("i", "ann"): [*right, ("cup", 0, 5, 2, 7)],
+        ("i", "bob"): right,
+        ("i", "cat"): [*right, ("cup", 2, 5, 4, 8)],  # half of it
+        ("i", "dan"): [*right, ("cup", 2, 5, 5, 8)],  # a third: there it is known that nothing is
+    }
+    found = score_images(*tables(answers, role="gold"), against)
+    assert [(one.drawn, one.hits) for one in found] == [(2, 2), (2, 2), (2, 2), (3, 2)]
+
+
 def test_perfect_is_one_and_skill_stays_modest_on_little_gold() -> None:
     answers: dict[str, list[Box]] = {"i": [("coin", 0, 0, 4, 4), ("cup", 4, 5, 6, 8)], "j": []}
     one, found = score(answers), values(answers)

@@ -148,6 +148,20 @@ def test_nothing_is_accepted_where_no_gold_reaches_so_far() -> None:
     assert facts["sources"]["sam"]["accept_reason"] == "no proposal on gold that has a class reaches 0.8"
 
 
+def test_a_proposal_where_nobody_knows_the_class_is_no_example() -> None:
+    proposals, gold = world()
+    right = np.zeros((SIDE, SIDE), dtype=bool)
+    right[:, 7:] = True
+    extra = ("x", "x-r", "coin", mask_to_rle(right), SIDE, SIDE, 0.9, 1.0, "sam-v1", "sam")
+    asked = pd.concat([proposals, pd.DataFrame([extra], columns=list(CANDIDATES))], ignore_index=True)
+    void = pd.DataFrame([("x", "x-v", "", mask_to_rle(right), SIDE, SIDE)], columns=list(GOLD))
+    examples = [
+        gate_proposals(asked, {"a"}, one, PARAMS, 20)[1]["sources"]["sam"]["examples"]
+        for one in (gold, pd.concat([gold, void], ignore_index=True))
+    ]
+    assert examples == [7, 6]
+
+
 def test_an_object_of_another_class_does_not_speak_for_a_name() -> None:
     _, gold = world()
     beside = pd.DataFrame([("x", "x-c", "cup", rle(5), SIDE, SIDE)], columns=list(GOLD))

@@ -61,6 +61,12 @@ def test_without_a_prediction_there_is_no_parent() -> None:
     assert "parent_prediction" not in answer(task("a"))
 
 
+def test_nobody_draws_what_nobody_knows_the_class_of() -> None:
+    void = TRUTH["a"].iloc[:1].assign(label="", rle=mask_to_rle(square(40, 40)))
+    given = answer_task(task("a"), {"a": pd.concat([TRUTH["a"], void])}, CLASSES, FAULTLESS, 0)
+    assert [row["label"] for row in results_to_regions(given["result"])] == ["coin", "cup"]
+
+
 def test_an_image_with_nothing_in_it_is_submitted_empty() -> None:
     given = answer(task("bare"))
     assert given == {"result": [], "lead_time": 4.0, "was_cancelled": False}

@@ -54,6 +54,13 @@ def test_a_round_has_its_figures_and_all_rounds_theirs(tmp_path: Path, capsys: p
     assert "proposal benefit 0/1\n" in capsys.readouterr().err
 
 
+def test_pixels_of_no_known_class_are_no_object_that_people_missed(tmp_path: Path) -> None:
+    write_world(tmp_path)
+    void = TRUTH.assign(region_id="v", label="", rle=rle(4, 5, 6, 8))
+    write_table(tmp_path / "gold.parquet", pd.concat([TRUTH, void], ignore_index=True))
+    assert report(tmp_path)["rounds"]["0001"]["gold_f1"]["with"]["value"] == 1
+
+
 def test_gold_in_doubt_judges_nobody_and_is_no_task_of_the_batch(tmp_path: Path) -> None:
     write_world(tmp_path)
     found = report(tmp_path, ("g", "contested"))["all"]

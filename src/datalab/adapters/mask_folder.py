@@ -29,7 +29,7 @@ from datalab.adapters.images_decode import channel_bits, multiplied_by
 from datalab.adapters.mask_classes import automatic_classes, ignored_values, pixel_value, read_classes_file
 from datalab.config import LabelClass, is_background
 from datalab.errors import InputError
-from datalab.masks import IGNORE_ID, BoolMask, crop_to_rle
+from datalab.masks import IGNORE_ID, BoolMask, crop_to_rle, mask_to_rle
 from datalab.tables import CATALOG, GOLD, require
 
 SMALLEST_SHARE = 1 / 5000
@@ -188,8 +188,14 @@ def _rows(image: _Image, masks: Mapping[str, Path], classes: Sequence[LabelClass
     objects = [(item.name, rle) for item in classes for rle in _components(_inside(values, item), image)]
     return [
         (image.image_id, f"{image.image_id}-{number}", label, rle, image.height, image.width)
-        for number, (label, rle) in enumerate(objects or [("", "")])
+        for number, (label, rle) in enumerate([*(objects or [("", "")]), *_unknown(values)])
     ]
+
+
+def _unknown(values: Mapping[str, npt.NDArray[np.uint8]]) -> list[tuple[str, str]]:
+    """No label, and the RLE of the pixels that a label map leaves out, where there are any."""
+    left_out = values[""] == IGNORE_ID if "" in values else np.zeros((0, 0), dtype=bool)
+    return [("", mask_to_rle(left_out))] if left_out.any() else []
 
 
 def _inside(values: Mapping[str, npt.NDArray[np.uint8]], item: LabelClass) -> BoolMask | None:

@@ -91,7 +91,8 @@ def gold_iou(inputs: ReviewInputs) -> ByImage:
 
 
 def _painted(regions: pd.DataFrame | None, size: tuple[int, int], guidelines: Guidelines) -> npt.NDArray[np.uint8]:
-    known = {item.name: item.id for item in guidelines.classes}
+    # where gold does not know the class it has no label
+    known = {"": IGNORE_ID, **{item.name: item.id for item in guidelines.classes}}
     rows = [] if regions is None else zip(regions["label"], regions["rle"], strict=True)
     return label_map([(known[label], rle) for label, rle in rows if label in known], *size)
 

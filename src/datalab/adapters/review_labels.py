@@ -14,6 +14,7 @@ import pandas as pd
 from datalab.adapters.review_documents import Document, Forms
 from datalab.adapters.review_inputs import ReviewInputs
 from datalab.masks import rle_to_crop
+from datalab.tables import known_objects
 
 Row = dict[Hashable, Any]
 ANNOTATOR_FIELD = "by_"
@@ -57,7 +58,7 @@ def region_fields(inputs: ReviewInputs, people: Mapping[str, str]) -> dict[str, 
             judged |= set() if table is None else set(table["image_id"])
         fields["consensus"] = _field(judged, inputs.consensus, ("votes", "raters", "agreement", "region_id"))
     if inputs.gold is not None:
-        drawn = inputs.gold[inputs.gold["rle"] != ""]
+        drawn = known_objects(inputs.gold)
         fields["gold"] = _field(set(inputs.gold["image_id"]), drawn, ("region_id",))
     if inputs.proposals is not None:
         fields["proposals"] = _field(

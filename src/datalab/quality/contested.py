@@ -2,19 +2,11 @@
 
 from collections.abc import Sequence
 
-from datalab.masks import rle_share_inside, rle_union
+from datalab.masks import lies_in, rle_union
 from datalab.quality.adjudication import Decision, adjudicated
 from datalab.quality.consensus import Merged
 from datalab.quality.matching import match_regions
 from datalab.quality.rated import RatedImage
-
-INSIDE = 0.5
-"""Share of an object that has to lie in an area to belong to it."""
-
-
-def lies_in(rle: str, area: str, height: int, width: int) -> bool:
-    """Whether a mask belongs to an area, both as RLE; an empty mask lies nowhere."""
-    return rle_share_inside(rle, area, height, width) >= INSIDE
 
 
 def decided_objects(

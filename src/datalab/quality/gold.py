@@ -9,9 +9,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from datalab.errors import InputError
-from datalab.masks import band_width, rle_areas
+from datalab.masks import band_width, lies_in, rle_areas
 from datalab.quality.boundary import band, cut_iou, cut_of, outline_offset
 from datalab.quality.matching import Matching, match_regions
+from datalab.tables import known_objects, unknown_pixels
 
 Regions = list[tuple[str, str]]
 """(label, rle) per object."""
@@ -76,14 +77,21 @@ class Against:
 def score_images(ratings: pd.DataFrame, regions: pd.DataFrame, against: Against) -> list[GoldImage]:
     """One GoldImage per row of `ratings` (table RATINGS, of one person, on gold images), in their order.
 
-    `regions`: their table ANNOTATED_REGIONS. InputError where a gold mask has another size than the image as labelled.
+    `regions`: their table ANNOTATED_REGIONS. What lies where nobody knows the class is neither right nor wrong: it is
+    left out. InputError where a gold mask has another size than the image as labelled.
     """
     drawn: dict[int, Regions] = {}
     for row in regions.to_dict("records"):
         drawn.setdefault(row["annotation_id"], []).append((row["label"], row["rle"]))
     truth = {str(image_id): rows for image_id, rows in against.gold.groupby("image_id")}
+    unknown = unknown_pixels(against.gold)
     return [
-        _score(row, drawn.get(row["annotation_id"], []), _known(row, truth[row["image_id"]]), against)
+        _score(
+            row,
+            _judged(row, drawn.get(row["annotation_id"], []), unknown.get(row["image_id"], "")),
+            _known(row, truth[row["image_id"]]),
+            against,
+        )
         for row in ratings.to_dict("records")
     ]
 
@@ -130,6 +138,11 @@ def _presence(drawn: Regions, known: Regions, classes: Sequence[str]) -> npt.NDA
     return table
 
 
+def _judged(rating: dict[Any, Any], drawn: Regions, unknown: str) -> Regions:
+    size = int(rating["height"]), int(rating["width"])
+    return [one for one in drawn if not unknown or not lies_in(one[1], unknown, *size)]
+
+
 def _known(rating: dict[Any, Any], rows: pd.DataFrame) -> Regions:
     truth = rows[rows["rle"] != ""]
     for width, height in zip(truth["width"].astype(int), truth["height"].astype(int), strict=True):
@@ -138,4 +151,5 @@ def _known(rating: dict[Any, Any], rows: pd.DataFrame) -> Regions:
                 f"the gold mask of image {rating['image_id']} has {width} x {height} pixels, it was labelled at "
                 f"{rating['width']} x {rating['height']}; make its gold mask again"
             )
-    return list(zip(truth["label"], truth["rle"], strict=True))
+    objects = known_objects(truth)
+    return list(zip(objects["label"], objects["rle"], strict=True))

@@ -21,7 +21,7 @@ from datalab.adapters.label_studio.versions import (
     push_versions,
 )
 from datalab.config import load_guidelines
-from datalab.quality.contested import lies_in
+from datalab.masks import lies_in
 from datalab.rounds.progress import Progress
 from datalab.settings import Settings
 from datalab.tables import CATALOG, DECISIONS, QUEUE, REGIONS, empty

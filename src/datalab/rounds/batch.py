@@ -90,7 +90,7 @@ def choose_gold(truth: pd.DataFrame, catalog: pd.DataFrame, count: int, rng: np.
     strata: dict[tuple[PurePosixPath, str], list[str]] = {}
     for image_id, rows in truth.groupby("image_id", sort=True):
         if sizes[groups[image_id]] == 1:
-            stratum = (slices[image_id], "+".join(sorted(set(rows["label"]))))
+            stratum = (slices[image_id], "+".join(sorted(set(rows["label"]) - {""})))
             strata.setdefault(stratum, []).append(str(image_id))
     decks = [rng.permutation(members).tolist() for members in sorted(strata.values(), key=len)]
     dealt = [deck[turn] for turn in range(max(map(len, decks), default=0)) for deck in decks if turn < len(deck)]

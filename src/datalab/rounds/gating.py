@@ -21,8 +21,8 @@ from datalab.learning.gate import (
     why_not_accepted,
 )
 from datalab.learning.gate_examples import Examples
-from datalab.masks import iou_matrix
-from datalab.tables import GATED_PROPOSALS
+from datalab.masks import iou_matrix, lies_in
+from datalab.tables import GATED_PROPOSALS, known_objects, unknown_pixels
 
 SAME_REGION_IOU = 0.5
 """Masks that overlap more are versions of one region, of which the better one is shown."""
@@ -51,7 +51,7 @@ def gate_proposals(
     """
     sources: dict[str, dict[str, Any]] = {}
     parts = [candidates.iloc[:0].assign(expected_iou=np.nan, decision="", order=0.0)]
-    for source, rows in candidates.groupby("source", sort=False):
+    for source, rows in _judged(candidates, gold).groupby("source", sort=False):
         sources[str(source)], part = _gate_source(rows, gold, params, groups or {})
         if sources[str(source)]["reason"] is None or source != "model":
             parts.append(part[part["image_id"].isin(image_ids)])
@@ -96,10 +96,20 @@ def best_per_region(proposals: pd.DataFrame, limit: int) -> pd.DataFrame:
     return named.loc[kept].reset_index(drop=True)
 
 
+def _judged(candidates: pd.DataFrame, gold: pd.DataFrame) -> pd.DataFrame:
+    """Less what lies on a gold image where nobody knows the class: it would be an example of what is wrong."""
+    unknown = unknown_pixels(gold)
+    rows = candidates[candidates["image_id"].isin(unknown)]
+    lost = [
+        lies_in(row["rle"], unknown[row["image_id"]], row["height"], row["width"]) for row in rows.to_dict("records")
+    ]
+    return candidates.drop(rows.index[np.array(lost, dtype=bool)])
+
+
 def gold_examples(candidates: pd.DataFrame, gold: pd.DataFrame, groups: Mapping[str, str]) -> Examples:
     """Those on gold images with their true IoU: with the object they fit best, any and of their class, 0 for none."""
     chosen = candidates[candidates["image_id"].isin(gold["image_id"])]
-    truth = dict(iter(gold[gold["rle"] != ""].groupby("image_id")))
+    truth = dict(iter(known_objects(gold).groupby("image_id")))
     true_iou, named_iou = np.zeros(len(chosen)), np.zeros(len(chosen))
     for place, row in enumerate(chosen.to_dict("records")):
         objects = truth.get(row["image_id"], gold.iloc[:0])

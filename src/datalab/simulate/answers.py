@@ -11,6 +11,7 @@ from datalab.adapters.label_studio.results import region_to_result, results_to_r
 from datalab.errors import InputError
 from datalab.simulate.labeling import Annotator, Region
 from datalab.simulate.profile import Profile
+from datalab.tables import known_objects
 
 GLANCE_S = 1.0
 """Time noted for a task that is skipped."""
@@ -45,7 +46,7 @@ def _latest(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def _truth_regions(rows: pd.DataFrame) -> list[Region]:
-    return [Region(row["region_id"], row["label"], row["rle"]) for row in rows.to_dict("records") if row["rle"]]
+    return [Region(row["region_id"], row["label"], row["rle"]) for row in known_objects(rows).to_dict("records")]
 
 
 def _proposals(prediction: dict[str, Any], image_id: str, height: int, width: int) -> list[Region]:

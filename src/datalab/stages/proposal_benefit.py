@@ -16,7 +16,7 @@ from datalab.errors import one_line_errors
 from datalab.quality.gold_ledger import judging_ratings
 from datalab.quality.proposal_benefit import Answer, Shape, measure_benefit
 from datalab.ranges import Amount, Count, Seed, Share
-from datalab.tables import ANNOTATED_REGIONS, GOLD, GOLD_EVENTS, RATINGS, REGIONS, ROUND_BATCH, empty
+from datalab.tables import ANNOTATED_REGIONS, GOLD, GOLD_EVENTS, RATINGS, REGIONS, ROUND_BATCH, empty, is_unknown
 
 SHOWN = (*REGIONS, "decision")
 """Of a round's proposals."""
@@ -56,7 +56,7 @@ def run(inputs: Inputs, report: Path, params: Params) -> None:
     may have made the truth; what they said of gold whose truth is in doubt is left out.
     """
     gold, events = read_table(inputs.gold, GOLD), read_table(inputs.gold_events, GOLD_EVENTS)
-    truth = _by(gold, "image_id")
+    truth = _by(gold[~is_unknown(gold)], "image_id")
     drawn = _by(pd.concat([read_table(path, ANNOTATED_REGIONS) for path in inputs.regions]), "annotation_id")
     answered = pd.concat([read_table(path, RATINGS) for path in inputs.ratings], ignore_index=True)
     answered = answered.assign(lead_time_s=answered["lead_time_s"].clip(upper=params.longest_answer_s))
