@@ -30,6 +30,7 @@ from datalab.adapters.mask_generator import (
 from datalab.adapters.mask_windows import Enlarger, outline_to_rle
 from datalab.adapters.sam import load_sam
 from datalab.adapters.sam_decoder import Decoded, PointDecoder, decode_together
+from datalab.errors import InputError
 from datalab.masks import rle_to_mask
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
@@ -201,12 +202,29 @@ def test_a_full_gpu_halves_the_boxes_and_says_so(
     assert "going on with 4 boxes at a time" in caplog.text
 
 
+def test_an_image_that_does_not_fit_beside_others_is_encoded_after_them(
+    sam: Sam, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    forward, full = sam.image_encoder.forward, iter((True, False))
+
+    def encoder(squares: torch.Tensor) -> object:
+        if next(full):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(squares)
+
+    picture = photograph("coffee", 60, 40)
+    expected = encode(sam, picture).features
+    monkeypatch.setattr(sam.image_encoder, "forward", encoder)
+    torch.testing.assert_close(encode(sam, picture).features, expected)
+    assert "going on with images while nothing else is on it" in caplog.text
+
+
 def test_memory_that_one_prompt_fills_is_an_error(sam: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
     def too_much(decoders: Sequence[PointDecoder], points: Sequence[torch.Tensor]) -> Decoded:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr("datalab.adapters.mask_grid.decode_together", too_much)
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(InputError, match="holds not even one of the prompts; end what else runs on the GPU"):
         generate_masks(sam, photograph("coffee", 60, 40), GeneratorParams(2, 0.3, 0.3, 0))
 
 

@@ -1,41 +1,92 @@
-"""Work in batches that are halved where a GPU's memory is full."""
+"""Work in batches that are halved where a GPU's memory is full, and that wait for one another where one is too many."""
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Condition
 from typing import TypeVar
 
 import torch
+
+from datalab.errors import InputError
 
 LOGGER = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
+class Memory:
+    """Shared by threads that work side by side, or had by one of them alone."""
+
+    def __init__(self) -> None:
+        """Nobody works yet."""
+        self._changed = Condition()
+        self._sharing = 0
+        self._is_claimed = False
+
+    @contextmanager
+    def used(self, alone: bool) -> Iterator[None]:
+        """Once nobody has it alone; `alone`: and once nobody else uses it. Not to be asked for within the block."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_claimed)
+            self._is_claimed = alone
+            self._changed.wait_for(lambda: not alone or self._sharing == 0)
+            self._sharing += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._sharing -= 1
+                if alone:
+                    self._is_claimed = False
+                self._changed.notify_all()
+
+
+MEMORY = Memory()
+"""Of the one GPU that is worked with."""
+
+
 class Batches:
-    """How many at a time: fewer from the time on when they did not fit."""
+    """How many at a time: fewer from the time on when they did not fit, alone when one did not fit beside others."""
 
     def __init__(self, size: int, what: str) -> None:
-        """`size` at first; `what` they are, in the warning."""
+        """`size` at first; `what` they are, in messages."""
         self.size = size
         self._what = what
+        self._is_alone = False
 
     def each(self, count: int, work: Callable[[slice], Result]) -> Iterator[Result]:
         """`work` of one part after the other of `count` things, which it may be asked for again after it ran out.
 
-        Raises torch.OutOfMemoryError where one alone does not fit.
+        InputError where one does not fit although the other threads were waited for.
         """
         start = 0
         while start < count:
-            stop = min(start + self.size, count)
+            stop, alone = min(start + self.size, count), self._is_alone
             try:
-                done = work(slice(start, stop))
-            except torch.OutOfMemoryError:
-                if stop - start == 1:
-                    raise
+                with MEMORY.used(alone):
+                    done = work(slice(start, stop))
+            except torch.OutOfMemoryError as exc:
+                if alone and stop - start == 1:
+                    raise self._too_little() from exc
             else:
                 yield done
                 start = stop
                 continue
             # only here: inside of `except` the error keeps alive what filled the memory
             torch.cuda.empty_cache()
-            self.size = (stop - start) // 2
+            self._go_on_with_less(stop - start)
+
+    def _go_on_with_less(self, failed: int) -> None:
+        """Now that so many did not fit."""
+        if failed > 1:
+            self.size = failed // 2
             LOGGER.warning("the GPU's memory is full: going on with %d %s at a time", self.size, self._what)
+        else:
+            self._is_alone = True
+            LOGGER.warning("the GPU's memory is full: going on with %s while nothing else is on it", self._what)
+
+    def _too_little(self) -> InputError:
+        return InputError(
+            f"the GPU's memory holds not even one of the {self._what}; end what else runs on the GPU, or set "
+            "sam.checkpoint to a smaller model"
+        )

@@ -171,9 +171,9 @@ def _answers_to_boxes(encoded: SamPredictor, boxes: torch.Tensor) -> tuple[npt.N
 
 
 def encode(sam: Sam, pixels: Pixels) -> SamPredictor:
-    """A predictor that holds the embedding of a (H, W, 3) uint8 RGB image."""
-    predictor = empty_predictor(sam)
-    predictor.set_image(np.ascontiguousarray(pixels))
+    """A predictor that holds the embedding of a (H, W, 3) uint8 RGB image; waits where a GPU's memory is full."""
+    predictor, whole = empty_predictor(sam), np.ascontiguousarray(pixels)
+    list(Batches(1, "images").each(1, lambda _: predictor.set_image(whole)))
     return predictor
 
 
