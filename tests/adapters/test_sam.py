@@ -8,10 +8,12 @@ import torch
 from segment_anything.modeling import Sam
 from skimage import data
 
+from datalab.adapters import sam as sam_module
 from datalab.adapters.sam import (
     Asked,
     Draft,
     ProposalParams,
+    compile_encoder,
     embed_image,
     embed_images,
     load_sam,
@@ -178,3 +180,19 @@ def test_a_full_gpu_encodes_half_as_many_images_at_a_time(
     for found, alone in zip(embed_images(sam, images), expected, strict=True):
         np.testing.assert_array_equal(found, alone)
     assert "going on with 1 images at a time" in caplog.text
+
+
+def test_an_encoder_is_compiled_for_as_many_images_as_a_full_gpu_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    sam, compiled, seen = load_sam("small"), [False], list[tuple[bool, int]]()
+
+    def forward(squares: torch.Tensor) -> torch.Tensor:
+        seen.append((compiled[0], len(squares)))
+        if len(squares) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return torch.zeros(len(squares), 128, 16, 16)
+
+    monkeypatch.setattr(sam_module, "encoded_at_once", lambda: 8)
+    monkeypatch.setattr(sam.image_encoder, "forward", forward)
+    monkeypatch.setattr(sam.image_encoder, "compile", lambda mode: compiled.insert(0, True))
+    compile_encoder(sam)
+    assert seen == [(False, 8), (False, 4), (True, 4)]

@@ -99,14 +99,23 @@ def load_sam(checkpoint: str) -> Sam:
 def compile_encoder(sam: Sam) -> None:
     """Compile its encoder, for as many images as are encoded in one go: minutes on a GPU, then less of each image.
 
-    Embeddings are the same up to rounding. No CUDA graphs, which belong to the thread that made them: images are
-    encoded from several.
+    For fewer where a GPU's memory does not hold them. Embeddings are the same up to rounding. No CUDA graphs, which
+    belong to the thread that made them: images are encoded from several.
     """
     encoder = sam.image_encoder
-    encoder.compile(mode="max-autotune-no-cudagraphs" if sam.device.type == "cuda" else None)
-    # here and now: threads that come to it at the same time would each compile it
+
+    def encode_nothing(part: slice) -> int:
+        count: int = part.stop - part.start
+        encoder(torch.zeros(count, 3, encoder.img_size, encoder.img_size, device=sam.device))
+        return count
+
+    at_once = encoded_at_once()
+    batches = Batches(at_once, "images")
     with torch.inference_mode():
-        encoder(torch.zeros(encoded_at_once(), 3, encoder.img_size, encoder.img_size, device=sam.device))
+        fitting = next(batches.each(at_once, encode_nothing))
+        encoder.compile(mode="max-autotune-no-cudagraphs" if sam.device.type == "cuda" else None)
+        # here and now: threads that come to it at the same time would each compile it
+        next(batches.each(fitting, encode_nothing))
 
 
 def model_version(checkpoint: str) -> str:
