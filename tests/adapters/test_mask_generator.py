@@ -1,5 +1,6 @@
 """Against the generator and the helpers of segment_anything itself, on real photographs and random logits."""
 
+import copy
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -39,6 +40,12 @@ Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 @pytest.fixture(scope="module")
 def sam() -> Sam:
     return load_sam("small").requires_grad_(False)
+
+
+@pytest.fixture
+def own(sam: Sam) -> Sam:
+    """A SAM that goes on with less once a GPU was full, which other tests need not."""
+    return copy.deepcopy(sam)
 
 
 def photograph(name: str, width: int, height: int) -> Pixels:
@@ -164,10 +171,10 @@ def test_a_tile_finds_its_place_in_the_image(tile: tuple[int, int, int, int], sh
 
 
 def test_a_full_gpu_halves_the_batch_and_says_so(
-    sam: Sam, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    own: Sam, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     picture, params = photograph("coffee", 120, 80), GeneratorParams(5, 0.3, 0.3, 0)
-    expected = generate_masks(sam, picture, params)
+    expected = generate_masks(own, picture, params)
     decode = decode_together
 
     def too_much(decoders: Sequence[PointDecoder], points: Sequence[torch.Tensor]) -> Decoded:
@@ -176,36 +183,36 @@ def test_a_full_gpu_halves_the_batch_and_says_so(
         return decode(decoders, points)
 
     monkeypatch.setattr("datalab.adapters.mask_grid.decode_together", too_much)
-    monkeypatch.setitem(mask_grid.PLACES_PER_BATCH, encode(sam, picture).device.type, 20 * 256)
+    monkeypatch.setitem(mask_grid.PLACES_PER_BATCH, encode(own, picture).device.type, 20 * 256)
     with caplog.at_level(logging.WARNING):
-        found = generate_masks(sam, picture, params)
+        found = generate_masks(own, picture, params)
     assert [one.rle for one in found] == [one.rle for one in expected]
     assert "going on with 5 prompts at a time" in caplog.text
 
 
 def test_a_full_gpu_halves_the_boxes_and_says_so(
-    sam: Sam, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    own: Sam, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    encoded = encode(sam, photograph("coffee", 120, 80))
+    encoded = encode(own, photograph("coffee", 120, 80))
     boxes = np.random.default_rng(0).uniform([0, 0, 60, 40], [50, 30, 120, 80], (20, 4))
     expected = masks_in_boxes(encoded, boxes)
-    decode = sam.mask_decoder.forward
+    decode = own.mask_decoder.forward
 
     def too_much(**asked: torch.Tensor) -> object:
         if len(asked["sparse_prompt_embeddings"]) > 4:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return decode(**asked)
 
-    monkeypatch.setattr(sam.mask_decoder, "forward", too_much)
+    monkeypatch.setattr(own.mask_decoder, "forward", too_much)
     found = masks_in_boxes(encoded, boxes)
     assert [one.rle for one in found] == [one.rle for one in expected]
     assert "going on with 4 boxes at a time" in caplog.text
 
 
 def test_an_image_that_does_not_fit_beside_others_is_encoded_after_them(
-    sam: Sam, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    own: Sam, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    forward, full = sam.image_encoder.forward, iter((True, False))
+    forward, full = own.image_encoder.forward, iter((True, False))
 
     def encoder(squares: torch.Tensor) -> object:
         if next(full):
@@ -213,19 +220,19 @@ def test_an_image_that_does_not_fit_beside_others_is_encoded_after_them(
         return forward(squares)
 
     picture = photograph("coffee", 60, 40)
-    expected = encode(sam, picture).features
-    monkeypatch.setattr(sam.image_encoder, "forward", encoder)
-    torch.testing.assert_close(encode(sam, picture).features, expected)
+    expected = encode(own, picture).features
+    monkeypatch.setattr(own.image_encoder, "forward", encoder)
+    torch.testing.assert_close(encode(own, picture).features, expected)
     assert "going on with images while nothing else is on it" in caplog.text
 
 
-def test_memory_that_one_prompt_fills_is_an_error(sam: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_one_prompt_fills_is_an_error(own: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
     def too_much(decoders: Sequence[PointDecoder], points: Sequence[torch.Tensor]) -> Decoded:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr("datalab.adapters.mask_grid.decode_together", too_much)
     with pytest.raises(InputError, match="holds not even one of the prompts; end what else runs on the GPU"):
-        generate_masks(sam, photograph("coffee", 60, 40), GeneratorParams(2, 0.3, 0.3, 0))
+        generate_masks(own, photograph("coffee", 60, 40), GeneratorParams(2, 0.3, 0.3, 0))
 
 
 def test_an_image_that_comes_with_its_embedding_is_not_encoded_again(sam: Sam, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,15 @@
 """Work in batches that are halved where a GPU's memory is full, and that wait for one another where one is too many."""
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Condition
+from threading import Condition, Lock
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
+from torch import nn
 
 from datalab.errors import InputError
 
@@ -46,22 +49,26 @@ MEMORY = Memory()
 
 
 class Batches:
-    """How many at a time: fewer from the time on when they did not fit, alone when one did not fit beside others."""
+    """How many at a time: fewer from the time on when they did not fit, alone when one did not fit beside others.
 
-    def __init__(self, size: int, what: str) -> None:
-        """`size` at first; `what` they are, in messages."""
-        self.size = size
+    Several threads may use it at the same time, and each profits from what another had to find out.
+    """
+
+    def __init__(self, what: str) -> None:
+        """`what` they are, in messages."""
+        self.most = sys.maxsize
         self._what = what
         self._is_alone = False
+        self._learning = Lock()
 
-    def each(self, count: int, work: Callable[[slice], Result]) -> Iterator[Result]:
+    def each(self, count: int, size: int, work: Callable[[slice], Result]) -> Iterator[Result]:
         """`work` of one part after the other of `count` things, which it may be asked for again after it ran out.
 
-        InputError where one does not fit although the other threads were waited for.
+        `size` at a time, or fewer. InputError where one does not fit although the other threads were waited for.
         """
         start = 0
         while start < count:
-            stop, alone = min(start + self.size, count), self._is_alone
+            stop, alone = min(start + min(size, self.most), count), self._is_alone
             try:
                 with MEMORY.used(alone):
                     done = work(slice(start, stop))
@@ -74,14 +81,15 @@ class Batches:
                 continue
             # only here: inside of `except` the error keeps alive what filled the memory
             torch.cuda.empty_cache()
-            self._go_on_with_less(stop - start)
+            with self._learning:
+                self._go_on_with_less(stop - start)
 
     def _go_on_with_less(self, failed: int) -> None:
-        """Now that so many did not fit."""
-        if failed > 1:
-            self.size = failed // 2
-            LOGGER.warning("the GPU's memory is full: going on with %d %s at a time", self.size, self._what)
-        else:
+        """Now that so many did not fit; nothing changes where another thread has found out already."""
+        if failed > 1 and failed // 2 < self.most:
+            self.most = failed // 2
+            LOGGER.warning("the GPU's memory is full: going on with %d %s at a time", self.most, self._what)
+        elif failed == 1 and not self._is_alone:
             self._is_alone = True
             LOGGER.warning("the GPU's memory is full: going on with %s while nothing else is on it", self._what)
 
@@ -90,3 +98,13 @@ class Batches:
             f"the GPU's memory holds not even one of the {self._what}; end what else runs on the GPU, or set "
             "sam.checkpoint to a smaller model"
         )
+
+
+_KNOWN: WeakKeyDictionary[nn.Module, dict[str, Batches]] = WeakKeyDictionary()
+_KNOWING = Lock()
+
+
+def batches_of(model: nn.Module, what: str) -> Batches:
+    """Those of a model and a kind of work, the same ones whenever it is asked: what did not fit is tried once."""
+    with _KNOWING:
+        return _KNOWN.setdefault(model, {}).setdefault(what, Batches(what))

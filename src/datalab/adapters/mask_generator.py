@@ -18,7 +18,7 @@ from segment_anything.utils.amg import generate_crop_boxes, is_box_near_crop_edg
 from segment_anything.utils.transforms import ResizeLongestSide
 from torchvision.ops import box_area, nms
 
-from datalab.adapters.gpu_memory import Batches
+from datalab.adapters.gpu_memory import batches_of
 from datalab.adapters.mask_grid import STABILITY_OFFSET, Asking, Candidate, candidates, prompts_at_once
 from datalab.adapters.mask_windows import Enlarger, outline_to_rle
 
@@ -147,7 +147,7 @@ def masks_in_boxes(
         def answer(batch: slice) -> tuple[npt.NDArray[np.float32], list[float]]:
             return _answers_to_boxes(encoded, asked[batch])
 
-        for logits, scores in Batches(BOXES_PER_BATCH, "boxes").each(len(asked), answer):
+        for logits, scores in batches_of(sam, "boxes").each(len(asked), BOXES_PER_BATCH, answer):
             cells = logits.shape[1], logits.shape[2]
             enlarger = Enlarger(cells, sam.image_encoder.img_size, encoded.input_size, (height, width))
             for small, score in zip(logits, scores, strict=True):
@@ -173,7 +173,7 @@ def _answers_to_boxes(encoded: SamPredictor, boxes: torch.Tensor) -> tuple[npt.N
 def encode(sam: Sam, pixels: Pixels) -> SamPredictor:
     """A predictor that holds the embedding of a (H, W, 3) uint8 RGB image; waits where a GPU's memory is full."""
     predictor, whole = empty_predictor(sam), np.ascontiguousarray(pixels)
-    list(Batches(1, "images").each(1, lambda _: predictor.set_image(whole)))
+    list(batches_of(sam, "images").each(1, 1, lambda _: predictor.set_image(whole)))
     return predictor
 
 

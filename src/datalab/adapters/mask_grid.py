@@ -15,7 +15,7 @@ from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 from segment_anything.utils.amg import build_point_grid
 
-from datalab.adapters.gpu_memory import Batches
+from datalab.adapters.gpu_memory import batches_of
 from datalab.adapters.mask_windows import Enlarger, Outline
 from datalab.adapters.sam_decoder import Decoded, PointDecoder, decode_together
 from datalab.adapters.sam_encoder import precision_for
@@ -99,7 +99,7 @@ def candidates(predictors: Sequence[SamPredictor], asking: Asking) -> list[list[
     def good(batch: slice) -> list[Good]:
         return list(_good_logits(grids, owners[batch], numbers[batch], asking))
 
-    for some in Batches(prompts_at_once(sam), "prompts").each(len(owners), good):
+    for some in batches_of(sam, "prompts").each(len(owners), prompts_at_once(sam), good):
         for owner, logits, score in some:
             outline = grids[owner].enlarger.outline(logits, sam.mask_threshold, STABILITY_OFFSET)
             if outline.stability >= asking.min_stability:

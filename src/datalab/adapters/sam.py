@@ -17,7 +17,7 @@ from segment_anything.modeling import Sam
 
 from datalab.adapters.checkpoints import SMALL, check_official, checkpoint_path, sha256_of
 from datalab.adapters.embedding_cache import Embedding
-from datalab.adapters.gpu_memory import Batches
+from datalab.adapters.gpu_memory import batches_of
 from datalab.adapters.mask_generator import (
     FoundMask,
     GeneratorParams,
@@ -109,13 +109,12 @@ def compile_encoder(sam: Sam) -> None:
         encoder(torch.zeros(count, 3, encoder.img_size, encoder.img_size, device=sam.device))
         return count
 
-    at_once = encoded_at_once()
-    batches = Batches(at_once, "images")
+    at_once, batches = encoded_at_once(), batches_of(sam, "images")
     with torch.inference_mode():
-        fitting = next(batches.each(at_once, encode_nothing))
+        fitting = next(batches.each(at_once, at_once, encode_nothing))
         encoder.compile(mode="max-autotune-no-cudagraphs" if sam.device.type == "cuda" else None)
         # here and now: threads that come to it at the same time would each compile it
-        next(batches.each(fitting, encode_nothing))
+        next(batches.each(fitting, fitting, encode_nothing))
 
 
 def model_version(checkpoint: str) -> str:
@@ -139,7 +138,8 @@ def embed_image(sam: Sam, pixels: Pixels) -> Embedding:
 
 def embed_images(sam: Sam, images: Sequence[Pixels]) -> list[Embedding]:
     """`embed_image` of several in one go, in two where a GPU's memory is full."""
-    parts = Batches(len(images), "images").each(len(images), lambda rows: _encoded(sam, images[rows]))
+    count = len(images)
+    parts = batches_of(sam, "images").each(count, count, lambda rows: _encoded(sam, images[rows]))
     return [embedding for part in parts for embedding in part]
 
 

@@ -15,7 +15,7 @@ from segment_anything.modeling import Sam
 from segment_anything.utils.transforms import ResizeLongestSide
 
 from datalab.adapters.embedding_cache import Embedding
-from datalab.adapters.gpu_memory import Batches
+from datalab.adapters.gpu_memory import batches_of
 from datalab.adapters.mask_generator import Pixels
 from datalab.adapters.sam import embed_image
 from datalab.adapters.sam_training import BOX, CLICK, mask_loss, prompted_masks
@@ -88,14 +88,14 @@ def adapt(sam: Sam, lessons: Sequence[Lesson], course: Course, rng: np.random.Ge
     """
     decoder = sam.mask_decoder
     optimiser = torch.optim.AdamW(decoder.parameters(), course.learning_rate, weight_decay=0.01)
-    batches = Batches(course.batch_size, "objects")
+    batches = batches_of(sam, "training objects")
     with single_thread():
         for step in stage_bar("adapt SAM", course.steps, "step", range(course.steps)):
             chosen = [lessons[place] for place in rng.integers(0, len(lessons), course.batch_size)]
             for group in optimiser.param_groups:
                 group["lr"] = course.learning_rate * min(1.0, (step + 1) / 20) * (1 - step / course.steps)
             optimiser.zero_grad(set_to_none=True)
-            for gradients in batches.each(len(chosen), partial(_gradients, sam, _shaken(chosen, rng))):
+            for gradients in batches.each(len(chosen), len(chosen), partial(_gradients, sam, _shaken(chosen, rng))):
                 _add(decoder, gradients)
             torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
             optimiser.step()
@@ -125,8 +125,8 @@ def judge(sam: Sam, lessons: Sequence[Lesson]) -> Floats:
     Where a GPU's memory is full the batch is halved, with a warning.
     """
     with single_thread(), torch.inference_mode():
-        found = list(Batches(JUDGED_AT_ONCE, "objects").each(len(lessons), partial(_judged, sam, lessons)))
-    return np.concatenate([np.zeros(0), *found])
+        parts = batches_of(sam, "objects").each(len(lessons), JUDGED_AT_ONCE, partial(_judged, sam, lessons))
+        return np.concatenate([np.zeros(0), *parts])
 
 
 def _judged(sam: Sam, lessons: Sequence[Lesson], part: slice) -> Floats:
