@@ -86,3 +86,18 @@ def test_threads_that_use_the_same_batches_say_once_what_did_not_fit(caplog: pyt
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda _: sum(batches.each(8, 8, gpu.work)), range(20))) == [8] * 20
     assert len(caplog.records) == len({one.getMessage() for one in caplog.records}) <= 4
+
+
+def test_what_is_filled_up_waits_for_the_others_before_it_is_halved() -> None:
+    batches, tried = Batches("images"), list[int]()
+    batches.least = 8
+
+    def work(part: slice) -> int:
+        tried.append(batches.filled(part.stop - part.start))
+        if tried[-1] > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return int(part.stop - part.start)
+
+    assert list(batches.each(1, 8, work)) == [1]
+    assert tried == [8, 8, 4, 2]  # the second time with nothing beside it
+    assert list(batches.each(3, 8, work)) == [2, 1]

@@ -197,3 +197,23 @@ def test_an_encoder_is_compiled_for_as_many_images_as_a_full_gpu_holds(monkeypat
     monkeypatch.setattr(sam.image_encoder, "compile", lambda mode: compiled.insert(0, True))
     compile_encoder(sam)
     assert seen == [(False, 8), (False, 4), (True, 4)]
+
+
+def test_a_compiled_encoder_is_always_given_as_many_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another number would take it minutes of compiling, and each thread by itself."""
+    sam, seen = load_sam("small"), list[int]()
+    forward = sam.image_encoder.forward
+
+    def counted(squares: torch.Tensor) -> object:
+        seen.append(len(squares))
+        return forward(squares)
+
+    images = [disk_on_grey(60, 90)[0], disk_on_grey(90, 60)[0]]
+    expected = [embed_image(sam, image) for image in images]
+    monkeypatch.setattr(sam_module, "encoded_at_once", lambda: 3)
+    monkeypatch.setattr(sam.image_encoder, "compile", lambda mode: None)
+    monkeypatch.setattr(sam.image_encoder, "forward", counted)
+    compile_encoder(sam)
+    for found, alone in zip([*embed_images(sam, images), *embed_images(sam, [])], expected, strict=True):
+        np.testing.assert_allclose(found.astype(np.float32), alone.astype(np.float32), atol=2e-3)
+    assert set(seen) == {3}

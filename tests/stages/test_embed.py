@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from segment_anything.modeling import Sam
 from torch._dynamo.utils import counters
 
 from datalab.adapters.embedding_cache import image_hash
@@ -143,6 +144,18 @@ def test_many_images_have_the_encoder_compiled_once_and_are_embedded_the_same(
     for name in "abc":
         eager, compiled = (np.load(tmp_path / folder / f"{name}.npy") for folder in ("eager", "compiled"))
         np.testing.assert_allclose(compiled.astype(np.float32), eager.astype(np.float32), atol=2e-3)
+
+
+@pytest.mark.parametrize(("compile_from", "is_compiled"), [(0, False), (1, True), (2, True), (3, False)])
+def test_images_that_were_embedded_for_another_workspace_are_no_reason_to_compile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compile_from: int, is_compiled: bool
+) -> None:
+    compiled: list[Sam] = []
+    embedded(tmp_path, "abc")
+    monkeypatch.setattr("datalab.stages.embed.compile_encoder", compiled.append)
+    catalog, images, cache = catalog_of(tmp_path, "abcde"), tmp_path / "images", tmp_path / "cache"
+    run(catalog, images, cache, tmp_path / "other", "small", Params(compile_from))
+    assert bool(compiled) is is_compiled
 
 
 def embedded(folder: Path, names: str) -> Path:

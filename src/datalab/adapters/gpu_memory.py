@@ -57,6 +57,8 @@ class Batches:
     def __init__(self, what: str) -> None:
         """`what` they are, in messages."""
         self.most = sys.maxsize
+        self.least = 1
+        """To so many `work` fills up a part. They fit alone: rather than to halve them, the others are waited for."""
         self._what = what
         self._is_alone = False
         self._learning = Lock()
@@ -73,7 +75,7 @@ class Batches:
                 with MEMORY.used(alone):
                     done = work(slice(start, stop))
             except torch.OutOfMemoryError as exc:
-                if alone and stop - start == 1:
+                if alone and self.filled(stop - start) == 1:
                     raise self._too_little() from exc
             else:
                 yield done
@@ -82,16 +84,21 @@ class Batches:
             # only here: inside of `except` the error keeps alive what filled the memory
             torch.cuda.empty_cache()
             with self._learning:
-                self._go_on_with_less(stop - start)
+                self._go_on_with_less(self.filled(stop - start), alone)
 
-    def _go_on_with_less(self, failed: int) -> None:
+    def filled(self, count: int) -> int:
+        """How many a part of `count` is filled up to, where `work` wants always as many."""
+        return max(count, min(self.least, self.most))
+
+    def _go_on_with_less(self, failed: int, alone: bool) -> None:
         """Now that so many did not fit; nothing changes where another thread has found out already."""
-        if failed > 1 and failed // 2 < self.most:
+        if failed <= self.least and not alone:
+            if not self._is_alone:
+                LOGGER.warning("the GPU's memory is full: going on with %s while nothing else is on it", self._what)
+            self._is_alone = True
+        elif failed // 2 < self.most:
             self.most = failed // 2
             LOGGER.warning("the GPU's memory is full: going on with %d %s at a time", self.most, self._what)
-        elif failed == 1 and not self._is_alone:
-            self._is_alone = True
-            LOGGER.warning("the GPU's memory is full: going on with %s while nothing else is on it", self._what)
 
     def _too_little(self) -> InputError:
         return InputError(

@@ -31,7 +31,7 @@ class ImageHashes:
         except OSError as exc:
             raise InputError(f"{path} cannot be read: {exc.strerror}") from exc
         seen = [status.st_size, status.st_mtime_ns]
-        noted = self._noted.get(file)
+        noted = self._known.get(file, self._noted.get(file))
         if isinstance(noted, list) and len(noted) == 3 and noted[:2] == seen:
             digest = str(noted[2])
         else:

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from segment_anything import SamPredictor, sam_model_registry
 from segment_anything.modeling import Sam
+from torch.nn import functional
 
 from datalab.adapters.checkpoints import SMALL, check_official, checkpoint_path, sha256_of
 from datalab.adapters.embedding_cache import Embedding
@@ -99,8 +100,8 @@ def load_sam(checkpoint: str) -> Sam:
 def compile_encoder(sam: Sam) -> None:
     """Compile its encoder, for as many images as are encoded in one go: minutes on a GPU, then less of each image.
 
-    For fewer where a GPU's memory does not hold them. Embeddings are the same up to rounding. No CUDA graphs, which
-    belong to the thread that made them: images are encoded from several.
+    For fewer where a GPU's memory does not hold them; `embed_images` fills up what is less. Embeddings are the same up
+    to rounding. No CUDA graphs, which belong to the thread that made them: images are encoded from several.
     """
     encoder = sam.image_encoder
 
@@ -114,7 +115,7 @@ def compile_encoder(sam: Sam) -> None:
         fitting = next(batches.each(at_once, at_once, encode_nothing))
         encoder.compile(mode="max-autotune-no-cudagraphs" if sam.device.type == "cuda" else None)
         # here and now: threads that come to it at the same time would each compile it
-        next(batches.each(fitting, fitting, encode_nothing))
+        batches.least = next(batches.each(fitting, fitting, encode_nothing))
 
 
 def model_version(checkpoint: str) -> str:
@@ -146,7 +147,10 @@ def embed_images(sam: Sam, images: Sequence[Pixels]) -> list[Embedding]:
 def _encoded(sam: Sam, images: Sequence[Pixels]) -> list[Embedding]:
     with torch.inference_mode():
         squares = torch.cat([_square(sam, pixels) for pixels in images])
-        return list(sam.image_encoder(squares).cpu().numpy().astype(np.float16))
+        # another number of images would have a compiled encoder compiled again
+        missing = batches_of(sam, "images").filled(len(images)) - len(images)
+        embeddings = sam.image_encoder(functional.pad(squares, (0, 0) * 3 + (0, missing)))[: len(images)]
+        return list(embeddings.cpu().numpy().astype(np.float16))
 
 
 def encoded_at_once() -> int:

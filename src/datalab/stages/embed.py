@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from threading import Lock
 
@@ -37,7 +37,7 @@ class Params:
     """Section `embed` of params.yaml."""
 
     compile_from: Natural
-    """Images to embed from which SAM's encoder is compiled first; 0: never."""
+    """Images to encode, since the cache has none of them, from which SAM's encoder is compiled first; 0: never."""
 
 
 def run(catalog: Path, images: Path, embeddings: Path, out: Path, checkpoint: str, params: Params) -> None:
@@ -63,7 +63,8 @@ def run(catalog: Path, images: Path, embeddings: Path, out: Path, checkpoint: st
     @cache
     def model() -> Sam:
         sam = load_sam(checkpoint)
-        if 0 < params.compile_from <= len(missing):
+        lacking = (one for one in missing if not known.path(hashes.of(rows[one]["file"]), version).exists())
+        if 0 < params.compile_from == len(list(islice(lacking, params.compile_from))):
             compile_encoder(sam)
         return sam
 
