@@ -1,3 +1,5 @@
+import weakref
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from segment_anything.modeling import Sam
 from skimage import data
 
 from datalab.adapters import sam as sam_module
+from datalab.adapters.mask_generator import Pixels
 from datalab.adapters.sam import (
     Asked,
     Draft,
@@ -181,6 +184,20 @@ def test_a_full_gpu_encodes_half_as_many_images_at_a_time(
         for found, alone in zip(embed_images(filled, images), expected, strict=True):
             np.testing.assert_array_equal(found, alone)
     assert [one.getMessage().partition(": ")[2] for one in caplog.records] == ["going on with 1 images at a time"]
+
+
+def test_one_image_at_a_time_is_held_at_its_own_size(sam: Sam) -> None:
+    read: list[weakref.ref[Pixels]] = []
+
+    def images() -> Iterator[Pixels]:
+        for _ in range(3):
+            assert [one() for one in read] == [None] * len(read)
+            pixels = np.zeros((90, 60, 3), dtype=np.uint8)
+            read.append(weakref.ref(pixels))
+            yield pixels
+            del pixels
+
+    assert len(embed_images(sam, images())) == 3
 
 
 def test_an_encoder_is_compiled_for_as_many_images_as_a_full_gpu_holds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """Segment Anything: load a checkpoint, embed an image, propose masks for everything in it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -137,19 +138,27 @@ def embed_image(sam: Sam, pixels: Pixels) -> Embedding:
     return embed_images(sam, [pixels])[0]
 
 
-def embed_images(sam: Sam, images: Sequence[Pixels]) -> list[Embedding]:
-    """`embed_image` of several in one go, in two where a GPU's memory is full."""
-    count = len(images)
-    parts = batches_of(sam, "images").each(count, count, lambda rows: _encoded(sam, images[rows]))
+def embed_images(sam: Sam, images: Iterable[Pixels]) -> list[Embedding]:
+    """`embed_image` of several in one go, in two where a GPU's memory is full.
+
+    Each is scaled to SAM's input before the next is taken: they may be read one after the other, and are not kept.
+    """
+    scaled = list(map(partial(_scaled, sam), images))  # in a comprehension one would be kept while the next is read
+    parts = batches_of(sam, "images").each(len(scaled), len(scaled), lambda rows: _encoded(sam, scaled[rows]))
     return [embedding for part in parts for embedding in part]
 
 
-def _encoded(sam: Sam, images: Sequence[Pixels]) -> list[Embedding]:
+def _scaled(sam: Sam, pixels: Pixels) -> Pixels:
+    scaled: Pixels = empty_predictor(sam).transform.apply_image(np.ascontiguousarray(pixels))
+    return scaled
+
+
+def _encoded(sam: Sam, scaled: Sequence[Pixels]) -> list[Embedding]:
     with torch.inference_mode():
-        squares = torch.cat([_square(sam, pixels) for pixels in images])
+        squares = torch.cat([_square(sam, pixels) for pixels in scaled])
         # another number of images would have a compiled encoder compiled again
-        missing = batches_of(sam, "images").filled(len(images)) - len(images)
-        embeddings = sam.image_encoder(functional.pad(squares, (0, 0) * 3 + (0, missing)))[: len(images)]
+        missing = batches_of(sam, "images").filled(len(scaled)) - len(scaled)
+        embeddings = sam.image_encoder(functional.pad(squares, (0, 0) * 3 + (0, missing)))[: len(scaled)]
         return list(embeddings.cpu().numpy().astype(np.float16))
 
 
@@ -158,9 +167,8 @@ def encoded_at_once() -> int:
     return ON_GPU if torch.cuda.is_available() else 1
 
 
-def _square(sam: Sam, pixels: Pixels) -> torch.Tensor:
-    """(1, 3, S, S), scaled to SAM's input, normalised and padded."""
-    scaled = empty_predictor(sam).transform.apply_image(np.ascontiguousarray(pixels))
+def _square(sam: Sam, scaled: Pixels) -> torch.Tensor:
+    """(1, 3, S, S), normalised and padded."""
     planes = torch.as_tensor(scaled, device=sam.device).permute(2, 0, 1).contiguous()[None]
     square: torch.Tensor = sam.preprocess(planes)
     return square

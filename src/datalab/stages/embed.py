@@ -74,7 +74,7 @@ def run(catalog: Path, images: Path, embeddings: Path, out: Path, checkpoint: st
         if unknown:
             with loading:
                 sam = model()
-            made = embed_images(sam, [read_rgb(images / rows[image_id]["file"]) for image_id in unknown])
+            made = embed_images(sam, (read_rgb(images / rows[image_id]["file"]) for image_id in unknown))
             for image_id, embedding in zip(unknown, made, strict=True):
                 known.find_or_make(digests[image_id], version, partial(np.asarray, embedding))
         for image_id in some:
