@@ -18,7 +18,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from datalab.adapters.files import read_label_map, read_rgb
-from datalab.adapters.sam import Asked, ProposalParams, load_sam, model_version, propose_regions
+from datalab.adapters.sam import ProposalParams, ask, load_sam, model_version, propose_regions
 from datalab.adapters.sam_adapt import Course, Lesson, adapt, judge, lessons_of
 from datalab.config import load_params
 from datalab.learning.gate import GateParams
@@ -114,7 +114,7 @@ def proposals(name: str, pairs: list[Pair]) -> dict[str, Any]:
     for place, (image, mask) in enumerate(tqdm(pairs, f"{name}: proposals", disable=None)):
         image_id = f"{place:03d}"
         truth[image_id] = objects_of(name, mask)
-        found.append(propose_regions(sam, version, [Asked(image_id, read_rgb(image))], params))
+        found.append(propose_regions(sam, version, [ask(image_id, read_rgb(image), params)], params))
         if place < GOLD:
             gold += gold_rows(image_id, truth[image_id])
     candidates = pd.concat([one for one in found if len(one)], ignore_index=True).assign(label="object")

@@ -13,9 +13,9 @@ from skimage import data
 from datalab.adapters import sam as sam_module
 from datalab.adapters.mask_generator import Pixels
 from datalab.adapters.sam import (
-    Asked,
     Draft,
     ProposalParams,
+    ask,
     compile_encoder,
     embed_image,
     embed_images,
@@ -57,7 +57,7 @@ def test_an_embedding_is_a_grid_of_half_floats(sam: Sam) -> None:
 @pytest.mark.parametrize("size", [(200, 256), (300, 120)])
 def test_a_plain_object_is_proposed(sam: Sam, size: tuple[int, int]) -> None:
     picture, disk = disk_on_grey(*size)
-    table = propose_regions(sam, "v1", [Asked("img", picture)], PARAMS)
+    table = propose_regions(sam, "v1", [ask("img", picture, PARAMS)], PARAMS)
     assert list(table.columns) == list(CANDIDATES)
     masks = [rle_to_mask(rle, *size) for rle in table["rle"]]
     assert max((mask & disk).sum() / (mask | disk).sum() for mask in masks) > 0.8
@@ -73,9 +73,8 @@ def test_a_models_region_comes_as_it_is_and_refined(sam: Sam, size: tuple[int, i
     box = np.zeros_like(disk)
     rows, columns = np.flatnonzero(disk.any(axis=1)), np.flatnonzero(disk.any(axis=0))
     box[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
-    table = propose_regions(
-        sam, "v1", [Asked("img", picture, [Draft("coin", mask_to_rle(box))])], replace(PARAMS, points_per_side=1)
-    )
+    params = replace(PARAMS, points_per_side=1)
+    table = propose_regions(sam, "v1", [ask("img", picture, params, [Draft("coin", mask_to_rle(box))])], params)
     model, refined = (table[table["source"] == source].iloc[0] for source in ("model", "refined"))
     assert (model["label"], refined["label"]) == ("coin", "coin")
     np.testing.assert_array_equal(rle_to_mask(model["rle"], *size), box)
@@ -88,7 +87,7 @@ def test_a_models_region_comes_as_it_is_and_refined(sam: Sam, size: tuple[int, i
 def test_no_object_is_proposed_twice_and_sizes_are_kept(sam: Sam) -> None:
     picture = np.asarray(data.coffee())
     height, width = picture.shape[:2]
-    table = propose_regions(sam, "v1", [Asked("img", picture)], PARAMS)
+    table = propose_regions(sam, "v1", [ask("img", picture, PARAMS)], PARAMS)
     assert len(table) <= PARAMS.max_regions
     overlap = iou_matrix(list(table["rle"]), list(table["rle"]), height, width)
     assert (overlap - np.eye(len(table))).max(initial=0) <= 0.76
@@ -105,10 +104,10 @@ def test_what_was_embedded_before_gives_the_same_proposals_and_is_not_encoded_ag
         raise AssertionError("an image was encoded")
 
     picture, _ = disk_on_grey(*size)
-    fresh = propose_regions(sam, "v", [Asked("img", picture)], PARAMS)
+    fresh = propose_regions(sam, "v", [ask("img", picture, PARAMS)], PARAMS)
     embedding = embed_image(sam, picture)
     monkeypatch.setattr(sam.image_encoder, "forward", refuse)
-    again = propose_regions(sam, "v", [Asked("img", picture, embedding=embedding)], PARAMS)
+    again = propose_regions(sam, "v", [ask("img", picture, PARAMS, embedding=embedding)], PARAMS)
     assert len(again) == len(fresh) > 0
     assert iou_matrix(list(fresh["rle"]), list(again["rle"]), *size).diagonal().min() > 0.98
 
@@ -118,14 +117,14 @@ def test_a_panorama_is_no_problem(sam: Sam) -> None:
     assert embed_image(sam, picture).shape == (128, 16, 16)
     part = np.zeros((16, 20_000), dtype=bool)
     part[:, 4000:8000] = True
-    asked = Asked("img", picture, drafts=(Draft("wall", mask_to_rle(part)),))
+    asked = ask("img", picture, PARAMS, drafts=(Draft("wall", mask_to_rle(part)),))
     table = propose_regions(sam, "v1", [asked], replace(PARAMS, points_per_side=2))
     assert "model" in set(table["source"])
     assert all(rle_to_mask(rle, 16, 20_000).any() for rle in table["rle"])
 
 
 def test_a_tiny_grey_image_is_no_problem(sam: Sam) -> None:
-    asked = Asked("img", np.full((1, 1, 3), 9, np.uint8), drafts=(Draft("dot", mask_to_rle(np.ones((1, 1)))),))
+    asked = ask("img", np.full((1, 1, 3), 9, np.uint8), PARAMS, drafts=(Draft("dot", mask_to_rle(np.ones((1, 1)))),))
     assert "dot" in set(propose_regions(sam, "v1", [asked], PARAMS)["label"])
 
 
@@ -159,7 +158,9 @@ def refused(checkpoint: Path) -> str:
 @pytest.mark.slow
 def test_several_images_get_the_rows_that_each_gets_alone(sam: Sam) -> None:
     few = replace(PARAMS, points_per_side=4)
-    asked = [Asked(name, disk_on_grey(*size)[0]) for name, size in (("a", (60, 90)), ("b", (1, 1)), ("c", (120, 80)))]
+    asked = [
+        ask(name, disk_on_grey(*size)[0], few) for name, size in (("a", (60, 90)), ("b", (1, 1)), ("c", (120, 80)))
+    ]
     together = propose_regions(sam, "v1", asked, few)
     alone = pd.concat([propose_regions(sam, "v1", [one], few) for one in asked], ignore_index=True)
     assert {"a", "c"} <= set(together["image_id"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from datalab.adapters import sam
-from datalab.adapters.mask_generator import FoundMask, Pixels
+from datalab.adapters.mask_generator import FoundMask
 from datalab.errors import InputError
 from datalab.masks import mask_to_rle, rle_to_mask
 
@@ -94,26 +94,18 @@ def test_a_refined_region_is_shown_where_sam_is_sure_enough_and_it_is_of_an_obje
     one = found(40, predicted_iou, stability)
     monkeypatch.setattr(sam, "_refined", lambda *_: [one])
     drafts = [sam.Draft("coin", one.rle)]
-    asked = sam.Asked("img", np.full((*SHAPE, 3), 90, dtype=np.uint8), drafts)
     params = replace(PARAMS, points_per_side=1, min_area_share=least_share)
+    asked = sam.ask("img", np.full((*SHAPE, 3), 90, dtype=np.uint8), params, drafts)
     table = sam.propose_regions(sam.load_sam("small"), "v", [asked], params)
     assert (table["source"] == "refined").sum() == shown
     assert table["predicted_iou"].between(0, 1).all()
 
 
-def test_an_image_keeps_the_pixels_that_its_tiles_can_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    widths: list[int] = []
-
-    def nothing(_: object, images: list[Pixels], *__: object) -> list[list[FoundMask]]:
-        widths.append(images[0].shape[1])
-        return [[]]
-
-    monkeypatch.setattr(sam, "generate_masks_together", nothing)
-    small = sam.load_sam("small")
-    asked = sam.Asked("img", np.zeros((60, 3000, 3), dtype=np.uint8))
-    for layers in (0, 1, 2):
-        sam.propose_regions(small, "v", [asked], replace(PARAMS, tile_layers=layers))
-    assert widths == [1024, 2048, 3000]
+@pytest.mark.parametrize(("layers", "width"), [(0, 1024), (1, 2048), (2, 3000)])
+def test_an_image_keeps_the_pixels_that_its_tiles_can_show(layers: int, width: int) -> None:
+    asked = sam.ask("img", np.zeros((60, 3000, 3), dtype=np.uint8), replace(PARAMS, tile_layers=layers))
+    assert asked.pixels.shape[1] == width
+    assert asked.size == (60, 3000)
 
 
 @pytest.mark.parametrize("content", [None, b"garbage"])

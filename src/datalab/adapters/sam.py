@@ -76,11 +76,13 @@ class Draft:
 
 @dataclass(frozen=True)
 class Asked:
-    """An image that masks are wanted of."""
+    """An image that masks are wanted of; `ask` makes it."""
 
     image_id: str
+    size: tuple[int, int]
+    """(H, W), of the image itself and of its drafts."""
     pixels: Pixels
-    """(H, W, 3) uint8 RGB."""
+    """(h, w, 3) uint8 RGB, no larger than SAM sees it."""
     drafts: Sequence[Draft] = ()
     embedding: Embedding | None = None
     """What `embed_image` made of the image, which spares encoding it again."""
@@ -184,6 +186,18 @@ def restore(sam: Sam, embedding: Embedding, height: int, width: int) -> SamPredi
     return predictor
 
 
+def ask(
+    image_id: str,
+    pixels: Pixels,
+    params: ProposalParams,
+    drafts: Sequence[Draft] = (),
+    embedding: Embedding | None = None,
+) -> Asked:
+    """What to ask of a (H, W, 3) uint8 RGB image, which is not kept at its own size: several are asked together."""
+    small = _shrink(pixels, LARGEST_SIDE * 2**params.tile_layers)
+    return Asked(image_id, (pixels.shape[0], pixels.shape[1]), small, drafts, embedding)
+
+
 def propose_regions(sam: Sam, version: str, asked: Sequence[Asked], params: ProposalParams) -> pd.DataFrame:
     """Table CANDIDATES of one image or several, whose prompts share batches; `version` is that of the SAM.
 
@@ -191,17 +205,16 @@ def propose_regions(sam: Sam, version: str, asked: Sequence[Asked], params: Prop
     it, where its size is that of an object, and where no better one covers the same object (IoU above 0.75). Then every
     draft as it is, and as SAM refines it from its box, where SAM is sure enough.
     """
-    small = [_shrink(one.pixels, LARGEST_SIDE * 2**params.tile_layers) for one in asked]
     # a large image and its smaller copy give SAM the same square, up to the rounding of one pixel
     encoded = [
-        encode(sam, pixels) if one.embedding is None else restore(sam, one.embedding, *pixels.shape[:2])
-        for one, pixels in zip(asked, small, strict=True)
+        encode(sam, one.pixels) if one.embedding is None else restore(sam, one.embedding, *one.pixels.shape[:2])
+        for one in asked
     ]
     wanted = GeneratorParams(params.points_per_side, params.min_predicted_iou, params.min_stability, params.tile_layers)
-    found = generate_masks_together(sam, small, wanted, encoded)
+    found = generate_masks_together(sam, [one.pixels for one in asked], wanted, encoded)
     tables = [
-        _candidates(one, _kept(masks, pixels, params), pixels, known, params)
-        for one, masks, pixels, known in zip(asked, found, small, encoded, strict=True)
+        _candidates(one, _kept(masks, one.pixels, params), known, params)
+        for one, masks, known in zip(asked, found, encoded, strict=True)
     ]
     return require(pd.concat(tables, ignore_index=True).assign(model_version=version), CANDIDATES, "proposals")
 
@@ -213,12 +226,10 @@ def _kept(found: list[FoundMask], pixels: Pixels, params: ProposalParams) -> lis
     return _one_per_object(sized, pixels.shape[:2])[: params.max_regions]
 
 
-def _candidates(
-    asked: Asked, kept: list[FoundMask], small: Pixels, encoded: SamPredictor, params: ProposalParams
-) -> pd.DataFrame:
+def _candidates(asked: Asked, kept: list[FoundMask], encoded: SamPredictor, params: ProposalParams) -> pd.DataFrame:
     """Rows of one image, at its own size; `kept` and `encoded` are of its smaller copy."""
     rows: list[tuple[object, ...]] = []
-    size = (asked.pixels.shape[0], asked.pixels.shape[1])
+    size, small = asked.size, asked.pixels
     for number, one in enumerate(kept):
         rle = _full_size(one.rle, small.shape[:2], size)
         rows.append((f"p{number}", "", rle, one.predicted_iou, one.stability, "sam"))

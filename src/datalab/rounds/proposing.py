@@ -52,7 +52,7 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
     another size than its image.
     """
     from datalab.adapters.mask_generator import images_at_once  # noqa: PLC0415  (torch)
-    from datalab.adapters.sam import Asked, ProposalParams, load_sam, model_version, propose_regions  # noqa: PLC0415
+    from datalab.adapters.sam import Asked, ProposalParams, ask, load_sam, model_version, propose_regions  # noqa: PLC0415
     from datalab.adapters.sam_adapted import take_decoder  # noqa: PLC0415
     from datalab.adapters.torch_threads import side_by_side  # noqa: PLC0415
 
@@ -80,9 +80,10 @@ def propose(workspace: Workspace, state: Round, progress: Progress) -> dict[str,
         return propose_regions(sam, version, [asked(one) for one in some], params)
 
     def asked(image_id: str) -> Asked:
+        embedding = embedding_of(image_id)  # first: it may read the image by itself
         pixels = read_rgb(images[image_id])
         drafts = _drafts(workspace, image_id, pixels.shape[:2], guidelines, params) if fair else []
-        return Asked(image_id, pixels, drafts, embedding_of(image_id))
+        return ask(image_id, pixels, params, drafts, embedding)
 
     size = images_at_once(sam, params.points_per_side)
     tables: list[pd.DataFrame] = [empty(CANDIDATES)]
