@@ -4,9 +4,9 @@ import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from datalab.adapters import sam
 from datalab.adapters.mask_generator import FoundMask
@@ -70,8 +70,19 @@ def test_a_mask_is_scaled_as_the_whole_of_it_would_be(shape: tuple[int, int], fu
     corner[shape[0] // 2 :, : -(-shape[1] // 3)] = True
     ragged = np.random.default_rng(0).random(shape) < 0.8
     for mask in (corner, whole, sam._largest_parts(ragged), ~whole):
-        scaled = cv2.resize(mask.astype(np.uint8), full[::-1], interpolation=cv2.INTER_NEAREST)
-        assert sam._full_size(mask_to_rle(mask), shape, full) == mask_to_rle(scaled)
+        rows, columns = (((np.arange(b) + 0.5) * a / b).astype(int) for a, b in zip(shape, full, strict=True))
+        assert sam._full_size(mask_to_rle(mask), shape, full) == mask_to_rle(mask[np.ix_(rows, columns)])
+
+
+@pytest.mark.parametrize("longest", [1500, 6000])
+def test_a_scaled_mask_lies_where_its_object_does(longest: int) -> None:
+    """A pixel's middle lies half a pixel behind its number."""
+    shape, full = (683, 1024), (round(longest * 683 / 1024), longest)
+    rows, columns = np.mgrid[:683, :1024]
+    disk = np.hypot(rows - 560.3, columns - 900.6) < 60
+    scaled = rle_to_mask(sam._full_size(mask_to_rle(disk), shape, full), *full)
+    before, after = (np.array(ndimage.center_of_mass(one)) + 0.5 for one in (disk, scaled))
+    np.testing.assert_allclose(after, before * full / np.array(shape), atol=0.1)
 
 
 def test_no_mask_is_laid_out_at_the_size_of_a_large_photograph() -> None:
