@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from segment_anything.modeling import Sam
 
 from datalab.adapters import sam_adapt
@@ -53,6 +54,17 @@ def test_a_lesson_points_at_its_object_in_the_pixels_of_the_square(sam: Sam) -> 
     # the box is seen enlarged: it fills two thirds of the square's longer side
     assert max(box.box[2:] - box.box[:2]) == pytest.approx(256 / 1.5, rel=0.1)
     assert box.target.sum() > 4 * click.target.sum()
+
+
+@pytest.mark.parametrize("size", [(256, 320), (200, 300), (300, 200), (90, 119)])
+def test_a_target_lies_where_its_object_does_though_the_image_ends_within_a_cell(
+    sam: Sam, size: tuple[int, int]
+) -> None:
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    disk = np.hypot(columns - 0.8 * size[1], rows - 0.8 * size[0]) < 0.1 * min(size)
+    target = sam_adapt._cells(sam, disk, np.zeros((1, 16, 16), dtype=np.float16))
+    before, after = (np.array(ndimage.center_of_mass(one)) + 0.5 for one in (disk, target))
+    np.testing.assert_allclose(after, before * 64 / max(size), atol=0.1)
 
 
 def test_of_a_click_the_mask_that_sam_likes_best_is_judged_and_of_a_box_the_single_one(

@@ -164,12 +164,12 @@ def _lesson(
 def _cells(sam: Sam, mask: BoolMask, embedding: Embedding) -> npt.NDArray[np.float32]:
     """The mask on the grid of SAM's logits, below and right of it nothing."""
     side = sam.image_encoder.img_size
-    grid = 4 * embedding.shape[1], 4 * embedding.shape[2]
-    used = ResizeLongestSide.get_preprocess_shape(*mask.shape, side)
-    height, width = (max(1, round(length * cells / side)) for length, cells in zip(used, grid, strict=True))
-    target = np.zeros(grid, dtype=np.float32)
-    target[:height, :width] = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
-    return target
+    height, width = ResizeLongestSide.get_preprocess_shape(*mask.shape, side)
+    # by way of the square, as the image goes: it may end within a cell
+    square = np.zeros((side, side), dtype=np.float32)
+    square[:height, :width] = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    grid = 4 * embedding.shape[2], 4 * embedding.shape[1]
+    return np.asarray(cv2.resize(square, grid, interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
 def _shaken(lessons: Sequence[Lesson], rng: np.random.Generator) -> list[Lesson]:
