@@ -51,6 +51,14 @@ def test_rows_and_columns_of_a_wide_image_are_not_mixed_up() -> None:
     assert whole(embedding, mask).tolist() == [1, 0]
 
 
+def test_cells_keep_their_size_where_the_image_ends_within_one() -> None:
+    """Ten rows of 15 columns in cells of three: the last row of cells has one row of pixels, and the padding none."""
+    mask, embedding = np.zeros((10, 15), dtype=bool), np.zeros((4, 5, 5))
+    mask[7:] = True
+    embedding[[0, 1, 2, 3], [1, 2, 3, 4]] = 1
+    assert whole(embedding, mask) == pytest.approx(np.array([0, 2, 1, 0]) / 5**0.5)
+
+
 def test_a_pixel_counts_for_the_cell_that_it_lies_in() -> None:
     """Five rows in three cells, one column in two: 0, 0 | 1, 1 | 2 and 0 of them."""
     mask = np.array([[1], [1], [0], [1], [1]], dtype=bool)

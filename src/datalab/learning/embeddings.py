@@ -35,11 +35,12 @@ def region_vector(embedding: Embedding, crop: BoolMask, top: int, left: int, hei
 
     The (height, width) mask is `crop` (h, w) at (top, left), and empty elsewhere; all empty, it is the whole image.
     """
-    cells = crop_embedding(embedding, height, width).astype(np.float32)
-    weights = _cell_shares(crop, (top, left), (height, width), cells.shape[1:])
-    if weights.sum() == 0:
-        weights = np.ones_like(weights)
-    return _unit((cells * weights).sum(axis=(1, 2)) / weights.sum())
+    if not crop.any():
+        crop, top, left = np.ones((height, width), dtype=bool), 0, 0
+    # the grid covers the square: the image may end within a cell
+    square = [max(height, width)] * 2
+    weights = _cell_shares(crop, (top, left), square, embedding.shape[1:])
+    return _unit((embedding.astype(np.float32) * weights).sum(axis=(1, 2)) / weights.sum())
 
 
 def _cell_shares(
