@@ -1,5 +1,11 @@
+import gc
 import hashlib
+import socket
+import socketserver
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,6 +39,26 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@contextmanager
+def answering(answer: bytes | None) -> Iterator[str]:
+    """The address of a server that sends each of its guests these bytes and hangs up; None: that says nothing."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(4096)
+            if answer is None:
+                self.request.recv(1)  # until the other side gives up
+            else:
+                self.request.sendall(answer)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
 def test_what_is_pulled_is_read_back(hub: Path, published: Path) -> None:
     assert read_backbone("resnet50") is None
     path = pull_backbone("resnet50", published.as_uri())
@@ -64,6 +90,43 @@ def test_a_connection_that_breaks_off_is_one_line(hub: Path, published: Path, mo
     monkeypatch.setattr(torch.hub, "download_url_to_file", break_off)
     with pytest.raises(ServiceError, match=r"cannot be downloaded \(Connection reset by peer\); put the file at"):
         pull_backbone("resnet50", published.as_uri())
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"", r"Remote end closed connection without response"),
+        (b"SSH-2.0-hello\r\n", r"SSH-2\.0-hello"),
+        (b"HTTP/1.1 404 None Here\r\n\r\n", r"None Here"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\n", r"invalid literal .*'abc'"),
+        (b"HTTP/1.1 302 Moved\r\nLocation: http://[::1\r\n\r\n", r"Invalid IPv6 URL"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\nxxx", r"IncompleteRead.*"),
+        (None, r"timed out"),
+    ],
+)
+def test_a_server_that_answers_nonsense_or_nothing_is_one_line(
+    hub: Path, published: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes | None, told: str
+) -> None:
+    monkeypatch.setattr(backbones, "TIMEOUT_S", 0.2)
+    message = rf"cannot be downloaded \({told}\); put the file at \S+ yourself$"
+    with answering(answer) as url, pytest.raises(ServiceError, match=message) as caught:
+        pull_backbone("resnet50", url)
+    assert "\n" not in str(caught.value)
+    assert not list(hub.iterdir())
+    assert socket.getdefaulttimeout() is None
+    del caught
+    gc.collect()  # urllib leaves what it opened to the collector, which would blame another test
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_file_that_ends_too_early_is_said_to(hub: Path, published: Path) -> None:
+    with (
+        answering(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\nPK") as url,
+        pytest.raises(InputError, match="broke off or is not what torchvision published; try again"),
+    ):
+        pull_backbone("resnet50", url)
+    assert not list(hub.iterdir())
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(hub: Path, published: Path) -> None:

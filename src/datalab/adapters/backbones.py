@@ -4,7 +4,11 @@ They lie where torch keeps such files ($TORCH_HOME/hub/checkpoints), so that wha
 name of a file ends with the first 8 hex digits of its SHA-256, which is what torchvision checks too.
 """
 
+import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from urllib.error import URLError
 
@@ -23,6 +27,8 @@ FILES = {"mobilenet_v3_large": "mobilenet_v3_large-8738ca79.pth", "resnet50": "r
 """What torchvision calls IMAGENET1K_V1, the weights its own segmentation models start from."""
 ON_BACKBONE = {**BACKBONES, MASK_RCNN: "resnet50"}
 """Models that start from one of FILES."""
+TIMEOUT_S = 60.0
+"""To connect, and between two pieces."""
 
 
 def backbone_path(name: str) -> Path:
@@ -72,13 +78,31 @@ def pull_backbone(name: str, source: str = SOURCE) -> Path:
     with disk_errors(path.parent, "set TORCH_HOME to a folder that can"):
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        torch.hub.download_url_to_file(url, str(path), hash_prefix=_prefix(name), progress=sys.stderr.isatty())
-    except OSError as exc:  # no connection, one that breaks off, a full disk
-        reason = exc.reason if isinstance(exc, URLError) else exc.strerror
-        raise ServiceError(f"{url} cannot be downloaded ({reason}); put the file at {path} yourself") from exc
+        with _patience(TIMEOUT_S):
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=_prefix(name), progress=sys.stderr.isatty())
+    # no connection, one that breaks off, a full disk, what is no HTTP, a length or an address that is none
+    except (OSError, HTTPException, ValueError) as exc:
+        raise ServiceError(f"{url} cannot be downloaded ({_short(exc)}); put the file at {path} yourself") from exc
     except RuntimeError as exc:
-        raise InputError(f"{url} is not what torchvision published; try again later") from exc
+        raise InputError(f"{url} broke off or is not what torchvision published; try again later") from exc
     return path
+
+
+@contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    """How long a connection may be silent in the block: torch gives no limit when it opens one."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _short(error: Exception) -> str:
+    """In one line, though a server's own words may be in it."""
+    reason = error.reason if isinstance(error, URLError) else getattr(error, "strerror", None)
+    return " ".join(str(reason or error).split())[:160]
 
 
 def _prefix(name: str) -> str:
