@@ -228,6 +228,23 @@ def test_a_path_that_two_images_have_gives_neither_a_mask(tmp_path: Path) -> Non
     assert set(truth["image_id"]) == {"id2"}
 
 
+@pytest.mark.parametrize("folder", ["", "dent/"])
+def test_images_that_differ_in_their_ending_alone_have_no_mask(tmp_path: Path, folder: str) -> None:
+    save(tmp_path / folder / "a.png", values(SCENE) == 1)
+    save(tmp_path / folder / "b.png", values(SCENE) == 1)
+    classes = read_classes(tmp_path)
+    truth = read_truth(tmp_path, catalog("a.jpg", "a.png", "b.jpg"), classes)
+    assert set(truth["image_id"]) == {"id2"}
+    with pytest.raises(InputError, match=r"such as a\.jpg, that no other image has too; rename them"):
+        read_truth(tmp_path, catalog("a.jpg", "a.png"), classes)
+
+
+def test_the_picture_made_of_a_refused_one_keeps_its_mask(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", SCENE)
+    truth = read_truth(tmp_path, catalog("a.jpg"), read_classes(tmp_path), refused=["a.heic"])
+    assert set(truth["image_id"]) == {"id0"}
+
+
 def test_label_maps_in_sub_folders(tmp_path: Path) -> None:
     save(tmp_path / "monday" / "a.png", SCENE)
     save(tmp_path / "tuesday" / "a.png", ["2222222"] * 5)

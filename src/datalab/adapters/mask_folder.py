@@ -73,7 +73,10 @@ def read_truth(
     names = _MaskNames.of(masks, paths, _has_class_folders(masks, paths, classes), list(table["source"]), refused)
     jobs = [(row, found) for row in _images(table) if (found := names.masks_of(row.source))]
     if not jobs:
-        raise InputError(f"no mask in {masks} has the name of an image, such as {table['source'].iloc[0]}; rename them")
+        raise InputError(
+            f"no mask in {masks} has the name of an image, such as {table['source'].iloc[0]}, that no other image has "
+            "too; rename them"
+        )
     with ThreadPoolExecutor(THREADS) as pool:
         parts = pool.map(lambda job: _rows(job[0], job[1], classes), jobs)
         rows = [row for part in tqdm(parts, "read masks", len(jobs), unit="image", disable=None) for row in part]
@@ -101,7 +104,10 @@ class _MaskNames:
     sources: Mapping[str, int] = field(repr=False)
     """How many images have a name."""
     paths: Mapping[str, int] = field(repr=False)
-    """How many have a path: images of two folders may have the same one, and whose the mask is nobody can say."""
+    """How many have a path, but for its ending: `a.jpg` and `a.png`, or images of two folders, may have the same one.
+
+    Whose the mask is nobody can say then. A refused one does not count: beside a HEIC lies the JPEG made of it.
+    """
 
     @classmethod
     def of(
@@ -118,12 +124,12 @@ class _MaskNames:
             if stems[folder, path.stem] == 1:
                 stem[path.stem][folder] = path
         names = Counter(PurePosixPath(source).stem for source in [*sources, *refused])
-        return cls(whole, inner, stem, names, Counter(sources))
+        return cls(whole, inner, stem, names, Counter(map(_key, sources)))
 
     def masks_of(self, source: str) -> dict[str, Path]:
-        if self.paths[source] > 1:
-            return {}
         key, name = _key(source), PurePosixPath(source).stem
+        if self.paths[key] > 1:
+            return {}
         by_name = self.stem.get(name) if self.sources[name] == 1 else None
         return self.whole.get(key) or self.inner.get(key) or by_name or {}
 
