@@ -1,5 +1,8 @@
 """Outlines in percent of the image: what they cover, and the polygon of a mask."""
 
+import tracemalloc
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -78,6 +81,67 @@ def test_a_polygon_covers_the_centres_that_skimage_finds_inside() -> None:
     y, x = np.mgrid[:60, :90] + 0.5
     inside = measure.points_in_poly(np.column_stack([x.ravel(), y.ravel()]), corners).reshape(60, 90)
     assert np.array_equal(polygon_to_mask(value, 60, 90), inside)
+
+
+def polygon_all_over(points: list[tuple[float, float]], height: int, width: int) -> BoolMask:
+    """Every edge against every pixel."""
+    corners = np.array(points) * [width / 100, height / 100]
+    y, x = np.mgrid[:height, :width] + 0.5
+    inside = np.zeros((height, width), dtype=bool)
+    for one, other in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        crossed = (one[1] <= y) != (other[1] <= y)
+        step = other - one
+        at = one[0] + (y - one[1]) * step[0] / (step[1] or 1)
+        inside ^= crossed & (np.ceil(at - 0.5) <= x - 0.5)
+    return inside
+
+
+def ellipse_all_over(value: dict[str, float], height: int, width: int) -> BoolMask:
+    y, x = np.mgrid[:height, :width] + 0.5
+    x, y = x - value["x"] * width / 100, y - value["y"] * height / 100
+    angle, radii = np.deg2rad(value["rotation"]), (value["radiusX"] * width / 100, value["radiusY"] * height / 100)
+    along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+    inside = (along * radii[1]) ** 2 + (across * radii[0]) ** 2 < (radii[0] * radii[1]) ** 2
+    return np.asarray(inside, dtype=bool)
+
+
+PERCENT = st.floats(-60, 160) | st.integers(-6, 16).map(lambda tens: tens * 10.0)
+
+
+@given(st.lists(st.tuples(PERCENT, PERCENT), min_size=1, max_size=9), st.integers(1, 30), st.integers(1, 30))
+def test_a_polygon_in_its_box_is_the_one_laid_out_all_over(
+    points: list[tuple[float, float]], height: int, width: int
+) -> None:
+    assert np.array_equal(polygon_to_mask({"points": points}, height, width), polygon_all_over(points, height, width))
+
+
+@given(
+    st.fixed_dictionaries(
+        {"x": PERCENT, "y": PERCENT, "radiusX": PERCENT.map(abs), "radiusY": PERCENT.map(abs), "rotation": PERCENT}
+    ),
+    st.integers(1, 30),
+    st.integers(1, 30),
+)
+def test_an_ellipse_in_its_box_is_the_one_laid_out_all_over(value: dict[str, float], height: int, width: int) -> None:
+    assert np.array_equal(ellipse_to_mask(value, height, width), ellipse_all_over(value, height, width))
+
+
+@pytest.mark.parametrize("outline", [polygon_to_mask, ellipse_to_mask])
+def test_an_outline_in_a_large_photograph_takes_its_mask_and_little_more(
+    outline: Callable[[dict[str, object], int, int], BoolMask],
+) -> None:
+    small = {"x": 50, "y": 50, "radiusX": 5, "radiusY": 5, "points": [[48, 48], [52, 48], [50, 52]]}
+    tracemalloc.start()
+    outline(small, 1500, 2000)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1.5 * 1500 * 2000
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_an_ellipse_at_no_place_is_an_error(number: float) -> None:
+    with pytest.raises((ValueError, OverflowError)):
+        ellipse_to_mask({"x": number, "y": 50, "radiusX": 5, "radiusY": 5}, HEIGHT, WIDTH)
 
 
 @given(MASKS)

@@ -4,6 +4,7 @@ A pixel is inside when its centre is. Percentages refer to the image as it was t
 result's `image_rotation`) leaves them as they are. `rotation` of a rectangle or ellipse is in degrees, clockwise.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -31,10 +32,15 @@ def polygon_to_mask(value: dict[str, Any], height: int, width: int) -> BoolMask:
     edge, row = np.nonzero((corners[:, 1:] <= centres) != (following[:, 1:] <= centres))
     (x, y), step = corners[edge].T, (following - corners)[edge]
     crossing = x + (centres[row] - y) * step[:, 0] / step[:, 1]
-    toggles = np.zeros((height, width + 1), dtype=np.int64)
-    np.add.at(toggles, (row, np.clip(np.ceil(crossing - 0.5), 0, width).astype(np.int64)), 1)
-    inside: BoolMask = np.cumsum(toggles, axis=1)[:, :width] % 2 == 1
-    return inside
+    column = np.clip(np.ceil(crossing - 0.5), 0, width).astype(np.int64)
+    mask = np.zeros((height, width), dtype=bool)
+    if row.size:
+        # in its own box: beyond the last crossing of a row is outside
+        top, bottom, left, right = int(row.min()), int(row.max()) + 1, int(column.min()), int(column.max())
+        toggles = np.zeros((bottom - top, right - left + 1), dtype=bool)
+        np.logical_xor.at(toggles, (row - top, column - left), True)
+        np.logical_xor.accumulate(toggles[:, :-1], axis=1, out=mask[top:bottom, left:right])
+    return mask
 
 
 def mask_to_polygon(mask: BoolMask) -> list[list[float]] | None:
@@ -69,14 +75,26 @@ def rectangle_to_mask(value: dict[str, Any], height: int, width: int) -> BoolMas
 
 def ellipse_to_mask(value: dict[str, Any], height: int, width: int) -> BoolMask:
     """`x`, `y`: the centre it is turned about by `rotation` degrees; all lengths in percent of the image."""
-    y, x = np.mgrid[:height, :width] + 0.5
-    x, y = x - value["x"] * width / 100, y - value["y"] * height / 100
-    angle = np.deg2rad(float(value.get("rotation", 0)))
-    along = x * np.cos(angle) + y * np.sin(angle)
-    across = y * np.cos(angle) - x * np.sin(angle)
+    middle = value["x"] * width / 100, value["y"] * height / 100
     radii = value["radiusX"] * width / 100, value["radiusY"] * height / 100
-    inside: BoolMask = (along * radii[1]) ** 2 + (across * radii[0]) ** 2 < (radii[0] * radii[1]) ** 2
-    return inside
+    angle = np.deg2rad(float(value.get("rotation", 0)))
+    cos, sin = np.cos(angle), np.sin(angle)
+    rows = _span(middle[1], np.hypot(radii[0] * sin, radii[1] * cos), height)
+    columns = _span(middle[0], np.hypot(radii[0] * cos, radii[1] * sin), width)
+    y, x = (part + 0.5 for part in np.ogrid[rows, columns])
+    x, y = x - middle[0], y - middle[1]
+    along = x * cos + y * sin
+    across = y * cos - x * sin
+    mask = np.zeros((height, width), dtype=bool)
+    mask[rows, columns] = (along * radii[1]) ** 2 + (across * radii[0]) ** 2 < (radii[0] * radii[1]) ** 2
+    return mask
+
+
+def _span(middle: float, reach: float, side: int) -> slice:
+    """The pixels of `side` whose centres lie within `reach` of `middle`, and a few more; ValueError or OverflowError
+    where one is not finite."""
+    first, last = math.floor(middle - reach) - 1, math.ceil(middle + reach) + 1
+    return slice(min(max(first, 0), side), min(max(last, 0), side))
 
 
 def _only_outline(mask: BoolMask) -> npt.NDArray[np.float64] | None:
