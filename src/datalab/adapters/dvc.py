@@ -17,7 +17,7 @@ from typing import TextIO
 
 import yaml
 
-from datalab.adapters.dvc_notes import SETTLED_S, at_work, remove_half_written
+from datalab.adapters.dvc_notes import note_of, workers
 from datalab.adapters.files import locked
 from datalab.adapters.stage_progress import share_done
 from datalab.errors import ServiceError, StateError
@@ -29,6 +29,7 @@ KEPT_LINES = 30
 PATIENCE_S = 1800.0
 """How long another dvc command is waited for."""
 BETWEEN_TRIES_S = 5.0
+BETWEEN_LOOKS_S = 1.0
 BUSY = ("is busy, it is being blocked by", "Unable to acquire lock. Most likely another DVC process")
 """DVC's own words: a stage that calls something busy is no reason to wait."""
 OTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
@@ -92,13 +93,20 @@ def stages_at_rest(workspace: Workspace, on_wait: Callable[[str], None] | None =
 
 def _wait_for_others(root: Path, say: Callable[[], None]) -> None:
     until, said = time.monotonic() + PATIENCE_S, False
-    while at_work(root):
+    while workers(root):
         if time.monotonic() > until:
-            raise ServiceError(f"a dvc command is at work in {root}; wait for it, then run again")
+            raise _busy(root)
         if not said:
             say()
         said = True
-        time.sleep(SETTLED_S)
+        time.sleep(BETWEEN_LOOKS_S)
+
+
+def _busy(root: Path) -> ServiceError:
+    """The error that names who is waited for, as far as DVC has noted it."""
+    pids = ", ".join(map(str, workers(root)))
+    noted = f" (pid {pids} in {note_of(root)})" if pids else ""
+    return ServiceError(f"another dvc command is at work in {root}{noted}; wait for it, then run again")
 
 
 def add(workspace: Workspace, paths: Sequence[Path], on_wait: Callable[[str], None] | None = None) -> None:
@@ -149,17 +157,16 @@ def _run(
     """`turn` is kept by the command too, which may outlive us."""
     until = time.monotonic() + PATIENCE_S
     while True:
+        workers(root)  # what killed commands left in DVC's note would stop this one, or hold it up for ever
         code, lines = _once(root, arguments, on_line, turn)
         if code == 0:
             return
         if any(HALF_WRITTEN in line for line in lines) and time.monotonic() < until:
-            time.sleep(SETTLED_S)
-            remove_half_written(root)
             continue
         if not any(words in line for line in lines for words in BUSY):
             raise StateError(f"dvc {' '.join(arguments)} failed: {_why(lines)} (run it in {root} to see all of it)")
         if time.monotonic() > until:
-            raise ServiceError(f"another dvc command is at work in {root}; wait for it, then run again")
+            raise _busy(root)
         if on_wait is not None:
             on_wait("waiting for another dvc command in this workspace")
         time.sleep(BETWEEN_TRIES_S)

@@ -1,51 +1,62 @@
 """DVC's own note of which command reads and writes what: `.dvc/tmp/rwlock`, in force until a stage's end is saved."""
 
+import fcntl
 import json
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-SETTLED_S = 1.0
-"""Longer than a live command takes to write the note, in place."""
+START_ERROR_S = 1.0
+"""How far off the start of a process may be: it is counted from the machine's, which is known to the second."""
 
 
-def at_work(root: Path) -> bool:
-    """Whether a dvc command that lives has a stage or a file of the repository at `root` in hand.
+def workers(root: Path) -> list[int]:
+    """Processes of the dvc commands that live and have a stage or a file of the repository at `root` in hand.
 
-    What killed commands left in the note does not count; where they left it half-written, it is removed.
+    What killed commands left in the note does not count. Where there is nothing else in it, or it is half-written, it
+    is removed: DVC would wait for whoever has their process number now, and stop at what it cannot read.
     """
-    found = _read(root)
-    if found is None:
-        time.sleep(SETTLED_S)
-        remove_half_written(root)
-        return _note(root).exists()
-    return any(psutil.pid_exists(pid) for pid in _pids(found))
+    note = note_of(root)
+    if not note.exists():
+        return []
+    with _guarded(note):
+        alive = sorted(pid for pid in set(_pids(_read(note))) if _has_written(pid, note))
+        if not alive:
+            note.unlink(missing_ok=True)
+    return alive
 
 
-def remove_half_written(root: Path) -> None:
-    """Remove the note where nobody can read it: a killed command left it.
-
-    Another command may have made it anew by now; then it stays.
-    """
-    if _read(root) is None:
-        _note(root).unlink(missing_ok=True)
-
-
-def _read(root: Path) -> Any:
-    """The note, {} where there is none; None where it is half-written."""
-    try:
-        return json.loads(_note(root).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        return None
-
-
-def _note(root: Path) -> Path:
+def note_of(root: Path) -> Path:
+    """Where the note lies."""
     return root / ".dvc" / "tmp" / "rwlock"
+
+
+@contextmanager
+def _guarded(note: Path) -> Iterator[None]:
+    """Nobody changes the note in the block: DVC itself takes this lock for the moment in which it does."""
+    with note.with_name(f"{note.name}.lock").open("a", encoding="utf-8") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        yield
+
+
+def _read(note: Path) -> Any:
+    """{} where there is none by now, or where a killed command left half of it."""
+    try:
+        return json.loads(note.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return {}
+
+
+def _has_written(pid: int, note: Path) -> bool:
+    """Whether the process is in the note for itself: one that is younger has the number of one that was killed."""
+    try:
+        started = psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        return False
+    return started <= note.stat().st_mtime + START_ERROR_S
 
 
 def _pids(note: Any) -> Iterator[int]:
