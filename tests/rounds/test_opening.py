@@ -1,6 +1,7 @@
 """What a round asks about, by the files that earlier rounds left; DVC is not asked here."""
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import yaml
 from datalab.adapters.embedding_cache import embedding_bytes, note_encoder
 from datalab.adapters.files import read_label_map, read_table, write_bytes, write_json, write_label_map, write_table
 from datalab.errors import InputError, StateError
+from datalab.learning.selection import MOST_ASKED
 from datalab.rounds import opening
 from datalab.rounds.opening import Source, choose, take_in
 from datalab.rounds.state import NOT_LEARNED, STEPS, Round, save_round
@@ -75,6 +77,23 @@ def test_what_two_rounds_brought_no_answer_about_is_left_and_told(workspace: Wor
 def test_a_rated_image_is_not_asked_again(workspace: Workspace) -> None:
     asked(workspace, 1, IDS[:4], rated=IDS[:4])
     assert next_round(workspace, 2, IDS[2:]) == ["img4", "img5"]
+
+
+def test_a_choice_that_was_killed_at_its_end_comes_out_the_same_the_next_time(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def select(*_: object) -> None:
+        """As the stage does: an image that two rounds have in their batch is left out."""
+        batches = [read_table(path, BATCH) for path in workspace.rounds.glob("*/batch.parquet")]
+        shown = Counter(image_id for batch in batches for image_id in batch["image_id"])
+        rows = [(one, rank, "default", 0.5) for rank, one in enumerate(IDS[2:]) if shown[one] < MOST_ASKED]
+        write_table(workspace.next_batch, pd.DataFrame(rows, columns=list(NEXT_BATCH)))
+
+    asked(workspace, 1, IDS[:3], rated=IDS[:2])
+    monkeypatch.setattr(opening, "repro", select)
+    left_alone = next_round(workspace, 2, [])
+    assert left_alone == IDS[2:]
+    assert next_round(workspace, 2, []) == left_alone  # nothing has recorded the step
 
 
 @pytest.mark.parametrize(("enabled", "repeated"), [(True, ["select", "adapt"]), (False, ["select"])])

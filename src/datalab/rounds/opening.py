@@ -37,6 +37,8 @@ from datalab.rounds.state import NOT_LEARNED, Round, load_round, round_numbers
 from datalab.tables import BATCH, CATALOG, GOLD, METADATA, NEXT_BATCH, RATINGS, REJECTED, ROUND_REVIEWS, empty
 from datalab.workspace import Workspace
 
+CHOSEN, PREDICTED = "batch.parquet", "predicted"
+
 
 @dataclass(frozen=True)
 class Source:
@@ -90,6 +92,8 @@ def choose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, 
 
     More images are labelled by several people while gold says that somebody's labels cannot be relied on.
     """
+    folder = workspace.round_folder(state.number)
+    _forget_choice(folder)
     params = load_params(workspace.params, "batch", BatchParams)
     rng = np.random.default_rng([params.seed, state.number])
     careful = needs_overlap(workspace)
@@ -122,14 +126,20 @@ def choose(workspace: Workspace, state: Round, progress: Progress) -> dict[str, 
         raise NothingLeftError(f"every image has been labelled{rest}; ingest new ones ({how}) to open a round")
     usable = [image_id for image_id in gold_in_use(workspace) if image_id not in excluded]
     batch = compose_batch(chosen, rotate_gold(usable, exposures, params.gold, rng), params, rng)
-    folder = workspace.round_folder(state.number)
     sent = requests[requests["image_id"].isin(batch["image_id"])].loc[:, list(ROUND_REVIEWS)]
     write_table(folder / "reviews.parquet", sent)
     if by_model:
-        _keep_predictions(workspace, folder / "predicted", batch)
-    write_table(folder / "batch.parquet", batch)
+        _keep_predictions(workspace, folder / PREDICTED, batch)
+    write_table(folder / CHOSEN, batch)
     counts = {str(role): int(count) for role, count in batch["role"].value_counts().items()}
     return {"batch": counts, "more_overlap_for": careful, "reviews": {**reviews, "sent": len(sent)}}
+
+
+def _forget_choice(folder: Path) -> None:
+    """Remove what a run left that was killed before the choice was recorded: `select` would take it for a round more
+    in which its images were asked."""
+    (folder / CHOSEN).unlink(missing_ok=True)
+    shutil.rmtree(folder / PREDICTED, ignore_errors=True)
 
 
 def _cold_start(workspace: Workspace, excluded: set[str], size: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -171,7 +181,7 @@ def _exposures(workspace: Workspace, before: int) -> Counter[str]:
     """How many earlier rounds each image was in."""
     shown: Counter[str] = Counter()
     for number in round_numbers(workspace):
-        path = workspace.round_folder(number) / "batch.parquet"
+        path = workspace.round_folder(number) / CHOSEN
         if number < before and path.exists():
             shown.update(read_table(path, BATCH)["image_id"])
     return shown
