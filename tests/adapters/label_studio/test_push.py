@@ -17,6 +17,7 @@ from datalab.config import Guidelines, LabelClass
 from datalab.errors import InputError
 from datalab.masks import mask_to_rle
 from datalab.tables import BATCH, PROPOSALS
+from tests.adapters.label_studio.fake_server import FakeLabelStudio, client_over
 
 GUIDELINES = Guidelines((LabelClass(1, "coin", "#e69f00"),), (), "0123456789ab", "ba9876543210")
 TARGET = PushedRound(7, "0001", GUIDELINES)
@@ -35,7 +36,7 @@ class Recorder(Client):
 
     def post(self, path: str, content: Any) -> Any:
         assert path.startswith("/api/projects/7/import")
-        counts = {"total_annotations": 0, "cancelled_annotations": 0, "annotators": []}
+        counts = {"total_annotations": 0, "cancelled_annotations": 0, "draft_exists": False, "annotators": []}
         extra = {"overlap": 2, "is_labeled": False, **counts}
         for task in content:
             self.stored.append({**json.loads(json.dumps(task)), **extra, "id": len(self.stored)})
@@ -76,6 +77,19 @@ def test_only_another_overlap_is_set() -> None:
     push(client)
     asked = [("/api/tasks/0", {"overlap": 3, "is_labeled": False})]
     assert [(path.rstrip("/"), content) for path, content in client.patched] == asked * 2
+
+
+@pytest.mark.parametrize("begun", [0, 1])
+def test_of_two_tasks_that_a_lost_answer_left_the_one_that_somebody_has_begun_stays(begun: int) -> None:
+    server = FakeLabelStudio()
+    data = {"image_id": "a", "round": "0001"}
+    server.tasks += [
+        {"id": task_id, "data": data, "overlap": 2, "is_labeled": False, "annotations": []} for task_id in (4, 5)
+    ]
+    kept = server.tasks[begun]
+    server.drafts[kept["id"]] = [{"id": 9, "user": "p1@datalab.local", "result": []}]
+    push(client_over(server))
+    assert [task["id"] for task in server.tasks if task["data"]["image_id"] == "a"] == [kept["id"]]
 
 
 def test_nothing_tells_gold_from_the_others() -> None:

@@ -17,7 +17,7 @@ CHUNK = 100
 """Tasks per request at most."""
 CHUNK_BYTES = 4_000_000
 """JSON per request, about: the server takes some 2.5 MB/s, and no request shall take ten seconds on a busy machine."""
-STATE = "id,data,overlap,is_labeled,total_annotations,cancelled_annotations,annotators"
+STATE = "id,data,overlap,is_labeled,total_annotations,cancelled_annotations,draft_exists,annotators"
 """What is asked of tasks where their annotations are not needed."""
 
 Progress = Callable[[float, str], None]
@@ -145,7 +145,7 @@ def _prediction(proposals: pd.DataFrame) -> dict[str, Any]:
 
 
 def _without_repeats(client: Client, target: PushedRound) -> dict[str, Any]:
-    """The round's tasks as `existing_tasks` has them, after one of two without answers was deleted.
+    """The round's tasks as `existing_tasks` has them, after one of two without answers and drafts was deleted.
 
     An import whose answer was lost may have been carried out after all.
     """
@@ -161,7 +161,7 @@ def _without_repeats(client: Client, target: PushedRound) -> dict[str, Any]:
 
 
 def _is_touched(task: dict[str, Any]) -> bool:
-    return bool(task["total_annotations"] or task["cancelled_annotations"])
+    return bool(task["total_annotations"] or task["cancelled_annotations"] or task["draft_exists"])
 
 
 def set_overlap(
