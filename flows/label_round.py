@@ -16,8 +16,8 @@ from prefect.artifacts import create_progress_artifact, create_table_artifact, u
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
-from datalab.adapters.files import locked, read_json, remove_leftovers
-from datalab.adapters.workspaces import follow_code
+from datalab.adapters.files import locked, read_json
+from datalab.adapters.workspaces import clear_leftovers, follow_code
 from datalab.config import load_guidelines
 from datalab.errors import ServiceError
 from datalab.rounds.closing import learn, publish
@@ -84,8 +84,7 @@ def label_round(
 def advance(place: Workspace, source: Source, wait: bool) -> int:
     """Do what is due until people have to work or the round is over; returns its number."""
     follow_code(place.root)
-    for folder in (place.data, place.reports):
-        remove_leftovers(folder)
+    clear_leftovers(place)
     restore_rounds(place)
     state = current_round(place)
     if source.images is not None:

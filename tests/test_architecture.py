@@ -182,6 +182,7 @@ def test_the_workspace_names_the_same_paths_as_dvc_yaml() -> None:
     for name in derived:
         assert getattr(workspace, name).relative_to(ROOT).as_posix() in made
     assert f"--embeddings {workspace.embedding_cache.relative_to(ROOT)} " in stages()["embed"]["cmd"]
+    assert f"--states {workspace.training_states.relative_to(ROOT)} " in stages()["train"]["cmd"]
 
 
 def test_every_stage_has_its_section_and_every_section_a_reader() -> None:

@@ -119,6 +119,11 @@ class Workspace:
         return self.root / ".datalab" / "embeddings"
 
     @property
+    def training_states(self) -> Path:
+        """Where trainings that were killed go on, shared as the embeddings are."""
+        return self.root / ".datalab" / "training"
+
+    @property
     def regions(self) -> Path:
         """Table ANNOTATED_REGIONS of all rounds."""
         return self.data / "regions.parquet"

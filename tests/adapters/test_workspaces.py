@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import sys
@@ -7,9 +8,10 @@ import pytest
 
 from datalab.adapters import files, workspaces
 from datalab.adapters.dvc import add
-from datalab.adapters.workspaces import claim_folder, create_workspace, follow_code, workspace_name
+from datalab.adapters.workspaces import claim_folder, clear_leftovers, create_workspace, follow_code, workspace_name
 from datalab.config import LabelClass, load_guidelines
 from datalab.errors import InputError
+from datalab.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
 LINKS = ("src", ".env", ".datalab")
@@ -174,6 +176,22 @@ def test_a_folder_in_the_way_of_the_link_is_told(tmp_path: Path) -> None:
     (tmp_path / "tiles" / "src").mkdir(parents=True)
     with pytest.raises(InputError, match="is in the way"):
         create_workspace(ROOT, tmp_path / "tiles", CLASSES, tmp_path / "env")
+
+
+def test_what_killed_writers_left_goes_wherever_we_write_and_nowhere_else(tmp_path: Path) -> None:
+    ours = (
+        "data/.scores.parquet.x1.tmp", "reports/.a.json.x1.tmp", "models/.segmenter.safetensors.x1.tmp",
+        ".datalab/embeddings/m/aa/.x.npy.x1.tmp", ".datalab/training/.0123.safetensors.x1.tmp", ".dvc.yaml.x1.tmp",
+        "..gitignore.x1.tmp", ".params.yaml.x1.tmp", "guidelines/.classes.yaml.x1.tmp", "guidelines/.README.md.x1.tmp",
+    )  # fmt: skip
+    others = (".notes.x1.tmp", "guidelines/.coin.png.x1.tmp", ".datalab/label-studio/.db.x1.tmp", "photos/.a.x1.tmp")
+    for name in (*ours, *others, "models/.new.x1.tmp"):
+        files.write_text(tmp_path / name, "half")
+        if not name.endswith("/.new.x1.tmp"):
+            os.utime(tmp_path / name, (0, 0))
+    clear_leftovers(Workspace(tmp_path))
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {*others, "models/.new.x1.tmp"}
 
 
 def test_two_folders_of_one_name_do_not_share_a_workspace(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import fnmatch
 import json
 import os
 import shutil
@@ -191,9 +192,10 @@ def fresh_folder(path: Path) -> Iterator[Path]:
 
 def remove_leftovers(folder: Path, untouched_s: float = 3600.0) -> None:
     """Delete what killed writers left anywhere below `folder`, once nobody has touched it for so many seconds."""
-    for leftover in _below(folder):
-        if leftover.match(f".*{LEFTOVER}"):
-            _remove_untouched(leftover, untouched_s)
+    for root, folders, names in os.walk(folder):
+        # by its name: a path for each of a hundred thousand files takes seconds
+        for name in fnmatch.filter((*folders, *names), f".*{LEFTOVER}"):
+            _remove_untouched(Path(root, name), untouched_s)
 
 
 def remove_leftovers_of(path: Path, untouched_s: float = 3600.0) -> None:

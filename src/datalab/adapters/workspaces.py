@@ -10,7 +10,7 @@ from shlex import quote
 import yaml
 
 from datalab.adapters.dvc import initialise
-from datalab.adapters.files import write_bytes, write_text
+from datalab.adapters.files import remove_leftovers, remove_leftovers_of, write_bytes, write_text
 from datalab.config import LabelClass
 from datalab.errors import InputError
 from datalab.workspace import Workspace
@@ -25,6 +25,9 @@ SHARED = ".datalab"
 DATA, FORMER_DATA = "/data/?*", "/data/*"
 """To git they are one; DVC takes the former for the folder itself, and finds no .dvc file in it."""
 IGNORED = ("/src", "/.made-for", "/.env", "/.env.annotators", "/.datalab", ".*.tmp", DATA, "!/data/*.dvc")
+
+WRITTEN = (GRAPH, *OWN, MADE_FOR, ".gitignore", "guidelines/README.md", "guidelines/classes.yaml")
+"""What is written among a person's own files."""
 
 
 def create_workspace(repository: Path, root: Path, classes: Sequence[LabelClass], env: Path) -> Workspace:
@@ -71,6 +74,15 @@ def follow_code(root: Path) -> None:
         )
     _take_graph((root / "src").resolve().parent, root)
     _ignore(root / ".gitignore")
+
+
+def clear_leftovers(workspace: Workspace) -> None:
+    """Delete what killed writers left: in folders that are ours alone anything, else what lies beside our files."""
+    ours = (workspace.data, workspace.reports, workspace.model.parent, workspace.embedding_cache)
+    for folder in (*ours, workspace.training_states):
+        remove_leftovers(folder)
+    for name in WRITTEN:
+        remove_leftovers_of(workspace.root / name)
 
 
 def claim_folder(root: Path, images: Path) -> None:
