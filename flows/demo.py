@@ -107,12 +107,23 @@ def check_folders(images: Path | None, masks: Path | None, classes: Path | None)
     for name, path in (("IMAGES", images), ("MASKS", masks)):
         if path is not None and not path.is_dir():
             raise InputError(f"{name}={path} is no folder; check the path")
+    for path in (images, masks, classes):
+        if path is not None:
+            check_name(path)
     if images is not None:
         search_images(images, Workspace.at(REPOSITORY))
         if (root := workspace_root(images)).exists():
             claim_folder(root, images.resolve())
     if classes is not None and not classes.is_file():
         raise InputError(f"CLASSES={classes} is no file; check the path")
+
+
+def check_name(path: Path) -> None:
+    """It is noted in the workspace, and told to the server as JSON: both are text."""
+    try:
+        str(path.resolve()).encode()
+    except UnicodeEncodeError as exc:
+        raise InputError(f"the name of {str(path)!r} is no UTF-8 text; rename it") from exc
 
 
 def prepare(images: Path | None, masks: Path | None, classes: Path | None) -> tuple[Workspace, Source]:

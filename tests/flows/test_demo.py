@@ -11,11 +11,11 @@ import httpx
 import pytest
 
 from datalab.adapters.files import write_json
-from datalab.errors import NothingLeftError
+from datalab.errors import InputError, NothingLeftError
 from datalab.rounds.opening import Source
 from datalab.rounds.state import NOT_LEARNED, STEPS, Round, save_round
 from datalab.workspace import Workspace
-from demo import prepare, run, run_flow, say
+from demo import check_folders, prepare, run, run_flow, say
 from tests.rounds.labeling_round import nobody
 from tests.rounds.test_summary import REPORT
 
@@ -47,6 +47,16 @@ def test_wrong_folders_are_one_line(arguments: tuple[str, ...], message: str) ->
     assert failed.stderr.startswith("error: ")
     assert message in failed.stderr
     assert failed.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("given", ["images", "masks", "classes"])
+def test_a_name_that_is_no_text_is_told_before_anything_is_started(tmp_path: Path, given: str) -> None:
+    (tmp_path / "photos").mkdir()
+    named = tmp_path / os.fsdecode(b"ph\xe4tos")
+    named.mkdir()
+    paths = {"images": tmp_path / "photos", "masks": None, "classes": None, given: named}
+    with pytest.raises(InputError, match=r"the name of '\S+ph\\udce4tos' is no UTF-8 text; rename it"):
+        check_folders(**paths)
 
 
 @pytest.mark.slow
