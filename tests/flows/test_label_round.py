@@ -2,6 +2,8 @@
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -9,11 +11,11 @@ from uuid import uuid4
 import pytest
 
 import label_round
-from datalab.adapters.files import write_table
+from datalab.adapters.files import write_table, write_text
 from datalab.rounds.opening import Source
 from datalab.rounds.state import NOT_LEARNED, STEPS, Round, save_round
 from datalab.tables import BATCH, empty
-from datalab.workspace import Workspace
+from datalab.workspace import BASE, Workspace
 from label_round import _is_finished, advance, alone, current_round, waits
 
 
@@ -93,3 +95,29 @@ def test_a_round_that_another_run_has_put_aside_is_not_finished(tmp_path: Path) 
     assert not _is_finished(workspace, 2)
     (workspace.round_folder(2) / "round.json").unlink()
     assert not _is_finished(workspace, 2)
+
+
+@pytest.mark.parametrize(("images", "goes_on"), [("photos", True), ("", False)])
+def test_a_run_that_brings_images_goes_on_where_another_one_has_finished_the_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: str, goes_on: bool
+) -> None:
+    workspace = Workspace(tmp_path)
+    for name in BASE:
+        write_text(tmp_path / name, "")
+    save_round(workspace, Round(1, "g", "o", seconds=dict.fromkeys(STEPS[:-1], 1.0)))
+    brought: list[Source] = []
+
+    @contextmanager
+    def finished_by_another(*_: object, **__: object) -> Iterator[bool]:
+        save_round(workspace, Round(1, "g", "o", seconds=dict.fromkeys(STEPS, 1.0)))
+        yield True
+
+    def take(place: Workspace, source: Source, wait: bool) -> int:
+        brought.append(source)
+        return 2
+
+    monkeypatch.setattr(label_round, "alone", finished_by_another)
+    monkeypatch.setattr(label_round, "advance", take)
+    monkeypatch.setattr(label_round, "get_run_logger", lambda: logging.getLogger("tests"))
+    number = label_round.label_round.fn(str(tmp_path), images=images)
+    assert (number, brought) == ((2, [Source(Path("photos"))]) if goes_on else (1, []))
