@@ -19,8 +19,8 @@ from datalab.workspace import Workspace
 
 def test_people_are_read_in_order_without_comments_and_in_lower_case(tmp_path: Path) -> None:
     path = tmp_path / "people.txt"
-    path.write_bytes("\ufeff# the night shift\r\nAnn.Lee+x@Example.org\r\n\r\n  ben@a-b.co.uk  # new\r\n".encode())
-    assert read_people(path) == ["ann.lee+x@example.org", "ben@a-b.co.uk"]
+    path.write_bytes("\ufeff# the night shift\r\nAnn.Lee+x@Example.org\r\n\r\n  -ben-@a--b.1.co.uk  # new\r\n".encode())
+    assert read_people(path) == ["ann.lee+x@example.org", "-ben-@a--b.1.co.uk"]
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,13 @@ def test_people_are_read_in_order_without_comments_and_in_lower_case(tmp_path: P
         ("ann@x.org, ben@x.org", "is no e-mail address; write one per line"),
         ("ann@x", "is no e-mail address"),
         ("a" * 250 + "@x.org", "is no e-mail address"),
+        ("ann@x.org\na..b@x.org", r"line 2: 'a\.\.b@x\.org' is no e-mail address"),
+        (".a@x.org", "is no e-mail address"),
+        ("a.@x.org", "is no e-mail address"),
+        ("a@-x.org", "is no e-mail address"),
+        ("a@x-.org", "is no e-mail address"),
+        ("a@b.x-.org", "is no e-mail address"),
+        ("a@" + "x" * 64 + ".org", "is no e-mail address"),
         ("ann@x.org\n\nANN@x.org", r"line 3: ann@x\.org is in line 1 already"),
         ("# nobody\n", "names nobody"),
     ],

@@ -17,7 +17,9 @@ from datalab.errors import InputError, ServiceError
 from datalab.settings import Settings
 from datalab.workspace import Workspace
 
-ADDRESS = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
+WORD, LABEL = r"[A-Za-z0-9_%+-]+", r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+ADDRESS = re.compile(rf"{WORD}(\.{WORD})*@({LABEL}\.)+[A-Za-z]{{2,63}}")
+"""Nothing that Label Studio refuses: of a sign-up that it refuses it does not say why."""
 LONGEST_ADDRESS = 254
 MOST_BYTES = 1_000_000
 
