@@ -1,10 +1,11 @@
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 from scipy.stats import ttest_ind
 
 from datalab.figure import Figure
-from datalab.learning.control import Part, difference, per_image, per_minute
+from datalab.learning.control import Part, difference, per_image, per_minute, surprise_of
 from datalab.quality.student import Sides, student_difference
 
 Floats = npt.NDArray[np.float64]
@@ -107,3 +108,21 @@ def test_equal_images_have_no_interval() -> None:
 def test_the_interval_of_many_batches_narrows_as_the_mean_of_them_does() -> None:
     one = np.ptp(ends(difference([(CHOSEN, RANDOM)])))
     assert np.ptp(ends(difference([(CHOSEN, RANDOM)] * 4))) < one / 2
+
+
+def test_of_all_rounds_surprise_the_one_rounds_is_looked_up_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key of every row of a hundred rounds for each look at one of them would take minutes."""
+    rows = [(f"{number:04d}", f"img{place}", number / 10) for number in (1, 2, 3) for place in range(4)]
+    surprise = pd.DataFrame(rows, columns=["round_id", "image_id", "surprise"])
+    keyed: list[int] = []
+    whole = pd.DataFrame.set_index
+
+    def set_index(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+        keyed.append(len(table))
+        return whole(table, keys)
+
+    monkeypatch.setattr(pd.DataFrame, "set_index", set_index)
+    found = surprise_of(surprise, "0002", ["img3", "img7", "img0"])
+    assert found.to_dict() == {("0002", "img3"): 0.2, ("0002", "img0"): 0.2}
+    assert surprise_of(surprise, "0009", ["img3"]).empty
+    assert keyed == [4, 0]

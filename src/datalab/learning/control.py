@@ -48,7 +48,7 @@ class Comparison:
 
 def surprise_of(surprise: pd.DataFrame, round_id: str, image_ids: Sequence[str]) -> "pd.Series[float]":
     """What table SURPRISE knows of these images in that round, by (round_id, image_id)."""
-    known = surprise.set_index(["round_id", "image_id"])["surprise"]
+    known = surprise[surprise["round_id"] == round_id].set_index(["round_id", "image_id"])["surprise"]
     return known.reindex(pd.MultiIndex.from_product([[round_id], image_ids])).dropna()
 
 

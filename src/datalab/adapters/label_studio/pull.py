@@ -99,14 +99,18 @@ def pull_changes(
     rows = [row for task in _whole(client, target, changed) for row in _answers(task, people)]
     if drafts:
         rows += [row for task in tasks if task["draft_exists"] for row in _drafts(client, task)]
-    sizes = catalog.set_index("image_id")[["width", "height"]].to_dict("index")
-    fresh = [
-        {**row, **sizes.get(row["image_id"], {"width": 0, "height": 0})}
-        for row in rows
-        if known.get((row["kind"], row["annotation_id"])) != row["updated_at"]
-    ]
+    fresh = [row for row in rows if known.get((row["kind"], row["annotation_id"])) != row["updated_at"]]
     gone = frozenset(one for kind, one in known if kind == "annotation" and one not in stamps)
-    return Changes(pd.DataFrame(fresh, columns=list(FETCHED)), gone)
+    return Changes(pd.DataFrame(_sized(fresh, catalog), columns=list(FETCHED)), gone)
+
+
+def _sized(rows: list[dict[str, Any]], catalog: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows with their images' sizes. Most looks find nothing new, and the catalog is large."""
+    if not rows:
+        return []
+    asked = catalog[catalog["image_id"].isin({row["image_id"] for row in rows})]
+    sizes: dict[Any, Any] = asked.set_index("image_id")[["width", "height"]].to_dict("index")
+    return [{**row, **sizes.get(row["image_id"], {"width": 0, "height": 0})} for row in rows]
 
 
 def _whole(client: Client, target: PushedRound, task_ids: list[int]) -> Iterator[dict[str, Any]]:
