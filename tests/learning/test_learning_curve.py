@@ -5,7 +5,7 @@ import pytest
 
 from datalab.figure import Figure
 from datalab.learning.learning_curve import LINKED, REPORTED, Judged, Point, learning_curve, linked_scores
-from datalab.learning.metrics import mean_iou
+from datalab.learning.metrics import Counts, mean_defined, overlap_counts, overlap_iou
 
 CLASSES = frozenset({"background", "coin"})
 
@@ -24,11 +24,16 @@ NOTHING = [[0, 0], [0, 0]]
 
 def judged(*rounds: list[list[list[int]]]) -> Judged:
     counts = np.array(rounds, dtype=np.int64)
-    return Judged(counts, counts.sum(axis=(2, 3)) > 0, np.arange(counts.shape[1]))
+    return Judged(overlap_counts(counts), counts.sum(axis=(2, 3)) > 0, np.arange(counts.shape[1]))
+
+
+def reported(overlaps: Counts) -> float:
+    """mIoU of one round's images."""
+    return float(mean_defined(overlap_iou(overlaps.sum(axis=0))))
 
 
 def unlinked(rounds: int) -> Judged:
-    none = np.zeros((rounds, 0, 2, 2), dtype=np.int64)
+    none = np.zeros((rounds, 0, 2, 3), dtype=np.int64)
     return Judged(none, none[..., 0, 0] > 0, np.arange(0))
 
 
@@ -39,9 +44,9 @@ FIRST = judged(EASY + [NOTHING] * 4, [image(9, 1)] * 4 + HARD)
 def test_harder_test_images_do_not_pull_the_curve_down() -> None:
     """The second model is better on what both were judged on, and scores less over all."""
     scores = linked_scores(FIRST, np.random.default_rng(0), 20)
-    alone = [float(mean_iou(one.sum(axis=0))) for one in FIRST.confusions]
+    alone = [reported(one) for one in FIRST.overlaps]
     assert alone[1] < alone[0]
-    shared = float(mean_iou(FIRST.confusions[1][:4].sum(axis=0))) - alone[0]
+    shared = reported(FIRST.overlaps[1][:4]) - alone[0]
     assert scores.shape == (21, 2)
     assert scores[0, 1] == pytest.approx(alone[1])
     assert scores[0, 1] - scores[0, 0] == pytest.approx(shared)
@@ -51,7 +56,7 @@ def test_harder_test_images_do_not_pull_the_curve_down() -> None:
 def test_rounds_on_the_same_images_keep_their_figures() -> None:
     rounds = judged(EASY, [image(9, 1)] * 4, HARD)
     scores = linked_scores(rounds, np.random.default_rng(0), 5)
-    assert scores[0] == pytest.approx([float(mean_iou(one.sum(axis=0))) for one in rounds.confusions])
+    assert scores[0] == pytest.approx([reported(one) for one in rounds.overlaps])
 
 
 def test_draws_spread_as_the_images_do_and_share_what_rounds_share() -> None:
@@ -111,7 +116,7 @@ def test_older_rounds_without_counts_give_way_to_enough_that_have_them() -> None
     points = [point(number) for number in range(1, 5)]
     curve = learning_curve(points, rounds, np.random.default_rng(0), 10)
     assert (curve.basis, [one.number for one in curve.points]) == (LINKED, [2, 3, 4])
-    fewer = Judged(rounds.confusions[:3], rounds.judged[:3], rounds.places)
+    fewer = Judged(rounds.overlaps[:3], rounds.judged[:3], rounds.places)
     curve = learning_curve(points[:3], fewer, np.random.default_rng(0), 10)
     assert (curve.basis, [one.number for one in curve.points]) == (REPORTED, [1, 2, 3])
 

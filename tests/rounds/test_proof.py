@@ -7,10 +7,13 @@ import pytest
 
 from datalab.adapters.files import read_json, read_table, write_json, write_table, write_text
 from datalab.errors import InputError
+from datalab.learning.metrics import overlap_counts
 from datalab.rounds.proof import prove
-from datalab.rounds.proof_inputs import batch_parts, kept_confusions, past_rows, spent
+from datalab.rounds.proof_inputs import batch_parts, judged_in, kept_confusions, past_rows, spent
 from datalab.rounds.state import Round
+from datalab.stages.evaluate import confusion_rows
 from datalab.tables import ANNOTATIONS, BATCH, NEXT_BATCH, SURPRISE, empty
+from datalab.workspace import Workspace
 from tests.rounds.proof_history import PARAMS, ids_of, write_history
 
 FIRST_MINUTES = (7 * 300 + 40 + 120) / 60
@@ -230,3 +233,19 @@ def test_a_class_that_came_later_is_known_to_all_rounds(tmp_path: Path) -> None:
     proof = prove(workspace, Round(3, "g", "o"))
     assert proof["curve"]["basis"] == "linked"
     assert len(proof["hindsight"]) == 2
+
+
+def test_what_is_read_of_the_kept_counts_grows_with_the_classes_and_not_with_their_square(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    names, images = tuple(f"class{place}" for place in range(40)), ["a", "b", "c"]
+    write_table(workspace.dataset / "index.parquet", pd.DataFrame({"image_id": images, "group": ["a", "b", "a"]}))
+    drawn = np.random.default_rng(0).integers(1, 900, (2, 3, 40, 40))
+    drawn[0, 2] = 0  # this image was not among the first round's
+    for number, counts in enumerate(drawn, start=1):
+        write_table(kept_confusions(workspace, number), confusion_rows(images, counts, names))
+    found = judged_in(workspace, [1, 2])
+    by_name = np.argsort(names)
+    assert (found.overlaps == overlap_counts(drawn)[:, :, by_name]).all()
+    assert found.overlaps.nbytes == 2 * 3 * 40 * 3 * 8
+    assert found.judged.tolist() == [[True, True, False], [True, True, True]]
+    assert found.places.tolist() == [0, 1, 0]

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datalab.figure import Figure
-from datalab.learning.metrics import Counts, Floats, iou_per_class
+from datalab.learning.metrics import Counts, Floats, overlap_iou
 from datalab.learning.power_law import LEAST_POINTS
 from datalab.resampling import widening
 
@@ -44,8 +44,8 @@ class Point:
 class Judged:
     """What the models of the rounds made of every test image."""
 
-    confusions: Counts
-    """(R, I, K, K), one matrix per round and image; zeros where the image was not judged."""
+    overlaps: Counts
+    """(R, I, K, 3) `overlap_counts` per round and image; zeros where the image was not judged."""
     judged: npt.NDArray[np.bool_]
     """(R, I)"""
     places: npt.NDArray[np.intp]
@@ -74,7 +74,7 @@ def learning_curve(points: Sequence[Point], judged: Judged, rng: np.random.Gener
     start = _first_linked(judged.judged)
     length = len(points) - start
     if judged.judged[-1:].any() and (length >= LEAST_POINTS or start == 0):
-        part = Judged(judged.confusions[start:], judged.judged[start:], judged.places)
+        part = Judged(judged.overlaps[start:], judged.judged[start:], judged.places)
         drawn = linked_scores(part, rng, resamples)
         return LearningCurve(tuple(points[start:]), drawn[0], drawn[1:], LINKED)
     kept = _comparable(points)
@@ -121,13 +121,12 @@ def _groups(judged: Judged, place: int, other: int) -> int:
 def _mean_iou(judged: Judged, place: int, other: int, weights: Floats) -> Floats:
     """(B,): mIoU of a round on the images that the other one has judged too, over the classes true in both."""
     shared = judged.judged[place] & judged.judged[other]
-    classes = judged.confusions.shape[-1]
-    pooled = []
-    for one in (place, other):
-        counts = judged.confusions[one][shared].reshape(-1, classes**2).astype(np.float64)
-        pooled.append((weights[:, shared] @ counts).reshape(-1, classes, classes))
-    present = ~np.isnan(iou_per_class(pooled[0][0])) & ~np.isnan(iou_per_class(pooled[1][0]))
-    values = iou_per_class(pooled[0])[:, present]
+    own, others = (
+        overlap_iou(np.tensordot(weights[:, shared], judged.overlaps[one][shared].astype(np.float64), axes=1))
+        for one in (place, other)
+    )
+    present = ~np.isnan(own[0]) & ~np.isnan(others[0])
+    values = own[:, present]
     return np.asarray(np.where(np.isnan(values), values[:1], values).mean(axis=1), dtype=np.float64)
 
 

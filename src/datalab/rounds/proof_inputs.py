@@ -10,6 +10,7 @@ from datalab.adapters.files import read_json, read_table
 from datalab.figure import Figure
 from datalab.learning.control import Part, surprise_of
 from datalab.learning.learning_curve import Judged, Point
+from datalab.learning.metrics import Counts
 from datalab.learning.selection import parts_of
 from datalab.resampling import places_of
 from datalab.rounds.state import Round, round_numbers
@@ -82,18 +83,27 @@ def judged_in(workspace: Workspace, numbers: list[int]) -> Judged:
     paths = {place: kept_confusions(workspace, number) for place, number in enumerate(numbers)}
     tables = [read_table(path, CONFUSIONS).assign(place=place) for place, path in paths.items() if path.exists()]
     if not tables:
-        none = np.zeros((len(numbers), 0, 1, 1), dtype=np.int64)
+        none = np.zeros((len(numbers), 0, 1, 3), dtype=np.int64)
         return Judged(none, none[..., 0, 0] > 0, places_of([]))
     rows = pd.concat(tables, ignore_index=True)
     names = sorted({*rows["truth"], *rows["predicted"]})
     images = sorted(set(rows["image_id"]))
-    counts = np.zeros((len(numbers), len(images), len(names), len(names)), dtype=np.int64)
-    places = [pd.Index(known).get_indexer(rows[column]) for known, column in
-              ((images, "image_id"), (names, "truth"), (names, "predicted"))]  # fmt: skip
-    counts[rows["place"].to_numpy(), places[0], places[1], places[2]] = rows["pixels"]
+    overlaps = _overlaps(rows, len(numbers), images, names)
     # an image that has left the dataset since stands for itself
     known = read_table(workspace.dataset / "index.parquet", ("image_id", "group")).set_index("image_id")["group"]
-    return Judged(counts, counts.sum(axis=(2, 3)) > 0, places_of([str(known.get(one, one)) for one in images]))
+    return Judged(overlaps, overlaps[..., 1].sum(axis=-1) > 0, places_of([str(known.get(one, one)) for one in images]))
+
+
+def _overlaps(rows: pd.DataFrame, rounds: int, images: list[str], names: list[str]) -> Counts:
+    """(R, I, K, 3) `overlap_counts` of rows of CONFUSIONS and `place`; whole matrices would grow with K ** 2."""
+    keys = ((images, "image_id"), (names, "truth"), (names, "predicted"))
+    image, true, found = (pd.Index(known).get_indexer(pd.Index(rows[column])) for known, column in keys)
+    place, pixels = rows["place"].to_numpy(), rows["pixels"].to_numpy()
+    counts = np.zeros((rounds, len(images), len(names), 3), dtype=np.int64)
+    np.add.at(counts[..., 0], (place, image, true), pixels * (true == found))
+    np.add.at(counts[..., 1], (place, image, true), pixels)
+    np.add.at(counts[..., 2], (place, image, found), pixels)
+    return counts
 
 
 def left_the_tests(workspace: Workspace, before: int) -> str | None:
