@@ -1,17 +1,20 @@
 """Which predicted objects are right and which are missed, told by FiftyOne's own evaluation of detections."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from datalab.adapters.review_app import CHAMPION_OBJECTS, DUEL, EVALUATION, PREDICTED, TRUTH
+import numpy as np
 
-LEAST_IOU = 0.5
-"""Of two masks of one class; with less they are not the same object."""
+from datalab.adapters.review_app import CHAMPION_OBJECTS, DUEL, EVALUATION, PREDICTED, TRUTH
+from datalab.adapters.review_comparison import LEAST_IOU, LEAST_SHARE
+
 DONE = "evaluated"
 """In the dataset's info: how. It goes before a label is replaced, so that a kill cannot leave old marks."""
-HOW = [LEAST_IOU, *DUEL]
+HOW = [LEAST_IOU, LEAST_SHARE, *DUEL]
 FIELDS = (TRUTH, PREDICTED, CHAMPION_OBJECTS)
+OBJECTS = slice(4, 6)
+"""Of a match as FiftyOne has it: the ids of the consensus's object and the predicted one, None for what is missing."""
 BATCH = 100
 """Images per request to the database."""
 
@@ -40,6 +43,7 @@ def evaluate(dataset: Any) -> None:
     """Match predicted objects, largest first, with the consensus of the same class; older evaluations go.
 
     Images get `eval_tp`, `eval_fp` and `eval_fn`, counts; objects `eval`, "tp", "fp" or "fn", `eval_id` and `eval_iou`.
+    A speck without a partner has no mark and is in no count.
     Where there is a champion, the same is done under the keys of DUEL on the images that it was asked about.
     """
     both = dataset.exists(TRUTH).exists(PREDICTED)
@@ -55,7 +59,8 @@ def evaluate(dataset: Any) -> None:
 
 
 def _evaluate(dataset: Any, view: Any, field: str, key: str) -> None:
-    """What `evaluate_detections` does, but written in batches: sample by sample takes three times as long."""
+    """What `evaluate_detections` does, but specks count where they have a partner only, and it is written in batches:
+    sample by sample takes three times as long."""
     from fiftyone.utils.eval.coco import COCOEvaluationConfig  # noqa: PLC0415  (seconds)
 
     method = COCOEvaluationConfig(field, TRUTH, iou=LEAST_IOU, classwise=True, use_masks=True).build()
@@ -64,13 +69,27 @@ def _evaluate(dataset: Any, view: Any, field: str, key: str) -> None:
     matches: list[Any] = []
     written: dict[str, dict[str, Any]] = defaultdict(dict)
     for done, sample in enumerate(view.select_fields([TRUTH, field]).iter_samples(progress=False), start=1):
-        matches += method.evaluate(sample, eval_key=key)
-        for path, value in _marks(sample[TRUTH].detections, sample[field].detections, field, key):
+        truth, predicted = sample[TRUTH].detections, sample[field].detections
+        found = method.evaluate(sample, eval_key=key)
+        size = sample.metadata.width * sample.metadata.height
+        specks = {one.id for one in unmark_specks([*truth, *predicted], size, key)}
+        matches += [match for match in found if specks.isdisjoint(match[OBJECTS])]
+        for path, value in _marks(truth, predicted, field, key):
             written[path][sample.id] = value
         if done % BATCH == 0:
             _write(dataset, written)
     _write(dataset, written)
     method.save_run_results(view, key, method.generate_results(view, matches, eval_key=key))
+
+
+def unmark_specks(objects: Iterable[Any], size: int, key: str) -> list[Any]:
+    """Take the mark from evaluated objects of an image of `size` pixels that are specks and have no partner; returns
+    those: who draws one is not wrong, and who does not misses nothing."""
+    least = LEAST_SHARE * size
+    specks = [one for one in objects if one[key] != "tp" and np.count_nonzero(one.mask) < least]
+    for one in specks:
+        one[key] = None
+    return specks
 
 
 def _marks(truth: Sequence[Any], predicted: Sequence[Any], field: str, key: str) -> Iterator[tuple[str, Any]]:
