@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -7,6 +8,7 @@ import pytest
 
 from datalab.adapters.files import read_rgb
 from datalab.adapters.plots import TILE_SIDE, Tile, for_tile, plot_confusion, plot_contact_sheet, plot_iou
+from datalab.masks import IGNORE_ID
 
 COLORS = {1: "#ff0000"}
 
@@ -53,6 +55,29 @@ def test_a_photograph_is_shrunk_before_it_is_outlined(size: tuple[int, int], sma
     assert set(np.unique(shrunk)) == {0, 7}
     assert for_tile(np.repeat(label_map[..., None], 3, axis=2)).shape == (*small, 3)
     assert max(small) == TILE_SIDE
+
+
+def test_no_labelled_object_is_lost_on_a_tile() -> None:
+    label_map = np.zeros((1500, 2000), dtype=np.uint8)
+    label_map[100:1400, 1000:1900] = 1
+    label_map[200:201, 100:900] = 2
+    label_map[300:1300, 1500:1502] = 3
+    for place in range(20):
+        label_map[401 + 45 * place : 403 + 45 * place, 101 + 21 * place : 103 + 21 * place] = 4
+    tile_map = for_tile(label_map)
+    assert tile_map.shape == (384, 512)
+    assert np.count_nonzero(tile_map == 2) == pytest.approx(800 * 512 / 2000, abs=2)
+    # also within an object of another class, which stays what it is elsewhere
+    assert set(tile_map[100:300, 375:395].max(axis=1)) == {3}
+    assert np.count_nonzero(tile_map == 1) > 0.98 * 1300 * 900 * (512 / 2000) ** 2 - 2 * 256
+    count, _ = cv2.connectedComponents((tile_map == 4).astype(np.uint8))
+    assert count - 1 == 20
+
+
+def test_pixels_that_nobody_judged_are_no_objects_of_a_tile() -> None:
+    label_map = np.zeros((1500, 2000), dtype=np.uint8)
+    label_map[200:201, 100:900] = IGNORE_ID
+    assert not for_tile(label_map).any()
 
 
 def test_a_shrunk_image_is_the_mean_of_its_pixels_and_a_small_one_stays() -> None:

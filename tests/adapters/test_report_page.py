@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+import pytest
 from markupsafe import Markup
 
 from datalab.adapters.report_page import Heat, Page, crop_picture, heat_picture, outline_picture, write_page
@@ -154,6 +155,16 @@ def test_outlines_have_their_persons_colour_and_large_images_shrink() -> None:
     assert found.shape == (200, 360, 3)
     assert np.abs(found[100, 100] - [0xE6, 0x9F, 0x00]).max() < 60
     assert found[100, 175].min() > 240
+
+
+def test_an_object_of_a_few_pixels_has_an_outline_on_the_page() -> None:
+    grey = np.full((1500, 2000, 3), 90, dtype=np.uint8)
+    for place in range(10):
+        mask = np.zeros((1500, 2000), dtype=bool)
+        mask[101 + 83 * place : 105 + 83 * place, 201 + 97 * place : 205 + 97 * place] = True
+        found = pixels(outline_picture(grey, [[mask]]))
+        y, x = np.nonzero(np.abs(found - 90).max(axis=2) > 40)
+        assert (y.mean(), x.mean()) == pytest.approx((0.18 * (103 + 83 * place), 0.18 * (203 + 97 * place)), abs=1.5)
 
 
 def test_a_crop_shows_its_surroundings_and_stays_inside() -> None:

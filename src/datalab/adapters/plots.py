@@ -113,14 +113,34 @@ def plot_confusion(path: Path, names: Sequence[str], confusion: npt.NDArray[np.i
 
 
 def for_tile(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """An image (H, W, 3), or a label map (H, W) that keeps its ids, shrunk where its longest side is over TILE_SIDE."""
+    """An image (H, W, 3), or a label map (H, W) that keeps its ids and objects, shrunk where its longest side is over
+    TILE_SIDE."""
     height, width = pixels.shape[:2]
     scale = TILE_SIDE / max(height, width)
     if scale >= 1:
         return pixels
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    how = cv2.INTER_NEAREST_EXACT if pixels.ndim == 2 else cv2.INTER_AREA
-    return np.asarray(cv2.resize(pixels, size, interpolation=how), dtype=np.uint8)
+    if pixels.ndim == 2:
+        return _shrunk_labels(pixels, size)
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _shrunk_labels(label_map: LabelMap, size: tuple[int, int]) -> LabelMap:
+    """A label map at `size` (width, height): a cell has the id of the pixel in its middle, and an object (connected, of
+    one class) that lies in no middle has all cells that it touches; who looks at labels is to see each of them."""
+    cells: LabelMap = np.asarray(cv2.resize(label_map, size, interpolation=cv2.INTER_NEAREST_EXACT), dtype=np.uint8)
+    areas = np.bincount(label_map.ravel(), minlength=256)
+    areas[[0, IGNORE_ID]] = 0
+    # the smallest class last, on top: a larger one has more cells to be seen in
+    for class_id in np.argsort(-areas, kind="stable")[: np.count_nonzero(areas)].tolist():
+        _, numbers = cv2.connectedComponents((label_map == class_id).astype(np.uint8), connectivity=8)
+        lost = np.ones(numbers.max() + 1, dtype=bool)
+        lost[0] = False
+        lost[cv2.resize(numbers, size, interpolation=cv2.INTER_NEAREST_EXACT)] = False
+        if lost.any():
+            y, x = np.nonzero(lost[numbers])
+            cells[y * size[1] // label_map.shape[0], x * size[0] // label_map.shape[1]] = class_id
+    return cells
 
 
 def plot_contact_sheet(path: Path, tiles: Sequence[Tile], colors: Mapping[int, str]) -> None:
