@@ -174,6 +174,20 @@ def test_a_crop_shows_its_surroundings_and_stays_inside() -> None:
     assert not image.any()
 
 
+@pytest.mark.parametrize("side", [400, 1000, 4000])
+@pytest.mark.parametrize("ground", [90, 255], ids=["grey", "white"])
+def test_the_box_on_a_crop_is_seen_at_any_size_and_on_any_ground(side: int, ground: int) -> None:
+    image = np.full((side, side, 3), ground, dtype=np.uint8)
+    found = pixels(crop_picture(image, (side // 4, side // 4, side // 3, side // 3)))
+    height, width = found.shape[:2]
+    # half of the box's side lies around it
+    top, left = round(height / 4), round(width / 4)
+    white, dark = found[top, left + 5 : -left - 5], found[top - 2 : top, left + 5 : -left - 5]
+    assert white.min() > 225
+    assert dark.min(axis=0).max() < 60
+    assert np.abs(found[height // 2, width // 2] - ground).max() < 5
+
+
 def test_images_that_hang_together_are_counted_in_groups_too(tmp_path: Path) -> None:
     alone = " ".join(written(tmp_path, PAGE).split())
     assert "12 of them by two or more. Intervals are 95%. " in alone

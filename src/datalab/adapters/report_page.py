@@ -112,10 +112,16 @@ def crop_picture(image: Rgb, box_xywh: tuple[int, int, int, int]) -> str:
     x, y, width, height = box_xywh
     margin = max(width, height, 8) // 2
     top, left = max(0, y - margin), max(0, x - margin)
-    cut = np.array(image[top : y + height + margin, left : x + width + margin], order="C")
-    corner = (x - left, y - top)
-    cv2.rectangle(cut, corner, (corner[0] + width - 1, corner[1] + height - 1), (255, 255, 255), 1)
-    return _data_uri(_shrink(cut))
+    cut = image[top : y + height + margin, left : x + width + margin]
+    # shrunk first: a line of one pixel would not outlast it
+    small = _shrink(cut).copy()
+    scale = np.divide(small.shape[1::-1], cut.shape[1::-1])
+    first = np.rint((x - left, y - top) * scale).astype(int)
+    last = np.maximum(first, np.rint((x - left + width, y - top + height) * scale).astype(int) - 1)
+    # dark outside of white: one of them is seen on any ground
+    cv2.rectangle(small, (first - 1).tolist(), (last + 1).tolist(), (0, 0, 0), 1)
+    cv2.rectangle(small, first.tolist(), last.tolist(), (255, 255, 255), 1)
+    return _data_uri(small)
 
 
 def png_uri(content: bytes) -> str:
