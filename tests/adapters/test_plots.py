@@ -109,6 +109,21 @@ def test_an_empty_row_of_the_confusion_matrix_is_grey(tmp_path: Path) -> None:
     assert count_of(tmp_path / "confusion.png", (0xDD, 0xDD, 0xDD)) > 1000
 
 
+@pytest.mark.slow
+def test_the_confusion_picture_of_many_classes_stays_of_a_size(tmp_path: Path) -> None:
+    for count in (45, 60):
+        names = [f"class {place}" for place in range(count)]
+        # a third in each of three cells of a row, where a number would be black
+        pooled = sum(np.roll(np.eye(count, dtype=np.int64), step, axis=1) for step in range(3))
+        plot_confusion(tmp_path / f"{count}.png", names, np.asarray(pooled))
+    sizes = [read_rgb(tmp_path / f"{count}.png").shape for count in (45, 60)]
+    assert sizes[0] == sizes[1]
+    assert max(sizes[0]) < 2400
+    cells = read_rgb(tmp_path / "60.png")[300:-500, 400:-500]
+    assert count_of(tmp_path / "60.png", (0, 0, 0)) > 1000
+    assert cells.min() > 100
+
+
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path, square: npt.NDArray[np.uint8]) -> None:
     for name in "ab":
         plot_contact_sheet(tmp_path / f"{name}.png", [tile(square, square)], COLORS)

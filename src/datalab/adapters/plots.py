@@ -19,6 +19,10 @@ from datalab.masks import IGNORE_ID
 
 DPI = 110
 COLUMNS = 4
+MOST_INCHES = 20
+"""Of a side of the confusion matrix: by its square a picture of 150 classes would take a minute and 2.8 GB."""
+MOST_NUMBERED = 30
+"""Classes up to which a cell of the confusion matrix has room for its number."""
 UNKNOWN_COLOR = "#ffffff"
 BLUE, ORANGE = "#4c72b0", "#d55e00"
 TILE_SIDE = 512
@@ -90,26 +94,36 @@ def plot_slices(path: Path, table: pd.DataFrame, q: float) -> None:
 
 
 def plot_confusion(path: Path, names: Sequence[str], confusion: npt.NDArray[np.int64]) -> None:
-    """Pooled confusion matrix (K, K), each row as shares of the true class; rows without a pixel stay grey."""
+    """Pooled confusion matrix (K, K), each row as shares of the true class; rows without a pixel stay grey.
+
+    Of more than MOST_NUMBERED classes the shares are colours only.
+    """
     totals = confusion.sum(axis=1, keepdims=True)
     shares = np.where(totals > 0, confusion / np.maximum(totals, 1), np.nan)
-    side = 2.5 + 0.5 * len(names)
+    side = min(2.5 + 0.5 * len(names), MOST_INCHES)
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     axes = figure.subplots()
     axes.set_facecolor("#dddddd")
     drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    if len(names) <= MOST_NUMBERED:
+        _write_shares(axes, shares)
+    shown = [plain(name) for name in names]
+    # points of 1/72 inch; about four fifths of the side are cells, and names lie at an angle
+    size = min(10.0, 0.7 * 0.8 * side * 72 / len(names))
+    axes.set_xticks(range(len(names)), shown, rotation=45, ha="right", rotation_mode="anchor", size=size)
+    axes.set_yticks(range(len(names)), shown, size=size)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    figure.colorbar(drawn, shrink=0.8, label="share of the true class's pixels")
+    save_figure(figure, path)
+
+
+def _write_shares(axes: Axes, shares: npt.NDArray[np.float64]) -> None:
     for row, column in np.argwhere(shares >= 0.005):
         share = float(shares[row, column])
         axes.text(
             column, row, f"{share:.2f}", ha="center", va="center", size=7, color="white" if share > 0.6 else "black"
         )
-    shown = [plain(name) for name in names]
-    axes.set_xticks(range(len(names)), shown, rotation=45, ha="right")
-    axes.set_yticks(range(len(names)), shown)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    figure.colorbar(drawn, shrink=0.8, label="share of the true class's pixels")
-    save_figure(figure, path)
 
 
 def for_tile(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
