@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from datalab.adapters.files import read_rgb
-from datalab.adapters.plots import TILE_SIDE, Tile, for_tile, plot_confusion, plot_contact_sheet, plot_iou
+from datalab.adapters.plots import TILE_SIDE, Tile, for_tile, plot_confusion, plot_contact_sheet, plot_iou, plot_slices
 from datalab.masks import IGNORE_ID
 
 COLORS = {1: "#ff0000"}
@@ -102,6 +102,20 @@ def test_names_are_drawn_as_they_are_and_not_as_formulas(tmp_path: Path) -> None
     plot_iou(tmp_path / "iou.png", table)
     plot_confusion(tmp_path / "confusion.png", names, np.eye(3, dtype=np.int64))
     assert (tmp_path / "iou.png").exists()
+
+
+LONG = "lower half of camera_temperature_celsius & scratch on the lower side there, of every folder"
+
+
+@pytest.mark.parametrize("name", [LONG, LONG.replace(" ", "_")], ids=["words", "one word"])
+def test_a_long_name_of_a_slice_leaves_its_bar_room(tmp_path: Path, name: str) -> None:
+    row = {"images": 12, "iou": 1.0, "low": 0.9, "high": 1.0, "elsewhere": 0.7, "q": 1.0}
+    plot_slices(tmp_path / "slices.png", pd.DataFrame([{"slice": name, **row}, {"slice": "dark", **row}]), 0.1)
+    drawn = read_rgb(tmp_path / "slices.png").astype(int)
+    blue = np.abs(drawn - (0x4C, 0x72, 0xB0)).max(axis=2) < 12
+    assert blue.any(axis=0).sum() > drawn.shape[1] * 0.4
+    # nothing is cut off at the left
+    assert (drawn[:, :3] == 255).all()
 
 
 def test_an_empty_row_of_the_confusion_matrix_is_grey(tmp_path: Path) -> None:

@@ -42,3 +42,17 @@ def test_a_figure_a_hair_outside_its_interval_is_drawn(tmp_path: Path) -> None:
     rows = table(1, ["dark"]).assign(iou=0.5, low=0.5000001, high=0.5)
     plot_trends(tmp_path / "hair.png", rows, ["dark"])
     assert blue_pixels(tmp_path / "hair.png") > 0
+
+
+@pytest.mark.slow
+def test_long_names_have_lines_that_end_beside_the_next_plot(tmp_path: Path) -> None:
+    name = "lower half of camera_temperature_celsius & scratch on the lower side there"
+    plot_trends(tmp_path / "short.png", table(1, ["a", "b", "c"]), ["a", "b", "c"])
+    plot_trends(tmp_path / "long.png", table(1, [name, "b", f"{name}!"]), [name, "b", f"{name}!"])
+    long = drawn(tmp_path / "long.png")
+    assert long.shape[0] > drawn(tmp_path / "short.png").shape[0]
+    titles = np.flatnonzero((long[35:75].max(axis=2) < 128).max(axis=0))
+    width = long.shape[1]
+    middle = (titles > width // 3 + 60) & (titles < 2 * width // 3 - 60)
+    assert titles.max() < width - 8
+    assert middle.sum() < 15

@@ -1,5 +1,6 @@
 """Plots as PNG files, drawn by matplotlib without a screen; the same input gives the same picture."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -23,6 +24,8 @@ MOST_INCHES = 20
 """Of a side of the confusion matrix: by its square a picture of 150 classes would take a minute and 2.8 GB."""
 MOST_NUMBERED = 30
 """Classes up to which a cell of the confusion matrix has room for its number."""
+NAME_LETTERS = 36
+"""Of a line of a slice's name beside its bar; longer ones would leave the bars no room."""
 UNKNOWN_COLOR = "#ffffff"
 BLUE, ORANGE = "#4c72b0", "#d55e00"
 TILE_SIDE = 512
@@ -71,7 +74,13 @@ def plot_slices(path: Path, table: pd.DataFrame, q: float) -> None:
 
     Those are orange whose own q is below `q`.
     """
-    figure = Figure(figsize=(7, 1.4 + 0.32 * max(1, len(table))), layout="constrained")
+    names = [
+        wrapped(f"{name} ({images})", NAME_LETTERS)
+        for name, images in zip(table["slice"], table["images"], strict=True)
+    ]
+    most_lines = max((name.count("\n") + 1 for name in names), default=1)
+    row = 0.15 + 0.17 * most_lines
+    figure = Figure(figsize=(7, 1.4 + row * max(1, len(table))), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(table))
     values = table[["iou", "low", "high"]].to_numpy(dtype=np.float64)
@@ -80,11 +89,11 @@ def plot_slices(path: Path, table: pd.DataFrame, q: float) -> None:
     axes.hlines(places, values[:, 1], values[:, 2], color="black", linewidth=1.5, label="95% interval")
     for place, value in enumerate(values[:, 0].tolist()):
         axes.text(1.02, place, f"{value:.2f}", va="center", size=8)
-    names = [f"{name} ({images})" for name, images in zip(table["slice"], table["images"], strict=True)]
-    axes.set_yticks(places, [plain(name) for name in names])
+    axes.set_yticks(places, names)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.1)
-    axes.set_xlabel("mean IoU of the slice's images; orange: worse than elsewhere")
+    # of the figure: below axes that long names have narrowed it would be cut off
+    figure.supxlabel("mean IoU of the slice's images; orange: worse than elsewhere", size=10)
     axes.spines[["top", "right"]].set_visible(False)
     if len(table):
         figure.legend(loc="outside upper right", ncols=2, frameon=False)
@@ -231,6 +240,11 @@ def _outline(axes: Axes, label_map: npt.NDArray[np.uint8], colors: Mapping[int, 
 def plain(text: str) -> str:
     """Text that matplotlib draws as it is: what stands between two dollars would be mathematics to it."""
     return text.replace("$", r"\$")
+
+
+def wrapped(text: str, letters: int) -> str:
+    """`plain` text in lines of at most so many letters."""
+    return plain(textwrap.fill(text, letters))
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -8,9 +8,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from datalab.adapters.plots import plain, save_figure
+from datalab.adapters.plots import save_figure, wrapped
 
 COLUMNS = 3
+TITLE_LETTERS = 38
+"""Of a line above a plot; wider ones would run into the next plot's."""
 SLICE_COLOR, OTHERS_COLOR = "#0072b2", "#777777"
 
 
@@ -21,15 +23,19 @@ def plot_trends(path: Path, table: pd.DataFrame, shown: Sequence[str]) -> None:
     """
     columns = min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(max(5.0, 3.1 * columns + 0.4), 2.1 * rows + 0.7), layout="constrained")
+    titles = [wrapped(name, TITLE_LETTERS) for name in shown]
+    most_lines = max(title.count("\n") + 1 for title in titles)
+    height = (1.95 + 0.15 * most_lines) * rows + 0.7
+    figure = Figure(figsize=(max(5.0, 3.1 * columns + 0.4), height), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for axes in grid[len(shown) :]:
         axes.set_axis_off()
     for axes in grid[: len(shown)][-columns:]:
         # the lowest of its column, also where the row below is not full
         axes.tick_params(labelbottom=True)
-    for axes, name in zip(grid, shown, strict=False):
-        _draw(axes, name, table[table["slice"] == name])
+    for axes, name, title in zip(grid, shown, titles, strict=False):
+        _draw(axes, table[table["slice"] == name])
+        axes.set_title(title, size=9)
     numbers = sorted(table["round"].unique().tolist())
     grid[0].set_xticks(numbers)
     grid[0].set_xlim(numbers[0] - 0.4, numbers[-1] + 0.4)
@@ -40,7 +46,7 @@ def plot_trends(path: Path, table: pd.DataFrame, shown: Sequence[str]) -> None:
     save_figure(figure, path)
 
 
-def _draw(axes: Axes, name: str, rows: pd.DataFrame) -> None:
+def _draw(axes: Axes, rows: pd.DataFrame) -> None:
     rounds, iou = rows["round"].to_numpy(), rows["iou"].to_numpy()
     axes.plot(
         rounds, rows["elsewhere"], "--", color=OTHERS_COLOR, marker="D", markersize=4, zorder=3, label="all others"
@@ -52,5 +58,4 @@ def _draw(axes: Axes, name: str, rows: pd.DataFrame) -> None:
     )
     for place, images in zip(rounds.tolist(), rows["images"].tolist(), strict=True):
         axes.annotate(str(images), (place, 0.02), ha="center", size=7, color=SLICE_COLOR)
-    axes.set_title(plain(name), size=9)
     axes.spines[["top", "right"]].set_visible(False)
