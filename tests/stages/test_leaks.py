@@ -9,6 +9,7 @@ from PIL import Image
 from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.files import read_json, read_table, write_table
 from datalab.errors import InputError
+from datalab.stages import leaks
 from datalab.stages.leaks import Inputs, Params, run
 from datalab.tables import CATALOG, DATASET
 from datalab.workspace import Workspace
@@ -98,6 +99,20 @@ def test_kept_vectors_give_the_pairs_that_the_embeddings_do(blobs: Workspace, tm
     run(inputs_of(blobs), tmp_path / "kept.json", tmp_path / "kept.png", params, 4)
     for kind in ("json", "png"):
         assert (tmp_path / f"kept.{kind}").read_bytes() == (tmp_path / f"computed.{kind}").read_bytes()
+
+
+def test_photographs_are_held_as_small_as_they_are_shown(
+    blobs: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_dataset(blobs)
+    for path in blobs.images.glob("*.png"):
+        Image.fromarray(np.asarray(Image.open(path).resize((900, 600)))).save(path)
+    held = list[tuple[int, ...]]()
+    monkeypatch.setattr(
+        leaks, "plot_pairs", lambda _, pairs: held.extend(one.shape for pair in pairs for one in pair[1:])
+    )
+    run(inputs_of(blobs), tmp_path / "r.json", tmp_path / "r.png", Params(similarity=-1.0, shown=2), -1)
+    assert held == [(341, 512, 3)] * 4
 
 
 def test_few_images_are_said(blobs: Workspace, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.files import read_rgb, read_table, write_json
 from datalab.adapters.image_vectors import read_image_vectors
 from datalab.adapters.image_views import view_hashes
-from datalab.adapters.plots import Pixels, plot_pairs
+from datalab.adapters.plots import Pixels, for_tile, plot_pairs
 from datalab.adapters.stage_progress import stage_bar
 from datalab.adapters.torch_threads import side_by_side
 from datalab.config import load_number, load_params
@@ -128,7 +128,10 @@ def _pair(found: dict[str, Any], images: Path) -> tuple[str, Pixels, Pixels]:
         f"{found['split']} {found['image_id'][:8]}, {found['other_split']} {found['other_id'][:8]}: "
         f"{found['similarity']:.2f}{' ' if found['view'] else ''}{found['view']}"
     )
-    return title, read_rgb(images / found["file"]), read_rgb(images / found["other_file"])
+    files = (images / found[key] for key in ("file", "other_file"))
+    # all pairs are held until they are drawn
+    first, second = (for_tile(read_rgb(path)) for path in files)
+    return title, first, second
 
 
 def main() -> None:
