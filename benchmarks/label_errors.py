@@ -22,7 +22,8 @@ from scipy import ndimage
 from sklearn.metrics import average_precision_score
 
 from datalab.adapters.files import read_label_map, read_rgb, write_label_map
-from datalab.adapters.sam import embed_image, load_sam
+from datalab.adapters.sam import load_sam
+from datalab.adapters.sam_embed import embed_image
 from datalab.adapters.segmenter_folds import out_of_fold
 from datalab.adapters.segmenter_samples import Sample, read_sample
 from datalab.config import load_params

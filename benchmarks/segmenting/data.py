@@ -10,7 +10,8 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from datalab.adapters.files import read_json, read_label_map, read_rgb, write_json, write_label_map
-from datalab.adapters.sam import embed_image, load_sam, model_version
+from datalab.adapters.sam import load_sam, model_version
+from datalab.adapters.sam_embed import embed_image
 from datalab.adapters.segmenter_samples import Sample, read_sample
 from datalab.masks import IGNORE_ID
 from simulated.data import CAMVID, TILE_KINDS

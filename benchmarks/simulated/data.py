@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from datalab.adapters.files import read_label_map, read_rgb
 from datalab.adapters.images_groups import duplicate_groups
-from datalab.adapters.sam import embed_image, load_sam
+from datalab.adapters.sam import load_sam
+from datalab.adapters.sam_embed import embed_image
 from datalab.learning.embeddings import crop_embedding, image_vector
 from datalab.masks import IGNORE_ID
 from datalab.sample.write import write_sample

@@ -8,7 +8,8 @@ from segment_anything.modeling import Sam
 from datalab.adapters import sam_prompt
 from datalab.adapters.embedding_cache import Embedding
 from datalab.adapters.mask_generator import Pixels
-from datalab.adapters.sam import embed_image, load_sam
+from datalab.adapters.sam import load_sam
+from datalab.adapters.sam_embed import embed_image
 from datalab.adapters.sam_prompt import Prompt, mask_at
 from datalab.masks import BoolMask
 

@@ -14,6 +14,7 @@ from PIL import Image
 from segment_anything.modeling import Sam
 
 from datalab.adapters import sam as sam_module
+from datalab.adapters import sam_embed
 from datalab.adapters.embedding_cache import Embedding, EmbeddingCache, embedding_bytes, image_hash
 from datalab.adapters.files import read_table, write_bytes, write_label_map, write_table, write_text
 from datalab.adapters.mask_generator import Pixels
@@ -71,7 +72,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
         ]
         return pd.DataFrame(rows, columns=list(CANDIDATES))
 
-    monkeypatch.setattr(sam_module, "embed_image", embed)
+    monkeypatch.setattr(sam_embed, "embed_image", embed)
     monkeypatch.setattr(sam_module, "propose_regions", look)
     return record
 

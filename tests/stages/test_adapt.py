@@ -14,8 +14,9 @@ from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.embedding_cache import Embedding, embedding_bytes
 from datalab.adapters.files import read_json, read_rgb, read_table, write_table
 from datalab.adapters.mask_generator import Pixels
-from datalab.adapters.sam import embed_image, load_sam
+from datalab.adapters.sam import load_sam
 from datalab.adapters.sam_adapt import Floats, Lesson
+from datalab.adapters.sam_embed import embed_image
 from datalab.masks import BoolMask, mask_to_rle, rle_to_mask
 from datalab.stages import adapt
 from datalab.stages.adapt import Inputs, Params, figures

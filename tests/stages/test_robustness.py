@@ -8,7 +8,8 @@ import pytest
 
 from datalab.adapters.dataset_folder import read_dataset
 from datalab.adapters.files import read_json, read_rgb, write_table
-from datalab.adapters.sam import embed_image, load_sam
+from datalab.adapters.sam import load_sam
+from datalab.adapters.sam_embed import embed_image
 from datalab.adapters.segmenter import Segmenter, save_segmenter
 from datalab.adapters.segmenter_models import new_network
 from datalab.adapters.segmenter_network import NetworkSize

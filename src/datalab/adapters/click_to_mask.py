@@ -19,7 +19,7 @@ from datalab.adapters.files import read_rgb
 from datalab.adapters.label_studio.click import Asked, ClickRequest
 from datalab.adapters.label_studio.media import media_file
 from datalab.adapters.mask_generator import Pixels
-from datalab.adapters.sam import embed_image
+from datalab.adapters.sam_embed import embed_image
 from datalab.adapters.sam_prompt import Prompt, mask_at
 from datalab.adapters.sam_zoom import part_round, zooms_in
 from datalab.errors import InputError

@@ -13,7 +13,7 @@ import torch
 from segment_anything.modeling import Sam
 
 from datalab.adapters.files import read_rgb
-from datalab.adapters.sam import embed_image
+from datalab.adapters.sam_embed import embed_image
 from datalab.adapters.segmenter import Segmenter
 from datalab.adapters.torch_threads import single_thread
 

@@ -17,7 +17,7 @@ from segment_anything.utils.transforms import ResizeLongestSide
 from datalab.adapters.embedding_cache import Embedding
 from datalab.adapters.gpu_memory import batches_of
 from datalab.adapters.mask_generator import Pixels
-from datalab.adapters.sam import embed_image
+from datalab.adapters.sam_embed import embed_image
 from datalab.adapters.sam_training import BOX, CLICK, mask_loss, prompted_masks
 from datalab.adapters.sam_zoom import part_round, zooms_in
 from datalab.adapters.stage_progress import stage_bar

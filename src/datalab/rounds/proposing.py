@@ -152,7 +152,7 @@ def _embedder(workspace: Workspace, images: Mapping[str, Path], sam: "Sam", enco
 
     Not those of the workspace: gold may have been added on images since the stage `embed` looked.
     """
-    from datalab.adapters.sam import embed_image  # noqa: PLC0415  (torch)
+    from datalab.adapters.sam_embed import embed_image  # noqa: PLC0415  (torch)
 
     cache = EmbeddingCache(workspace.embedding_cache)
 

@@ -22,7 +22,8 @@ from datalab.adapters.embedding_cache import (
 from datalab.adapters.files import read_rgb, read_table
 from datalab.adapters.image_hashes import ImageHashes, made_of, note_made_of
 from datalab.adapters.image_vectors import compute_image_vector, keep_vectors, kept_vectors
-from datalab.adapters.sam import compile_encoder, embed_images, encoded_at_once, load_sam, model_version
+from datalab.adapters.sam import load_sam, model_version
+from datalab.adapters.sam_embed import compile_encoder, embed_images, encoded_at_once
 from datalab.adapters.stage_progress import stage_bar
 from datalab.adapters.torch_threads import side_by_side
 from datalab.config import load_params

@@ -17,7 +17,8 @@ from datalab.adapters.dataset_folder import DatasetFolder
 from datalab.adapters.embedding_cache import Embedding
 from datalab.adapters.files import read_rgb, write_json, write_text
 from datalab.adapters.plots_curves import plot_robustness
-from datalab.adapters.sam import SamLoader, embed_image
+from datalab.adapters.sam import SamLoader
+from datalab.adapters.sam_embed import embed_image
 from datalab.adapters.segmenter import Segmenter, members_of
 from datalab.adapters.segmenter_samples import Sample, read_sample, with_pixels
 from datalab.adapters.stage_progress import stage_bar
