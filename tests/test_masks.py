@@ -14,6 +14,8 @@ from datalab.masks import (
     lies_in,
     mask_to_crop,
     mask_to_rle,
+    middles,
+    resize_labels,
     rle_area,
     rle_areas,
     rle_box_xywh,
@@ -170,6 +172,20 @@ def test_half_of_a_mask_has_to_lie_in_an_area() -> None:
     assert not lies_in("", area, 2, 4)
     assert not lies_in(mask_to_rle(np.zeros((2, 4))), area, 2, 4)
     assert not lies_in(area, "", 2, 4)
+
+
+@given(st.integers(1, 50), st.integers(1, 50))
+def test_each_cell_shows_the_pixel_in_its_middle(length: int, cells: int) -> None:
+    edges = np.arange(cells) * length / cells  # where cells begin, in pixels
+    expected = np.floor(edges + length / cells / 2 + 1e-9)
+    assert middles(length, cells).tolist() == expected.tolist()
+
+
+def test_a_line_scan_of_any_length_is_resized() -> None:
+    labels = np.tile(np.repeat(np.arange(4, dtype=np.uint8), 10_000), (3, 1))
+    found = resize_labels(labels, 1, 8)
+    assert found.dtype == np.uint8
+    assert found.tolist() == [[0, 0, 1, 1, 2, 2, 3, 3]]
 
 
 def test_any_non_zero_pixel_is_inside() -> None:

@@ -7,6 +7,7 @@ Names end in the format they give. Nothing here changes its input.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from math import hypot
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from ultrafast_pycocotools.mask import iou as rle_iou
 from datalab.errors import InputError
 
 BoolMask = npt.NDArray[np.bool_]
+Whole = TypeVar("Whole", bound=np.integer[Any])
 WORD = np.dtype("<u8")
 """Eight pixels in one integer, the first in its lowest byte."""
 IGNORE_ID = 255
@@ -236,6 +238,20 @@ def connected_crops(mask: npt.NDArray[np.bool_], least: float = 1) -> Iterator[t
         left, top, width, height, area = (int(value) for value in statistics[number])
         if area >= least:
             yield area, top, left, numbers[top : top + height, left : left + width] == number
+
+
+def middles(length: int, cells: int) -> npt.NDArray[np.intp]:
+    """(cells,) which of `length` pixels lies in the middle of each of the cells that cover them.
+
+    cv2's INTER_NEAREST goes by corners, half a pixel too far; its INTER_NEAREST_EXACT is 3 pixels off at 20,000 and
+    gives what is in no image from 32,768 on.
+    """
+    return np.asarray((2 * np.arange(cells) + 1) * length // (2 * cells), dtype=np.intp)
+
+
+def resize_labels(labels: npt.NDArray[Whole], height: int, width: int) -> npt.NDArray[Whole]:
+    """A (H, W) map at another size: each cell has the value of the pixel in its middle."""
+    return labels[np.ix_(middles(labels.shape[0], height), middles(labels.shape[1], width))]
 
 
 def band_width(height: int, width: int) -> int:

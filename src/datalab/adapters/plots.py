@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from datalab.adapters.files import write_bytes
-from datalab.masks import IGNORE_ID
+from datalab.masks import IGNORE_ID, resize_labels
 
 DPI = 110
 COLUMNS = 4
@@ -151,7 +151,7 @@ def for_tile(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 def _shrunk_labels(label_map: LabelMap, size: tuple[int, int]) -> LabelMap:
     """A label map at `size` (width, height): a cell has the id of the pixel in its middle, and an object (connected, of
     one class) that lies in no middle has all cells that it touches; who looks at labels is to see each of them."""
-    cells: LabelMap = np.asarray(cv2.resize(label_map, size, interpolation=cv2.INTER_NEAREST_EXACT), dtype=np.uint8)
+    cells = resize_labels(label_map, size[1], size[0])
     areas = np.bincount(label_map.ravel(), minlength=256)
     areas[[0, IGNORE_ID]] = 0
     # the smallest class last, on top: a larger one has more cells to be seen in
@@ -159,7 +159,7 @@ def _shrunk_labels(label_map: LabelMap, size: tuple[int, int]) -> LabelMap:
         _, numbers = cv2.connectedComponents((label_map == class_id).astype(np.uint8), connectivity=8)
         lost = np.ones(numbers.max() + 1, dtype=bool)
         lost[0] = False
-        lost[cv2.resize(numbers, size, interpolation=cv2.INTER_NEAREST_EXACT)] = False
+        lost[resize_labels(numbers, size[1], size[0])] = False
         if lost.any():
             y, x = np.nonzero(lost[numbers])
             cells[y * size[1] // label_map.shape[0], x * size[0] // label_map.shape[1]] = class_id

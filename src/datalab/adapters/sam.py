@@ -30,7 +30,7 @@ from datalab.adapters.sam_encoder import FastEncoder, precision_for
 from datalab.adapters.sam_small import build_small_sam
 from datalab.adapters.sam_zoom import masks_in_enlarged_boxes, zooms_in
 from datalab.errors import InputError
-from datalab.masks import BoolMask, crop_to_rle, iou_matrix, rle_box_xywh, rle_to_crop
+from datalab.masks import BoolMask, crop_to_rle, iou_matrix, middles, rle_box_xywh, rle_to_crop
 from datalab.ranges import Count, Share, Within
 from datalab.tables import CANDIDATES, REFINED, require, typed
 
@@ -258,8 +258,7 @@ def _full_size(rle: str, shape: tuple[int, ...], full: tuple[int, int]) -> str:
 
 def _shown(start: int, length: int, side: int, full: int) -> tuple[int, npt.NDArray[np.intp]]:
     """The first pixel of `full` that shows one of those from `start` on of `side`, and which of them each shows."""
-    # cv2's INTER_NEAREST goes by corners, half a pixel too far, and INTER_NEAREST_EXACT is not exact above 4000 pixels
-    shown = (2 * np.arange(full) + 1) * side // (2 * full)
+    shown = middles(side, full)
     first, last = np.searchsorted(shown, [start, start + length])
     return int(first), shown[first:last] - start
 

@@ -17,7 +17,7 @@ from datalab.adapters.image_vectors import read_embedding
 from datalab.adapters.segmenter_network import OUTPUT_STRIDE, STRIDE
 from datalab.errors import InputError
 from datalab.learning.embeddings import crop_embedding
-from datalab.masks import IGNORE_ID
+from datalab.masks import IGNORE_ID, resize_labels
 
 LABELS = STRIDE // OUTPUT_STRIDE
 """Label pixels per cell of the embedding."""
@@ -75,7 +75,7 @@ def shrink_labels(
     it fills more than half as much as the one it fills the most, but never the last one of another class. Where a class
     fills such cells alone, none is left of it.
     """
-    cells = np.asarray(cv2.resize(positions, size, interpolation=cv2.INTER_NEAREST_EXACT), dtype=np.uint8)
+    cells = resize_labels(positions, size[1], size[0])
     thin = sorted(_values(positions) - _values(cells) - {0, IGNORE_ID})
     filled = {
         one: np.asarray(cv2.resize((positions == one).astype(np.float32), size, interpolation=cv2.INTER_AREA))
