@@ -70,7 +70,7 @@ def run(images: Path | None, masks: Path | None, classes: Path | None, annotator
             say(where_to_label(workspace, load_round(workspace, number)))
             return
         simulate(workspace, load_round(workspace, number), read_source_truth(workspace, source))
-        run_flow(workspace, source)
+        run_flow(workspace, Source())  # its images were taken in before
     state = load_round(workspace, number)
     if NOT_LEARNED in state.facts:
         say(state.facts[NOT_LEARNED])

@@ -75,9 +75,10 @@ def label_round(
         if only_round and not (is_alone and waits(place, only_round)):
             get_run_logger().info("round %04d does not wait for people, or a run is at it", only_round)
             return only_round
-        # images that nobody has taken in yet open the next round
-        if not images and before is not None and before.due is not None and _is_finished(place, before.number):
+        if before is not None and before.due is not None and _is_finished(place, before.number):
             get_run_logger().info("another run has finished round %s", before.round_id)
+            if images:
+                LOG.warning("%s was not looked at: another run has finished the round; run this again", images)
             return before.number
         return advance(place, Source(*(Path(path) if path else None for path in (images, masks, classes))), wait)
 

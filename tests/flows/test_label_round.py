@@ -97,27 +97,22 @@ def test_a_round_that_another_run_has_put_aside_is_not_finished(tmp_path: Path) 
     assert not _is_finished(workspace, 2)
 
 
-@pytest.mark.parametrize(("images", "goes_on"), [("photos", True), ("", False)])
-def test_a_run_that_brings_images_goes_on_where_another_one_has_finished_the_round(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: str, goes_on: bool
+@pytest.mark.parametrize("images", ["photos", ""])
+def test_a_run_says_that_it_has_not_looked_at_images_where_another_one_has_finished_the_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, images: str
 ) -> None:
     workspace = Workspace(tmp_path)
     for name in BASE:
         write_text(tmp_path / name, "")
     save_round(workspace, Round(1, "g", "o", seconds=dict.fromkeys(STEPS[:-1], 1.0)))
-    brought: list[Source] = []
 
     @contextmanager
     def finished_by_another(*_: object, **__: object) -> Iterator[bool]:
         save_round(workspace, Round(1, "g", "o", seconds=dict.fromkeys(STEPS, 1.0)))
         yield True
 
-    def take(place: Workspace, source: Source, wait: bool) -> int:
-        brought.append(source)
-        return 2
-
     monkeypatch.setattr(label_round, "alone", finished_by_another)
-    monkeypatch.setattr(label_round, "advance", take)
     monkeypatch.setattr(label_round, "get_run_logger", lambda: logging.getLogger("tests"))
-    number = label_round.label_round.fn(str(tmp_path), images=images)
-    assert (number, brought) == ((2, [Source(Path("photos"))]) if goes_on else (1, []))
+    assert label_round.label_round.fn(str(tmp_path), images=images) == 1
+    told = ["photos was not looked at: another run has finished the round; run this again"] if images else []
+    assert [one.getMessage() for one in caplog.records] == told
