@@ -73,9 +73,10 @@ class Batches:
             stop, alone = min(start + min(size, self.most), count), self._is_alone
             try:
                 with MEMORY.used(alone):
+                    tried = self.filled(stop - start)  # as of now: another thread may find out that so many do not fit
                     done = work(slice(start, stop))
             except torch.OutOfMemoryError as exc:
-                if alone and self.filled(stop - start) == 1:
+                if alone and tried == 1:
                     raise self._too_little() from exc
             else:
                 yield done
@@ -84,7 +85,7 @@ class Batches:
             # only here: inside of `except` the error keeps alive what filled the memory
             torch.cuda.empty_cache()
             with self._learning:
-                self._go_on_with_less(self.filled(stop - start), alone)
+                self._go_on_with_less(tried, alone)
 
     def filled(self, count: int) -> int:
         """How many a part of `count` is filled up to, where `work` wants always as many."""
