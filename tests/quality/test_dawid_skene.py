@@ -4,11 +4,13 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import pytest
 from crowdkit.aggregation import DawidSkene
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datalab.quality.dawid_skene import PRIOR_VOTES, Floats, Places, Votes, class_probabilities
+from datalab.quality import dawid_skene
+from datalab.quality.dawid_skene import Floats, Places, Votes, class_probabilities
 from tests.quality.test_class_votes import PATIENTS
 
 
@@ -23,10 +25,16 @@ def crowd_kits(table: pd.DataFrame) -> Floats:
     return found[sorted(found.columns)].to_numpy()
 
 
+def without_prior(votes: Votes, classes: int) -> Floats:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(dawid_skene, "PRIOR_VOTES", 1e-9)
+        return class_probabilities(votes, classes)
+
+
 def test_without_a_prior_it_is_crowd_kits_but_for_the_patient_on_whom_that_one_stops_too_soon() -> None:
     rows = [(task, who, said) for task, answers in enumerate(PATIENTS.split()) for who, said in enumerate(answers)]
     table = pd.DataFrame(rows, columns=["task", "worker", "label"])
-    ours, theirs = class_probabilities(votes_of(table), 4, prior_votes=1e-9), crowd_kits(table)
+    ours, theirs = without_prior(votes_of(table), 4), crowd_kits(table)
     assert np.flatnonzero(ours.argmax(axis=1) != theirs.argmax(axis=1)).tolist() == [2]
     assert theirs[2].max() < 0.65  # more rounds of EM end at our answer, from theirs, too
     assert np.abs(np.delete(ours - theirs, 2, axis=0)).max() < 0.1
@@ -51,7 +59,7 @@ def test_few_votes_of_many_classes_overrule_no_majority() -> None:
         votes, truth = drawn(500, 20, 50, 0.9, np.random.default_rng(seed))
         table = heads(votes, 20)
         most = table.max(axis=1) >= 2
-        plain, bare = (class_probabilities(votes, 20, prior) for prior in (PRIOR_VOTES, 1e-9))
+        plain, bare = class_probabilities(votes, 20), without_prior(votes, 20)
         assert (table.argmax(axis=1) == plain.argmax(axis=1))[most].all()
         assert (truth != bare.argmax(axis=1))[most].sum() > 5  # what the prior is for
 
