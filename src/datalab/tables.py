@@ -225,12 +225,7 @@ def known_objects(gold: pd.DataFrame) -> pd.DataFrame:
     return gold[gold["label"] != ""]
 
 
-def is_unknown(gold: pd.DataFrame) -> "pd.Series[bool]":
-    """Which rows of table GOLD are the pixels of which nobody knows the class."""
-    return (gold["label"] == "") & (gold["rle"] != "")
-
-
 def unknown_pixels(gold: pd.DataFrame) -> dict[str, str]:
     """image_id to the RLE of the pixels of which table GOLD does not know the class; nothing for an image without."""
-    rows = gold[is_unknown(gold)]
+    rows = gold[(gold["label"] == "") & (gold["rle"] != "")]
     return dict(zip(rows["image_id"], rows["rle"], strict=True))

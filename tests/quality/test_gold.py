@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from datalab.errors import InputError
-from datalab.quality.gold import Against, GoldImage, score_images
+from datalab.quality.gold import Against, GoldImage, in_unknown_pixels, score_images
 from datalab.quality.gold_score import GoldLimits, GoldScore, as_json, score_gold
 from datalab.tables import GOLD
 from tests.quality.images import HEIGHT, WIDTH, Box, rle, tables
@@ -66,7 +66,10 @@ def test_what_is_drawn_where_nobody_knows_the_class_is_neither_right_nor_wrong()
         ("i", "cat"): [*right, ("cup", 2, 5, 4, 8)],  # half of it
         ("i", "dan"): [*right, ("cup", 2, 5, 5, 8)],  # a third: there it is known that nothing is
     }
-    found = score_images(*tables(answers, role="gold"), against)
+    ratings, regions = tables(answers, role="gold")
+    left_out = in_unknown_pixels(regions, against.gold)
+    assert left_out.tolist() == [False] * 2 + [True] + [False] * 4 + [True] + [False] * 3
+    found = score_images(ratings, regions[~left_out], against)
     assert [(one.drawn, one.hits) for one in found] == [(2, 2), (2, 2), (2, 2), (3, 2)]
 
 

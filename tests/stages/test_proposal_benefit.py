@@ -54,8 +54,12 @@ def test_a_round_has_its_figures_and_all_rounds_theirs(tmp_path: Path, capsys: p
     assert "proposal benefit 0/1\n" in capsys.readouterr().err
 
 
-def test_pixels_of_no_known_class_are_no_object_that_people_missed(tmp_path: Path) -> None:
+def test_where_gold_does_not_know_the_class_nothing_is_missed_and_nothing_too_much(tmp_path: Path) -> None:
     write_world(tmp_path)
+    ratings, regions = tables({("g", "ann"): [COIN, ("cup", 4, 5, 6, 8)]})
+    write_table(tmp_path / "ratings.parquet", ratings)
+    write_table(tmp_path / "regions.parquet", regions.assign(origin="manual"))
+    assert report(tmp_path)["rounds"]["0001"]["gold_f1"]["with"]["value"] == pytest.approx(2 / 3, abs=1e-6)
     void = TRUTH.assign(region_id="v", label="", rle=rle(4, 5, 6, 8))
     write_table(tmp_path / "gold.parquet", pd.concat([TRUTH, void], ignore_index=True))
     assert report(tmp_path)["rounds"]["0001"]["gold_f1"]["with"]["value"] == 1

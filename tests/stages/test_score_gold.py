@@ -155,3 +155,12 @@ def test_nobody_is_judged_by_gold_of_a_class_that_has_another_name_now(tmp_path:
         report(tmp_path, {("g", "ann"): [COIN]}, renamed)
     found = whole_report(tmp_path, {("g", "ann"): [COIN]}, renamed, events=("disputed",))
     assert found["annotators"]["ann"]["f1"]["reason"] == "labelled no gold image"
+
+
+def test_people_who_agree_on_what_gold_does_not_know_make_no_gold_suspect(tmp_path: Path) -> None:
+    cups: list[Box] = [("cup", 4, 5, 5, 8), ("cup", 5, 5, 6, 8)]
+    narrow: Box = ("coin", 0, 0, 4, 3)
+    answers = {("g", "ann"): [COIN, *cups], ("g", "bob"): [narrow, *cups], ("g", "cat"): [("coin", 0, 1, 4, 4), *cups]}
+    void = pd.DataFrame([("g", "v", "", rle(4, 4, 6, 8), HEIGHT, WIDTH)], columns=list(GOLD))
+    assert [one["image_id"] for one in whole_report(tmp_path, answers)["suspects"]] == ["g"]
+    assert whole_report(tmp_path, answers, pd.concat([TRUTH, void], ignore_index=True))["suspects"] == []

@@ -77,23 +77,30 @@ class Against:
 def score_images(ratings: pd.DataFrame, regions: pd.DataFrame, against: Against) -> list[GoldImage]:
     """One GoldImage per row of `ratings` (table RATINGS, of one person, on gold images), in their order.
 
-    `regions`: their table ANNOTATED_REGIONS. What lies where nobody knows the class is neither right nor wrong: it is
-    left out. InputError where a gold mask has another size than the image as labelled.
+    `regions`: their table ANNOTATED_REGIONS, without those `in_unknown_pixels`. InputError where a gold mask has
+    another size than the image as labelled.
     """
     drawn: dict[int, Regions] = {}
     for row in regions.to_dict("records"):
         drawn.setdefault(row["annotation_id"], []).append((row["label"], row["rle"]))
     truth = {str(image_id): rows for image_id, rows in against.gold.groupby("image_id")}
-    unknown = unknown_pixels(against.gold)
     return [
-        _score(
-            row,
-            _judged(row, drawn.get(row["annotation_id"], []), unknown.get(row["image_id"], "")),
-            _known(row, truth[row["image_id"]]),
-            against,
-        )
+        _score(row, drawn.get(row["annotation_id"], []), _known(row, truth[row["image_id"]]), against)
         for row in ratings.to_dict("records")
     ]
+
+
+def in_unknown_pixels(regions: pd.DataFrame, gold: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """(n,) which of n masks (columns of REGIONS) lie where table `gold` does not know the class.
+
+    They are neither right nor wrong.
+    """
+    unknown = unknown_pixels(gold)
+    found = np.zeros(len(regions), dtype=bool)
+    for place in np.flatnonzero(regions["image_id"].isin(unknown)).tolist():
+        row = regions.iloc[place]
+        found[place] = lies_in(row["rle"], unknown[row["image_id"]], int(row["height"]), int(row["width"]))
+    return found
 
 
 def _score(rating: dict[Any, Any], drawn: Regions, known: Regions, against: Against) -> GoldImage:
@@ -136,11 +143,6 @@ def _presence(drawn: Regions, known: Regions, classes: Sequence[str]) -> npt.NDA
     for name in classes:
         table[int(name in true), int(name in said)] += 1
     return table
-
-
-def _judged(rating: dict[Any, Any], drawn: Regions, unknown: str) -> Regions:
-    size = int(rating["height"]), int(rating["width"])
-    return [one for one in drawn if not unknown or not lies_in(one[1], unknown, *size)]
 
 
 def _known(rating: dict[Any, Any], rows: pd.DataFrame) -> Regions:

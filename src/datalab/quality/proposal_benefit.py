@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from datalab.figure import Figure, undefined
-from datalab.masks import iou_matrix, rle_area
+from datalab.masks import iou_matrix, lies_in, rle_area
 from datalab.quality.bootstrap import MEASURES, SHARES, bootstrap_ratio
 from datalab.quality.matching import match_regions
 from datalab.quality.student import Bounds, Sides, student_difference, student_quotient, sum_groups
@@ -38,6 +38,13 @@ class Answer:
     """The gold objects; None where the image is not gold."""
     height: int
     width: int
+    unknown: str = ""
+    """RLE of the pixels of which gold does not know the class, "" where it knows all."""
+
+    @property
+    def judged(self) -> list[Shape]:
+        """The regions that gold can judge."""
+        return [one for one in self.regions if not lies_in(one[1], self.unknown, self.height, self.width)]
 
 
 @dataclass(frozen=True)
@@ -200,14 +207,15 @@ def _f1(answer: Answer, iou_threshold: float) -> _Part | None:
     """F1 = 2 hits / (drawn + true)."""
     if answer.truth is None:
         return None
-    matching = match_regions(answer.regions, answer.truth, answer.height, answer.width, iou_threshold)
-    return _Part(answer.image_id, 2 * len(matching.matches), len(answer.regions) + len(answer.truth))
+    drawn = answer.judged
+    matching = match_regions(drawn, answer.truth, answer.height, answer.width, iou_threshold)
+    return _Part(answer.image_id, 2 * len(matching.matches), len(drawn) + len(answer.truth))
 
 
 def _hit_iou(answer: Answer, iou_threshold: float) -> _Part | None:
     if answer.truth is None:
         return None
-    matching = match_regions(answer.regions, answer.truth, answer.height, answer.width, iou_threshold)
+    matching = match_regions(answer.judged, answer.truth, answer.height, answer.width, iou_threshold)
     return _Part(answer.image_id, matching.iou_sum, len(matching.matches))
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from datalab.learning.gate import (
@@ -21,8 +22,9 @@ from datalab.learning.gate import (
     why_not_accepted,
 )
 from datalab.learning.gate_examples import Examples
-from datalab.masks import iou_matrix, lies_in
-from datalab.tables import GATED_PROPOSALS, known_objects, unknown_pixels
+from datalab.masks import iou_matrix
+from datalab.quality.gold import in_unknown_pixels
+from datalab.tables import GATED_PROPOSALS, known_objects
 
 SAME_REGION_IOU = 0.5
 """Masks that overlap more are versions of one region, of which the better one is shown."""
@@ -51,7 +53,7 @@ def gate_proposals(
     """
     sources: dict[str, dict[str, Any]] = {}
     parts = [candidates.iloc[:0].assign(expected_iou=np.nan, decision="", order=0.0)]
-    for source, rows in _judged(candidates, gold).groupby("source", sort=False):
+    for source, rows in candidates.groupby("source", sort=False):
         sources[str(source)], part = _gate_source(rows, gold, params, groups or {})
         if sources[str(source)]["reason"] is None or source != "model":
             parts.append(part[part["image_id"].isin(image_ids)])
@@ -96,19 +98,15 @@ def best_per_region(proposals: pd.DataFrame, limit: int) -> pd.DataFrame:
     return named.loc[kept].reset_index(drop=True)
 
 
-def _judged(candidates: pd.DataFrame, gold: pd.DataFrame) -> pd.DataFrame:
-    """Less what lies on a gold image where nobody knows the class: it would be an example of what is wrong."""
-    unknown = unknown_pixels(gold)
-    rows = candidates[candidates["image_id"].isin(unknown)]
-    lost = [
-        lies_in(row["rle"], unknown[row["image_id"]], row["height"], row["width"]) for row in rows.to_dict("records")
-    ]
-    return candidates.drop(rows.index[np.array(lost, dtype=bool)])
+def is_example(candidates: pd.DataFrame, gold: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which lie on gold images, and not where nobody knows the class: those would be examples of what is wrong."""
+    on_gold = candidates["image_id"].isin(gold["image_id"]).to_numpy()
+    return np.asarray(on_gold & ~in_unknown_pixels(candidates, gold))
 
 
 def gold_examples(candidates: pd.DataFrame, gold: pd.DataFrame, groups: Mapping[str, str]) -> Examples:
-    """Those on gold images with their true IoU: with the object they fit best, any and of their class, 0 for none."""
-    chosen = candidates[candidates["image_id"].isin(gold["image_id"])]
+    """Those that can be with their true IoU: with the object they fit best, any and of their class, 0 for none."""
+    chosen = candidates[is_example(candidates, gold)]
     truth = dict(iter(known_objects(gold).groupby("image_id")))
     true_iou, named_iou = np.zeros(len(chosen)), np.zeros(len(chosen))
     for place, row in enumerate(chosen.to_dict("records")):
@@ -143,7 +141,7 @@ def _gate_source(
     expected = calibration.expected(scores, labels)
     held_out = held_out_expected(examples, params)
     # with its own truth a gold image would get better proposals than others, and say more of them than is true
-    expected[rows["image_id"].isin(gold["image_id"]).to_numpy()] = held_out
+    expected[is_example(rows, gold)] = held_out
     error, by_class = held_out_error(examples, held_out, params), errors_by_class(examples, held_out, params)
     refused = {label: why_not_accepted(one, params) for label, one in by_class.items()}
     facts = {

@@ -16,7 +16,17 @@ from datalab.errors import one_line_errors
 from datalab.quality.gold_ledger import judging_ratings
 from datalab.quality.proposal_benefit import Answer, Shape, measure_benefit
 from datalab.ranges import Amount, Count, Seed, Share
-from datalab.tables import ANNOTATED_REGIONS, GOLD, GOLD_EVENTS, RATINGS, REGIONS, ROUND_BATCH, empty, is_unknown
+from datalab.tables import (
+    ANNOTATED_REGIONS,
+    GOLD,
+    GOLD_EVENTS,
+    RATINGS,
+    REGIONS,
+    ROUND_BATCH,
+    empty,
+    known_objects,
+    unknown_pixels,
+)
 
 SHOWN = (*REGIONS, "decision")
 """Of a round's proposals."""
@@ -56,7 +66,7 @@ def run(inputs: Inputs, report: Path, params: Params) -> None:
     may have made the truth; what they said of gold whose truth is in doubt is left out.
     """
     gold, events = read_table(inputs.gold, GOLD), read_table(inputs.gold_events, GOLD_EVENTS)
-    truth = _by(gold[~is_unknown(gold)], "image_id")
+    truth = _by(gold, "image_id")
     drawn = _by(pd.concat([read_table(path, ANNOTATED_REGIONS) for path in inputs.regions]), "annotation_id")
     answered = pd.concat([read_table(path, RATINGS) for path in inputs.ratings], ignore_index=True)
     answered = answered.assign(lead_time_s=answered["lead_time_s"].clip(upper=params.longest_answer_s))
@@ -98,9 +108,10 @@ def _answers(
             origins=() if regions is None else tuple(regions["origin"]),
             proposals=_shapes(proposals.get((image_id, "propose"))),
             accepted=_shapes(proposals.get((image_id, "accept"))),
-            truth=_shapes(truth[image_id]) if row["judged"] else None,
+            truth=_shapes(known_objects(truth[image_id])) if row["judged"] else None,
             height=int(row["height"]),
             width=int(row["width"]),
+            unknown=unknown_pixels(truth[image_id]).get(image_id, "") if row["judged"] else "",
         )
 
 

@@ -16,7 +16,7 @@ from datalab.errors import InputError, one_line_errors
 from datalab.learning.splits import GroupRules
 from datalab.quality.advice import advice
 from datalab.quality.agreement import object_table, pair_table
-from datalab.quality.gold import Against, GoldImage, score_images
+from datalab.quality.gold import Against, GoldImage, in_unknown_pixels, score_images
 from datalab.quality.gold_ledger import judging_ratings, sound_gold, suspects
 from datalab.quality.gold_score import GoldLimits, as_json, score_gold
 from datalab.quality.rated import RatedImages, rated_images
@@ -74,7 +74,8 @@ def run(inputs: Inputs, report: Path, params: Params, longest_answer_s: float, r
     """Write `report`: `annotators` (figures, skill, trend, action, advice) and `suspects` among the gold.
 
     Nobody is judged by gold that is contested or disputed. Without gold, or for somebody who saw none, figures are null
-    with the reason and the skill is one half. A longer answer counts as `longest_answer_s`. Intervals are over the
+    with the reason and the skill is one half. What is drawn where gold does not know the class counts for nobody. A
+    longer answer counts as `longest_answer_s`. Intervals are over the
     groups that `rules` make of the rated images. InputError where a gold mask has another size than its image, or
     a class that the guidelines do not name: everybody would be wrong about it.
     """
@@ -86,6 +87,7 @@ def run(inputs: Inputs, report: Path, params: Params, longest_answer_s: float, r
     drawn_before = read_table(inputs.earlier_regions, ANNOTATED_REGIONS)
     truth, events = read_table(inputs.gold, GOLD), read_table(inputs.events, GOLD_EVENTS)
     check_classes(sound_gold(truth, events), load_guidelines(inputs.guidelines).names)
+    drawn, drawn_before = (one[~in_unknown_pixels(one, truth)] for one in (drawn, drawn_before))
     classes = sorted({*truth["label"], *drawn["label"]} - {""})
     answered = {*rated["image_id"], *replaced["image_id"]}
     groups = read_groups(answered, inputs.catalog, inputs.metadata, rules)
