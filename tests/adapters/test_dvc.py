@@ -178,6 +178,27 @@ def test_what_a_killed_command_left_half_written_is_cleared_away(workspace: Work
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("name", "left"), [("dvc.lock", 0), ("dvc.lock", 20), ("in.dvc", 4)])
+def test_a_file_of_dvcs_own_that_a_kill_cut_off_is_made_anew(workspace: Workspace, name: str, left: int) -> None:
+    add(workspace, [workspace.root / "in"])
+    assert repro(workspace, ["double"]) == ["double"]
+    path = workspace.root / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[:left])
+    add(workspace, [workspace.root / "in"])
+    assert repro(workspace, ["double"]) == []  # it is in the run cache
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.slow
+def test_a_graph_that_a_person_broke_stays_as_it_is(workspace: Workspace) -> None:
+    (workspace.root / "dvc.yaml").write_text("stages: 7\n")
+    with pytest.raises(StateError, match=r"dvc\.yaml"):
+        repro(workspace, ["double"])
+    assert (workspace.root / "dvc.yaml").read_text() == "stages: 7\n"
+
+
+@pytest.mark.slow
 def test_who_writes_what_stages_read_waits_for_them(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
     order: list[str] = []
 

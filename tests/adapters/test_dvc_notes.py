@@ -9,7 +9,7 @@ import pytest
 
 from datalab.adapters import dvc
 from datalab.adapters.dvc import stages_at_rest
-from datalab.adapters.dvc_notes import note_of, workers
+from datalab.adapters.dvc_notes import note_of, remove_cut_off, workers
 from datalab.errors import ServiceError
 from datalab.workspace import Workspace
 
@@ -66,3 +66,13 @@ def test_who_is_waited_for_in_vain_is_named(tmp_path: Path, monkeypatch: pytest.
     named = rf"at work in {tmp_path} \(pid {os.getpid()} in {note_of(tmp_path)}\); wait for it, then run again"
     with pytest.raises(ServiceError, match=named), stages_at_rest(Workspace(tmp_path)):
         pass
+
+
+def test_what_a_living_command_may_be_writing_is_not_removed(tmp_path: Path) -> None:
+    lock, told = tmp_path / "dvc.lock", ["'./dvc.lock' validation failed."]
+    lock.touch()
+    noted(tmp_path, os.getpid())
+    assert remove_cut_off(tmp_path, told) and lock.exists()
+    note_of(tmp_path).unlink()
+    assert remove_cut_off(tmp_path, told) and not lock.exists()
+    assert not remove_cut_off(tmp_path, told)

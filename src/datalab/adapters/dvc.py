@@ -17,7 +17,7 @@ from typing import TextIO
 
 import yaml
 
-from datalab.adapters.dvc_notes import note_of, workers
+from datalab.adapters.dvc_notes import note_of, remove_cut_off, workers
 from datalab.adapters.files import locked
 from datalab.adapters.stage_progress import share_done
 from datalab.errors import ServiceError, StateError
@@ -161,7 +161,8 @@ def _run(
         code, lines = _once(root, arguments, on_line, turn)
         if code == 0:
             return
-        if any(HALF_WRITTEN in line for line in lines) and time.monotonic() < until:
+        half_written = any(HALF_WRITTEN in line for line in lines) or remove_cut_off(root, lines)
+        if half_written and time.monotonic() < until:
             continue
         if not any(words in line for line in lines for words in BUSY):
             raise StateError(f"dvc {' '.join(arguments)} failed: {_why(lines)} (run it in {root} to see all of it)")

@@ -1,14 +1,26 @@
-"""DVC's own note of which command reads and writes what: `.dvc/tmp/rwlock`, in force until a stage's end is saved."""
+"""What DVC keeps for itself, writes in place and leaves half-written when it is killed.
+
+`.dvc/tmp/rwlock` notes which command reads and writes what, in force until a stage's end is saved; `dvc.lock` and the
+`.dvc` files say what was made of what.
+"""
 
 import fcntl
 import json
-from collections.abc import Iterator
+import logging
+import re
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+LOG = logging.getLogger(__name__)
+UNREADABLE = re.compile(r"^'(.+)' (?:is invalid|validation failed)(?! \(possible merge conflicts\))")
+"""DVC's own words; a merge is a person's to end."""
+SETTLED_S = 1.0
+"""Longer than a live command takes to write a file."""
 START_ERROR_S = 1.0
 """How far off the start of a process may be: it is counted from the machine's, which is known to the second."""
 
@@ -27,6 +39,24 @@ def workers(root: Path) -> list[int]:
         if not alive:
             note.unlink(missing_ok=True)
     return alive
+
+
+def remove_cut_off(root: Path, lines: Sequence[str]) -> bool:
+    """Whether DVC says in these lines that it cannot read a file of its own; that is removed, and made anew next time.
+
+    From what is there: stages that were run are found in DVC's run cache. Not while a command that lives may be writing
+    it. What a person writes, dvc.yaml, stays and is an error.
+    """
+    named = [root / match[1] for line in lines if (match := UNREADABLE.match(line))]
+    own = [path for path in named if (path.name == "dvc.lock" or path.suffix == ".dvc") and path.exists()]
+    cut_off = {path: path.stat().st_mtime_ns for path in own}
+    if cut_off:
+        time.sleep(SETTLED_S)
+    for path, written in cut_off.items():
+        if not workers(root) and path.exists() and path.stat().st_mtime_ns == written:
+            LOG.warning("%s was left half-written by a dvc that was killed; it is made anew", path)
+            path.unlink()
+    return bool(cut_off)
 
 
 def note_of(root: Path) -> Path:
