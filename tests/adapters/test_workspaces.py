@@ -5,12 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from datalab.adapters import files, workspaces
-from datalab.adapters.dvc import add
+from datalab.adapters.dvc import add, repro
 from datalab.adapters.workspaces import claim_folder, clear_leftovers, create_workspace, follow_code, workspace_name
 from datalab.config import LabelClass, load_guidelines
-from datalab.errors import InputError
+from datalab.errors import InputError, StateError
 from datalab.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +51,39 @@ def test_git_takes_in_no_secret_not_even_one_of_a_killed_writer(tmp_path: Path, 
         (tmp_path / name).write_text("secret")
     seen = ["git", "ls-files", "--others", "--exclude-standard", ".env*", "..env*"]
     assert subprocess.run(seen, cwd=tmp_path, capture_output=True, text=True, check=True).stdout == ""
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_git_takes_in_nothing_that_dvc_keeps(tmp_path: Path, own: bool) -> None:
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    if own:
+        (tmp_path / "src").symlink_to(ROOT / "src")
+        follow_code(tmp_path)
+    else:
+        shutil.copyfile(ROOT / ".gitignore", tmp_path / ".gitignore")
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values()
+    outs = [out for stage in stages for kind in ("outs", "metrics", "plots") for out in stage.get(kind, [])]
+    kept = {name: how for out in outs for name, how in (out.items() if isinstance(out, dict) else [(out, {})])}
+    cached = [name for name, how in kept.items() if how.get("cache", True)]
+    ours = [name for name, how in kept.items() if name.startswith("reports/") and not how.get("cache", True)]
+    assert "models/segmenter.safetensors" in cached and "reports/metrics.json" in ours
+    seen = ["git", "check-ignore", "--no-index", *cached, *ours, "data/rounds.dvc", "models/other.dvc"]
+    assert subprocess.run(seen, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.split() == cached
+
+
+@pytest.mark.slow
+def test_a_stage_that_fails_leaves_the_model_of_the_one_before_to_dvc(tmp_path: Path) -> None:
+    made = create_workspace(ROOT, tmp_path / "tiles", CLASSES, tmp_path / "env")
+    model = "models/segmenter.safetensors"
+    train = {"cmd": f"mkdir -p models && touch {model}", "outs": [model]}
+    stages = {"train": train, "evaluate": {"cmd": "false", "deps": [model], "outs": ["reports/plots/iou.png"]}}
+    (made.root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    with pytest.raises(StateError, match="evaluate"):
+        repro(made)
+    assert (made.root / model).is_file()
+    subprocess.run(["git", "add", "-A"], cwd=made.root, check=True)
+    held = subprocess.run(["git", "ls-files"], cwd=made.root, capture_output=True, text=True, check=True).stdout
+    assert "dvc.lock" in held and model not in held
 
 
 @pytest.mark.slow

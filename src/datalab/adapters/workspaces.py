@@ -24,7 +24,11 @@ WORKSPACES = "workspaces"
 SHARED = ".datalab"
 DATA, FORMER_DATA = "/data/?*", "/data/*"
 """To git they are one; DVC takes the former for the folder itself, and finds no .dvc file in it."""
-IGNORED = ("/src", "/.made-for", "/.env", "/.env.annotators", "/.datalab", ".*.tmp", DATA, "!/data/*.dvc")
+OUTPUTS = (DATA, "!/data/*.dvc", "/models/?*", "!/models/*.dvc", "/reports/plots/?*")
+"""What DVC keeps of its stages. It writes such lines itself, but where a stage fails it takes back those of all stages
+of that run, also of the ones that were well, and never writes them again: git would take the model in.
+"""
+IGNORED = ("/src", "/.made-for", "/.env", "/.env.annotators", "/.datalab", ".*.tmp", *OUTPUTS)
 
 WRITTEN = (GRAPH, *OWN, MADE_FOR, ".gitignore", "guidelines/README.md", "guidelines/classes.yaml")
 """What is written among a person's own files."""
