@@ -59,7 +59,7 @@ test: setup browser ## every test, with the real servers: those in one process, 
 	OMP_NUM_THREADS=1 pytest -n auto --maxprocesses 4 --dist loadgroup
 
 test-quick: setup ## under two minutes: no servers, nothing slow
-	OMP_NUM_THREADS=1 pytest -q -n auto --maxprocesses 4 -m "not services and not slow"
+	OMP_NUM_THREADS=1 pytest -q --hypothesis-profile=quick -n auto --maxprocesses 4 -m "not services and not slow"
 
 bench: setup ## one benchmark, one JSON line: make bench NAME=brush_rle
 	@test -n "$(NAME)" || { echo "say which: make bench NAME=x; known: $$(cd benchmarks && ls *.py | grep -v measure | sed 's/\.py//' | xargs)"; exit 1; }
