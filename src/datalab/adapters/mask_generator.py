@@ -2,8 +2,8 @@
 
 The same masks as segment_anything's SamAutomaticMaskGenerator with the same thresholds. It is quicker because the
 decoder makes shared products once (`sam_decoder`), because a prompt whose masks are not good enough never gets any
-(`mask_grid`), and because masks are enlarged one by one, only where they lie (`mask_windows`): no stack of full-size
-masks is ever made.
+(`mask_grid`), because masks are enlarged one by one, only where they lie (`mask_windows`): no stack of full-size
+masks is ever made; and because most of those that are a better one again are not enlarged at all (`mask_choice`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,12 +19,11 @@ from segment_anything.utils.transforms import ResizeLongestSide
 from torchvision.ops import box_area, nms
 
 from datalab.adapters.gpu_memory import batches_of
-from datalab.adapters.mask_grid import STABILITY_OFFSET, Asking, Candidate, candidates, prompts_at_once
-from datalab.adapters.mask_windows import Enlarger, outline_to_rle
+from datalab.adapters.mask_choice import SAME_BOX_IOU, Candidate, best_per_box
+from datalab.adapters.mask_grid import STABILITY_OFFSET, Asking, answers, prompts_at_once
+from datalab.adapters.mask_windows import Enlarger, Outline, outline_to_rle
 
 BOXES_PER_BATCH = 16
-SAME_BOX_IOU = 0.7
-"""Of two boxes that overlap more the one with the lower predicted IoU goes; the value of SAM's authors."""
 TILE_OVERLAP = 512 / 1500
 
 Pixels = npt.NDArray[np.uint8]
@@ -117,9 +116,14 @@ def _of_tiles(
         known = encoded[tile.image] if tile.is_whole else None
         predictors.append(known or encode(sam, images[tile.image][y0:y1, x0:x1]))
     asking = Asking(params.points_per_side, params.min_predicted_iou, params.min_stability)
-    for tile, found in zip(tiles, candidates(predictors, asking), strict=True):
+    for tile, (grid, found) in zip(tiles, answers(predictors, asking), strict=True):
         height, width = images[tile.image].shape[:2]
-        yield tile, _best_per_box(found, tile.box, height, width)
+
+        def is_good(outline: Outline, tile: _Tile = tile, size: tuple[int, int] = (height, width)) -> bool:
+            return outline.stability >= params.min_stability and not _ends_at_cut(outline, tile, *size)
+
+        best = best_per_box(found, grid.outline, is_good)
+        yield tile, [_found(one, tile.box, height, width) for one in best]
 
 
 def _smallest_tile_first(found: list[FoundMask], areas: list[float]) -> list[FoundMask]:
@@ -194,15 +198,11 @@ class _AtLeastOnePixel(ResizeLongestSide):  # type: ignore[misc]  # the vendor's
         return max(1, height), max(1, width)
 
 
-def _best_per_box(found: list[Candidate], tile: Box, height: int, width: int) -> list[FoundMask]:
-    if not found:
-        return []
-    boxes = torch.tensor([one.outline.box for one in found])
-    inner = ~is_box_near_crop_edge(boxes, list(tile), [0, 0, width, height])
-    scores = torch.tensor([one.predicted_iou for one in found])
-    inside = torch.nonzero(inner).flatten()
-    kept = inside[nms(boxes[inside].float(), scores[inside], SAME_BOX_IOU)]
-    return [_found(found[place], tile, height, width) for place in kept.tolist()]
+def _ends_at_cut(outline: Outline, tile: _Tile, height: int, width: int) -> bool:
+    """Whether it ends where the tile does and the image goes on."""
+    if tile.is_whole:
+        return False
+    return bool(is_box_near_crop_edge(torch.tensor([outline.box]), list(tile.box), [0, 0, width, height])[0])
 
 
 def _found(candidate: Candidate, tile: Box, height: int, width: int) -> FoundMask:

@@ -16,7 +16,7 @@ from segment_anything.modeling import Sam
 from segment_anything.utils.amg import build_point_grid
 
 from datalab.adapters.gpu_memory import batches_of
-from datalab.adapters.mask_windows import Enlarger, Outline
+from datalab.adapters.mask_windows import Enlarger, Ints, Outline, ends
 from datalab.adapters.sam_decoder import Decoded, PointDecoder, decode_together
 from datalab.adapters.sam_encoder import precision_for
 
@@ -28,6 +28,8 @@ COARSE_MARGIN = 0.01
 """Logits are enlarged twice, and the second time mixes across the places by which stability is bounded."""
 LOGITS_PER_PLACE = 4
 """Each way."""
+REACH = 2
+"""Cells beyond the outermost on which an enlarged value may hang: it is a mixture of three in a row at most."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,16 @@ class Asking:
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A mask that is good enough, in the pixels that were encoded."""
+class Answer:
+    """A mask that may be good enough, still as logits, of which it holds what enlarging needs."""
 
-    outline: Outline
+    logits: npt.NDArray[np.float32]
+    corner: tuple[int, int]
+    """Row and column of their first."""
     predicted_iou: float
+    inner: Ints
+    outer: Ints
+    """What its box holds and lies in, in the pixels that were encoded, (4,) each; see `Enlarger.boxes`."""
 
 
 class Grid:
@@ -57,7 +64,8 @@ class Grid:
         places = build_point_grid(per_side) * np.array([size[1], size[0]])
         self.points = torch.as_tensor(predictor.transform.apply_coords(places, size), device=predictor.device)
         side = predictor.model.image_encoder.img_size
-        self.cells = tuple(LOGITS_PER_PLACE * int(length) for length in predictor.features.shape[2:])
+        rows, columns = (LOGITS_PER_PLACE * int(length) for length in predictor.features.shape[2:])
+        self.cells = rows, columns
         self.shares = tuple(
             _shares(cells, length * cells / side)
             for length, cells in zip(predictor.input_size, self.cells, strict=True)
@@ -71,12 +79,19 @@ class Grid:
         precision = precision_for(device) if device.type == "cuda" else torch.float32
         return PointDecoder(self.predictor.model, self.predictor.features, precision)
 
+    def outline(self, answer: Answer) -> Outline:
+        """The mask in the pixels that were encoded."""
+        threshold = self.predictor.model.mask_threshold
+        logits = np.full(self.cells, threshold - 2 * STABILITY_OFFSET, dtype=np.float32)
+        (row, column), (height, width) = answer.corner, answer.logits.shape
+        logits[row : row + height, column : column + width] = answer.logits
+        return self.enlarger.outline(logits, threshold, STABILITY_OFFSET)
+
     @cached_property
     def enlarger(self) -> Enlarger:
         """To the pixels that were encoded."""
         side, predictor = self.predictor.model.image_encoder.img_size, self.predictor
-        rows, columns = self.cells
-        return Enlarger((rows, columns), side, predictor.input_size, predictor.original_size)
+        return Enlarger(self.cells, side, predictor.input_size, predictor.original_size)
 
 
 def prompts_at_once(sam: Sam) -> int:
@@ -85,13 +100,13 @@ def prompts_at_once(sam: Sam) -> int:
     return max(1, PLACES_PER_BATCH[sam.device.type] // (rows * columns))
 
 
-def candidates(predictors: Sequence[SamPredictor], asking: Asking) -> list[list[Candidate]]:
-    """For each of the encoded images of one SAM every mask of its grid's points that is good enough.
+def answers(predictors: Sequence[SamPredictor], asking: Asking) -> list[tuple[Grid, list[Answer]]]:
+    """For each of the encoded images of one SAM its grid, and the mask of every point that may be good enough.
 
     Where a GPU's memory is full the batch is halved, with a warning.
     """
-    grids = [Grid(predictor, asking.points_per_side) for predictor in predictors]
-    found: list[list[Candidate]] = [[] for _ in grids]
+    found: list[tuple[Grid, list[Answer]]] = [(Grid(one, asking.points_per_side), []) for one in predictors]
+    grids = [grid for grid, _ in found]
     owners = np.repeat(np.arange(len(grids)), [len(grid.points) for grid in grids])
     numbers = np.concatenate([np.arange(len(grid.points)) for grid in grids])
     sam = predictors[0].model
@@ -100,20 +115,30 @@ def candidates(predictors: Sequence[SamPredictor], asking: Asking) -> list[list[
         return list(_good_logits(grids, owners[batch], numbers[batch], asking))
 
     for some in batches_of(sam, "prompts").each(len(owners), prompts_at_once(sam), good):
-        for owner, logits, score in some:
-            outline = grids[owner].enlarger.outline(logits, sam.mask_threshold, STABILITY_OFFSET)
-            if outline.stability >= asking.min_stability:
-                found[owner].append(Candidate(outline, score))
+        for owner, logits, scores in some:
+            found[owner][1].extend(_answers(grids[owner], logits, scores))
     return found
 
 
-Good = tuple[int, npt.NDArray[np.float32], float]
+Good = tuple[int, npt.NDArray[np.float32], list[float]]
+"""Image, (n, 4h, 4w) logits and predicted IoU of each."""
+
+
+def _answers(grid: Grid, logits: npt.NDArray[np.float32], scores: Sequence[float]) -> Iterator[Answer]:
+    threshold = grid.predictor.model.mask_threshold
+    inner, outer = grid.enlarger.boxes(logits > threshold)
+    near = logits > threshold - STABILITY_OFFSET
+    (top, bottom), (left, right) = ends(near.any(axis=2)), ends(near.any(axis=1))
+    for n, score in enumerate(scores):
+        row, column = max(0, int(top[n]) - REACH), max(0, int(left[n]) - REACH)
+        window = logits[n, row : bottom[n] + REACH + 1, column : right[n] + REACH + 1]
+        yield Answer(window.copy(), (row, column), score, inner[n], outer[n])
 
 
 def _good_logits(
     grids: Sequence[Grid], owners: npt.NDArray[np.int64], numbers: npt.NDArray[np.int64], asking: Asking
 ) -> Iterator[Good]:
-    """(image, (4h, 4w) logits, predicted IoU) of masks worth enlarging, for point `numbers` of the images `owners`."""
+    """The masks that may be stable, for point `numbers` of the images `owners`."""
     places = [(int(owner), numbers[owners == owner]) for owner in np.unique(owners)]
     decoders = [grids[owner].decoder for owner, _ in places]
     decoded = decode_together(decoders, [grids[owner].points[asked] for owner, asked in places])
@@ -140,8 +165,8 @@ def _worth_enlarging(
         mine = torch.from_numpy(np.flatnonzero(owner_of == owner)).to(logits.device)
         may_be = _may_be_stable(logits[mine], grids[owner].shares, decoder.sam.mask_threshold, asking.min_stability)
         steady = mine[may_be]
-        for one, score in zip(logits[steady].cpu().numpy(), scores[steady].tolist(), strict=True):
-            yield int(owner), one, score
+        if len(steady):
+            yield int(owner), logits[steady].cpu().numpy(), scores[steady].tolist()
 
 
 def _may_be_stable(

@@ -5,6 +5,7 @@ rows and columns, so that one matrix per axis does both, and any window of the r
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from datalab.masks import crop_edges, edges_to_rle
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 BLOCK = 128
 """Rows of the enlarged mask made at a time: each needs a few rows of the small one."""
 
@@ -43,6 +45,17 @@ class Axis:
         if len(marked) == 0:
             return 0, 0
         return int(np.searchsorted(self.high, marked[0])), int(np.searchsorted(self.low, marked[-1], side="right"))
+
+    @cached_property
+    def between(self) -> tuple[Ints, Ints]:
+        """First and last output place that hangs on cells c and c + 1 alone; where none does, the last is before."""
+        cells = np.arange(self.matrix.shape[1] - 1)
+        return np.searchsorted(self.low, cells), np.searchsorted(self.high, cells + 1, side="right") - 1
+
+    def reach(self, marked: Bools) -> tuple[Ints, Ints]:
+        """(n,) each: first and last output place that any of the marked of (n, cells) reaches."""
+        first, last = ends(marked)
+        return np.searchsorted(self.high, first), np.searchsorted(self.low, last, side="right") - 1
 
     def enlarge(self, logits: Tensor, start: int, stop: int) -> Tensor:
         """Places `start` to `stop` of the (cells, k) logits enlarged along the first axis: (stop - start, k)."""
@@ -92,6 +105,36 @@ class Enlarger:
         stable = int(np.count_nonzero(values > threshold + offset))
         changes, box = _changes(values > threshold, left, top, len(self.y.matrix))
         return Outline(changes, box, stable / union if union else float("nan"))
+
+    def boxes(self, above: Bools) -> tuple[Ints, Ints]:
+        """An inner and an outer bound, (n, 4) each, of the boxes of n masks, by which logits (n, h, w) lie above.
+
+        x0, y0, x1, y1 as of `Outline`; zeros where a mask has no such box. A place between four cells is a mixture of
+        them: it lies above the threshold where they all do, and no place does round which no cell does.
+        """
+        (y0, y1), (x0, x1) = self.y.between, self.x.between
+        pairs: Bools = above[:, 1:] & above[:, :-1]
+        all_four: Bools = pairs[..., 1:] & pairs[..., :-1] & (y0 <= y1)[:, None] & (x0 <= x1)
+        (top, bottom), (left, right) = ends(_rows(all_four)), ends(_columns(all_four))
+        inner = np.stack([x0[left], y0[top], x1[right], y1[bottom]], axis=1)
+        (top, bottom), (left, right) = self.y.reach(_rows(above)), self.x.reach(_columns(above))
+        outer = np.stack([left, top, right, bottom], axis=1)
+        inside, anywhere = (_rows(some).any(axis=1, keepdims=True) for some in (all_four, above))
+        return np.where(inside, inner, 0), np.where(anywhere, outer, 0)
+
+
+def _rows(masks: Bools) -> Bools:
+    """(n, h): which rows of (n, h, w) have any."""
+    return np.asarray(masks.any(axis=2))
+
+
+def _columns(masks: Bools) -> Bools:
+    return np.asarray(masks.any(axis=1))
+
+
+def ends(marked: Bools) -> tuple[Ints, Ints]:
+    """(n,) each: the first and the last marked of (n, cells); of none the whole."""
+    return marked.argmax(axis=1), marked.shape[1] - 1 - marked[:, ::-1].argmax(axis=1)
 
 
 def outline_to_rle(outline: Outline, tile: tuple[int, int, int, int], height: int, width: int) -> str:
