@@ -173,6 +173,16 @@ def test_an_annotator_gets_the_same_account_again(client: Client, settings: Sett
         ensure_annotator(client, "again@datalab.local", "0ther-pass-word")
 
 
+def test_a_sign_up_that_is_refused_is_told_in_the_servers_words(
+    client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ServiceError, match=r"cannot make an account .*short@datalab\.local: .*[Pp]assword.*8"):
+        ensure_annotator(client, "short@datalab.local", "short")
+    monkeypatch.setattr(Client, "get", lambda *_: {"invite_url": "/user/signup/?token=of-before"})
+    with pytest.raises(ServiceError, match=r"late@datalab\.local: its sign-up page answers 403 Forbidden"):
+        ensure_annotator(client, "late@datalab.local", settings.annotator_password)
+
+
 def test_tasks_come_in_rank_order_with_image_masks_and_stamps(
     client: Client, settings: Settings, tmp_path: Path
 ) -> None:
