@@ -100,6 +100,7 @@ def test_every_method_is_measured_on_the_same_object() -> None:
         assert found[f"{prompt}, SAM's choice"] <= found[f"{prompt}, best of three"]
 
 
+@pytest.mark.slow
 def test_figures_are_kept_with_the_version_of_the_weights(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["--out", str(tmp_path / "figures.json"), "--count", "2"])
     assert done.exit_code == 0, done.output

@@ -80,3 +80,14 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path)
     assert weights[0].keys() == build_small_sam().state_dict().keys()
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert {one.name for one in (tmp_path / "stopped").iterdir()} == {"curve.csv", "small_sam.safetensors", "state.pt"}
+
+
+@pytest.mark.slow
+def test_a_run_that_has_its_steps_says_so(tmp_path: Path) -> None:
+    run = new_run(7, 1e-3, None)
+    run.step = 3
+    run.save(tmp_path)
+    command = [sys.executable, "-m", "small_sam.train", "--out", str(tmp_path), "--steps", "3"]
+    asked = subprocess.run(command, cwd=TRAIN, capture_output=True, text=True, check=False)
+    assert asked.returncode == 1
+    assert asked.stderr == f"Error: {tmp_path} has 3 steps already; give more by --steps, or another --out\n"

@@ -181,6 +181,8 @@ def main(out: Path, steps: int, batch: int, peak: float, seed: int, start: Path 
     out.mkdir(parents=True, exist_ok=True)
     run = new_run(seed, peak, start)
     run.load(out)
+    if run.step >= steps:
+        raise click.ClickException(f"{out} has {run.step} steps already; give more by --steps, or another --out")
     pictures = Composites(run.step * batch, steps * batch, seed)
     loader = DataLoader(pictures, batch_size=batch, num_workers=1, prefetch_factor=8, collate_fn=joined)
     with tqdm(desc="train", total=steps, initial=run.step, disable=None) as bar:
