@@ -143,6 +143,7 @@ def test_a_stage_depends_on_the_numbers_it_reads(name: str) -> None:
     assert numbers_read(SOURCE / "datalab" / "stages" / f"{name}.py") <= set(stages()[name].get("params", []))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(stages()))
 def test_a_stage_that_asks_which_images_hang_together_depends_on_what_says_so(name: str) -> None:
     if SOURCE / "datalab" / "adapters" / "image_groups.py" in code_behind(SOURCE / "datalab" / "stages" / f"{name}.py"):

@@ -80,6 +80,7 @@ def test_a_changed_lock_is_installed_into_what_is_there(checkout: Path) -> None:
     assert "pip sync" in setup(checkout)
 
 
+@pytest.mark.slow
 def test_every_pin_runs_on_the_oldest_python_that_is_promised() -> None:
     """Debian 12 has Python 3.11.2, and what is locked on a newer one may not be for it."""
     asked = {one.name: one.metadata["Requires-Python"] for one in distributions()}

@@ -92,6 +92,7 @@ def test_a_connection_that_breaks_off_is_one_line(hub: Path, published: Path, mo
         pull_backbone("resnet50", published.as_uri())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     ("answer", "told"),

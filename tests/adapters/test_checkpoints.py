@@ -319,6 +319,7 @@ def test_the_published_sizes_fit_their_names() -> None:
     assert all(len(official.sha256) == 64 for official in OFFICIAL.values())
 
 
+@pytest.mark.slow
 def test_the_command_fetches_and_lists(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATALAB_CACHE", str(tmp_path))
     monkeypatch.setitem(OFFICIAL, "sam_vit_b", FILE)

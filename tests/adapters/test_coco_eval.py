@@ -144,6 +144,7 @@ def test_a_small_object_of_a_large_photograph_takes_little_memory() -> None:
     assert most < unknown.size
 
 
+@pytest.mark.slow
 def test_more_than_a_hundred_objects_of_a_class_count() -> None:
     cells = [square(1, top, left, side=2) for top in range(0, 39, 3) for left in range(0, 39, 3)]
     result = judged((cells, cells))

@@ -68,6 +68,7 @@ def test_who_is_waited_for_in_vain_is_named(tmp_path: Path, monkeypatch: pytest.
         pass
 
 
+@pytest.mark.slow
 def test_what_a_living_command_may_be_writing_is_not_removed(tmp_path: Path) -> None:
     lock, told = tmp_path / "dvc.lock", ["'./dvc.lock' validation failed."]
     lock.touch()

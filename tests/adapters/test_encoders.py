@@ -37,6 +37,7 @@ def put_weights(hub: Path, encoder: str) -> dict[str, torch.Tensor]:
     return weights
 
 
+@pytest.mark.slow
 def test_weights_that_are_there_are_taken(hub: Path) -> None:
     weights, said = starting_weights("unet_mobilenet_v2", True)
     assert weights is None

@@ -100,6 +100,7 @@ def test_what_only_the_quarters_show_is_found_once(sam: Sam) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_nothing_good_enough_is_no_mask(sam: Sam) -> None:
     assert generate_masks(sam, photograph("coffee", 60, 40), GeneratorParams(3, 0.999, 0.5, 1)) == []
 

@@ -26,6 +26,7 @@ def test_a_history_is_told_in_words_and_tables(tmp_path: Path) -> None:
     assert re.findall(r'(?:src|href)="(.{22})', html) == ["data:image/png;base64,"]
 
 
+@pytest.mark.slow
 def test_a_first_round_says_what_is_missing(tmp_path: Path) -> None:
     _, proof = write_history(tmp_path, 1)
     proof["point"]["untimed_answers"] = 4
@@ -38,6 +39,7 @@ def test_a_first_round_says_what_is_missing(tmp_path: Path) -> None:
     assert "All rounds:" not in text
 
 
+@pytest.mark.slow
 def test_what_is_undefined_gives_its_reason_and_names_are_text(tmp_path: Path) -> None:
     _, proof = write_history(tmp_path, 2)
     nothing = {"value": None, "low": None, "high": None, "reason": "<b>too few</b>"}

@@ -30,6 +30,7 @@ def proofs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]
     return {count: write_history(tmp_path_factory.mktemp("history") / str(count), count)[1] for count in (1, 5)}
 
 
+@pytest.mark.slow
 def test_both_panels_show_what_was_measured_and_what_is_expected(proofs: dict[int, dict[str, Any]]) -> None:
     picture = draw_learning_curve(proofs[5])
     for half in ("left", "right"):
@@ -55,6 +56,7 @@ def test_without_times_the_second_panel_says_so(proofs: dict[int, dict[str, Any]
     assert count_of(picture, BLUE, "left") > 300
 
 
+@pytest.mark.slow
 def test_rounds_that_cannot_be_compared_and_figures_without_interval_do_no_harm(
     proofs: dict[int, dict[str, Any]],
 ) -> None:

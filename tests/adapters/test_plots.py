@@ -44,6 +44,7 @@ def test_a_class_without_a_colour_and_pixels_not_judged_do_no_harm(
     assert read_rgb(tmp_path / "sheet.png").shape[1] > 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "small"), [((3000, 4000), (384, 512)), ((4000, 3000), (512, 384)), ((2, 6000), (1, 512))]
 )

@@ -13,6 +13,7 @@ NOTHING = reliability_table(np.zeros((5, 3)))
 SOME = reliability_table(np.array([[0, 0, 0], [0, 0, 0], [5, 2.5, 3], [10, 7.0, 8], [20, 18.0, 17]]))
 
 
+@pytest.mark.slow
 def test_both_curves_are_drawn_in_their_colours(tmp_path: Path) -> None:
     plot_reliability(tmp_path / "both.png", SOME, SOME, "title")
     plot_reliability(tmp_path / "after.png", NOTHING, SOME, "title")
@@ -20,6 +21,7 @@ def test_both_curves_are_drawn_in_their_colours(tmp_path: Path) -> None:
     assert count_of(tmp_path / "after.png", BLUE) > 1000
 
 
+@pytest.mark.slow
 def test_no_pixel_leaves_an_empty_picture(tmp_path: Path) -> None:
     plot_reliability(tmp_path / "a.png", NOTHING, NOTHING, "nothing judged")
     plot_reliability(tmp_path / "b.png", NOTHING, NOTHING, "nothing judged")

@@ -8,6 +8,7 @@ from datalab.errors import ServiceError
 from datalab.services.ports import free_ports
 
 
+@pytest.mark.slow
 def test_a_database_that_is_down_is_told_in_one_line() -> None:
     known, environment = "fiftyone" in sys.modules, dict(os.environ)
     address = f"127.0.0.1:{free_ports().mongo}"

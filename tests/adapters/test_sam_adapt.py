@@ -80,6 +80,7 @@ def test_of_a_click_the_mask_that_sam_likes_best_is_judged_and_of_a_box_the_sing
     assert judge(sam, exam).tolist() == pytest.approx([click.float().mean().item(), 1])
 
 
+@pytest.mark.slow
 def test_every_answer_is_compared_with_its_own_object(sam: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers come sorted by the kind of their prompt; an object fills more of the square where it is seen enlarged."""
     known = lessons(sam, range(3))
@@ -148,6 +149,7 @@ def test_a_full_gpu_learns_the_same_from_halves_of_a_batch(
     ]
 
 
+@pytest.mark.slow
 def test_a_full_gpu_judges_fewer_objects_at_a_time(
     sam: Sam, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -27,6 +27,7 @@ def test_an_embedding_is_a_grid_of_half_floats(sam: Sam) -> None:
     assert np.isfinite(embedding).all()
 
 
+@pytest.mark.slow
 def test_a_full_gpu_encodes_half_as_many_images_at_a_time(
     sam: Sam, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -77,6 +78,7 @@ def test_an_encoder_is_compiled_for_as_many_images_as_a_full_gpu_holds(monkeypat
     assert seen == [(False, 8), (False, 4), (True, 4)]
 
 
+@pytest.mark.slow
 def test_a_compiled_encoder_is_always_given_as_many_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another number would take it minutes of compiling, and each thread by itself."""
     sam, seen = load_sam("small"), list[int]()

@@ -53,6 +53,7 @@ def test_crumbs_of_a_mask_are_dropped() -> None:
     assert not whole[160:164, 300:304].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "full"),
     [
@@ -74,6 +75,7 @@ def test_a_mask_is_scaled_as_the_whole_of_it_would_be(shape: tuple[int, int], fu
         assert sam._full_size(mask_to_rle(mask), shape, full) == mask_to_rle(mask[np.ix_(rows, columns)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("longest", [1500, 6000])
 def test_a_scaled_mask_lies_where_its_object_does(longest: int) -> None:
     """A pixel's middle lies half a pixel behind its number."""

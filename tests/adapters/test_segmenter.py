@@ -68,6 +68,7 @@ def test_another_sam_is_told_apart(sample: Sample) -> None:
         predict(segmenter(sample), other, flip=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("learned", "given", "model", "fits"),
     [

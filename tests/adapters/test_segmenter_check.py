@@ -18,6 +18,7 @@ from tests.adapters.blobs import AUGMENTATION, SCHEDULE, blob_samples
 RECIPE = Recipe(NetworkSize(channels=6, classes=3, width=16, members=2), SCHEDULE, AUGMENTATION, seed=0)
 
 
+@pytest.mark.slow
 def test_an_easy_batch_is_learned_by_heart(tmp_path: Path) -> None:
     assert check_learnable(blob_samples(tmp_path, range(4)), RECIPE) < OF_CONSTANT
 
@@ -82,6 +83,7 @@ def test_each_step_cuts_the_same_images_elsewhere_and_lays_none_over_another(
     assert JUDGED <= len(drawn) < STEPS  # no longer than it takes
 
 
+@pytest.mark.slow
 def test_images_that_nobody_judged_are_refused_and_left_out_of_the_batch(tmp_path: Path) -> None:
     samples = blob_samples(tmp_path, range(4))
     unknown = [replace(one, labels=np.full_like(one.labels, 255)) for one in samples]

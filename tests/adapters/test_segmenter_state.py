@@ -101,6 +101,7 @@ def test_what_a_loss_may_be_at_most_is_known_after_a_kill(tmp_path: Path) -> Non
     assert again.most == 1234.5
 
 
+@pytest.mark.slow
 def test_a_damaged_state_is_no_state(tmp_path: Path) -> None:
     samples = blob_samples(tmp_path, range(4))
     folder = tmp_path / "states"

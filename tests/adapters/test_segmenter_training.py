@@ -37,6 +37,7 @@ def test_an_easy_world_is_learned(tmp_path: Path) -> None:
     assert (iou_per_class(np.asarray(pooled)) > 0.8).all()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     samples, short = blob_samples(tmp_path, range(4)), replace(SCHEDULE, steps=4, validate_every=2)
     torch.manual_seed(1)

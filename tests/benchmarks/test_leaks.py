@@ -38,6 +38,7 @@ def test_copies_are_found_to_be_of_their_own_photograph_and_others_are_not_found
     assert len(leaks_of([see(one) for one in chosen], others, 4)) == 0
 
 
+@pytest.mark.slow
 def test_a_copy_of_another_photograph_does_not_count() -> None:
     other = photograph(9)
     assert found_again([photograph(0), other], [], lambda image, _: (image, other), 4)[0] == 1

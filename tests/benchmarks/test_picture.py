@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from datalab.adapters.files import read_rgb
 from simulated.picture import COLORS, draw_curves
@@ -26,6 +27,7 @@ def drawn(path: Path, cells: list[Cell]) -> Floats:
     return read_rgb(path).astype(np.float64)
 
 
+@pytest.mark.slow
 def test_every_arm_has_its_colour_and_every_cell_its_panel(tmp_path: Path) -> None:
     one = drawn(tmp_path / "plots" / "one.png", [cell_of(3)])
     two = drawn(tmp_path / "two.png", [cell_of(3), cell_of(3, ("random",))])

@@ -21,6 +21,7 @@ def test_a_clear_gain_has_a_lower_end_above_zero_and_none_has_not() -> None:
     assert gain(np.full(10, 0.2), np.full(2, 0.2)) is None
 
 
+@pytest.mark.slow
 def test_four_random_images_of_equal_worth_are_rarely_taken_for_a_gain() -> None:
     rng = np.random.default_rng(1)
     found = [gain(rng.normal(0.3, 0.1, 32), rng.normal(0.3, 0.1, 4)) for _ in range(2000)]

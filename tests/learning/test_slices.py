@@ -129,6 +129,7 @@ def test_images_that_all_score_the_same_are_no_slice() -> None:
     assert table["p"].item() == 1
 
 
+@pytest.mark.slow
 def test_frames_of_a_clip_are_one_witness() -> None:
     """Ten clips of ten frames; what is dark is so for a whole clip, and has nothing to do with the IoU."""
     rng = np.random.default_rng(7)
@@ -244,6 +245,7 @@ def told(traits: pd.DataFrame, iou: Floats, seed: int) -> tuple[list[str], Pairs
     return worse_slices(table, slices, pairs, 0.05), pairs
 
 
+@pytest.mark.slow
 def test_a_fault_of_dark_and_blurred_images_is_found_as_a_pair() -> None:
     found = 0
     for seed in range(10):

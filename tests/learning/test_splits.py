@@ -74,6 +74,7 @@ def test_later_rounds_never_move_an_image_and_order_does_not_matter(rows: list[R
     assert set(after.values()) == {"train", "validation", "test"}
 
 
+@pytest.mark.slow
 @given(st.integers(3, 80), st.integers(0, 5))
 @settings(max_examples=40)
 def test_shares_are_met_to_within_one_image(count: int, seed: int) -> None:

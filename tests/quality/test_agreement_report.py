@@ -157,6 +157,7 @@ def test_a_verdict_needs_groups_that_an_interval_can_be_told_from() -> None:
     assert verdict(unknown, alone, LIMITS)["reason"] == unknown.reason
 
 
+@pytest.mark.slow
 def test_a_class_needs_groups_too() -> None:
     """Coins on all frames of one clip, and on no other of eight."""
     answers: dict[tuple[str, str], list[Box]] = {

@@ -92,6 +92,7 @@ def test_chance_is_no_drift() -> None:
     assert (few.change.value, few.drifting) == (None, False)
 
 
+@pytest.mark.slow
 def test_drift_is_found_in_time_and_seldom_for_nothing() -> None:
     """Four rounds of eight gold images of three objects: a fall from 0.95 to 0.7 is seen, an even 0.95 is not."""
     rng = np.random.default_rng(4)
@@ -133,6 +134,7 @@ def test_two_crowded_images_alone_show_no_drift() -> None:
     assert one.change.reason == "one gold image alone in the recent rounds and before"
 
 
+@pytest.mark.slow
 def test_skill_ranks_people_and_its_interval_covers_the_truth() -> None:
     """200 rounds of three people: 30 images, up to 3 objects each; they miss, confuse and invent by chance."""
     rng = np.random.default_rng(7)

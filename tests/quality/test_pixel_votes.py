@@ -34,6 +34,7 @@ SECOND = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["majority", "skill_weighted", "rasa", "em", "staple"])
 def test_three_masks_of_the_first_image(name: str) -> None:
     np.testing.assert_array_equal(vote(name, FIRST, EQUAL), FIRST[1])

@@ -55,6 +55,7 @@ def test_few_tasks_say_nothing_however_narrow_the_interval() -> None:
     assert measure_benefit(answers, 0.5, 4, np.random.default_rng(1))["warning"] is None
 
 
+@pytest.mark.slow
 def test_arms_that_take_equally_long_are_seldom_told_apart() -> None:
     """Ten images without proposals beside thirty with; plain percentiles told them apart in 14% of such rounds."""
     told = 0

@@ -24,6 +24,7 @@ LARGEST = 12
 """Regions of a person that are taken; people draw up to a hundred."""
 
 
+@pytest.mark.slow
 def test_bluebirds_votes_have_the_coefficients_of_other_libraries() -> None:
     """39 people, 108 images, all rated by all, and with every third vote missing."""
     said = yaml.safe_load((shared_data("bluebirds") / "labels.yaml").read_text())

@@ -97,6 +97,7 @@ def test_the_suggested_command_holds_for_a_folder_with_a_space(pulled: Workspace
     assert said.endswith(f"(datalab ingest FOLDER --workspace '{pulled.root / 'my tiles'}')")
 
 
+@pytest.mark.slow
 def test_a_round_of_too_few_images_ends_and_the_next_one_counts_them(pulled: Workspace) -> None:
     said = learned(pulled, "ab")
     assert said is not None
@@ -115,6 +116,7 @@ def test_it_ends_with_the_real_graph_as_well(unanswered: Workspace) -> None:
     assert not unanswered.dataset.exists()
 
 
+@pytest.mark.slow
 def test_copies_of_one_image_and_skips_are_too_little(pulled: Workspace) -> None:
     assert "no image but gold has an answer that counts" in str(learned(pulled, ASKED, skipped=4))
     catalog = read_table(pulled.catalog, CATALOG)
@@ -126,6 +128,7 @@ def test_a_round_without_any_answer_ends(pulled: Workspace) -> None:
     assert "nobody has answered anything yet" in str(learned(pulled, ()))
 
 
+@pytest.mark.slow
 def test_images_that_a_reviewer_left_out_fill_no_split(pulled: Workspace) -> None:
     assert learned(pulled, ASKED) is None
     out = pd.DataFrame([dict.fromkeys(REVIEWS, "") | {"image_id": one, "verdict": "exclude"} for one in "bcd"])

@@ -101,6 +101,7 @@ def test_a_correction_that_cannot_be_right_is_set_aside(rounds: TwoRounds) -> No
     assert rounds.reasons == ["0001: unknown class"]
 
 
+@pytest.mark.slow
 def test_what_one_round_has_read_the_next_one_does_not_read_again(rounds: TwoRounds) -> None:
     rounds.server.change(rounds.good, [CUP])
     rounds.pull()

@@ -60,6 +60,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Labeling:
     return Labeling(tmp_path, server)
 
 
+@pytest.mark.slow
 def test_only_what_has_changed_is_fetched(work: Labeling) -> None:
     for task_id in work.tasks:
         work.server.answer(task_id, 1, [COIN])
@@ -139,6 +140,7 @@ def test_drafts_and_skips_are_kept_and_are_no_ratings(work: Labeling) -> None:
     assert len(read_versions(work.folder)) == len(work.versions) == 3
 
 
+@pytest.mark.slow
 def test_what_somebody_deleted_at_the_server_is_still_here(work: Labeling) -> None:
     answer = work.server.answer(work.tasks[0], 1, [COIN])
     work.pull()

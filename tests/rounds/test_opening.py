@@ -79,6 +79,7 @@ def test_a_rated_image_is_not_asked_again(workspace: Workspace) -> None:
     assert next_round(workspace, 2, IDS[2:]) == ["img4", "img5"]
 
 
+@pytest.mark.slow
 def test_a_choice_that_was_killed_at_its_end_comes_out_the_same_the_next_time(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +118,7 @@ def test_a_column_to_group_by_that_is_not_there_is_told_before_anybody_labels(wo
         take_in(workspace, Source())
 
 
+@pytest.mark.slow
 def test_after_a_round_that_made_no_dataset_the_batch_is_a_cold_start(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +132,7 @@ def test_after_a_round_that_made_no_dataset_the_batch_is_a_cold_start(
     assert next_round(workspace, 3, IDS[4:5]) == IDS[4:5]
 
 
+@pytest.mark.slow
 def test_what_the_model_saw_on_what_it_chose_stays_when_the_next_one_comes(workspace: Workspace) -> None:
     asked(workspace, 1, IDS[:2], rated=IDS[:2])
     gold = [("img5", "r", "leaf", "", 8, 8)]

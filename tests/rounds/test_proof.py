@@ -71,6 +71,7 @@ def test_hindsight_says_what_was_said(tmp_path: Path) -> None:
     assert values(proof["hindsight"], "came") == pytest.approx(np.diff(scores).tolist(), abs=2e-6)
 
 
+@pytest.mark.slow
 def test_the_same_round_twice_says_the_same(tmp_path: Path) -> None:
     workspace, proof = write_history(tmp_path, 3)
     assert prove(workspace, Round(3, "g", "o")) == proof
@@ -92,6 +93,7 @@ def test_reports_from_before_points_were_kept_are_counted(tmp_path: Path) -> Non
     assert proof["curve"]["rounds"][0]["miou"] == figure
 
 
+@pytest.mark.slow
 def test_rounds_without_a_report_or_a_figure_are_left_out(tmp_path: Path) -> None:
     workspace, _ = write_history(tmp_path, 3)
     (workspace.reports / "round-0001.json").unlink()
@@ -109,6 +111,7 @@ def test_nothing_left_to_choose_is_the_end(tmp_path: Path) -> None:
     assert proof["forecast"]["rounds"] == []
 
 
+@pytest.mark.slow
 def test_the_forecast_ends_with_the_pool(tmp_path: Path) -> None:
     _, proof = write_history(tmp_path, 3, pool=50)
     assert [row["labelled_images"] for row in proof["forecast"]["rounds"]] == [108, 144, 158]
@@ -157,6 +160,7 @@ def test_an_image_that_was_asked_again_counts_in_its_last_batch(tmp_path: Path) 
     assert parts[2][1].surprise[0] == 0.9
 
 
+@pytest.mark.slow
 def test_the_cold_start_is_compared_with_nothing(tmp_path: Path) -> None:
     """Its typical images are easy, and its control is twice as large: it would outweigh what the model chose."""
     workspace, _ = write_history(tmp_path, 2)
@@ -225,6 +229,7 @@ def test_wrong_numbers_are_one_line(tmp_path: Path, old: str, new: str) -> None:
         prove(workspace, Round(1, "g", "o"))
 
 
+@pytest.mark.slow
 def test_a_class_that_came_later_is_known_to_all_rounds(tmp_path: Path) -> None:
     workspace, _ = write_history(tmp_path, 3)
     rows = read_table(workspace.confusions, ("image_id", "truth", "predicted", "pixels"))

@@ -132,6 +132,7 @@ def test_aided_images_of_the_batch_get_proposals_and_no_others(workspace: Worksp
     }
 
 
+@pytest.mark.slow
 def test_it_tells_how_far_it_is(workspace: Workspace, seen: Seen) -> None:
     told: list[tuple[float, str]] = []
     propose(workspace, Round(1, "g", "o"), lambda share, words: told.append((share, words)))
@@ -167,6 +168,7 @@ def test_an_embedding_that_is_damaged_or_missing_is_made_again(workspace: Worksp
     assert seen.encoded == [damaged]
 
 
+@pytest.mark.slow
 def test_the_adapted_decoder_is_used_where_it_was_kept(workspace: Workspace, seen: Seen) -> None:
     version = model_version("small")
     weights = {name: value * 2 for name, value in load_sam("small").mask_decoder.state_dict().items()}
@@ -178,6 +180,7 @@ def test_the_adapted_decoder_is_used_where_it_was_kept(workspace: Workspace, see
         assert all(value.equal(weights[name]) for name, value in decoder.items())
 
 
+@pytest.mark.slow
 def test_an_adapted_decoder_of_before_it_was_switched_off_is_not_used(workspace: Workspace, seen: Seen) -> None:
     weights = dict(load_sam("small").mask_decoder.state_dict())
     write_decoder(workspace.sam_decoder, weights, model_version("small"))

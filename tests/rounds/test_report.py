@@ -51,6 +51,7 @@ def workspace(tmp_path: Path) -> Workspace:
     return workspace
 
 
+@pytest.mark.slow
 def test_a_report_has_its_proof_in_the_file_the_summary_and_the_page(workspace: Workspace) -> None:
     state = Round(2, "g", "o", facts=FACTS)
     save_round(workspace, state)

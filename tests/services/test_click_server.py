@@ -145,6 +145,7 @@ def test_a_bug_is_not_silent_either() -> None:
     assert "secret" not in result["value"]["text"][0]
 
 
+@pytest.mark.slow
 def test_however_many_wait_for_an_encoding_other_clicks_are_answered() -> None:
     encoded: Future[None] = Future()
     begun: list[str] = []

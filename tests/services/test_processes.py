@@ -168,6 +168,7 @@ def test_waiting_can_be_called_off(state: Path) -> None:
         wait_until_ready(small, start(small, state), state, lambda: True)
 
 
+@pytest.mark.slow
 def test_one_that_ignores_sigterm_is_killed(state: Path) -> None:
     small = service(state, STUBBORN)
     record = start(small, state)

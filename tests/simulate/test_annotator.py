@@ -98,6 +98,7 @@ def test_tasks_without_truth_are_skipped_and_counted(server: FakeServer, caplog:
     assert "ann skipped 1" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arrived", [False, True])
 @pytest.mark.parametrize("status", [0, 409, 500])
 def test_a_submission_is_tried_again_but_never_made_twice(server: FakeServer, status: int, arrived: bool) -> None:

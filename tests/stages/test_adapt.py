@@ -114,6 +114,7 @@ def test_many_objects_cost_no_more_than_the_steps_need(
     assert "adapt SAM 0/2" in said
 
 
+@pytest.mark.slow
 def test_what_is_embedded_is_not_encoded_again(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs, sam = inputs_of(workspace), load_sam("small")
     objects = adapt._objects(inputs)

@@ -48,6 +48,7 @@ def pair_of(box: Box, images: str = "abcd") -> dict[tuple[str, str], list[Box]]:
     return {(image, who): [COIN if who == "ann" else box, *cups[image]] for image in images for who in ("ann", "bob")}
 
 
+@pytest.mark.slow
 def test_all_figures_are_there(tmp_path: Path) -> None:
     found = report(tmp_path, pair_of(NARROW))
     assert found["figures"]["objects (matched IoU)"]["value"] == pytest.approx((0.75 + 0.875) / 2)
@@ -65,6 +66,7 @@ def test_all_figures_are_there(tmp_path: Path) -> None:
     assert len(read_table(tmp_path / "pairs.parquet", PAIRS)) == 4
 
 
+@pytest.mark.slow
 def test_it_says_how_far_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report(tmp_path, pair_of(NARROW))
     said = capsys.readouterr().err.splitlines()
@@ -158,6 +160,7 @@ def test_nobody_labelled_anything(tmp_path: Path) -> None:
     assert report(tmp_path, {})["annotators"] == []
 
 
+@pytest.mark.slow
 def test_a_confusion_of_classes_is_named(tmp_path: Path) -> None:
     found = report(tmp_path, pair_of(("cup", 0, 0, 4, 4)))
     assert found["class_confusions"] == {"coin | cup": 4}

@@ -106,6 +106,7 @@ def test_of_gold_everybodys_newest_counts(tmp_path: Path) -> None:
     assert first_labels(tmp_path) == [["b", "0001", ""]]
 
 
+@pytest.mark.slow
 def test_what_was_said_about_gold_in_earlier_rounds_is_kept_apart(tmp_path: Path) -> None:
     write_round(tmp_path, "0001", [("a", "ann", [CUP]), ("a", "ann", [COIN]), ("b", "ann", [COIN])], gold=("a",))
     write_round(tmp_path, "0002", [("a", "ann", []), ("b", "ann", []), ("a", "bob", [COIN])], gold=("a",), first_id=10)
@@ -142,6 +143,7 @@ def correct(folder: Path, round_id: str, answer: Answer, annotation_id: int) -> 
     write_table(folder / "0002" / "corrections.parquet", table.assign(updated_at=f"{round_id}-99"))
 
 
+@pytest.mark.slow
 def test_a_correction_takes_the_place_of_what_it_was_and_leaves_the_splits(tmp_path: Path) -> None:
     write_round(tmp_path, "0001", [("a", "ann", [COIN]), ("b", "ann", [COIN])])
     write_round(tmp_path, "0002", [("c", "ann", [CUP])], first_id=3)
@@ -192,6 +194,7 @@ def test_a_correction_that_is_set_aside_leaves_nothing_of_what_it_was(tmp_path: 
     assert [image_id for image_id, *_ in first_labels(tmp_path)] == ["a", "b", "c"]
 
 
+@pytest.mark.slow
 def test_same_input_same_bytes(tmp_path: Path) -> None:
     write_round(tmp_path, "0001", [("a", "ann", [COIN]), ("b", "bob", [COIN])])
     collected(tmp_path)

@@ -27,6 +27,7 @@ def catalog_of(folder: Path, names: str) -> Path:
     return folder / "catalog.parquet"
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_embedded(tmp_path: Path) -> None:
     out = tmp_path / "embeddings"
     run(catalog_of(tmp_path, "ab"), tmp_path / "images", tmp_path / "cache", out, "small", EAGER)
@@ -118,6 +119,7 @@ def test_a_damaged_embedding_is_made_again_and_the_others_are_kept(tmp_path: Pat
     assert (out / "b.npy").stat().st_mtime_ns == other
 
 
+@pytest.mark.slow
 def test_several_at_a_time_are_embedded_as_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     catalog = catalog_of(tmp_path, "abcde")
     run(catalog, tmp_path / "images", tmp_path / "cache", tmp_path / "one", "small", EAGER)
@@ -146,6 +148,7 @@ def test_many_images_have_the_encoder_compiled_once_and_are_embedded_the_same(
         np.testing.assert_allclose(compiled.astype(np.float32), eager.astype(np.float32), atol=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("compile_from", "is_compiled"), [(0, False), (1, True), (2, True), (3, False)])
 def test_images_that_were_embedded_for_another_workspace_are_no_reason_to_compile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compile_from: int, is_compiled: bool
@@ -215,6 +218,7 @@ def test_vectors_of_another_checkpoint_are_made_anew(tmp_path: Path, monkeypatch
     assert len(vectors["a"]) == 256
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_no_vector_of_what_it_was_to_make_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +237,7 @@ def test_a_killed_run_leaves_no_vector_of_what_it_was_to_make_again(
     assert_kept(tmp_path, "ab")
 
 
+@pytest.mark.slow
 def test_an_image_with_other_bytes_under_the_same_id_is_embedded_anew(tmp_path: Path) -> None:
     out = embedded(tmp_path, "ab")
     before, other = np.load(out / "a.npy"), (out / "b.npy").stat().st_mtime_ns

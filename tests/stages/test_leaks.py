@@ -101,6 +101,7 @@ def test_kept_vectors_give_the_pairs_that_the_embeddings_do(blobs: Workspace, tm
         assert (tmp_path / f"kept.{kind}").read_bytes() == (tmp_path / f"computed.{kind}").read_bytes()
 
 
+@pytest.mark.slow
 def test_photographs_are_held_as_small_as_they_are_shown(
     blobs: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,7 @@ def test_a_whole_round(folder: Path) -> None:
     assert merged["votes"].tolist() == [3, 3, 3, 3]
 
 
+@pytest.mark.slow
 def test_one_person_and_no_gold(folder: Path) -> None:
     agreement, gold, merged = run_stages(folder, [("a", "ann", [COIN])], empty(GOLD))
     assert agreement["figures"]["objects (matched IoU)"]["value"] is None
@@ -82,6 +83,7 @@ def test_one_person_and_no_gold(folder: Path) -> None:
     assert len(merged) == 1
 
 
+@pytest.mark.slow
 def test_everybody_saw_nothing(folder: Path) -> None:
     agreement, _, merged = run_stages(folder, [("a", who, []) for who in PEOPLE], empty(GOLD))
     assert agreement["figures"]["objects (matched IoU)"]["value"] is None

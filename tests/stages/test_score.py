@@ -85,6 +85,7 @@ def test_every_measure_and_reduction_scores_the_pool(
     assert sorted(path.stem for path in (tmp_path / "maps").iterdir()) == list(scores["image_id"])
 
 
+@pytest.mark.slow
 def test_the_temperature_changes_the_scores(trained: Workspace, tmp_path: Path) -> None:
     """Hot, all members say the same of everything: there is nothing to disagree about."""
     means = []

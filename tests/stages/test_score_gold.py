@@ -87,6 +87,7 @@ def test_nobody_is_judged_by_gold_that_is_contested_or_came_after_the_labels(tmp
         assert whole_report(tmp_path, answers, events=events)["annotators"]["ann"]["images"] == 1
 
 
+@pytest.mark.slow
 def test_gold_that_people_contradict_together_is_suspect(tmp_path: Path) -> None:
     people = ("ann", "bob", "cat")
     together = whole_report(tmp_path, {("g", who): [("coin", 2, 4, 6, 8)] for who in people})
@@ -101,6 +102,7 @@ def test_two_people_alone_make_no_gold_suspect(tmp_path: Path) -> None:
     assert together["suspects"] == []
 
 
+@pytest.mark.slow
 def test_gold_where_people_see_nothing_is_suspect_and_rightly_empty_gold_is_not(tmp_path: Path) -> None:
     people = ("ann", "bob", "cat")
     nothing: Answers = {("g", who): [] for who in people}
@@ -136,6 +138,7 @@ def test_a_gold_mask_of_another_size_is_named(tmp_path: Path) -> None:
         report(tmp_path, {("g", "ann"): [COIN]}, TRUTH.assign(width=99))
 
 
+@pytest.mark.slow
 def test_gold_images_that_hang_together_are_one_witness(tmp_path: Path) -> None:
     """g1 and g2 come from one folder, h from another."""
     answers: Answers = {(image, "ann"): [COIN] if image != "g2" else [] for image in ("g1", "g2", "h")}

@@ -103,6 +103,7 @@ def test_a_reviewers_view_is_a_slice_of_its_test_images(tables: Inputs, tmp_path
     assert members.loc[members["slice"] == "shots for $5, not $10", "image_id"].tolist() == seen
 
 
+@pytest.mark.slow
 def test_rules_read_the_catalog_and_what_people_wrote_and_few_values_are_slices(tables: Inputs, tmp_path: Path) -> None:
     ids = [f"{number:016x}" for number in range(20)]
     metadata = pd.DataFrame(

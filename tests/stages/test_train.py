@@ -165,6 +165,7 @@ def test_a_kill_after_the_training_costs_no_training(blobs: Workspace, monkeypat
     assert not list(states.iterdir())
 
 
+@pytest.mark.slow
 def test_a_missing_embedding_is_one_line_and_leaves_no_model(blobs: Workspace) -> None:
     run_dataset(blobs)
     for path in blobs.embeddings.glob("*.npy"):
