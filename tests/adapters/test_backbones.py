@@ -45,6 +45,7 @@ def answering(answer: bytes | None) -> Iterator[str]:
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
+            self.request.settimeout(None)  # it would be as impatient as its guests, and hang up at the same moment
             self.request.recv(4096)
             if answer is None:
                 self.request.recv(1)  # until the other side gives up
